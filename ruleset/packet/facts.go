@@ -1,0 +1,198 @@
+package packet
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// Family is an IP version: 4 or 6.
+type Family uint8
+
+// The two families that netfilter's IP tables know.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// String gives "ipv4" or "ipv6".
+func (f Family) String() string {
+	if f == IPv6 {
+		return "ipv6"
+	}
+	return "ipv4"
+}
+
+// Bits is the length of an address of the family in bits.
+func (f Family) Bits() int {
+	if f == IPv6 {
+		return 128
+	}
+	return 32
+}
+
+// Hook is a netfilter hook, numbered as in enum nf_inet_hooks
+// (include/uapi/linux/netfilter.h).
+type Hook uint8
+
+// The five hooks of the IP families.
+const (
+	Prerouting Hook = iota
+	Input
+	Forward
+	Output
+	Postrouting
+)
+
+// String is the name of the built-in chain at the hook.
+func (h Hook) String() string {
+	return [...]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}[h]
+}
+
+// HookByName finds a hook by the name of its built-in chain.
+func HookByName(name string) (Hook, bool) {
+	for h := Prerouting; h <= Postrouting; h++ {
+		if h.String() == name {
+			return h, true
+		}
+	}
+	return 0, false
+}
+
+// L4State says what became of the search for the transport header.
+type L4State uint8
+
+// IPv4 packets are always L4Found: the protocol field is all that is asked.
+// For IPv6 these are the outcomes of ipv6_find_hdr() as ip6_packet_match() reads
+// them (net/ipv6/netfilter/ip6_tables.c).
+const (
+	L4Found  L4State = iota // Proto, THOff and FragOff are valid
+	L4None                  // not found, rules with -p do not match
+	L4Broken                // cut extension header: rules with -p drop the packet
+)
+
+// Connection-tracking state bits, as xt_conntrack.h spells them
+// (include/uapi/linux/netfilter/xt_conntrack.h).
+const (
+	CtInvalid     = 1 << 0
+	CtEstablished = 1 << 1
+	CtRelated     = 1 << 2
+	CtNew         = 1 << 3
+	CtSNAT        = 1 << 6
+	CtDNAT        = 1 << 7
+	CtUntracked   = 1 << 8
+)
+
+// Iface is a network interface as the hook sees it; the zero value means that
+// there is none at this hook.
+type Iface struct {
+	Name  string
+	Index uint32
+	Group uint32
+}
+
+// Tuple is one direction of a connection. Ports are in host order.
+type Tuple struct {
+	Src, Dst         netip.Addr
+	SrcPort, DstPort uint16
+}
+
+// Conn is the kernel's conntrack entry of a packet.
+type Conn struct {
+	Proto       uint8
+	Reply       bool // the packet goes in the reply direction
+	Status      uint32
+	Mark        uint32
+	Orig, Repl  Tuple
+	ExpiresSecs uint32
+}
+
+// Socket is the local socket that sent a packet, at OUTPUT and POSTROUTING.
+type Socket struct {
+	UID, GID uint32
+	HasFile  bool // false: a socket without a file, which has no owner
+}
+
+// Facts is what a rule may ask about one packet. All numbers are in host order.
+type Facts struct {
+	Family  Family
+	Hook    Hook
+	In, Out Iface
+	Raw     []byte // from the IP header on; shorter than Len when cut
+	Link    []byte // the Ethernet header; nil when there is none
+	Len     uint32 // skb->len: bytes from the IP header on
+
+	Proto   uint8   // valid if L4 == L4Found
+	L4      L4State // see L4State
+	THOff   uint16  // offset of the transport header in Raw; valid if L4 == L4Found
+	FragOff uint16  // fragment offset as the matches see it (IPv4: units of 8 bytes, IPv6: bytes)
+
+	Mark    uint32
+	CtState uint32 // one state bit, plus CtSNAT and CtDNAT
+	Conn    *Conn  // nil: INVALID, UNTRACKED or not tracked yet
+	Sock    *Socket
+	PktType uint8 // PACKET_HOST 0, BROADCAST 1, MULTICAST 2, OTHERHOST 3, OUTGOING 4, LOOPBACK 5
+	CPU     uint32
+	Realm   uint32 // routing realm (dst->tclassid); valid after routing
+	PhysIn  Iface  // bridge port the packet came in on; zero: not bridged
+	PhysOut Iface
+
+	World *World // never nil in a decoded packet
+}
+
+// World is what matches ask that is not in the packet: time, chance and
+// addresses of the host. A test sets its members; the zero value works.
+type World struct {
+	Jiffies  uint64                                      // clock of limit and recent, in ticks
+	HZ       uint64                                      // ticks per second; 0 means 1000
+	Random   func() uint32                               // nil: always 0
+	AddrType func(a netip.Addr, dev string) (rtn uint32) // RTN_* of the local table; nil: by address alone
+	State    map[any]any                                 // memory of stateful matches, by their identity
+}
+
+// Ticks is the clock rate, in ticks per second.
+func (w *World) Ticks() uint64 {
+	if w.HZ == 0 {
+		return 1000
+	}
+	return w.HZ
+}
+
+// Bytes gives n bytes at an offset from the IP header, and whether they are there.
+func (f *Facts) Bytes(off, n int) ([]byte, bool) {
+	if off < 0 || n < 0 || off+n > len(f.Raw) {
+		return nil, false
+	}
+	return f.Raw[off : off+n], true
+}
+
+// L4Bytes gives n bytes at an offset from the transport header.
+func (f *Facts) L4Bytes(off, n int) ([]byte, bool) {
+	if f.L4 != L4Found {
+		return nil, false
+	}
+	return f.Bytes(int(f.THOff)+off, n)
+}
+
+// Src is the source address.
+func (f *Facts) Src() netip.Addr { return f.addr(12, 8) }
+
+// Dst is the destination address.
+func (f *Facts) Dst() netip.Addr { return f.addr(16, 24) }
+
+func (f *Facts) addr(off4, off6 int) netip.Addr {
+	if f.Family == IPv6 {
+		b, _ := f.Bytes(off6, 16)
+		a, _ := netip.AddrFromSlice(b)
+		return a
+	}
+	b, _ := f.Bytes(off4, 4)
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// IsFragment says whether an IPv4 packet is a fragment other than the first
+// (what -f asks).
+func (f *Facts) IsFragment() bool { return f.Family == IPv4 && f.FragOff != 0 }
+
+// be16 reads a big-endian number.
+func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }

@@ -1,0 +1,206 @@
+// Package ruleset is the model of what was written: tables, chains and rules with
+// their matches, targets and positions.
+//
+// In: the readers (ruleset/iptables) build it, one value per family. Out: printers
+// write it back, interp runs it, translate turns it into a plan. A Ruleset says
+// what the text says, no more; Check refuses what netfilter would refuse.
+package ruleset
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// Pos is a place in a file. Line and Col count from 1; 0 means unknown.
+type Pos struct {
+	File      string
+	Line, Col int
+}
+
+// String is FILE:LINE:COL, without the parts that are not known.
+func (p Pos) String() string {
+	s := p.File
+	if p.Line > 0 {
+		s = fmt.Sprintf("%s:%d", s, p.Line)
+	}
+	if p.Line > 0 && p.Col > 0 {
+		s = fmt.Sprintf("%s:%d", s, p.Col)
+	}
+	return s
+}
+
+// Error is a fault of the input: position, thing, what is wrong, what would do.
+type Error struct {
+	Pos   Pos
+	Thing string // the option, match, target or chain it is about
+	What  string // what is wrong
+	Fix   string // what would do; may be empty
+}
+
+// Error formats as "FILE:LINE:COL: thing: what is wrong; what would do".
+func (e *Error) Error() string {
+	s := e.Pos.String()
+	for _, part := range []string{e.Thing, e.What} {
+		if part == "" {
+			continue
+		}
+		if s != "" {
+			s += ": "
+		}
+		s += part
+	}
+	if e.Fix != "" {
+		s += "; " + e.Fix
+	}
+	return s
+}
+
+// Counters are packets and bytes.
+type Counters struct{ Packets, Bytes uint64 }
+
+// Ruleset is the tables of one family, in the order in which they were first named.
+type Ruleset struct {
+	Family packet.Family
+	Tables []*Table
+}
+
+// Table finds a table by name; nil when there is none.
+func (r *Ruleset) Table(name string) *Table {
+	for _, t := range r.Tables {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// Table is one of raw, mangle, nat, filter, security. The built-in chains come
+// first, in hook order, then user chains.
+type Table struct {
+	Name   string
+	Chains []*Chain
+	Pos    Pos
+	index  map[string]*Chain
+}
+
+// Chain finds a chain by name; nil when there is none.
+func (t *Table) Chain(name string) *Chain {
+	if len(t.index) != len(t.Chains) {
+		t.index = make(map[string]*Chain, len(t.Chains))
+		for _, c := range t.Chains {
+			t.index[c.Name] = c
+		}
+	}
+	return t.index[name]
+}
+
+// AddChain appends a chain.
+func (t *Table) AddChain(c *Chain) {
+	t.Chains = append(t.Chains, c)
+	t.index = nil
+}
+
+// RemoveChain removes a chain.
+func (t *Table) RemoveChain(c *Chain) {
+	for i, have := range t.Chains {
+		if have == c {
+			t.Chains = append(t.Chains[:i:i], t.Chains[i+1:]...)
+			break
+		}
+	}
+	t.index = nil
+}
+
+// Chain is a list of rules. Policy is ACCEPT or DROP for a built-in chain and
+// empty for a user chain. Counters are those of the policy.
+type Chain struct {
+	Name     string
+	Policy   string
+	Counters Counters
+	Rules    []*Rule
+	Pos      Pos
+}
+
+// BuiltIn says whether the chain belongs to a hook.
+func (c *Chain) BuiltIn() bool { return c.Policy != "" }
+
+// Rule is one line. Matches hold -s, -d, -i, -o, -p and -f first, in that order,
+// then the others as written: this is also the order in which netfilter asks them.
+type Rule struct {
+	Pos      Pos
+	Matches  []Match
+	Target   Target // nil: the rule only counts
+	Goto     bool   // -g instead of -j
+	Counters Counters
+}
+
+// Match is one condition of a rule: a word after -m, or one of the base options.
+type Match interface {
+	// Word is the name after -m; for a base option it is the option, "-s".
+	Word() string
+	// Args is the text that iptables-save prints, from "-m word" on, split at the
+	// spaces that separate arguments (an argument that needs quotes is not quoted).
+	Args() []string
+	// Check refuses what netfilter's kernel side refuses in this place.
+	Check(in *Place) error
+	// Eval says what netfilter answers for a packet: the readable statement.
+	Eval(f *packet.Facts) pred.Answer
+	// Lower gives the same meaning in predicates.
+	Lower(in *Place) pred.Pred
+}
+
+// Target is what -j or -g names.
+type Target interface {
+	// Word is the name after -j.
+	Word() string
+	// Args is the text after -j, the name included.
+	Args() []string
+	// Check refuses what netfilter's kernel side refuses in this place.
+	Check(in *Place) error
+	// Lower gives the action.
+	Lower(in *Place) pred.Action
+}
+
+// Place is where a rule stands, as far as matches and targets depend on it.
+type Place struct {
+	Family packet.Family
+	Table  string
+	Hooks  uint8 // 1 << packet.Hook: the hooks from which the chain can be reached
+	Rule   *Rule
+}
+
+// At says whether the chain can be reached from the hook.
+func (p *Place) At(h packet.Hook) bool { return p.Hooks&(1<<h) != 0 }
+
+// Proto gives the protocol that -p of the rule names; negate is set for "! -p".
+// named is false without -p.
+func (p *Place) Proto() (proto uint8, negate, named bool) {
+	for _, m := range p.Rule.Matches {
+		if pm, ok := m.(interface{ Protocol() (uint8, bool) }); ok {
+			proto, negate = pm.Protocol()
+			return proto, negate, true
+		}
+	}
+	return 0, false, false
+}
+
+// BuiltIns are the built-in chains of each table, in the order in which
+// iptables-save prints them.
+var BuiltIns = map[string][]string{
+	"raw":      {"PREROUTING", "OUTPUT"},
+	"mangle":   {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"},
+	"nat":      {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"},
+	"filter":   {"INPUT", "FORWARD", "OUTPUT"},
+	"security": {"INPUT", "FORWARD", "OUTPUT"},
+}
+
+// NewTable gives a table with its built-in chains, all with policy ACCEPT.
+func NewTable(name string) *Table {
+	t := &Table{Name: name}
+	for _, c := range BuiltIns[name] {
+		t.AddChain(&Chain{Name: c, Policy: "ACCEPT"})
+	}
+	return t
+}
