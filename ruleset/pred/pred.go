@@ -95,9 +95,10 @@ type Have struct {
 
 // FindExt looks for an IPv6 extension header as ipv6_find_hdr() does: no when it
 // is absent, hotdrop when a header on the way is cut, if Hot is set (else no).
+// With Whole, a header whose length field leads out of the packet counts as cut.
 type FindExt struct {
-	Header uint8
-	Hot    bool
+	Header     uint8
+	Hot, Whole bool
 }
 
 // AddrField names an address.
@@ -144,11 +145,13 @@ type Name struct {
 }
 
 // TCPOption asks whether the option is among the TCP options, reading them as
-// tcp_find_option() of net/netfilter/xt_tcpudp.c does: hotdrop when they are cut.
+// tcp_find_option() of net/netfilter/xt_tcpudp.c does: hotdrop when they are cut or
+// when the data offset is below 5.
 type TCPOption struct{ Kind uint8 }
 
 // TCPMSS asks whether the MSS option of a TCP packet lies in the range, reading
-// options as net/netfilter/xt_tcpmss.c does; no option: no, cut: hotdrop.
+// options as net/netfilter/xt_tcpmss.c does; no option: no; cut, or a data offset
+// below 5: hotdrop.
 type TCPMSS struct{ Lo, Hi uint16 }
 
 // DCCPOption asks whether the option is among the DCCP options
@@ -161,6 +164,7 @@ type SCTPChunks struct {
 	Mode  uint8 // 0 any, 1 all, 2 only
 	Map   [8]uint32
 	Flags []SCTPFlag
+	Slot  int
 }
 
 // SCTPFlag constrains the flags of one chunk type: (flags & Mask) == Value.
@@ -308,7 +312,7 @@ func (b Base) String() string { return [...]string{"l3", "l4", "ext"}[b] }
 func (l Load) String() string { return fmt.Sprintf("%s[%d:%d]", l.Base, l.Off, l.Width) }
 func (p Have) String() string { return fmt.Sprintf("have(%s, %d)", p.Base, p.Len) }
 func (p FindExt) String() string {
-	return fmt.Sprintf("find-ext(%d, hot=%t)", p.Header, p.Hot)
+	return fmt.Sprintf("find-ext(%d, hot=%t, whole=%t)", p.Header, p.Hot, p.Whole)
 }
 
 func (a AddrField) String() string {

@@ -1,0 +1,48 @@
+package pred
+
+import (
+	"math/bits"
+
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// CreditsPerTick is CREDITS_PER_JIFFY of net/netfilter/xt_limit.c: the largest
+// power of two that does not overflow 32 bits in a day's ticks.
+func CreditsPerTick(hz uint64) uint32 {
+	perDay := uint32(0xffffffff / (hz * 60 * 60 * 24))
+	if perDay == 0 {
+		return 1
+	}
+	return 1 << (bits.Len32(perDay) - 1)
+}
+
+type bucket struct {
+	last   uint64
+	credit uint32
+}
+
+// eval is limit_mt(); a bucket starts full.
+func (p Limit) eval(f *packet.Facts) Answer {
+	now := f.World.Jiffies
+	b := memory(f, p.Key, func() *bucket { return &bucket{last: now, credit: p.Cap} })
+	b.credit += uint32(now-b.last) * CreditsPerTick(f.World.Ticks())
+	b.last = now
+	b.credit = min(b.credit, p.Cap)
+	if b.credit < p.Cost {
+		return No
+	}
+	b.credit -= p.Cost
+	return Yes
+}
+
+type turn struct{ next uint32 }
+
+// eval counts 0 to Every-1 and around again; it is yes at Start.
+func (p Nth) eval(f *packet.Facts) Answer {
+	t := memory(f, p.Key, func() *turn { return &turn{} })
+	hit := t.next == p.Start
+	if t.next++; t.next >= p.Every {
+		t.next = 0
+	}
+	return Bool(hit)
+}

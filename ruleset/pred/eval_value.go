@@ -1,0 +1,209 @@
+package pred
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// bytes gives n bytes at an offset from a base, and whether they are there.
+func (e *evaluator) bytes(base Base, off, n int) ([]byte, bool) {
+	switch base {
+	case BaseL4:
+		return e.f.L4Bytes(off, n)
+	case BaseExt:
+		if e.ext.State != packet.L4Found {
+			return nil, false
+		}
+		return e.f.Bytes(e.ext.Off+off, n)
+	}
+	return e.f.Bytes(off, n)
+}
+
+// value gives the number that a Field or Load stands for.
+func (e *evaluator) value(v Value) uint32 {
+	switch v := v.(type) {
+	case Load:
+		n := uint32(0)
+		for i := 0; i < int(v.Width); i++ {
+			n <<= 8
+			if b, ok := e.bytes(v.Base, int(v.Off)+i, 1); ok {
+				n |= uint32(b[0])
+			}
+		}
+		return n
+	case Field:
+		return e.field(v)
+	}
+	panic("pred: Eval has no arm for value " + v.String())
+}
+
+// addr gives an address in 16 bytes; IPv4 uses the first 4.
+func (e *evaluator) addr(of AddrField) (b [16]byte) {
+	var a netip.Addr
+	c := e.f.Conn
+	switch {
+	case of == AddrSrc:
+		a = e.f.Src()
+	case of == AddrDst:
+		a = e.f.Dst()
+	case c == nil:
+		return b
+	case of == AddrCtOrigSrc:
+		a = c.Orig.Src
+	case of == AddrCtOrigDst:
+		a = c.Orig.Dst
+	case of == AddrCtReplSrc:
+		a = c.Repl.Src
+	case of == AddrCtReplDst:
+		a = c.Repl.Dst
+	}
+	copy(b[:], a.AsSlice())
+	return b
+}
+
+func (e *evaluator) addrIs(p Addr) bool {
+	a := e.addr(p.Of)
+	for i := range a[:e.f.Family.Bits()/8] {
+		if a[i]&p.Mask[i] != p.Value[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *evaluator) nameIs(p Name) bool {
+	iface := [...]packet.Iface{NameIn: e.f.In, NameOut: e.f.Out, NamePhysIn: e.f.PhysIn, NamePhysOut: e.f.PhysOut}[p.Of]
+	var name [16]byte
+	copy(name[:15], iface.Name)
+	for i := range name {
+		if name[i]&p.Mask[i] != p.Value[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// field gives a field's number; 0 where it is not valid.
+func (e *evaluator) field(of Field) uint32 {
+	f := e.f
+	switch of {
+	case FieldLen:
+		return f.Len
+	case FieldProto:
+		return uint32(f.Proto)
+	case FieldL4State:
+		return uint32(f.L4)
+	case FieldFragOff:
+		return uint32(f.FragOff)
+	case FieldTHOff:
+		return uint32(f.THOff)
+	case FieldMark:
+		return f.Mark
+	case FieldCtState:
+		return f.CtState
+	case FieldPktType:
+		return pktType(f)
+	case FieldCPU:
+		return f.CPU
+	case FieldRealm:
+		return f.Realm
+	case FieldInGroup:
+		return f.In.Group
+	case FieldOutGroup:
+		return f.Out.Group
+	case FieldHasIn:
+		return bit(f.In.Name != "", 1)
+	case FieldHasOut:
+		return bit(f.Out.Name != "", 1)
+	case FieldBridged:
+		return bit(f.PhysIn.Name != "" || f.PhysOut.Name != "", 1) | bit(f.PhysIn.Name != "", 2) | bit(f.PhysOut.Name != "", 4|8)
+	case FieldL4Avail:
+		return l4Avail(f)
+	}
+	if of >= FieldHasConn && of <= FieldCtExpire {
+		return connField(f.Conn, of)
+	}
+	return hostField(f, of)
+}
+
+// connField gives a number of the conntrack entry.
+func connField(c *packet.Conn, of Field) uint32 {
+	if c == nil {
+		return 0
+	}
+	switch of {
+	case FieldHasConn:
+		return 1
+	case FieldCtMark:
+		return c.Mark
+	case FieldCtStatus:
+		return c.Status
+	case FieldCtDir:
+		return bit(c.Reply, 1)
+	case FieldCtProto:
+		return uint32(c.Proto)
+	case FieldCtOrigSrcPort:
+		return uint32(c.Orig.SrcPort)
+	case FieldCtOrigDstPort:
+		return uint32(c.Orig.DstPort)
+	case FieldCtReplSrcPort:
+		return uint32(c.Repl.SrcPort)
+	case FieldCtReplDstPort:
+		return uint32(c.Repl.DstPort)
+	case FieldCtExpire:
+		return c.ExpiresSecs
+	}
+	panic("pred: Eval has no arm for field " + of.String())
+}
+
+// hostField gives a number of the socket or of the Ethernet header.
+func hostField(f *packet.Facts, of Field) uint32 {
+	ether := len(f.Link) >= 14
+	owner := f.Sock != nil && f.Sock.HasFile
+	switch {
+	case of == FieldSocket:
+		return bit(f.Sock != nil, 1) + bit(owner, 1)
+	case of == FieldUID && owner:
+		return f.Sock.UID
+	case of == FieldGID && owner:
+		return f.Sock.GID
+	case of == FieldEther:
+		return bit(ether, 1)
+	case of == FieldMACHi && ether:
+		return binary.BigEndian.Uint32(f.Link[6:])
+	case of == FieldMACLo && ether:
+		return uint32(binary.BigEndian.Uint16(f.Link[10:]))
+	case of == FieldUID, of == FieldGID, of == FieldMACHi, of == FieldMACLo:
+		return 0
+	}
+	panic("pred: Eval has no arm for field " + of.String())
+}
+
+// pktType is the type that pkttype_mt() asks about (net/netfilter/xt_pkttype.c): a
+// packet that was looped back is told by its destination.
+func pktType(f *packet.Facts) uint32 {
+	const broadcast, multicast, loopback = 1, 2, 5
+	switch {
+	case f.PktType != loopback:
+		return uint32(f.PktType)
+	case f.Dst().IsMulticast():
+		return multicast
+	}
+	return broadcast
+}
+
+func l4Avail(f *packet.Facts) uint32 {
+	if f.L4 != packet.L4Found || int(f.THOff) >= len(f.Raw) {
+		return 0
+	}
+	return min(uint32(len(f.Raw)-int(f.THOff)), 65535)
+}
+
+func bit(set bool, value uint32) uint32 {
+	if set {
+		return value
+	}
+	return 0
+}
