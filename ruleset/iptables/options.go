@@ -70,16 +70,12 @@ type PrintOptions struct {
 
 // ListOptions say how a table is listed, each as the option of iptables -L.
 type ListOptions struct {
-	Verbose     bool   // -v: counters and interfaces
-	Numeric     bool   // -n: addresses and ports as numbers
-	Exact       bool   // -x: counters in full
-	LineNumbers bool   // --line-numbers
-	Chain       string // only this chain; empty: all
-}
-
-// Lister is a match or target that iptables -L shows.
-type Lister interface {
-	// List is the text in the listing, without the space that separates it from
-	// what stands before it; numeric is iptables -n. Empty: nothing is shown.
-	List(numeric bool) string
+	Family      packet.Family
+	Names       ruleset.Names // names for numbers; nil: as with Numeric
+	Verbose     bool          // -v: counters and interfaces
+	Numeric     bool          // -n: addresses and ports as numbers
+	Exact       bool          // -x: counters in full
+	LineNumbers bool          // --line-numbers
+	Chain       string        // only this chain; empty: all
+	Rule        int           // only the rule with this number, without header; 0: all
 }
