@@ -1,0 +1,126 @@
+// Package emit writes the instructions of one generated function. It is the only
+// package that spells registers, labels, stack slots and offsets of struct facts.
+//
+// In: calls of the Builder, from package codegen. Out: instructions whose jumps are
+// resolved, with the function's symbol on the first one. A function gets the
+// context in R1 and the facts in R2 and keeps them:
+//
+//	regFacts (R6)  struct facts *     regCtx (R7)  struct bpf_nf_ctx *
+//	regVal (R1)    the value at hand  regTmp (R2)  a second one
+//
+// Values are loaded from the facts for every comparison: the verifier then has
+// nothing to track between rules, which keeps long functions linear.
+package emit
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf/asm"
+)
+
+const (
+	regFacts = asm.R6
+	regCtx   = asm.R7
+	regVal   = asm.R1
+	regTmp   = asm.R2
+)
+
+// Result is what a generated function returns.
+type Result int32
+
+// The results; struct facts has the rule for Accept and Drop.
+const (
+	Continue Result = iota // end of a user chain, or RETURN
+	Accept
+	Drop
+	Hotdrop
+	NextPart // a part fell off its end: go on with the next part of the chain
+)
+
+// Label is a place in the function that jumps refer to.
+type Label int
+
+// Builder collects the instructions of one function.
+type Builder struct {
+	ins   asm.Instructions
+	bound []int // instruction index by label; -1: not yet
+	refs  []ref
+	src   fmt.Stringer
+}
+
+type ref struct {
+	at int
+	to Label
+}
+
+// New starts a function: it saves its arguments and refuses a nil facts pointer,
+// which the verifier thinks possible.
+func New(symbol string) *Builder {
+	b := &Builder{}
+	b.add(asm.Mov.Reg(regFacts, asm.R2))
+	b.ins[0] = b.ins[0].WithSymbol(symbol).WithSource(asm.Comment(symbol))
+	b.add(asm.Mov.Reg(regCtx, asm.R1))
+	ok := b.NewLabel()
+	b.branch(asm.JNE.Imm(regFacts, 0, ""), ok)
+	b.Return(Hotdrop)
+	b.Bind(ok)
+	return b
+}
+
+// Source names what the next instruction stands for; the verifier's messages show it.
+func (b *Builder) Source(s fmt.Stringer) { b.src = s }
+
+// Len is the number of instructions so far.
+func (b *Builder) Len() int { return len(b.ins) }
+
+func (b *Builder) add(i asm.Instruction) {
+	if b.src != nil {
+		i = i.WithSource(b.src)
+		b.src = nil
+	}
+	b.ins = append(b.ins, i)
+}
+
+// NewLabel makes a label that Bind must place.
+func (b *Builder) NewLabel() Label {
+	b.bound = append(b.bound, -1)
+	return Label(len(b.bound) - 1)
+}
+
+// Bind places a label before the next instruction.
+func (b *Builder) Bind(l Label) { b.bound[l] = len(b.ins) }
+
+func (b *Builder) branch(i asm.Instruction, to Label) {
+	b.refs = append(b.refs, ref{len(b.ins), to})
+	b.add(i)
+}
+
+// Jump goes to a label.
+func (b *Builder) Jump(to Label) { b.branch(asm.Ja.Label(""), to) }
+
+// Return ends the function with a result.
+func (b *Builder) Return(r Result) {
+	b.add(asm.Mov.Imm(asm.R0, int32(r)))
+	b.add(asm.Return())
+}
+
+// Finish resolves the jumps and gives the instructions.
+func (b *Builder) Finish() (asm.Instructions, error) {
+	offset := make([]int, len(b.ins)+1)
+	for i, ins := range b.ins {
+		offset[i+1] = offset[i] + int(ins.Size()/asm.InstructionSize)
+	}
+	for _, r := range b.refs {
+		target := b.bound[r.to]
+		if target < 0 {
+			return nil, fmt.Errorf("label %d is not placed", r.to)
+		}
+		delta := offset[target] - offset[r.at+1]
+		if delta < -32768 || delta > 32767 {
+			return nil, fmt.Errorf("a jump over %d instructions is longer than BPF allows", delta)
+		}
+		b.ins[r.at].Offset = int16(delta)
+		b.ins[r.at] = b.ins[r.at].WithReference("")
+	}
+	return b.ins, nil
+}

@@ -1,0 +1,73 @@
+package emit
+
+import (
+	"unsafe"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/cilium/ebpf/asm"
+)
+
+// Area is a run of bytes in struct facts.
+type Area struct{ off int16 }
+
+// The areas of struct facts (bpf/facts.h).
+var (
+	L3      = Area{int16(unsafe.Offsetof(layout.L3))}
+	L4      = Area{int16(unsafe.Offsetof(layout.L4))}
+	InName  = Area{int16(unsafe.Offsetof(layout.Iif))}
+	OutName = Area{int16(unsafe.Offsetof(layout.Oif))}
+	Scratch = Area{int16(unsafe.Offsetof(layout.Tmp))}
+)
+
+var layout abi.Facts
+
+// At is the area off bytes further.
+func (a Area) At(off int16) Area { return Area{a.off + off} }
+
+func word(off uintptr) Cell  { return Cell{off: int16(off), size: asm.Word} }
+func half(off uintptr) Cell  { return Cell{off: int16(off), size: asm.Half} }
+func octet(off uintptr) Cell { return Cell{off: int16(off), size: asm.Byte} }
+
+var (
+	cellRule = word(unsafe.Offsetof(layout.Rule))
+	cellLen  = word(unsafe.Offsetof(layout.Len))
+	// ScratchLen is the number of bytes in Scratch that are the packet's.
+	ScratchLen = word(unsafe.Offsetof(layout.Tmplen))
+)
+
+// fieldCells are the fields that struct facts holds; pred.Field.InFacts agrees.
+var fieldCells = map[pred.Field]Cell{
+	pred.FieldLen:     cellLen,
+	pred.FieldProto:   octet(unsafe.Offsetof(layout.Proto)),
+	pred.FieldL4State: octet(unsafe.Offsetof(layout.L4state)),
+	pred.FieldFragOff: half(unsafe.Offsetof(layout.Fragoff)),
+	pred.FieldTHOff:   half(unsafe.Offsetof(layout.Thoff)),
+	pred.FieldMark:    word(unsafe.Offsetof(layout.Mark)),
+	pred.FieldCtState: word(unsafe.Offsetof(layout.Ctstate)),
+	pred.FieldHasConn: word(unsafe.Offsetof(layout.Hasconn)),
+	pred.FieldCtMark:  word(unsafe.Offsetof(layout.Ctmark)),
+	pred.FieldEther:   octet(unsafe.Offsetof(layout.Ether)),
+	pred.FieldMACHi:   word(unsafe.Offsetof(layout.MacHi)),
+	pred.FieldMACLo:   half(unsafe.Offsetof(layout.MacLo)),
+	pred.FieldL4Avail: word(unsafe.Offsetof(layout.L4avail)),
+}
+
+// FieldCell is the cell of a field; ok is false for one that must be asked for.
+func FieldCell(f pred.Field) (c Cell, ok bool) {
+	c, ok = fieldCells[f]
+	return c, ok
+}
+
+// Address is where an address of the IP header lies.
+func Address(family packet.Family, dst bool) Area {
+	off := int16(12)
+	if family == packet.IPv6 {
+		off = 8
+	}
+	if dst {
+		off += int16(family.Bits() / 8)
+	}
+	return L3.At(off)
+}

@@ -1,0 +1,158 @@
+// Package codegen turns the hooks of a Plan into BPF instructions.
+//
+// In: a plan.Hook. Out: a Program: the generated functions, which replace the stub
+// "chain" of the C datapath, and what the datapath must prepare for them. Pure:
+// nothing is loaded here. Package emit spells the instructions.
+package codegen
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/codegen/emit"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// Generate makes the programs of all BPF tables of a plan.
+func Generate(p *plan.Plan) ([]Program, error) {
+	var out []Program
+	for _, t := range p.Tables {
+		for _, h := range t.Hooks {
+			prog, err := generateHook(p, t, h)
+			if err != nil {
+				return nil, fmt.Errorf("%s %s %s: %w", p.Family, t.Name, h.Hook, err)
+			}
+			out = append(out, prog)
+		}
+	}
+	return out, nil
+}
+
+func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook) (Program, error) {
+	g := &generator{family: p.Family, atomic: h.Hook == packet.Output}
+	for _, f := range h.Funcs {
+		if err := g.function(f); err != nil {
+			return Program{}, fmt.Errorf("chain %s: %w", f.Chain, err)
+		}
+	}
+	return Program{
+		Family: p.Family, Table: t.Name, Hook: h.Hook,
+		Needs: g.needs, Atomic: g.atomic, Shim: h.Shim, Insns: g.insns,
+	}, nil
+}
+
+// function generates one chain, or one part of a chain.
+func (g *generator) function(f *plan.Func) error {
+	g.Builder = emit.New(f.Symbol)
+	g.hot = g.NewLabel()
+	end := g.NewLabel()
+	for _, part := range f.Parts {
+		g.Call(part)
+		g.JumpIfResult(emit.Continue, end)
+		g.ReturnUnless(emit.NextPart)
+	}
+	if err := g.rules(f.Rules, end); err != nil {
+		return err
+	}
+	if f.Part {
+		g.Return(emit.NextPart)
+	}
+	g.Bind(end)
+	switch {
+	case f.Policy == nil:
+		g.Return(emit.Continue)
+	case f.Policy.Drop:
+		g.Decide(f.Policy.ID, emit.Drop)
+	default:
+		g.Decide(f.Policy.ID, emit.Accept)
+	}
+	g.Bind(g.hot)
+	g.Return(emit.Hotdrop)
+	insns, err := g.Finish()
+	g.insns = append(g.insns, insns...)
+	return err
+}
+
+// rules generates rules in order; end is where RETURN goes.
+func (g *generator) rules(rules []*plan.Rule, end emit.Label) error {
+	for _, r := range rules {
+		next := g.NewLabel()
+		g.Source(emit.Text{Pos: r.Pos, Rule: r.Text})
+		for _, c := range r.Conds {
+			if err := g.require(c, next); err != nil {
+				return fmt.Errorf("%s: %w", r.Pos, err)
+			}
+		}
+		if err := g.action(r, end); err != nil {
+			return fmt.Errorf("%s: %w", r.Pos, err)
+		}
+		g.Bind(next)
+	}
+	return nil
+}
+
+// action generates what a rule does once it matches.
+func (g *generator) action(r *plan.Rule, end emit.Label) error {
+	switch r.Action.Op {
+	case pred.Accept:
+		g.Decide(r.ID, emit.Accept)
+	case pred.Drop:
+		g.Decide(r.ID, emit.Drop)
+	case pred.Continue:
+		g.Count(r.ID, g.atomic)
+	case pred.Return:
+		g.Count(r.ID, g.atomic)
+		g.Jump(end)
+	case pred.Jump:
+		return g.jump(r)
+	case pred.Goto:
+		return g.goTo(r, end)
+	case pred.Shim:
+		return g.shim(r)
+	default:
+		return fmt.Errorf("action %s cannot run in BPF", r.Action)
+	}
+	return nil
+}
+
+func (g *generator) jump(r *plan.Rule) error {
+	g.Count(r.ID, g.atomic)
+	if r.Call != "" {
+		g.Call(r.Call)
+		g.ReturnUnless(emit.Continue)
+		return nil
+	}
+	back := g.NewLabel()
+	err := g.rules(r.Inline, back)
+	g.Bind(back)
+	return err
+}
+
+// goTo runs a chain whose end is the end of this one.
+func (g *generator) goTo(r *plan.Rule, end emit.Label) error {
+	g.Count(r.ID, g.atomic)
+	if r.Call != "" {
+		g.Call(r.Call)
+		g.ReturnUnless(emit.Continue)
+	} else if err := g.rules(r.Inline, end); err != nil {
+		return err
+	}
+	g.Jump(end)
+	return nil
+}
+
+// shim notes the target for netfilter and does to the facts what the target will
+// do to the packet. A target that ends the traversal leaves Drop as the verdict:
+// should netfilter not run it, the packet is not let through.
+func (g *generator) shim(r *plan.Rule) error {
+	if !r.Action.Terminal {
+		g.Count(r.ID, g.atomic)
+	}
+	g.Call("note", uint32(r.Note))
+	if r.Action.Terminal {
+		g.Decide(r.ID, emit.Drop)
+		return nil
+	}
+	return g.effects(r.Action)
+}

@@ -1,0 +1,58 @@
+package codegen
+
+import (
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// need records which groups of facts a predicate reads, so that the datapath
+// fills only those.
+func (g *generator) need(p pred.Pred) {
+	switch p := p.(type) {
+	case pred.Cmp:
+		switch of := p.Of.(type) {
+		case pred.Field:
+			g.needField(of)
+		case pred.Load:
+			g.needBase(of.Base)
+		}
+	case pred.Have:
+		g.needBase(p.Base)
+	case pred.Name:
+		switch p.Of {
+		case pred.NameIn:
+			g.needs |= abi.NeedIif
+		case pred.NameOut:
+			g.needs |= abi.NeedOif
+		}
+	case pred.Addr:
+		g.needAddress(p.Of)
+	case pred.AddrRange:
+		g.needAddress(p.Of)
+	case pred.TCPOption, pred.TCPMSS, pred.DCCPOption, pred.SCTPChunks:
+		g.needs |= abi.NeedL4
+	}
+}
+
+func (g *generator) needBase(b pred.Base) {
+	if b == pred.BaseL4 {
+		g.needs |= abi.NeedL4
+	}
+}
+
+func (g *generator) needAddress(of pred.AddrField) {
+	if of > pred.AddrDst {
+		g.needs |= abi.NeedCt
+	}
+}
+
+func (g *generator) needField(f pred.Field) {
+	switch f {
+	case pred.FieldProto, pred.FieldL4State, pred.FieldFragOff, pred.FieldTHOff, pred.FieldL4Avail:
+		g.needs |= abi.NeedL4
+	case pred.FieldCtState, pred.FieldHasConn, pred.FieldCtMark:
+		g.needs |= abi.NeedCt
+	case pred.FieldEther, pred.FieldMACHi, pred.FieldMACLo:
+		g.needs |= abi.NeedMac
+	}
+}

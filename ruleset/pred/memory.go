@@ -1,0 +1,48 @@
+package pred
+
+// inFacts are the fields that the datapath has in memory before the first rule;
+// the others are asked for by a call.
+var inFacts = map[Field]bool{
+	FieldLen: true, FieldProto: true, FieldL4State: true, FieldFragOff: true, FieldTHOff: true,
+	FieldMark: true, FieldCtState: true, FieldHasConn: true, FieldCtMark: true,
+	FieldEther: true, FieldMACHi: true, FieldMACLo: true, FieldL4Avail: true,
+}
+
+// InFacts says whether the datapath has the field in memory before the first rule.
+func (f Field) InFacts() bool { return inFacts[f] }
+
+// InMemory says whether a predicate can be answered from what the datapath has in
+// memory, without a call.
+func InMemory(p Pred) bool {
+	switch p := p.(type) {
+	case Const, Have:
+		return true
+	case Not:
+		return InMemory(p.P)
+	case HotdropIf:
+		return InMemory(p.P)
+	case And:
+		return allInMemory(p)
+	case Or:
+		return allInMemory(p)
+	case Cmp:
+		f, isField := p.Of.(Field)
+		return !isField || f.InFacts()
+	case Addr:
+		return p.Of <= AddrDst
+	case AddrRange:
+		return p.Of <= AddrDst
+	case Name:
+		return p.Of <= NameOut
+	}
+	return false
+}
+
+func allInMemory(ps []Pred) bool {
+	for _, p := range ps {
+		if !InMemory(p) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,164 @@
+package translate
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// Bounds of the shim. A packet's note holds MaxNotes actions, and the shim walks
+// its actions at most maxPasses times. A table that could ask for more is left to
+// netfilter: the bound is proven here, never met at run time.
+const (
+	MaxNotes  = 64
+	maxPasses = 16
+)
+
+// number gives each different target its action number, in the order in which a
+// walk through the chains meets them; targets that end the traversal come last.
+// The shim runs actions in the order of their numbers, so most packets need one
+// pass; how many passes the longest possible sequence needs is computed from
+// sequences(): a packet's actions are a subsequence of one, and a subsequence
+// never has more descents than the whole.
+func (t *table) number() {
+	t.numbers = map[string]int{}
+	for _, terminal := range []bool{false, true} {
+		seen := map[*ruleset.Chain]bool{}
+		var visit func(c *ruleset.Chain)
+		visit = func(c *ruleset.Chain) {
+			if c == nil || seen[c] {
+				return
+			}
+			seen[c] = true
+			for _, r := range c.Rules {
+				a := t.lines[r].action
+				if a.Op == pred.Shim && a.Terminal == terminal {
+					t.addAction(a)
+				}
+				visit(t.src.Chain(callee(t.src, r)))
+			}
+		}
+		for _, c := range t.src.Chains {
+			if t.hooks[c] != 0 {
+				visit(c)
+			}
+		}
+	}
+	t.bound()
+}
+
+func (t *table) addAction(a pred.Action) {
+	k := shimKey(a)
+	if _, ok := t.numbers[k]; ok {
+		return
+	}
+	t.numbers[k] = len(t.out.Actions)
+	t.out.Actions = append(t.out.Actions, plan.Action{Args: a.Shim, Terminal: a.Terminal})
+}
+
+// sequence bounds the actions that packets can collect on a set of paths.
+type sequence struct {
+	n, descents int
+	first, last int // smallest first and largest last action; valid if n > 0
+}
+
+func (s sequence) then(o sequence) sequence {
+	if o.n == 0 {
+		return s
+	}
+	if s.n == 0 {
+		return o
+	}
+	out := sequence{n: s.n + o.n, descents: s.descents + o.descents, first: min(s.first, o.first), last: max(s.last, o.last)}
+	if o.first <= s.last {
+		out.descents++
+	}
+	return out
+}
+
+func (s sequence) or(o sequence) sequence {
+	if o.n == 0 {
+		return s
+	}
+	if s.n == 0 {
+		return o
+	}
+	return sequence{n: max(s.n, o.n), descents: max(s.descents, o.descents), first: min(s.first, o.first), last: max(s.last, o.last)}
+}
+
+// flow is what a chain can do: paths that come back to the caller, and all paths.
+type flow struct {
+	through, any sequence
+	returns      bool
+}
+
+func (t *table) bound() {
+	flows := map[*ruleset.Chain]flow{}
+	var walk func(c *ruleset.Chain) flow
+	walk = func(c *ruleset.Chain) flow {
+		if f, ok := flows[c]; ok {
+			return f
+		}
+		f := t.chainFlow(c, walk)
+		flows[c] = f
+		return f
+	}
+	for _, c := range t.src.Chains {
+		if t.hooks[c] == 0 || !c.BuiltIn() {
+			continue
+		}
+		s := walk(c).any
+		t.out.Passes = max(t.out.Passes, s.descents+1)
+		if s.n > MaxNotes || s.descents+1 > maxPasses {
+			t.out.Notes = append(t.out.Notes, plan.Note{
+				Pos: c.Pos.String(), Thing: "chain " + c.Name,
+				Reason: fmt.Sprintf("a packet could meet %d targets that netfilter must run, in %d passes; at most %d in %d",
+					s.n, s.descents+1, MaxNotes, maxPasses),
+			})
+			return
+		}
+	}
+}
+
+func (t *table) chainFlow(c *ruleset.Chain, walk func(*ruleset.Chain) flow) flow {
+	var cur, back, any sequence
+	returns := false
+	for _, r := range c.Rules {
+		l := t.lines[r]
+		always := len(l.conds) == 0
+		ends := false
+		switch l.action.Op {
+		case pred.Accept, pred.Drop:
+			any, ends = any.or(cur), true
+		case pred.Return:
+			back, returns, ends = back.or(cur), true, true
+		case pred.Shim:
+			k := t.numbers[shimKey(l.action)]
+			one := sequence{n: 1, first: k, last: k}
+			if l.action.Terminal {
+				any, ends = any.or(cur.then(one)), true
+			} else {
+				cur = cur.then(one)
+			}
+		case pred.Jump, pred.Goto:
+			callee := walk(t.src.Chain(l.action.Chain))
+			any = any.or(cur.then(callee.any))
+			through := cur.then(callee.through)
+			switch {
+			case l.action.Op == pred.Goto && callee.returns:
+				back, returns, ends = back.or(through), true, true
+			case l.action.Op == pred.Goto || !callee.returns:
+				ends = true
+			default:
+				cur = through
+			}
+		}
+		if ends && always {
+			return flow{through: back, any: any.or(back), returns: returns}
+		}
+	}
+	back = back.or(cur)
+	return flow{through: back, any: any.or(back), returns: true}
+}

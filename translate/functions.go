@@ -1,0 +1,310 @@
+package translate
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// Limits of BPF functions (kernel/bpf/verifier.c). Eight call frames, of which the
+// hook program is one and the C functions that generated code calls need up to
+// helperFrames. A function has a budget of its own for pending branches
+// (BPF_COMPLEXITY_LIMIT_JMP_SEQ) and jumps over at most 32,767 instructions.
+const (
+	maxFrames    = 7
+	helperFrames = 2
+	partWeight   = 12000
+	inlineWeight = 200000
+)
+
+// functions makes the functions of every hook of the table.
+func (t *table) functions() {
+	for _, c := range t.src.Chains {
+		h, ok := packet.HookByName(c.Name)
+		if !ok || !c.BuiltIn() {
+			continue
+		}
+		b := &hookBuilder{table: t, bit: 1 << h, sizes: map[*ruleset.Chain]int{}, inline: map[*ruleset.Chain]bool{}}
+		hook, err := b.build(c, h)
+		if err != "" {
+			t.out.Notes = append(t.out.Notes, plan.Note{Pos: c.Pos.String(), Thing: "chain " + c.Name, Reason: err})
+			return
+		}
+		t.out.Hooks = append(t.out.Hooks, hook)
+	}
+}
+
+// hookBuilder makes the functions of one hook.
+type hookBuilder struct {
+	*table
+	bit     uint8
+	sizes   map[*ruleset.Chain]int // weight of the rules, inlined callees included
+	inline  map[*ruleset.Chain]bool
+	symbols map[*ruleset.Chain]string
+	hook    *plan.Hook
+}
+
+func (b *hookBuilder) build(base *ruleset.Chain, h packet.Hook) (*plan.Hook, string) {
+	b.hook = &plan.Hook{Hook: h, Shim: len(b.out.Actions) > 0}
+	for b.frames(base, map[*ruleset.Chain]int{}) > maxFrames {
+		if !b.inlineLeaves(base) {
+			return nil, "its jumps nest deeper than BPF calls can, and the chains are too long to be copied in place"
+		}
+		clear(b.sizes)
+		if b.size(base) > inlineWeight {
+			return nil, "its jumps nest deeper than BPF calls can, and copying the chains in place would make too long a program"
+		}
+	}
+	b.symbols = map[*ruleset.Chain]string{base: "chain"}
+	b.emit(base)
+	return b.hook, ""
+}
+
+// callees are the chains that rules of c call, in order.
+func (b *hookBuilder) callees(c *ruleset.Chain) []*ruleset.Chain {
+	var out []*ruleset.Chain
+	for _, r := range c.Rules {
+		if name := callee(b.src, r); name != "" {
+			out = append(out, b.src.Chain(name))
+		}
+	}
+	return out
+}
+
+// size is the weight of a chain's rules, about one per instruction.
+func (b *hookBuilder) size(c *ruleset.Chain) int {
+	if n, ok := b.sizes[c]; ok {
+		return n
+	}
+	n := 0
+	for _, r := range c.Rules {
+		n += b.ruleSize(r)
+	}
+	b.sizes[c] = n
+	return n
+}
+
+func (b *hookBuilder) ruleSize(r *ruleset.Rule) int {
+	n := 14
+	for _, p := range b.lines[r].conds {
+		n += weight(p)
+	}
+	if name := callee(b.src, r); name != "" && b.inline[b.src.Chain(name)] {
+		n += b.size(b.src.Chain(name))
+	}
+	return n
+}
+
+// weight estimates the instructions of a predicate.
+func weight(p pred.Pred) int {
+	switch p := p.(type) {
+	case pred.Not:
+		return weight(p.P)
+	case pred.HotdropIf:
+		return weight(p.P)
+	case pred.And:
+		return weightAll(p)
+	case pred.Or:
+		return weightAll(p)
+	case pred.Addr, pred.Name, pred.AddrRange:
+		return 12
+	case pred.U32:
+		return 40 * len(p.Tests)
+	}
+	return 6
+}
+
+func weightAll(ps []pred.Pred) int {
+	n := 1
+	for _, p := range ps {
+		n += weight(p) + 1
+	}
+	return n
+}
+
+// frames is the number of call frames that a chain needs as a function.
+func (b *hookBuilder) frames(c *ruleset.Chain, memo map[*ruleset.Chain]int) int {
+	if n, ok := memo[c]; ok {
+		return n
+	}
+	deepest := 0
+	if b.callsHelper(c) {
+		deepest = helperFrames
+	}
+	for _, callee := range b.callees(c) {
+		n := b.frames(callee, memo)
+		if b.inline[callee] {
+			n-- // its own frame is the caller's
+		}
+		deepest = max(deepest, n)
+	}
+	n := 1 + deepest
+	if b.size(c) > partWeight && !b.inline[c] {
+		n++
+	}
+	memo[c] = n
+	return n
+}
+
+// callsHelper says whether the rules of a chain may call functions of the C part.
+func (b *hookBuilder) callsHelper(c *ruleset.Chain) bool {
+	for _, r := range c.Rules {
+		l := b.lines[r]
+		if l.action.Op == pred.Shim {
+			return true
+		}
+		for _, p := range l.conds {
+			if !pred.InMemory(p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// inlineLeaves puts those chains inline that end the longest call paths. False
+// when there is nothing left to put inline.
+func (b *hookBuilder) inlineLeaves(base *ruleset.Chain) bool {
+	depth := map[*ruleset.Chain]int{}
+	var down func(c *ruleset.Chain, d int)
+	down = func(c *ruleset.Chain, d int) {
+		if have, ok := depth[c]; ok && have >= d {
+			return
+		}
+		depth[c] = d
+		for _, callee := range b.callees(c) {
+			step := 1
+			if b.inline[callee] {
+				step = 0
+			}
+			down(callee, d+step)
+		}
+	}
+	down(base, 1)
+	memo := map[*ruleset.Chain]int{}
+	longest := b.frames(base, memo)
+	changed := false
+	for c, d := range depth {
+		if c == base || b.inline[c] || d+memo[c]-1 < longest || !b.leaf(c) {
+			continue
+		}
+		b.inline[c] = true
+		changed = true
+	}
+	return changed
+}
+
+// leaf says whether a chain calls no other function.
+func (b *hookBuilder) leaf(c *ruleset.Chain) bool {
+	for _, callee := range b.callees(c) {
+		if !b.inline[callee] || !b.leaf(callee) {
+			return false
+		}
+	}
+	return true
+}
+
+// emit adds the function of a chain, before those that it calls.
+func (b *hookBuilder) emit(c *ruleset.Chain) {
+	f := &plan.Func{Symbol: b.symbols[c], Chain: c.Name}
+	if c.BuiltIn() {
+		f.Policy = &plan.Policy{ID: b.policyID(c), Drop: c.Policy == "DROP"}
+	}
+	b.hook.Funcs = append(b.hook.Funcs, f)
+	if b.size(c) > partWeight {
+		b.emitParts(f, c)
+		return
+	}
+	f.Rules = b.rules(c)
+}
+
+// emitParts splits a long chain into functions that the chain calls in turn.
+func (b *hookBuilder) emitParts(f *plan.Func, c *ruleset.Chain) {
+	var part *plan.Func
+	filled := 0
+	for _, r := range c.Rules {
+		size := b.ruleSize(r)
+		if part == nil || filled+size > partWeight {
+			part = &plan.Func{Symbol: fmt.Sprintf("%s_%d", f.Symbol, len(f.Parts)), Chain: c.Name, Part: true}
+			f.Parts = append(f.Parts, part.Symbol)
+			b.hook.Funcs = append(b.hook.Funcs, part)
+			filled = 0
+		}
+		part.Rules = append(part.Rules, b.rule(r, c))
+		filled += size
+	}
+}
+
+func (b *hookBuilder) rules(c *ruleset.Chain) []*plan.Rule {
+	out := make([]*plan.Rule, len(c.Rules))
+	for i, r := range c.Rules {
+		out[i] = b.rule(r, c)
+	}
+	return out
+}
+
+func (b *hookBuilder) rule(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
+	l := b.lines[r]
+	out := &plan.Rule{ID: b.ruleID(r), Action: l.action, Pos: r.Pos.String(), Text: b.text(r, c.Name)}
+	out.Conds = make([]pred.Pred, len(l.conds))
+	for i, p := range l.conds {
+		out.Conds[i] = b.slots.assign(p, stateKey{r, i})
+	}
+	switch l.action.Op {
+	case pred.Shim:
+		out.Note = b.numbers[shimKey(l.action)]
+	case pred.Jump, pred.Goto:
+		callee := b.src.Chain(l.action.Chain)
+		if b.inline[callee] {
+			out.Inline = b.rules(callee)
+			if out.Inline == nil {
+				out.Inline = []*plan.Rule{}
+			}
+			break
+		}
+		out.Call = b.function(callee)
+	}
+	return out
+}
+
+// stateKey identifies the state of a stateful match: the rule and the match.
+type stateKey struct {
+	rule  *ruleset.Rule
+	match int
+}
+
+func (b *hookBuilder) function(c *ruleset.Chain) string {
+	if s, ok := b.symbols[c]; ok {
+		return s
+	}
+	s := fmt.Sprintf("c%d", len(b.symbols))
+	b.symbols[c] = s
+	b.emit(c)
+	return s
+}
+
+func (t *table) ruleID(r *ruleset.Rule) uint32 {
+	if id, ok := t.res.Rules[r]; ok {
+		return id
+	}
+	id := t.nextID()
+	t.res.Rules[r] = id
+	return id
+}
+
+func (t *table) policyID(c *ruleset.Chain) uint32 {
+	if id, ok := t.res.Policies[c]; ok {
+		return id
+	}
+	id := t.nextID()
+	t.res.Policies[c] = id
+	return id
+}
+
+func (t *table) nextID() uint32 {
+	t.res.Plan.Counters++
+	return uint32(t.res.Plan.Counters - 1)
+}

@@ -1,0 +1,65 @@
+package translate
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// slots numbers the state of stateful predicates. A rule that is emitted in
+// several programs has one state.
+type slots struct {
+	plan  *plan.Plan
+	byKey map[any]int
+	lists map[string]int
+}
+
+func newSlots(p *plan.Plan) *slots {
+	return &slots{plan: p, byKey: map[any]int{}, lists: map[string]int{}}
+}
+
+// assign returns the predicate with its slot numbers filled in. Key is the
+// identity of the state where the predicate brings none.
+func (s *slots) assign(p pred.Pred, key any) pred.Pred {
+	switch p := p.(type) {
+	case pred.Not:
+		return pred.Not{P: s.assign(p.P, key)}
+	case pred.HotdropIf:
+		return pred.HotdropIf{P: s.assign(p.P, key)}
+	case pred.And:
+		return pred.And(s.assignAll(p, key))
+	case pred.Or:
+		return pred.Or(s.assignAll(p, key))
+	case pred.Limit:
+		p.Slot = s.slot(key, len(s.plan.Limits), func() { s.plan.Limits = append(s.plan.Limits, p) })
+		return p
+	case pred.Nth:
+		p.Slot = s.slot(key, len(s.plan.Nths), func() { s.plan.Nths = append(s.plan.Nths, p) })
+		return p
+	case pred.Recent:
+		p.Slot = s.slot(key, len(s.plan.Recents), func() { s.plan.Recents = append(s.plan.Recents, p) })
+		return p
+	case pred.SCTPChunks:
+		p.Slot = s.slot(fmt.Sprint(p), len(s.plan.Chunks), func() { s.plan.Chunks = append(s.plan.Chunks, p) })
+		return p
+	}
+	return p
+}
+
+func (s *slots) assignAll(ps []pred.Pred, key any) []pred.Pred {
+	out := make([]pred.Pred, len(ps))
+	for i, p := range ps {
+		out[i] = s.assign(p, key)
+	}
+	return out
+}
+
+func (s *slots) slot(key any, next int, add func()) int {
+	if n, ok := s.byKey[key]; ok {
+		return n
+	}
+	s.byKey[key] = next
+	add()
+	return next
+}

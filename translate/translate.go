@@ -1,0 +1,198 @@
+package translate
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// bpfTables are the tables that can run in BPF; the others change packets or
+// addresses and stay netfilter's as whole tables.
+var bpfTables = map[string]bool{"raw": true, "filter": true, "security": true}
+
+// Options steer the translation.
+type Options struct {
+	// Text renders a rule for messages; nil leaves the text empty.
+	Text func(r *ruleset.Rule, chain string) string
+	// Netfilter names tables to leave to netfilter whatever they hold, with the
+	// reason; the loader uses it when the verifier refuses a table.
+	Netfilter map[string]string
+}
+
+// Result is the plan and the counter slot of every rule and policy in BPF.
+type Result struct {
+	Plan     *plan.Plan
+	Rules    map[*ruleset.Rule]uint32
+	Policies map[*ruleset.Chain]uint32
+}
+
+// Translate makes the plan of a ruleset.
+func Translate(rs *ruleset.Ruleset, o Options) *Result {
+	res := &Result{
+		Plan:     &plan.Plan{Family: rs.Family},
+		Rules:    map[*ruleset.Rule]uint32{},
+		Policies: map[*ruleset.Chain]uint32{},
+	}
+	slots := newSlots(res.Plan)
+	for _, t := range rs.Tables {
+		res.Plan.Tables = append(res.Plan.Tables, newTable(rs.Family, t, o, res, slots).plan())
+	}
+	return res
+}
+
+// table is the work on one table.
+type table struct {
+	family  packet.Family
+	src     *ruleset.Table
+	o       Options
+	res     *Result
+	slots   *slots
+	out     *plan.Table
+	hooks   map[*ruleset.Chain]uint8
+	lines   map[*ruleset.Rule]*lowered
+	numbers map[string]int // action numbers by shimKey
+}
+
+// lowered is a rule after the first pass.
+type lowered struct {
+	conds  []pred.Pred
+	action pred.Action
+}
+
+func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, s *slots) *table {
+	return &table{
+		family: family, src: src, o: o, res: res, slots: s,
+		out:   &plan.Table{Name: src.Name, Passes: 1},
+		hooks: Hooks(src),
+		lines: map[*ruleset.Rule]*lowered{},
+	}
+}
+
+func (t *table) plan() *plan.Table {
+	if !bpfTables[t.src.Name] {
+		return t.out
+	}
+	if why, ok := t.o.Netfilter[t.src.Name]; ok {
+		t.out.Notes = append(t.out.Notes, plan.Note{Thing: "table " + t.src.Name, Reason: why})
+		return t.out
+	}
+	t.lower()
+	if len(t.out.Notes) == 0 {
+		t.number()
+	}
+	if len(t.out.Notes) == 0 {
+		t.functions()
+	}
+	t.out.InBPF = len(t.out.Notes) == 0
+	if !t.out.InBPF {
+		t.out.Hooks, t.out.Actions = nil, nil
+	}
+	return t.out
+}
+
+func (t *table) note(r *ruleset.Rule, thing, reason string) {
+	t.out.Notes = append(t.out.Notes, plan.Note{Pos: r.Pos.String(), Thing: thing, Reason: reason})
+}
+
+// lower turns matches and targets into predicates and actions.
+func (t *table) lower() {
+	for _, c := range t.src.Chains {
+		if t.hooks[c] == 0 {
+			continue // no packet meets it
+		}
+		for _, r := range c.Rules {
+			place := &ruleset.Place{Family: t.family, Table: t.src.Name, Hooks: t.hooks[c], Rule: r}
+			l := &lowered{action: pred.Action{Op: pred.Continue}}
+			for _, m := range r.Matches {
+				p := m.Lower(place)
+				if why := unsupported(p); why != "" {
+					t.note(r, m.Word(), why)
+				}
+				l.conds = append(l.conds, p)
+			}
+			if r.Target != nil {
+				l.action = r.Target.Lower(place)
+			}
+			if l.action.Op == pred.Foreign {
+				t.note(r, r.Target.Word(), l.action.Reason)
+			}
+			t.lines[r] = l
+		}
+	}
+}
+
+// unsupported finds the first part of a predicate that BPF cannot ask.
+func unsupported(p pred.Pred) string {
+	switch p := p.(type) {
+	case pred.Unsupported:
+		return p.Reason
+	case pred.Not:
+		return unsupported(p.P)
+	case pred.HotdropIf:
+		return unsupported(p.P)
+	case pred.And:
+		return firstUnsupported(p)
+	case pred.Or:
+		return firstUnsupported(p)
+	}
+	return ""
+}
+
+func firstUnsupported(ps []pred.Pred) string {
+	for _, p := range ps {
+		if why := unsupported(p); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// Hooks gives for each chain of a table the hooks from which it can be reached,
+// as bits 1 << packet.Hook.
+func Hooks(t *ruleset.Table) map[*ruleset.Chain]uint8 {
+	out := make(map[*ruleset.Chain]uint8, len(t.Chains))
+	var visit func(c *ruleset.Chain, bit uint8)
+	visit = func(c *ruleset.Chain, bit uint8) {
+		if c == nil || out[c]&bit != 0 {
+			return
+		}
+		out[c] |= bit
+		for _, r := range c.Rules {
+			if name := callee(t, r); name != "" {
+				visit(t.Chain(name), bit)
+			}
+		}
+	}
+	for _, c := range t.Chains {
+		if h, ok := packet.HookByName(c.Name); ok && c.BuiltIn() {
+			visit(c, 1<<h)
+		}
+	}
+	return out
+}
+
+// callee is the chain that a rule jumps or goes to; "" when it does not.
+func callee(t *ruleset.Table, r *ruleset.Rule) string {
+	if r.Target == nil {
+		return ""
+	}
+	if j, ok := r.Target.(interface{ ChainName() string }); ok {
+		return j.ChainName()
+	}
+	return ""
+}
+
+func (t *table) text(r *ruleset.Rule, chain string) string {
+	if t.o.Text == nil {
+		return ""
+	}
+	return t.o.Text(r, chain)
+}
+
+func shimKey(a pred.Action) string {
+	return fmt.Sprint(a.Terminal, "\x00", strings.Join(a.Shim, "\x00"))
+}
