@@ -1,0 +1,143 @@
+package match
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// strtou reads a number at the start of s as xtables_strtoul() of libxtables does:
+// leading white space, a sign '+', then 0x for hex, 0 for octal, else decimal. rest
+// is what follows; ok is false without a number, for "-1" and above 64 bits.
+func strtou(s string) (v uint64, rest string, ok bool) {
+	p := strings.TrimLeft(s, " \t\n\v\f\r")
+	if strings.HasPrefix(p, "-") {
+		return 0, s, false
+	}
+	p = strings.TrimPrefix(p, "+")
+	base := 10
+	switch {
+	case len(p) > 2 && (p[:2] == "0x" || p[:2] == "0X") && digit(p[2]) < 16:
+		base, p = 16, p[2:]
+	case strings.HasPrefix(p, "0"):
+		base = 8
+	}
+	return digits(p, s, base)
+}
+
+func digits(p, whole string, base int) (v uint64, rest string, ok bool) {
+	n := 0
+	for n < len(p) && digit(p[n]) < base {
+		n++
+	}
+	if n == 0 {
+		return 0, whole, false
+	}
+	v, err := strconv.ParseUint(p[:n], base, 64)
+	return v, p[n:], err == nil
+}
+
+func digit(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'z':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'Z':
+		return int(c-'A') + 10
+	}
+	return math.MaxInt
+}
+
+// number reads a whole argument as a number from lo to hi (XTTYPE_UINT*).
+func number(option, arg string, lo, hi uint64) (uint64, error) {
+	v, rest, ok := strtou(arg)
+	if !ok || rest != "" || v < lo || v > hi {
+		return 0, fmt.Errorf("--%s: %q is not a number from %d to %d", option, arg, lo, hi)
+	}
+	return v, nil
+}
+
+// number32 is number for 32 bits.
+func number32(option, arg string, lo uint64) (uint32, error) {
+	v, err := number(option, arg, lo, math.MaxUint32)
+	return uint32(v), err
+}
+
+// numberRange reads "lo", "lo:", ":hi" or "lo:hi" (XTTYPE_UINT*RC); n is the number
+// of parts, a part left out is 0 or hi.
+func numberRange(option, arg string, hi uint64) (v [2]uint64, n int, err error) {
+	parts := strings.Split(arg, ":")
+	if len(parts) > 2 {
+		return v, 0, fmt.Errorf("--%s: %q has more than two parts", option, arg)
+	}
+	for i, part := range parts {
+		if part == "" {
+			v[i] = uint64(i) * hi
+			continue
+		}
+		if v[i], err = number(option, part, 0, hi); err != nil {
+			return v, 0, err
+		}
+	}
+	return v, len(parts), nil
+}
+
+// atoi reads a number as atoll() of C does: what follows the digits is ignored,
+// no digits are 0.
+func atoi(s string) int64 {
+	s = strings.TrimLeft(s, " \t\n\v\f\r")
+	n := 0
+	if n < len(s) && (s[n] == '-' || s[n] == '+') {
+		n++
+	}
+	for n < len(s) && digit(s[n]) < 10 {
+		n++
+	}
+	v, _ := strconv.ParseInt(s[:n], 10, 64) // out of range: the nearest, as in C
+	return v
+}
+
+// strtol10 reads a decimal number at the start of s as strtoul(s, &rest, 10) does.
+func strtol10(s string) (v uint64, rest string) {
+	p := strings.TrimLeft(s, " \t\n\v\f\r")
+	negative := strings.HasPrefix(p, "-")
+	if negative || strings.HasPrefix(p, "+") {
+		p = p[1:]
+	}
+	n := 0
+	for n < len(p) && digit(p[n]) < 10 {
+		n++
+	}
+	if n == 0 {
+		return 0, s
+	}
+	v, _ = strconv.ParseUint(p[:n], 10, 64)
+	if negative {
+		v = -v
+	}
+	return v, p[n:]
+}
+
+// valueMask is "value/mask" of a mark, a device group or a realm.
+type valueMask struct{ value, mask uint32 }
+
+// parseValueMask reads "value[/mask]" as xtables_parse_val_mask() does.
+func parseValueMask(option, arg string) (vm valueMask, err error) {
+	vm.mask = math.MaxUint32
+	value, mask, masked := strings.Cut(arg, "/")
+	if vm.value, err = number32(option, value, 0); err != nil || !masked {
+		return vm, err
+	}
+	vm.mask, err = number32(option, mask, 0)
+	return vm, err
+}
+
+// String prints as xtables_print_val_mask() does.
+func (vm valueMask) String() string {
+	if vm.mask != math.MaxUint32 {
+		return fmt.Sprintf("0x%x/0x%x", vm.value, vm.mask)
+	}
+	return fmt.Sprintf("0x%x", vm.value)
+}

@@ -1,0 +1,124 @@
+package match
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// given remembers which options of a word were used, as the xflags of
+// xtables_option_parse() (libxtables/xtoptions.c).
+type given map[string]bool
+
+// once notes an option; a second use is an error.
+func (g *given) once(option string) error {
+	if (*g)[option] {
+		return fmt.Errorf("--%s is given twice; it can be used once", option)
+	}
+	if *g == nil {
+		*g = given{}
+	}
+	(*g)[option] = true
+	return nil
+}
+
+// need refuses a word without the options that it must have.
+func (g given) need(options ...string) error {
+	for _, o := range options {
+		if !g[o] {
+			return fmt.Errorf("--%s is missing", o)
+		}
+	}
+	return nil
+}
+
+// needOneOf refuses a word that has none of the options.
+func (g given) needOneOf(options ...string) error {
+	for _, o := range options {
+		if g[o] {
+			return nil
+		}
+	}
+	return fmt.Errorf("one of --%s is needed", strings.Join(options, ", --"))
+}
+
+// notBoth refuses two options that exclude each other.
+func (g given) notBoth(a, b string) error {
+	if g[a] && g[b] {
+		return fmt.Errorf("--%s and --%s cannot be used together", a, b)
+	}
+	return nil
+}
+
+// also refuses an option without another one that it needs.
+func (g given) also(option, other string) error {
+	if g[option] && !g[other] {
+		return fmt.Errorf("--%s also needs --%s", option, other)
+	}
+	return nil
+}
+
+// firstError gives the first error that there is.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bang is the "!" that stands before a negated option, as a list to append.
+func bang(negate bool) []string {
+	if negate {
+		return []string{"!"}
+	}
+	return nil
+}
+
+// nameIn finds the first name of a list of which s is a prefix, without regard to
+// case, as strncasecmp(s, name, length of s) does; -1: none, or s is empty.
+func nameIn(names []string, s string) int {
+	if s == "" {
+		return -1
+	}
+	for i, name := range names {
+		if len(s) <= len(name) && strings.EqualFold(name[:len(s)], s) {
+			return i
+		}
+	}
+	return -1
+}
+
+// onlyAt refuses a word in a chain that can be reached from other hooks than
+// those of its struct xt_match (xt_check_match(), net/netfilter/x_tables.c).
+func onlyAt(in *ruleset.Place, hooks ...packet.Hook) error {
+	names := make([]string, len(hooks))
+	rest := in.Hooks
+	for i, h := range hooks {
+		rest &^= 1 << h
+		names[i] = h.String()
+	}
+	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
+		if rest&(1<<h) != 0 {
+			return fmt.Errorf("the chain is reached from %s, where it cannot be used; use it in %s", h, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// notAt refuses an option in a chain that can be reached from one of the hooks.
+func notAt(in *ruleset.Place, option string, hooks ...packet.Hook) error {
+	for _, h := range hooks {
+		if in.At(h) {
+			return fmt.Errorf("--%s: the chain is reached from %s, where it cannot be used", option, h)
+		}
+	}
+	return nil
+}
+
+// answer turns a comparison and its negation into an Answer.
+func answer(yes, negate bool) pred.Answer { return pred.Bool(yes != negate) }
