@@ -174,6 +174,20 @@ type Place struct {
 // At says whether the chain can be reached from the hook.
 func (p *Place) At(h packet.Hook) bool { return p.Hooks&(1<<h) != 0 }
 
+// Action gives the action of the rule: Continue when it has no target.
+func (p *Place) Action() pred.Action {
+	if p.Rule.Target == nil {
+		return pred.Action{Op: pred.Continue}
+	}
+	return p.Rule.Target.Lower(p)
+}
+
+// ConntrackUser is a match or target that may need the kernel's connection
+// tracking, as its checkentry function says by calling nf_ct_netns_get().
+type ConntrackUser interface {
+	NeedsConntrack() bool
+}
+
 // Proto gives the protocol that -p of the rule names; negate is set for "! -p".
 // named is false without -p.
 func (p *Place) Proto() (proto uint8, negate, named bool) {

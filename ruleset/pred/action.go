@@ -12,7 +12,8 @@ type Action struct {
 	Shim     []string // Shim: target and options, as netfilter's own tool takes them
 	Terminal bool     // Shim: the target ends the traversal
 	Sets     []Set    // Shim: what later rules of the traversal will see changed
-	NoTrack  bool     // Shim: later rules see the packet as UNTRACKED
+	NoTrack  bool     // Shim: a packet without conntrack entry is UNTRACKED for later rules
+	Template bool     // Shim: a packet without conntrack entry has a template one for later rules
 	Reason   string   // Foreign: why BPF or the shim cannot do it
 }
 
@@ -31,12 +32,35 @@ const (
 	Foreign // the whole table is left to netfilter
 )
 
-// Set is a change of a mark: Dst = (Src & And) ^ Xor, with Keep the bits of the old
-// Dst that stay: Dst = (Dst & Keep) ^ ((Src & And) ^ Xor).
+// Set is a change of a mark, with Keep the bits of the old Dst that stay:
+// Dst = (Dst & Keep) ^ (((Src & And) ^ Xor) << Shift), in 32 bits.
 type Set struct {
 	Dst, Src       Field // FieldMark or FieldCtMark
 	Keep, And, Xor uint32
+	Shift          int8 // -31..31; negative: to the right
 	NeedConn       bool // nothing happens without a conntrack entry
+}
+
+// Apply is the new value of Dst.
+func (s Set) Apply(dst, src uint32) uint32 {
+	v := src&s.And ^ s.Xor
+	if s.Shift < 0 {
+		v >>= uint(-s.Shift)
+	} else {
+		v <<= uint(s.Shift)
+	}
+	return dst&s.Keep ^ v
+}
+
+// String is the change in plans.
+func (s Set) String() string {
+	v := fmt.Sprintf("(%s & %#x) ^ %#x", s.Src, s.And, s.Xor)
+	if s.Shift < 0 {
+		v = fmt.Sprintf("((%s) >> %d)", v, -s.Shift)
+	} else if s.Shift > 0 {
+		v = fmt.Sprintf("((%s) << %d)", v, s.Shift)
+	}
+	return fmt.Sprintf("%s = (%s & %#x) ^ %s", s.Dst, s.Dst, s.Keep, v)
 }
 
 // String is the action in plans.
@@ -47,7 +71,7 @@ func (a Action) String() string {
 	case Shim:
 		s := "shim " + strings.Join(a.Shim, " ")
 		for _, e := range a.Sets {
-			s += fmt.Sprintf("; %s = (%s & %#x) ^ (%s & %#x) ^ %#x", e.Dst, e.Dst, e.Keep, e.Src, e.And, e.Xor)
+			s += "; " + e.String()
 		}
 		return s
 	case Foreign:
