@@ -1,0 +1,169 @@
+package shim
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
+)
+
+// Removal gives restore text (for use without flushing) that removes everything of
+// ours from a table, except what belongs to generation keep (0: nothing stays).
+// saved is iptables-save text of the table; pins is the directory that all our pins
+// lie under. "" when there is nothing to remove.
+func Removal(table, saved, pins string, keep uint32) string {
+	var deletions, flushes, chains []string
+	number := map[string]int{}
+	for _, line := range strings.Split(saved, "\n") {
+		if name, ok := chainLine(line); ok {
+			if gen, ours := generation(name); ours && gen != keep {
+				flushes = append(flushes, "-F "+name)
+				chains = append(chains, "-X "+name)
+			}
+			continue
+		}
+		chain, rule, ok := ruleLine(line)
+		if !ok {
+			continue
+		}
+		number[chain]++
+		if _, ours := generation(chain); !ours && refersTo(rule, pins, keep) {
+			deletions = append(deletions, fmt.Sprintf("-D %s %d", chain, number[chain]))
+		}
+	}
+	if len(deletions)+len(chains) == 0 {
+		return ""
+	}
+	// From the end, so that the numbers of earlier rules stay right.
+	for i, j := 0, len(deletions)-1; i < j; i, j = i+1, j-1 {
+		deletions[i], deletions[j] = deletions[j], deletions[i]
+	}
+	lines := append(append(deletions, flushes...), chains...)
+	return "*" + table + "\n" + strings.Join(lines, "\n") + "\nCOMMIT\n"
+}
+
+// Foreign says whether a saved table holds rules or chains that are not ours, or a
+// policy other than ACCEPT.
+func Foreign(saved, pins string) bool {
+	for _, line := range strings.Split(saved, "\n") {
+		if name, ok := chainLine(line); ok {
+			fields := strings.Fields(line)
+			if _, ours := generation(name); !ours && (fields[1] == "-" || fields[1] == "DROP") {
+				return true
+			}
+			continue
+		}
+		chain, rule, ok := ruleLine(line)
+		if !ok {
+			continue
+		}
+		if _, ours := generation(chain); !ours && !strings.Contains(rule, "--object-pinned "+pins+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// chainLine reads ":NAME policy [p:b]".
+func chainLine(line string) (name string, ok bool) {
+	if !strings.HasPrefix(line, ":") {
+		return "", false
+	}
+	name, _, _ = strings.Cut(line[1:], " ")
+	return name, true
+}
+
+// ruleLine reads "[p:b] -A CHAIN rule".
+func ruleLine(line string) (chain, rule string, ok bool) {
+	at := strings.Index(line, "-A ")
+	if at < 0 || strings.HasPrefix(line, "#") {
+		return "", "", false
+	}
+	chain, rule, _ = strings.Cut(line[at+3:], " ")
+	return chain, rule, true
+}
+
+// generation tells whose chain it is, by its name.
+func generation(chain string) (gen uint32, ours bool) {
+	rest, ok := strings.CutPrefix(chain, "bpftables")
+	if !ok {
+		return 0, false
+	}
+	digits, _, _ := strings.Cut(rest, "-")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	return uint32(n), err == nil
+}
+
+// refersTo says whether a rule uses a pin of ours of another generation than keep.
+func refersTo(rule, pins string, keep uint32) bool {
+	if !strings.Contains(rule, "--object-pinned "+pins+"/") {
+		return false
+	}
+	return keep == 0 || !strings.Contains(rule, "--object-pinned "+PinDir(pins, keep)+"/")
+}
+
+// PinDir is the directory of a generation's pins.
+func PinDir(pins string, gen uint32) string { return fmt.Sprintf("%s/gen-%d", pins, gen) }
+
+// WholeCounters reads the counters of a table laid out by Whole from saved text:
+// by chain (its place in the table) the policy's and those of the rules.
+func WholeCounters(saved string, gen uint32, table *ruleset.Table, pins string) map[*ruleset.Chain]ChainCounters {
+	byName := map[string]*ruleset.Chain{}
+	out := map[*ruleset.Chain]ChainCounters{}
+	for i, c := range table.Chains {
+		byName[fmt.Sprintf("%s-%d", Prefix(gen), i)] = c
+	}
+	entries := map[string][]ruleset.Counters{}
+	for _, line := range strings.Split(saved, "\n") {
+		chain, rule, ok := ruleLine(line)
+		if !ok {
+			continue
+		}
+		count := counters(line)
+		if c := byName[chain]; c != nil {
+			cc := out[c]
+			cc.Rules = append(cc.Rules, count)
+			out[c] = cc
+		} else if strings.Contains(rule, PinDir(pins, gen)+"/") {
+			entries[chain] = append(entries[chain], count)
+		}
+	}
+	for _, c := range table.Chains {
+		if e := entries[c.Name]; len(e) == 2 { // the jump, then the policy
+			cc := out[c]
+			cc.Policy = e[1]
+			out[c] = cc
+		}
+	}
+	return out
+}
+
+// ChainCounters are the counters of one chain.
+type ChainCounters struct {
+	Policy ruleset.Counters
+	Rules  []ruleset.Counters
+}
+
+// counters reads the "[packets:bytes]" at the start of a line.
+func counters(line string) ruleset.Counters {
+	inner, _, ok := strings.Cut(strings.TrimPrefix(line, "["), "]")
+	p, b, ok2 := strings.Cut(inner, ":")
+	if !ok || !ok2 {
+		return ruleset.Counters{}
+	}
+	packets, _ := strconv.ParseUint(p, 10, 64)
+	bytes, _ := strconv.ParseUint(b, 10, 64)
+	return ruleset.Counters{Packets: packets, Bytes: bytes}
+}
+
+// Tables are the netfilter tables in which something of ours may stand, sorted.
+func Tables() []string {
+	var out []string
+	for name := range ruleset.BuiltIns {
+		out = append(out, name)
+	}
+	sort.Strings(out)
+	return out
+}

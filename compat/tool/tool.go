@@ -1,0 +1,155 @@
+// Package tool runs netfilter's own tools: the iptables of the host, in the variant
+// that the host uses.
+//
+// In: restore text and table names. Out: what iptables-save prints. Refused: hosts
+// without the tool, by name. The caller holds the xtables lock; the tools get a
+// lock file of their own, so that they do not wait for their parent.
+package tool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// ErrMissing says that the host has no iptables tool.
+var ErrMissing = errors.New("netfilter's own tool is not installed; apt-get install iptables")
+
+// Tool is iptables or ip6tables in one of its variants.
+type Tool struct {
+	family  packet.Family
+	save    string // path of the -save program
+	restore string
+	legacy  bool
+	lock    string // path of the lock file for child processes
+}
+
+// VariantEnv names the variant ("legacy" or "nft") when the host's choice is not wanted.
+const VariantEnv = "BPFTABLES_IPTABLES"
+
+// Find gives the tool that the host's iptables stands for. lock is a file that
+// only children of this process use.
+func Find(family packet.Family, lock string) (*Tool, error) {
+	name := "iptables"
+	if family == packet.IPv6 {
+		name = "ip6tables"
+	}
+	variant := os.Getenv(VariantEnv)
+	if variant == "" {
+		variant = hostVariant(name)
+	}
+	base := name
+	if variant != "" {
+		base = name + "-" + variant
+	}
+	t := &Tool{family: family, legacy: variant != "nft", lock: lock}
+	var err1, err2 error
+	t.save, err1 = lookPath(base + "-save")
+	t.restore, err2 = lookPath(base + "-restore")
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("%s: %w", base, ErrMissing)
+	}
+	return t, nil
+}
+
+// lookPath also looks where a caller without root's PATH would miss it.
+func lookPath(name string) (string, error) {
+	if p, err := exec.LookPath(name); err == nil {
+		return p, nil
+	}
+	return exec.LookPath("/usr/sbin/" + name)
+}
+
+// hostVariant asks iptables --version which variant it is; "" when there is only
+// one without a name.
+func hostVariant(name string) string {
+	path, err := lookPath(name)
+	if err != nil {
+		return "legacy"
+	}
+	out, err := exec.Command(path, "--version").Output()
+	switch {
+	case err != nil:
+		return ""
+	case strings.Contains(string(out), "nf_tables"):
+		return "nft"
+	case strings.Contains(string(out), "legacy"):
+		return "legacy"
+	}
+	return ""
+}
+
+// Legacy says whether it is the variant with kernel tables of its own.
+func (t *Tool) Legacy() bool { return t.legacy }
+
+// Restore applies restore text without flushing (flush false) or replacing the
+// tables it names. Counters in the text are used.
+func (t *Tool) Restore(text string, flush bool) error {
+	return t.run(text, t.restoreArgs(flush)...)
+}
+
+// Test lets the tool parse the text without applying it.
+func (t *Tool) Test(text string) error {
+	return t.run(text, append(t.restoreArgs(false), "--test")...)
+}
+
+func (t *Tool) restoreArgs(flush bool) []string {
+	args := []string{"-c"}
+	if !flush {
+		args = append(args, "-n")
+	}
+	return args
+}
+
+func (t *Tool) run(text string, args ...string) error {
+	cmd := exec.Command(t.restore, args...)
+	cmd.Stdin = strings.NewReader(text)
+	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+t.lock)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", t.restore, err, strings.TrimSpace(stderr.String()))
+	}
+	return nil
+}
+
+// Save gives the text of one table with counters; "" when the kernel has no such
+// table in this namespace. Asking iptables-legacy-save for a table would create it.
+func (t *Tool) Save(table string) (string, error) {
+	if t.legacy && !t.exists(table) {
+		return "", nil
+	}
+	cmd := exec.Command(t.save, "-c", "-t", table)
+	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+t.lock)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s -t %s: %w: %s", t.save, table, err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), nil
+}
+
+// exists reads the kernel's list of legacy tables in this namespace. The thread's
+// own entry is read: the namespace of a thread may differ from its process's.
+func (t *Tool) exists(table string) bool {
+	file := "/proc/thread-self/net/ip_tables_names"
+	if t.family == packet.IPv6 {
+		file = "/proc/thread-self/net/ip6_tables_names"
+	}
+	names, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	for _, name := range strings.Fields(string(names)) {
+		if name == table {
+			return true
+		}
+	}
+	return false
+}
