@@ -38,16 +38,15 @@ var conntrackKind = &ruleset.MatchKind{
 // is keyed by option.
 type conntrack struct {
 	given
-	negate     map[string]bool
-	state      uint32
-	status     uint32
-	proto      uint8
-	addrs      [4]hostMask // by ctSides
-	ports      [4][2]uint16
-	expire     [2]uint32
-	reply      bool
-	family     packet.Family
-	statusSeen bool // "! --ctstatus" came before --ctproto
+	negate map[string]bool
+	state  uint32
+	status uint32
+	proto  uint8
+	addrs  [4]hostMask // by ctSides
+	ports  [4][2]uint16
+	expire [2]uint32
+	reply  bool
+	family packet.Family
 }
 
 // ctSide is one of the four ends that a connection has in the two directions.
@@ -125,12 +124,11 @@ func (m *conntrack) Set(env *ruleset.Env, option string, negate bool, args []str
 		m.state, err = parseBits(option, args[0], ctStates)
 	case "ctstatus":
 		m.status, err = parseBits(option, args[0], ctStatuses)
-		m.statusSeen = negate && !m.given["ctproto"]
 	case "ctproto":
 		m.proto, err = parseProtocol(env, option, args[0])
 		// libxt_conntrack asks for XT_INV_PROTO where it means its own flag: the
 		// bit is that of a negated --ctstatus.
-		if err == nil && m.proto == 0 && m.statusSeen {
+		if err == nil && m.proto == 0 && m.negate["ctstatus"] {
 			err = fmt.Errorf("--ctproto: protocol 0 after \"! --ctstatus\" is refused by iptables; name a protocol")
 		}
 	case "ctexpire":

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
 )
 
 // strtou reads a number at the start of s as xtables_strtoul() of libxtables does:
@@ -140,4 +142,41 @@ func (vm valueMask) String() string {
 		return fmt.Sprintf("0x%x/0x%x", vm.value, vm.mask)
 	}
 	return fmt.Sprintf("0x%x", vm.value)
+}
+
+// namedMask is a valueMask whose value may have a name in a file.
+type namedMask struct {
+	valueMask
+	name string // of the value; printed if there is no mask
+}
+
+// numberNames is a Resolver that also knows the way back, as ruleset.Names.
+type numberNames interface {
+	NameIn(file string, number uint32) (string, bool)
+}
+
+// parseNamedMask reads "value[/mask]" or a name from a file of names under
+// /etc/iproute2, and looks up the name that iptables-save prints for the value.
+func parseNamedMask(env *ruleset.Env, file, option, arg string) (nm namedMask, err error) {
+	nm.valueMask, err = parseValueMask(option, arg)
+	if err != nil && env.Resolve != nil {
+		if v, ok := env.Resolve.Named(file, arg); ok {
+			nm = namedMask{valueMask{v, math.MaxUint32}, arg}
+			err = nil
+		}
+	}
+	if names, ok := env.Resolve.(numberNames); ok && err == nil {
+		if name, ok := names.NameIn(file, nm.value); ok {
+			nm.name = name
+		}
+	}
+	return nm, err
+}
+
+// String prints as xtables_print_val_mask() does with a list of names.
+func (nm namedMask) String() string {
+	if nm.mask == math.MaxUint32 && nm.name != "" {
+		return nm.name
+	}
+	return nm.valueMask.String()
 }

@@ -29,7 +29,7 @@ type recentEntry struct {
 // eval is recent_mt().
 func (p Recent) eval(f *packet.Facts) Answer {
 	l := memory(f, recentKey{p.List}, func() *recentList { return &recentList{} })
-	l.stampMask = max(l.stampMask, stampMask(p.Hits))
+	l.stampMask = max(l.stampMask, int(RecentStamps(p.Hits, 0))-1)
 	now, ttl := f.World.Jiffies, recentTTL(f)
 	addr := p.addr(f)
 	asked := uint8(0)
@@ -51,7 +51,7 @@ func (p Recent) eval(f *packet.Facts) Answer {
 	case RecentCheck, RecentUpdate:
 		hit = p.hits(e, f)
 		if p.Reap {
-			l.reap(now-uint64(p.Seconds)*f.World.Ticks(), e, p.Op == RecentUpdate && hit)
+			l.reap(p.since(f), e, p.Op == RecentUpdate && hit)
 		}
 	}
 	if p.Op == RecentSet || p.Op == RecentUpdate && hit {
@@ -61,12 +61,17 @@ func (p Recent) eval(f *packet.Facts) Answer {
 	return Bool(hit)
 }
 
-// stampMask is nstamp_mask of recent_mt_check(), with ip_pkt_list_tot not set.
-func stampMask(hits uint32) int {
-	if hits == 0 {
-		return 31
+// RecentStamps is how many time stamps a rule with --hitcount hits (0: without)
+// wants for each address; perAddress is the parameter ip_pkt_list_tot of the module
+// xt_recent, 0 when it is not set (recent_mt_check()).
+func RecentStamps(hits, perAddress uint32) uint32 {
+	switch {
+	case perAddress != 0 && hits < perAddress:
+		hits = perAddress
+	case hits == 0:
+		return 32
 	}
-	return 1<<bits.Len32(hits-1) - 1
+	return 1 << bits.Len32(hits-1)
 }
 
 // recentTTL is the TTL before forwarding took one off.
@@ -94,9 +99,15 @@ func (p Recent) addr(f *packet.Facts) (a [16]byte) {
 	return a
 }
 
+// since is the tick before which stamps are too old; the seconds overflow in 32
+// bits, as in recent_mt().
+func (p Recent) since(f *packet.Facts) uint64 {
+	return f.World.Jiffies - uint64(p.Seconds*uint32(f.World.Ticks()))
+}
+
 // hits counts the stamps that are young enough.
 func (p Recent) hits(e *recentEntry, f *packet.Facts) bool {
-	since := f.World.Jiffies - uint64(p.Seconds)*f.World.Ticks()
+	since := p.since(f)
 	n := uint32(0)
 	for _, s := range e.stamps {
 		if p.Seconds != 0 && int64(s-since) < 0 {

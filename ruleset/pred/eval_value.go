@@ -188,7 +188,7 @@ func pktType(f *packet.Facts) uint32 {
 	switch {
 	case f.PktType != loopback:
 		return uint32(f.PktType)
-	case f.Dst().IsMulticast():
+	case f.Family == packet.IPv6 || f.Dst().IsMulticast():
 		return multicast
 	}
 	return broadcast

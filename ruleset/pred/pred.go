@@ -194,12 +194,15 @@ type AddrType struct {
 	In, Out bool
 }
 
-// Limit is a token bucket (net/netfilter/xt_limit.c). Key is the identity of its
-// state; Slot is given by the translator.
+// Limit is a token bucket (net/netfilter/xt_limit.c). Avg and Burst are what the
+// rule says; Cost and Cap are the same in credits of a kernel with 250 or 1000 ticks
+// per second, see LimitCredits for others. Key is the identity of its state; Slot is
+// given by the translator.
 type Limit struct {
-	Cost, Cap uint32 // in credits, see limit.go of package match
-	Key       any
-	Slot      int
+	Avg, Burst uint32 // time between packets in 1/10000 s; packets
+	Cost, Cap  uint32 // in credits
+	Key        any
+	Slot       int
 }
 
 // Nth is yes every Every-th time, starting at Start (net/netfilter/xt_statistic.c).
@@ -223,7 +226,11 @@ const (
 	RecentRemove
 )
 
-// Recent is -m recent (net/netfilter/xt_recent.c) on the list List.
+// Recent is -m recent (net/netfilter/xt_recent.c) on the list List. A list is one
+// for all rules, tables and both families of a network namespace that name it: it
+// has the mask of the first rule that the kernel checked, keeps for each address as
+// many time stamps as the rule that wants most (RecentStamps), and has room for
+// ip_list_tot addresses (100; both numbers are parameters of the module xt_recent).
 type Recent struct {
 	List    string
 	Op      RecentOp
