@@ -205,7 +205,7 @@ func (g *generator) call(p pred.Pred, no emit.Label) error {
 	var arg uint32
 	switch p := p.(type) {
 	case pred.FindExt:
-		symbol, arg = "find_ext", uint32(p.Header)|bit(p.Hot, 8)
+		symbol, arg = "find_ext", uint32(p.Header)|bit(p.Hot, 8)|bit(p.Whole, 9)
 	case pred.TCPOption:
 		symbol, arg = "tcp_option", uint32(p.Kind)
 	case pred.TCPMSS:
@@ -254,7 +254,7 @@ func (g *generator) effects(a pred.Action) error {
 				return err
 			}
 		}
-		g.SetMark(dst, src, s.Keep, s.And, s.Xor)
+		g.SetMark(dst, src, s.Keep, s.And, s.Xor, s.Shift)
 		g.Bind(skip)
 	}
 	if a.NoTrack {

@@ -73,6 +73,7 @@ func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, 
 }
 
 func (t *table) plan() *plan.Table {
+	t.conntrack()
 	if !bpfTables[t.src.Name] {
 		return t.out
 	}
@@ -81,6 +82,7 @@ func (t *table) plan() *plan.Table {
 		return t.out
 	}
 	t.lower()
+	t.templates()
 	if len(t.out.Notes) == 0 {
 		t.number()
 	}
@@ -92,6 +94,44 @@ func (t *table) plan() *plan.Table {
 		t.out.Hooks, t.out.Actions = nil, nil
 	}
 	return t.out
+}
+
+// conntrack records that a rule needs the kernel's conntrack, wherever it runs.
+func (t *table) conntrack() {
+	for _, c := range t.src.Chains {
+		for _, r := range c.Rules {
+			for _, m := range r.Matches {
+				t.needs(m)
+			}
+			t.needs(r.Target)
+		}
+	}
+}
+
+func (t *table) needs(word any) {
+	if u, ok := word.(ruleset.ConntrackUser); ok && u.NeedsConntrack() {
+		t.res.Plan.Conntrack = true
+	}
+}
+
+// templates leaves a table to netfilter in which a CT target gives packets a
+// template entry that another rule may then ask about: its state and mark are not
+// simulated.
+func (t *table) templates() {
+	var template *ruleset.Rule
+	asked := false
+	for r, l := range t.lines {
+		if l.action.Template && (template == nil || r.Pos.Line < template.Pos.Line) {
+			template = r
+		}
+		asked = asked || len(l.action.Sets) > 0
+		for _, p := range l.conds {
+			asked = asked || pred.AsksConntrack(p)
+		}
+	}
+	if template != nil && asked {
+		t.note(template, template.Target.Word(), "another rule of the table asks about the conntrack entry that this target attaches (xt_ct_target(), net/netfilter/xt_CT.c)")
+	}
 }
 
 func (t *table) note(r *ruleset.Rule, thing, reason string) {

@@ -135,14 +135,21 @@ func (b *Builder) bound128(a Area, limit []byte, inside, outside asm.JumpOp, no 
 	b.Bind(done)
 }
 
-// SetMark computes dst = (dst & keep) ^ ((src & and) ^ xor) on two cells.
-func (b *Builder) SetMark(dst, src Cell, keep, and, xor uint32) {
-	b.loadRaw(regVal, dst)
-	b.add(asm.And.Imm32(regVal, int32(keep)))
+// SetMark computes dst = (dst & keep) ^ (((src & and) ^ xor) << shift) on two
+// cells; a negative shift goes to the right.
+func (b *Builder) SetMark(dst, src Cell, keep, and, xor uint32, shift int8) {
 	b.loadRaw(regTmp, src)
 	b.add(asm.And.Imm32(regTmp, int32(and)))
+	b.add(asm.Xor.Imm32(regTmp, int32(xor)))
+	switch {
+	case shift > 0:
+		b.add(asm.LSh.Imm32(regTmp, int32(shift)))
+	case shift < 0:
+		b.add(asm.RSh.Imm32(regTmp, int32(-shift)))
+	}
+	b.loadRaw(regVal, dst)
+	b.add(asm.And.Imm32(regVal, int32(keep)))
 	b.add(asm.Xor.Reg32(regVal, regTmp))
-	b.add(asm.Xor.Imm32(regVal, int32(xor)))
 	b.store(dst)
 }
 

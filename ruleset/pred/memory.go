@@ -46,3 +46,32 @@ func allInMemory(ps []Pred) bool {
 	}
 	return true
 }
+
+// AsksConntrack says whether a predicate reads the packet's conntrack entry.
+func AsksConntrack(p Pred) bool {
+	switch p := p.(type) {
+	case Not:
+		return AsksConntrack(p.P)
+	case HotdropIf:
+		return AsksConntrack(p.P)
+	case And:
+		return anyAsksConntrack(p)
+	case Or:
+		return anyAsksConntrack(p)
+	case Cmp:
+		f, ok := p.Of.(Field)
+		return ok && f >= FieldCtState && f <= FieldCtExpire
+	case Addr:
+		return p.Of >= AddrCtOrigSrc
+	}
+	return false
+}
+
+func anyAsksConntrack(ps []Pred) bool {
+	for _, p := range ps {
+		if AsksConntrack(p) {
+			return true
+		}
+	}
+	return false
+}
