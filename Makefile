@@ -1,0 +1,46 @@
+# Everything a developer runs. As root, on Debian 12 with Go: `make demo`, `make test`.
+
+export CGO_ENABLED = 0
+GO ?= go
+# The conformance corpus is not part of the repository; see docs/conformance.md.
+BPFTABLES_CORPUS ?= $(wildcard ../shared/corpus)
+export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS)))
+
+.PHONY: build setup generate check test conformance fuzz bench demo man clean
+
+build:
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/bpftables ./cmd/bpftables
+
+# Installs what the tests and the demo need: netfilter's tools and clang.
+setup:
+	scripts/setup
+
+# Compiles the C datapath; its output is committed.
+generate:
+	$(GO) generate ./bpf/...
+
+check:
+	scripts/check
+
+test: setup build check
+	REQUIRE_KERNEL=1 $(GO) test -timeout 20m -p 1 ./...
+
+conformance: setup build
+	REQUIRE_KERNEL=1 scripts/conformance
+
+# Long runs; FUZZTIME is per fuzz target.
+FUZZTIME ?= 5m
+fuzz:
+	scripts/fuzz $(FUZZTIME)
+
+bench: setup build
+	scripts/bench
+
+demo: setup build
+	scripts/demo
+
+man: build
+	bin/bpftables man > docs/bpftables.8
+
+clean:
+	rm -rf bin
