@@ -109,7 +109,8 @@ type Conn struct {
 // Socket is the local socket that sent a packet, at OUTPUT and POSTROUTING.
 type Socket struct {
 	UID, GID uint32
-	HasFile  bool // false: a socket without a file, which has no owner
+	Groups   []uint32 // supplementary groups
+	HasFile  bool     // false: a socket without a file, which has no owner
 }
 
 // Facts is what a rule may ask about one packet. All numbers are in host order.

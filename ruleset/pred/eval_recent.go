@@ -41,15 +41,15 @@ func (p Recent) eval(f *packet.Facts) Answer {
 		if p.Op == RecentSet {
 			l.add(&recentEntry{family: f.Family, addr: addr, ttl: ttl, stamps: []uint64{now}, index: 1})
 		}
-		return Bool(p.Op == RecentSet)
+		return Bool((p.Op == RecentSet) != p.Negate)
 	}
-	hit := true
+	hit := !p.Negate
 	switch p.Op {
 	case RecentRemove:
 		l.remove(e)
-		return Yes
+		return Bool(hit)
 	case RecentCheck, RecentUpdate:
-		hit = p.hits(e, f)
+		hit = p.hits(e, f) != p.Negate
 		if p.Reap {
 			l.reap(p.since(f), e, p.Op == RecentUpdate && hit)
 		}

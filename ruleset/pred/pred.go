@@ -240,6 +240,7 @@ type Recent struct {
 	Hits    uint32
 	TTL     bool
 	Reap    bool
+	Negate  bool // the answer is negated, and --update updates when the negated answer is yes
 	Slot    int
 }
 
@@ -353,7 +354,7 @@ func (p Limit) String() string  { return fmt.Sprintf("limit(cost=%d, cap=%d)", p
 func (p Nth) String() string    { return fmt.Sprintf("nth(every=%d, start=%d)", p.Every, p.Start) }
 func (p Random) String() string { return fmt.Sprintf("random(< %d)", p.Threshold) }
 func (p Recent) String() string {
-	return fmt.Sprintf("recent(%s, op=%d, dst=%t, mask=%x, seconds=%d, hits=%d, ttl=%t, reap=%t)",
-		p.List, p.Op, p.Dst, p.Mask, p.Seconds, p.Hits, p.TTL, p.Reap)
+	return fmt.Sprintf("recent(%s, op=%d, dst=%t, mask=%x, seconds=%d, hits=%d, ttl=%t, reap=%t, negate=%t)",
+		p.List, p.Op, p.Dst, p.Mask, p.Seconds, p.Hits, p.TTL, p.Reap, p.Negate)
 }
 func (p Unsupported) String() string { return "unsupported(" + p.Reason + ")" }
