@@ -10,6 +10,23 @@ import (
 // Kinds is every word after -m, sorted by name. Two kinds may share a name when
 // they are for different families ("ah").
 var Kinds = []*ruleset.MatchKind{
+	addrtypeKind,
+	commentKind,
+	connmarkKind,
+	conntrackKind,
+	cpuKind,
+	devgroupKind,
+	limitKind,
+	macKind,
+	markKind,
+	nfacctKind,
+	ownerKind,
+	physdevKind,
+	pkttypeKind,
+	realmKind,
+	recentKind,
+	stateKind,
+	statisticKind,
 	tcpKind,
 }
 
