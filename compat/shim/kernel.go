@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // Removal gives restore text (for use without flushing) that removes everything of
@@ -36,10 +37,7 @@ func Removal(table, saved, pins string, keep uint32) string {
 	if len(deletions)+len(chains) == 0 {
 		return ""
 	}
-	// From the end, so that the numbers of earlier rules stay right.
-	for i, j := 0, len(deletions)-1; i < j; i, j = i+1, j-1 {
-		deletions[i], deletions[j] = deletions[j], deletions[i]
-	}
+	reverse(deletions)
 	lines := append(append(deletions, flushes...), chains...)
 	return "*" + table + "\n" + strings.Join(lines, "\n") + "\nCOMMIT\n"
 }
@@ -64,6 +62,46 @@ func Foreign(saved, pins string) bool {
 		}
 	}
 	return false
+}
+
+// RemoveForeign gives restore text (for use without flushing) that removes all rules
+// and chains that are not ours from a table, and sets its policies to ACCEPT: what
+// iptables-restore would have done to them.
+func RemoveForeign(table, saved, pins string) string {
+	var policies, deletions, flushes, chains []string
+	number := map[string]int{}
+	for _, line := range strings.Split(saved, "\n") {
+		if name, ok := chainLine(line); ok {
+			_, ours := generation(name)
+			switch {
+			case strings.Fields(line)[1] != "-":
+				policies = append(policies, ":"+name+" ACCEPT [0:0]")
+			case !ours:
+				flushes = append(flushes, "-F "+name)
+				chains = append(chains, "-X "+name)
+			}
+			continue
+		}
+		chain, rule, ok := ruleLine(line)
+		if !ok {
+			continue
+		}
+		number[chain]++
+		if _, builtIn := packet.HookByName(chain); builtIn && !strings.Contains(rule, "--object-pinned "+pins+"/") {
+			deletions = append(deletions, fmt.Sprintf("-D %s %d", chain, number[chain]))
+		}
+	}
+	reverse(deletions)
+	lines := append(append(append(policies, deletions...), flushes...), chains...)
+	return "*" + table + "\n" + strings.Join(lines, "\n") + "\nCOMMIT\n"
+}
+
+// reverse turns deletions by number round: from the end, the numbers of earlier
+// rules stay right.
+func reverse(deletions []string) {
+	for i, j := 0, len(deletions)-1; i < j; i, j = i+1, j-1 {
+		deletions[i], deletions[j] = deletions[j], deletions[i]
+	}
 }
 
 // chainLine reads ":NAME policy [p:b]".

@@ -1,0 +1,12 @@
+// Command bpftables is an iptables-compatible firewall that runs in BPF.
+package main
+
+import (
+	"os"
+
+	"github.com/bpftables/bpftables/cmd/cli"
+)
+
+func main() {
+	os.Exit(cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

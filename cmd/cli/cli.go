@@ -1,0 +1,173 @@
+// Package cli is the command line of bpftables.
+//
+// In: arguments and streams. Out: what commands print, and the exit code: 0 done,
+// 1 refused or failed with nothing changed, 2 usage, 4 lock not obtained.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/bpftables/bpftables/compat/lock"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// Exit codes, those of iptables.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+	exitLocked = 4
+)
+
+// Version is set by the release build.
+var Version = "0.1.0"
+
+// commands is the command line; kong reads it.
+type commands struct {
+	Restore   restoreCmd   `cmd:"" help:"Read iptables-save text and enforce it."`
+	Save      saveCmd      `cmd:"" help:"Print the rules as iptables-save does."`
+	List      listCmd      `cmd:"" help:"List the rules as iptables -L does."`
+	Flush     flushCmd     `cmd:"" help:"Empty tables, or remove everything of ours."`
+	Check     checkCmd     `cmd:"" help:"Parse, plan and verify a file in the kernel without attaching it."`
+	Translate translateCmd `cmd:"" help:"Show where each rule of a file runs, and why."`
+	Explain   explainCmd   `cmd:"" help:"Walk the rules for one packet."`
+	Verify    verifyCmd    `cmd:"" help:"Let netfilter and BPF judge the same packets and print every difference."`
+	Status    statusCmd    `cmd:"" help:"Show what runs where, and what the kernel offers."`
+	Man       manCmd       `cmd:"" help:"Print the manual page." hidden:""`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+// streams are what a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// errReported ends a command with exit code 1 after it has printed everything.
+var errReported = errors.New("reported")
+
+// Run executes one command line and gives the exit code.
+func Run(args []string, in io.Reader, out, errOut io.Writer) int {
+	s := &streams{in, out, errOut}
+	exited := -1
+	var cli commands
+	parser, err := kong.New(&cli, append(kongOptions(),
+		kong.Writers(out, errOut),
+		kong.Exit(func(code int) {
+			if exited < 0 {
+				exited = code
+			}
+		}),
+		kong.Bind(s),
+	)...)
+	if err != nil {
+		panic(err) // the command definitions are broken
+	}
+	ctx, err := parser.Parse(waitArgument(args))
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "bpftables: %v; see bpftables --help\n", err)
+		return exitUsage
+	}
+	return exitCode(ctx.Run(s), errOut)
+}
+
+func kongOptions() []kong.Option {
+	return []kong.Option{
+		kong.Name("bpftables"),
+		kong.Description("An iptables-compatible firewall that runs in BPF."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	}
+}
+
+func exitCode(err error, out io.Writer) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errReported):
+		return exitFailed
+	case errors.Is(err, lock.ErrBusy):
+		fmt.Fprintln(out, "bpftables:", err)
+		return exitLocked
+	}
+	fmt.Fprintln(out, err)
+	return exitFailed
+}
+
+// waitArgument lets -w stand without a number, as iptables does: "-w" followed by
+// something that is no number becomes "-w -1".
+func waitArgument(args []string) []string {
+	var out []string
+	for i, a := range args {
+		switch {
+		case a == "-w" || a == "--wait":
+			out = append(out, a)
+			if i+1 >= len(args) || !number(args[i+1]) {
+				out[len(out)-1] = "--wait=-1"
+			}
+		case strings.HasPrefix(a, "-w") && number(a[2:]):
+			out = append(out, "--wait="+a[2:])
+		default:
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func number(s string) bool {
+	if s == "" {
+		return false
+	}
+	return strings.Trim(s, "0123456789") == ""
+}
+
+// familyFlag is -6.
+type familyFlag struct {
+	IPv6 bool `name:"ipv6" short:"6" help:"IPv6 rules, as ip6tables."`
+}
+
+func (f familyFlag) family() packet.Family {
+	if f.IPv6 {
+		return packet.IPv6
+	}
+	return packet.IPv4
+}
+
+// waitFlag is -w [SECONDS].
+type waitFlag struct {
+	Wait int `short:"w" default:"0" placeholder:"SECONDS" help:"Wait for the xtables lock; without a number, as long as it takes."`
+}
+
+func (w waitFlag) duration() time.Duration {
+	if w.Wait < 0 {
+		return lock.Forever
+	}
+	return time.Duration(w.Wait) * time.Second
+}
+
+// open gives the input that a FILE argument names; "" and "-" are standard input.
+func (s *streams) open(file string) (r io.ReadCloser, name string, err error) {
+	if file == "" || file == "-" {
+		return io.NopCloser(s.in), "stdin", nil
+	}
+	f, err := os.Open(file)
+	return f, file, err
+}
+
+// versionCmd is "bpftables version".
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(s *streams) error {
+	fmt.Fprintln(s.out, "bpftables v"+Version)
+	return nil
+}

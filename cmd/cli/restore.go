@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/compat/apply"
+	"github.com/bpftables/bpftables/compat/lock"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// restoreCmd is "bpftables restore".
+type restoreCmd struct {
+	familyFlag
+	waitFlag
+	Counters bool   `short:"c" help:"Set the counters that the text gives."`
+	NoFlush  bool   `name:"noflush" short:"n" help:"Keep what the text does not name."`
+	Table    string `short:"t" aliases:"T" enum:",raw,mangle,nat,filter,security" default:"" help:"Only this table of the text."`
+	Test     bool   `help:"Check only: parse, plan and verify in the kernel; attach nothing."`
+	Strict   bool   `help:"Refuse what would have to be left to netfilter."`
+	File     string `arg:"" optional:"" help:"The text; standard input by default."`
+}
+
+// Help is the long help.
+func (restoreCmd) Help() string {
+	return `Example:
+  iptables-save | bpftables restore
+  bpftables restore --strict /etc/iptables/rules.v4
+
+The rules are enforced as a whole or not at all. An error names file, line and
+column; the old rules then go on, untouched.`
+}
+
+// Run applies the text.
+func (c *restoreCmd) Run(s *streams) error {
+	in, name, err := s.open(c.File)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	req := &apply.Request{
+		Text: in, File: name, Table: c.Table, NoFlush: c.NoFlush, Counters: c.Counters,
+		Test: c.Test, Strict: c.Strict, Output: s.out,
+	}
+	return locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Restore(req) })
+}
+
+// locked runs a change under the xtables lock.
+func locked(w waitFlag, family packet.Family, change func(*apply.Engine) error) error {
+	l, err := lock.Acquire(w.duration())
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	return withEngine(family, change)
+}
+
+func withEngine(family packet.Family, do func(*apply.Engine) error) error {
+	e, err := apply.Open(family)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	return do(e)
+}
+
+// flushCmd is "bpftables flush".
+type flushCmd struct {
+	familyFlag
+	waitFlag
+	Table string `short:"t" enum:",raw,mangle,nat,filter,security" default:"" help:"Only this table; all by default."`
+	All   bool   `help:"Remove everything of ours, both families: links, pins, state, shim rules."`
+}
+
+// Help is the long help.
+func (flushCmd) Help() string {
+	return `Example:
+  bpftables flush -t filter
+  bpftables flush --all
+
+Without --all, rules and user chains go and policies stay. With --all nothing of
+ours is left and packets meet only what others have set up.`
+}
+
+// Run empties the tables.
+func (c *flushCmd) Run() error {
+	if !c.All {
+		return locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Flush(c.Table) })
+	}
+	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+		if err := locked(c.waitFlag, family, (*apply.Engine).FlushAll); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkCmd is "bpftables check".
+type checkCmd struct {
+	familyFlag
+	File string `arg:"" help:"The text; - for standard input."`
+}
+
+// Help is the long help.
+func (checkCmd) Help() string {
+	return `Example:
+  bpftables check /etc/iptables/rules.v4
+
+All errors of the file are printed at once. Nothing is attached.`
+}
+
+// Run checks the file.
+func (c *checkCmd) Run(s *streams) error {
+	in, name, err := s.open(c.File)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	err = withEngine(c.family(), func(e *apply.Engine) error {
+		return e.Restore(&apply.Request{Text: in, File: name, Test: true, Output: s.out})
+	})
+	if err == nil {
+		fmt.Fprintln(s.out, name+": ok")
+	}
+	return err
+}

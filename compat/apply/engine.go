@@ -1,0 +1,256 @@
+// Package apply makes a ruleset the one that is enforced in this network
+// namespace, as a whole or not at all.
+//
+// In: a ruleset of one family. Out: a new generation: BPF programs for the tables
+// that run there, shim rules and whole tables in netfilter for the rest, and the
+// state from which save and list print. Refused: rulesets that netfilter would
+// refuse, and with Strict those that BPF cannot run. The steps, each of which may be
+// the last one of a killed process:
+//
+//	build    translate, generate, load and verify: nothing is attached
+//	install  pin maps and programs, link the constant entry programs
+//	shims    rules for netfilter, guarded by the generation's number
+//	switch   one 4-byte map write: every hook, and every guarded rule
+//	carry    add the last counters of the old generation to the rules that stayed
+//	retire   remove the old generation's rules, programs, pins and state
+//
+// What a killed process leaves is removed by the next one, which first completes
+// the carry of a generation that is live.
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/compat/state"
+	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// Engine works on one family of the current network namespace. Commands that change
+// something hold the xtables lock while they use it.
+type Engine struct {
+	family packet.Family
+	space  *attach.Space
+	tool   *tool.Tool // nil until asked for
+}
+
+// Live is the generation that is enforced.
+type Live struct {
+	State   *state.State
+	Ruleset *ruleset.Ruleset // with the counters that the rules had at its start
+	gen     *attach.Generation
+}
+
+// Open gives the engine of the current network namespace.
+func Open(family packet.Family) (*Engine, error) {
+	space, err := attach.Open(family)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{family: family, space: space}, nil
+}
+
+// Close releases what the engine holds open; enforcement goes on.
+func (e *Engine) Close() error { return e.space.Close() }
+
+// Live gives the enforced generation; nil when nothing of ours is.
+func (e *Engine) Live() (*Live, error) {
+	gen, err := e.space.Current()
+	if err != nil || gen == nil {
+		return nil, err
+	}
+	st, err := state.Read(e.space.Dir(), gen.Number())
+	if err != nil {
+		return nil, err
+	}
+	if st == nil {
+		return nil, fmt.Errorf("%s: the state of generation %d is missing; remove what is left with 'bpftables flush --all'", e.space.Dir(), gen.Number())
+	}
+	rs, _, err := iptables.Read(strings.NewReader(st.Text), iptables.Options{
+		File: "state", Family: e.family, Resolver: iptables.NewResolver(), Counters: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("state of generation %d: %w", st.Generation, err)
+	}
+	return &Live{State: st, Ruleset: rs, gen: gen}, nil
+}
+
+// Current gives the enforced ruleset with live counters; nil when there is none.
+func (e *Engine) Current() (*Live, error) {
+	live, err := e.Live()
+	if err != nil || live == nil {
+		return nil, err
+	}
+	r, err := e.readings(live.State, live.Ruleset, live.gen)
+	if err != nil {
+		return nil, err
+	}
+	r.addTo(live.Ruleset)
+	if !live.State.Carried {
+		return live, e.carry(live)
+	}
+	return live, nil
+}
+
+// readings are the live counters of a generation.
+func (e *Engine) readings(st *state.State, rs *ruleset.Ruleset, gen *attach.Generation) (readings, error) {
+	slots, err := gen.Counters()
+	if err != nil {
+		return nil, err
+	}
+	return read(st, rs, slots, e.space.Pins(), e.saved)
+}
+
+// saved is iptables-save text of a netfilter table; "" without the tool or table.
+func (e *Engine) saved(table string) (string, error) {
+	t, err := e.netfilter()
+	if errors.Is(err, tool.ErrMissing) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return t.Save(table)
+}
+
+// netfilter finds the host's iptables.
+func (e *Engine) netfilter() (*tool.Tool, error) {
+	if e.tool != nil {
+		return e.tool, nil
+	}
+	t, err := tool.Find(e.family, e.space.Dir()+"/netfilter.lock")
+	if err != nil {
+		return nil, err
+	}
+	e.tool = t
+	return t, nil
+}
+
+// carry adds to live's ruleset what the previous generation counted for the rules
+// that stayed. The previous generation must no longer run.
+func (e *Engine) carry(live *Live) error {
+	old, err := state.Read(e.space.Dir(), live.State.Previous)
+	if err != nil || old == nil {
+		return err
+	}
+	gen, err := e.space.Generation(old.Generation)
+	if err != nil || gen == nil {
+		return err
+	}
+	defer gen.Close()
+	rs, _, err := iptables.Read(strings.NewReader(old.Text), iptables.Options{
+		File: "state", Family: e.family, Resolver: iptables.NewResolver(),
+	})
+	if err != nil {
+		return fmt.Errorf("state of generation %d: %w", old.Generation, err)
+	}
+	r, err := e.readings(old, rs, gen)
+	if err != nil {
+		return err
+	}
+	r.carryTo(live.State, live.Ruleset)
+	return nil
+}
+
+// settle completes the switch to the live generation and removes all others.
+func (e *Engine) settle() error {
+	live, err := e.Live()
+	if err != nil {
+		return err
+	}
+	if live == nil {
+		return e.removeRest(0)
+	}
+	if err := quiesce(); err != nil {
+		return err
+	}
+	if !live.State.Carried {
+		if err := e.carry(live); err != nil {
+			return err
+		}
+		live.State.Text = text(live.Ruleset)
+		live.State.Carried = true
+		if err := state.Write(e.space.Dir(), live.State); err != nil {
+			return err
+		}
+	}
+	failPoint("carried")
+	if err := e.removeRest(live.State.Generation); err != nil {
+		return err
+	}
+	if live.State.Conntrack {
+		return nil
+	}
+	return e.space.ConntrackOff()
+}
+
+// removeRest removes everything of ours that does not belong to a generation.
+func (e *Engine) removeRest(keep uint32) error {
+	if err := e.clean(func(table, saved string) string {
+		return shim.Removal(table, saved, e.space.Pins(), keep)
+	}); err != nil {
+		return err
+	}
+	failPoint("cleaned")
+	if err := e.space.Retire(keep); err != nil {
+		return err
+	}
+	failPoint("retired")
+	return state.Remove(e.space.Dir(), keep)
+}
+
+// clean edits every netfilter table that exists by the text that edit gives.
+func (e *Engine) clean(edit func(table, saved string) string) error {
+	for _, table := range shim.Tables() {
+		saved, err := e.saved(table)
+		if err != nil {
+			return err
+		}
+		if saved == "" {
+			continue
+		}
+		if text := edit(table, saved); text != "" {
+			if err := e.tool.Restore(text, false); err != nil {
+				return fmt.Errorf("remove old rules from netfilter's %s table: %w", table, err)
+			}
+		}
+	}
+	return nil
+}
+
+// quiesce waits until no packet is on its way through programs and rules that were
+// current before: netfilter hooks run in RCU read sections, and this membarrier
+// command waits for a grace period (kernel/sched/membarrier.c).
+func quiesce() error {
+	const cmdGlobal = 1
+	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, cmdGlobal, 0, 0); errno != 0 {
+		return fmt.Errorf("membarrier: %w", errno)
+	}
+	return nil
+}
+
+// text is the save text of a ruleset with counters.
+func text(rs *ruleset.Ruleset) string {
+	var b strings.Builder
+	// A Builder never fails.
+	_ = iptables.Print(&b, reversed(rs), iptables.PrintOptions{Counters: true})
+	return b.String()
+}
+
+// reversed gives the tables in the other order: save prints the newest first, and
+// state must read them back oldest first.
+func reversed(rs *ruleset.Ruleset) *ruleset.Ruleset {
+	out := &ruleset.Ruleset{Family: rs.Family}
+	for i := len(rs.Tables) - 1; i >= 0; i-- {
+		out.Tables = append(out.Tables, rs.Tables[i])
+	}
+	return out
+}

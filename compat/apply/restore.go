@@ -1,0 +1,307 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/compat/state"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/translate"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// Request is one restore.
+type Request struct {
+	Text     io.Reader
+	File     string
+	Table    string    // only this table
+	NoFlush  bool      // keep what is not named
+	Counters bool      // use the counters of the text
+	Test     bool      // verify, attach nothing
+	Strict   bool      // refuse what would be left to netfilter
+	Output   io.Writer // what -L and -S in the text print
+}
+
+// change is a ruleset on its way to become live.
+type change struct {
+	before  *ruleset.Ruleset
+	after   *ruleset.Ruleset
+	report  iptables.Report
+	flushed []string // tables whose rules of other owners are replaced
+	strict  bool
+}
+
+// Restore reads a text and enforces it.
+func (e *Engine) Restore(req *Request) error {
+	if !req.Test {
+		if err := e.settle(); err != nil {
+			return err
+		}
+	}
+	before, err := e.before()
+	if err != nil {
+		return err
+	}
+	after, report, err := iptables.Read(req.Text, iptables.Options{
+		File: req.File, Family: e.family, Resolver: iptables.NewResolver(), Table: req.Table,
+		Counters: req.Counters, NoFlush: req.NoFlush, Base: before, Output: req.Output,
+	})
+	if err != nil {
+		return err
+	}
+	c := &change{before: before, after: after, report: report, strict: req.Strict}
+	for _, t := range report.Tables {
+		if !req.NoFlush {
+			c.flushed = append(c.flushed, t.Name)
+		}
+	}
+	if req.Test {
+		return e.check(c)
+	}
+	return e.apply(c)
+}
+
+// before is the enforced ruleset; without one, an empty ruleset.
+func (e *Engine) before() (*ruleset.Ruleset, error) {
+	live, err := e.Live()
+	if err != nil {
+		return nil, err
+	}
+	if live == nil {
+		return &ruleset.Ruleset{Family: e.family}, nil
+	}
+	return live.Ruleset, nil
+}
+
+// Flush empties tables ("" for all): rules and user chains go, policies stay.
+func (e *Engine) Flush(table string) error {
+	if err := e.settle(); err != nil {
+		return err
+	}
+	before, err := e.before()
+	if err != nil {
+		return err
+	}
+	c := &change{before: before, after: &ruleset.Ruleset{Family: e.family}}
+	for _, t := range before.Tables {
+		if table != "" && t.Name != table {
+			c.after.Tables = append(c.after.Tables, t)
+			continue
+		}
+		empty := &ruleset.Table{Name: t.Name}
+		kept := map[string]bool{}
+		for _, chain := range t.Chains {
+			if chain.BuiltIn() {
+				empty.AddChain(&ruleset.Chain{Name: chain.Name, Policy: chain.Policy, Counters: chain.Counters})
+				kept[chain.Name] = true
+			}
+		}
+		c.after.Tables = append(c.after.Tables, empty)
+		c.report.Tables = append(c.report.Tables, &iptables.TableReport{Name: t.Name, KeptPolicy: kept})
+	}
+	if len(c.report.Tables) == 0 {
+		return nil
+	}
+	return e.apply(c)
+}
+
+// FlushAll removes everything of ours in this family.
+func (e *Engine) FlushAll() error {
+	if err := e.clean(func(table, saved string) string {
+		return shim.Removal(table, saved, e.space.Pins(), 0)
+	}); err != nil {
+		return err
+	}
+	return errors.Join(e.space.ConntrackOff(), e.space.RemoveAll())
+}
+
+// build is a translated and verified change.
+type build struct {
+	res     *translate.Result
+	progs   []codegen.Program
+	layouts []*shim.Layout
+}
+
+// check verifies a change without attaching anything.
+func (e *Engine) check(c *change) error {
+	b, err := e.build(c, 1, func(progs []codegen.Program) error { return e.space.Check(progs) })
+	if err != nil {
+		return err
+	}
+	return e.testLayouts(b)
+}
+
+// testLayouts lets netfilter's tool parse the tables that would be left to it.
+func (e *Engine) testLayouts(b *build) error {
+	if len(b.layouts) == 0 {
+		return nil
+	}
+	_, err := e.netfilter()
+	return err
+}
+
+// apply makes a change live.
+func (e *Engine) apply(c *change) error {
+	number, err := e.space.Next()
+	if err != nil {
+		return err
+	}
+	var gen *attach.Generation
+	b, err := e.build(c, number, func(progs []codegen.Program) (err error) {
+		gen, err = e.space.Load(number, progs)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer gen.Close()
+	failPoint("loaded")
+	undo := func(err error) error {
+		return errors.Join(err, e.settle())
+	}
+	if err := state.Write(e.space.Dir(), e.newState(c, b, number)); err != nil {
+		return undo(err)
+	}
+	failPoint("state")
+	if err := gen.Install(programs(b.layouts)); err != nil {
+		return undo(err)
+	}
+	failPoint("installed")
+	if err := e.addLayouts(b); err != nil {
+		return undo(err)
+	}
+	failPoint("shims")
+	if b.res.Plan.Conntrack {
+		if err := e.space.ConntrackOn(); err != nil {
+			return undo(err)
+		}
+	}
+	failPoint("conntrack")
+	if err := gen.Activate(); err != nil {
+		return undo(err)
+	}
+	failPoint("activated")
+	return e.finish(c, number)
+}
+
+// finish removes what the new generation replaces.
+func (e *Engine) finish(c *change, number uint32) error {
+	if err := e.settle(); err != nil {
+		return fmt.Errorf("the new rules are enforced, but the old ones are not all removed: %w", err)
+	}
+	for _, table := range c.flushed {
+		saved, err := e.saved(table)
+		if err != nil {
+			return err
+		}
+		if saved == "" || !shim.Foreign(saved, e.space.Pins()) {
+			continue
+		}
+		if err := e.tool.Restore(shim.RemoveForeign(table, saved, e.space.Pins()), false); err != nil {
+			return fmt.Errorf("the new rules are enforced, but netfilter's own rules of table %s are, too: %w", table, err)
+		}
+	}
+	return nil
+}
+
+// build translates a change and lets load verify the programs. A table whose
+// programs the kernel refuses is left to netfilter, with the reason.
+func (e *Engine) build(c *change, number uint32, load func([]codegen.Program) error) (*build, error) {
+	refused := map[string]string{}
+	for {
+		b := &build{res: translate.Translate(c.after, translate.Options{Text: iptables.PrintRule, Netfilter: refused})}
+		if err := strict(c, b.res.Plan); err != nil {
+			return nil, err
+		}
+		var err error
+		if b.progs, err = codegen.Generate(b.res.Plan); err != nil {
+			return nil, err
+		}
+		b.layouts = e.layouts(c.after, b.res.Plan, number)
+		err = load(b.progs)
+		var tooMuch *attach.RefusedError
+		if errors.As(err, &tooMuch) && refused[tooMuch.Table] == "" {
+			refused[tooMuch.Table] = "the kernel's verifier refuses its programs: " + tooMuch.Error()
+			continue
+		}
+		return b, err
+	}
+}
+
+// strict refuses a plan that leaves a filter, raw or security table to netfilter.
+func strict(c *change, p *plan.Plan) error {
+	if !c.strict {
+		return nil
+	}
+	var errs []error
+	for _, t := range p.Tables {
+		for _, n := range t.Notes {
+			errs = append(errs, fmt.Errorf("%s: %s: would be left to netfilter with its whole table: %s; leave out --strict, or the rule", n.Pos, n.Thing, n.Reason))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// layouts are the rules that netfilter gets.
+func (e *Engine) layouts(rs *ruleset.Ruleset, p *plan.Plan, number uint32) []*shim.Layout {
+	var out []*shim.Layout
+	pins := shim.PinDir(e.space.Pins(), number)
+	for _, t := range p.Tables {
+		if t.InBPF {
+			if l := shim.Targets(t, number, pins); l != nil {
+				out = append(out, l)
+			}
+			continue
+		}
+		out = append(out, shim.Whole(rs.Table(t.Name), number, pins, iptables.PrintRule))
+	}
+	return out
+}
+
+// addLayouts adds the rules beside those of the generation before.
+func (e *Engine) addLayouts(b *build) error {
+	if len(b.layouts) == 0 {
+		return nil
+	}
+	t, err := e.netfilter()
+	if err != nil {
+		return err
+	}
+	if err := t.Restore(shim.Text(b.layouts), false); err != nil {
+		return fmt.Errorf("netfilter refuses its part: %w", err)
+	}
+	return nil
+}
+
+// programs are the matches that the layouts use.
+func programs(layouts []*shim.Layout) []attach.ShimProgram {
+	var out []attach.ShimProgram
+	for _, l := range layouts {
+		for _, p := range l.Programs {
+			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, Lo: p.Lo, Hi: p.Hi})
+		}
+	}
+	return out
+}
+
+// newState describes the generation that a change makes.
+func (e *Engine) newState(c *change, b *build, number uint32) *state.State {
+	s := &state.State{
+		Family: e.family, Generation: number, Text: text(c.after), Conntrack: b.res.Plan.Conntrack,
+	}
+	if live, err := e.space.Current(); err == nil && live != nil {
+		s.Previous = live.Number()
+		live.Close()
+	}
+	s.Carried = s.Previous == 0
+	o := newOrigins(c.before, c.report)
+	for i, t := range c.after.Tables {
+		s.Tables = append(s.Tables, tableState(t, b.res.Plan.Tables[i], b.res, o))
+	}
+	return s
+}
