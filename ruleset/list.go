@@ -16,9 +16,9 @@ type Names interface {
 	Service(port uint16, proto string) (string, bool)
 	// Address is the host name of an address.
 	Address(a netip.Addr) (string, bool)
-	// User and Group are the names of numeric ids.
-	User(id uint32) (string, bool)
-	Group(id uint32) (string, bool)
+	// UserName and GroupName are the names of numeric ids.
+	UserName(id uint32) (string, bool)
+	GroupName(id uint32) (string, bool)
 	// NameIn is the name of a number in a file of names, as Resolver.Named.
 	NameIn(file string, number uint32) (string, bool)
 }

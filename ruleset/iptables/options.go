@@ -41,24 +41,18 @@ func (r *Report) Table(name string) *TableReport {
 }
 
 // TableReport says what the text did to one table. A rule of Base that stays is the
-// same *ruleset.Rule in the result, so its live counters go on; all other rules
-// start with the counters in the result.
+// same *ruleset.Rule in the result, so its live counters go on; all other rules and
+// all policies start with the counters in the result.
 type TableReport struct {
 	Name string
 
-	// KeptPolicy names the built-in chains whose live policy counters go on. The
-	// policy counters of the others start with the counters in the result.
-	KeptPolicy map[string]bool
+	// Unchanged says that the text names the table and changes nothing: its policy
+	// counters go on too.
+	Unchanged bool
 
-	// Moved maps a rule that had to be written anew because its target chain was
-	// renamed to the rule of Base whose live counters go on with it.
+	// Moved maps a rule that had to be written anew, because the chain it jumps to
+	// was renamed, to the rule of Base whose live counters go on with it.
 	Moved map[*ruleset.Rule]*ruleset.Rule
-
-	// SetRules are the rules whose counters the text gives.
-	SetRules []*ruleset.Rule
-
-	// SetPolicies are the built-in chains whose counters the text gives.
-	SetPolicies []string
 }
 
 // PrintOptions say how a Ruleset is printed.

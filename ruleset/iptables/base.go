@@ -1,0 +1,317 @@
+package iptables
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset/match"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/target"
+)
+
+// command takes an option that names a command.
+func (p *specParser) command(f found, invert bool) {
+	c := p.c
+	if invert {
+		p.fatal(f.at, f.name, "cannot have ! before it", "remove the !")
+		return
+	}
+	c.at = f.at
+	if f.hasVal {
+		c.chain, c.hasName = f.val, true
+	}
+	switch f.code {
+	case 'A':
+		p.add(f, cmdAppend, 0)
+	case 'C':
+		p.add(f, cmdCheck, 0)
+	case 'D':
+		p.add(f, cmdDelete, 0)
+		if n, ok := p.scan.takeFollowing(); ok {
+			c.number, c.bits = p.ruleNumber(n), cmdDeleteNum
+		}
+	case 'R':
+		p.add(f, cmdReplace, 0)
+		if n, ok := p.scan.takeFollowing(); ok {
+			c.number = p.ruleNumber(n)
+		} else {
+			p.fault(f.at, "-R", "needs a rule number", "-R CHAIN NUMBER RULE")
+		}
+	case 'I':
+		p.add(f, cmdInsert, 0)
+		c.number = 1
+		if n, ok := p.scan.takeFollowing(); ok {
+			c.number = p.ruleNumber(n)
+		}
+	case 'N':
+		p.add(f, cmdNewChain, 0)
+		p.newChainName(c.chain)
+	case 'E':
+		p.add(f, cmdRenameChain, 0)
+		c.newName = p.second(f, "-E OLD NEW")
+	case 'P':
+		p.add(f, cmdSetPolicy, 0)
+		c.policy = p.second(f, "-P CHAIN ACCEPT or DROP")
+	default:
+		p.optionalChain(f)
+	}
+}
+
+// optionalChain takes the commands whose chain may be missing.
+func (p *specParser) optionalChain(f found) {
+	c := p.c
+	switch f.code {
+	case 'L':
+		p.add(f, cmdList, cmdZero|cmdZeroNum)
+	case 'S':
+		p.add(f, cmdListRules, cmdZero|cmdZeroNum)
+	case 'F':
+		p.add(f, cmdFlush, 0)
+	case 'Z':
+		p.add(f, cmdZero, cmdList|cmdListRules)
+	case 'X':
+		p.add(f, cmdDeleteChain, 0)
+	}
+	if !f.hasVal {
+		if name, ok := p.scan.takeFollowing(); ok {
+			c.chain, c.hasName = name, true
+		}
+	}
+	if f.code != 'L' && f.code != 'S' && f.code != 'Z' {
+		return
+	}
+	if n, ok := p.scan.takeFollowing(); ok {
+		c.number = p.ruleNumber(n)
+		if f.code == 'Z' {
+			c.bits = cmdZeroNum
+		}
+	}
+}
+
+// add is add_command(): two commands only where they go together.
+func (p *specParser) add(f found, cmd, others int) {
+	if clash := p.c.bits &^ others; clash != 0 {
+		p.fatal(f.at, f.name, fmt.Sprintf("cannot be used with -%c", cmdChars[bits.TrailingZeros(uint(clash))]),
+			"one command a line")
+		return
+	}
+	p.c.bits |= cmd
+}
+
+// second takes the second argument of a command.
+func (p *specParser) second(f found, usage string) arg {
+	a, ok := p.scan.takeFollowing()
+	if !ok {
+		p.fault(f.at, f.name, "needs two arguments", usage)
+	}
+	return a
+}
+
+// newChainName is assert_valid_chain_name().
+func (p *specParser) newChainName(a arg) {
+	name := a.text
+	switch {
+	case len(name) > nameMax:
+		p.fault(a.at, name, "chain name too long", fmt.Sprintf("at most %d characters", nameMax))
+	case name == "":
+		p.fault(a.at, "-N", "the chain name is empty", "give a name")
+	case name[0] == '-' || name[0] == '!':
+		p.fault(a.at, name, fmt.Sprintf("a chain name cannot start with %q", name[:1]), "choose another name")
+	case standardTarget(name) || !p.announced[name] && target.Find(name, p.o.Family) != nil:
+		p.fault(a.at, name, "a chain name cannot be that of a target", "choose another name")
+	case strings.ContainsAny(name, " \t\n\v\f\r"):
+		p.fault(a.at, name, "a chain name cannot have blanks", "choose another name")
+	}
+}
+
+// optBits says which option bit a letter sets, and whether "!" may stand before it.
+func optBit(code byte) (bit int, negates bool) {
+	switch code {
+	case 's':
+		return optSource, true
+	case 'd':
+		return optDestination, true
+	case 'p':
+		return optProtocol, true
+	case 'i':
+		return optIn, true
+	case 'o':
+		return optOut, true
+	case 'f':
+		return optFragment, true
+	case 'g', 'j':
+		return optJump, false
+	case 'v':
+		return optVerbose, false
+	}
+	i := strings.IndexByte(optChars, code)
+	if i < 0 {
+		return 0, false
+	}
+	return 1 << i, false
+}
+
+// set is set_option(): each option once, "!" only where it has a meaning.
+func (p *specParser) set(f found, invert bool) {
+	bit, negates := optBit(f.code)
+	switch {
+	case f.code == 'v' && p.c.verbose > 0:
+	case p.c.options&bit != 0:
+		p.fault(f.at, f.name, "given more than once", "one a rule")
+	case invert && !negates:
+		p.fault(f.at, f.name, "cannot have ! before it", "remove the !")
+	}
+	p.c.options |= bit
+	p.c.optionAt[bits.TrailingZeros(uint(bit))] = f.at
+	if invert {
+		p.c.inverted |= bit
+	}
+}
+
+// base takes an option of the commands themselves.
+func (p *specParser) base(f found, invert bool) {
+	c := p.c
+	switch f.code {
+	case 's', 'd', 'p', 'i', 'o', 'g', 'j', 'f', 'v', 'n', 'x', '0', 'c':
+		p.set(f, invert)
+	}
+	switch f.code {
+	case 's':
+		c.source = f.val
+	case 'd':
+		c.dest = f.val
+	case 'i', 'o':
+		p.iface(f)
+	case 'p':
+		p.protocol(f, invert)
+	case 'g':
+		c.gotoSet, c.jump = true, f.val
+		p.targetName(f.val)
+	case 'j':
+		c.jump = f.val
+		if p.targetName(f.val) {
+			p.loadTarget(f.val)
+		}
+	case 'f':
+		if p.o.Family == packet.IPv6 {
+			p.fault(f.at, "-f", "not supported in IPv6", "use -m frag")
+		}
+	case 'v':
+		c.verbose++
+	case 'n', 'x', '0', 'M':
+	case 'c':
+		p.counters(f)
+	case 'm':
+		p.match(f, invert)
+	default:
+		p.special(f, invert)
+	}
+}
+
+// special takes the options that end or refuse a command.
+func (p *specParser) special(f found, invert bool) {
+	switch {
+	case f.code == 't':
+		if p.restore {
+			p.fault(f.at, f.name, "cannot be used inside a text", "the \"*table\" line names the table")
+		} else if f.val.text != p.table || invert {
+			p.fault(f.at, f.name, fmt.Sprintf("names table %q in a rule of table %q", f.val.text, p.table), "")
+		}
+	case f.code == 'w' || f.code == 'W':
+		p.fault(f.at, f.name, "cannot be used inside a text", "give it to the command")
+	case f.code == '4' && p.o.Family == packet.IPv6, f.code == '6' && p.o.Family == packet.IPv4:
+		if len(p.faults) == 0 {
+			p.c.ignored = true
+		}
+	case f.code == '4', f.code == '6':
+	case f.code == 'h' || f.code == 'V':
+		p.fatal(f.at, f.name, "not a part of a rule", "remove it")
+	default:
+		p.fatal(f.at, f.name, "unknown option", "")
+	}
+}
+
+// match loads the word after -m.
+func (p *specParser) match(f found, invert bool) {
+	if invert {
+		p.fatal(f.at, f.name, "cannot have ! before it", "put the ! before an option of the match")
+		return
+	}
+	if len(f.val.text) > nameMax {
+		p.fatal(f.val.at, f.val.text, "match name too long", fmt.Sprintf("at most %d characters", nameMax))
+		return
+	}
+	kind := match.Find(f.val.text, p.o.Family)
+	if kind == nil {
+		p.fatal(f.val.at, f.val.text, fmt.Sprintf("no such match for %s", p.o.Family), "")
+		return
+	}
+	p.loadMatch(kind, f.val.at)
+}
+
+// protocol takes -p.
+func (p *specParser) protocol(f found, invert bool) {
+	text := strings.ToLower(f.val.text)
+	n, err := match.ParseProtocol(text, p.o.Resolver)
+	switch {
+	case err != nil:
+		p.fault(f.val.at, "-p", err.Error(), "")
+		return
+	case n == 0 && invert:
+		p.fault(f.val.at, "-p", "\"! -p all\" would never match", "name a protocol")
+	}
+	p.c.proto, p.c.protoAs = n, arg{text, f.val.at}
+	p.env.Proto = n
+}
+
+// iface takes -i and -o; the name is checked here.
+func (p *specParser) iface(f found) {
+	var err error
+	if f.code == 'i' {
+		p.c.in = f.val
+		_, err = match.NewIn(f.val.text, false)
+	} else {
+		p.c.out = f.val
+		_, err = match.NewOut(f.val.text, false)
+	}
+	if err != nil {
+		p.fault(f.val.at, f.name, err.Error(), "")
+	}
+}
+
+// targetName is xt_parse_target().
+func (p *specParser) targetName(a arg) bool {
+	switch {
+	case a.text == "":
+		p.fault(a.at, "-j", "the target name is empty", "name a target or a chain")
+	case len(a.text) > nameMax:
+		p.fault(a.at, a.text, "target name too long", fmt.Sprintf("at most %d characters", nameMax))
+	case strings.ContainsAny(a.text, " \t\n\v\f\r"):
+		p.fault(a.at, "-j", fmt.Sprintf("invalid target name %q", a.text), argumentFix(a.text))
+	default:
+		return true
+	}
+	return false
+}
+
+// counters takes "-c PACKETS BYTES" and "-c PACKETS,BYTES".
+func (p *specParser) counters(f found) {
+	packets, bytes := f.val.text, ""
+	if len(packets) > 1 {
+		if at := strings.IndexByte(packets[1:], ','); at >= 0 {
+			packets, bytes = packets[:at+1], packets[at+2:]
+		}
+	}
+	if bytes == "" {
+		if a, ok := p.scan.takeFollowing(); ok {
+			bytes = a.text
+		}
+	}
+	var okP, okB bool
+	p.c.counters.Packets, _, okP = scanUint(packets)
+	p.c.counters.Bytes, _, okB = scanUint(bytes)
+	if !okP || !okB {
+		p.fault(f.val.at, f.name, "packet and byte counters must be numbers", "-c PACKETS BYTES")
+	}
+}

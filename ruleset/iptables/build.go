@@ -1,0 +1,175 @@
+package iptables
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/match"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/target"
+)
+
+// jumpChain gives the user chain that a target jumps to.
+func jumpChain(t ruleset.Target) (string, bool) {
+	j, ok := t.(*target.Jump)
+	if !ok {
+		return "", false
+	}
+	return j.Chain, true
+}
+
+// builder makes rules of commands. Base options and targets without state are made
+// once and shared by all rules that have them.
+type builder struct {
+	o        *Options
+	protos   map[uint16]ruleset.Match
+	ifaces   map[string]ruleset.Match
+	verdicts map[string]ruleset.Target
+}
+
+func newBuilder(o *Options) *builder {
+	return &builder{o: o, protos: map[uint16]ruleset.Match{}, ifaces: map[string]ruleset.Match{},
+		verdicts: map[string]ruleset.Target{}}
+}
+
+// addresses reads -s and -d. Without them there is one entry that stands for any.
+func (b *builder) addresses(c *command) (src, dst []match.AddrMask, f *fault) {
+	one := []match.AddrMask{{}}
+	src, dst = one, one
+	var err error
+	if c.options&optSource != 0 {
+		if src, err = match.ParseAddresses(b.o.Family, c.source.text, b.o.Resolver); err != nil {
+			return nil, nil, &fault{at: c.source.at, thing: "-s", what: err.Error()}
+		}
+	}
+	if c.options&optDestination != 0 {
+		if dst, err = match.ParseAddresses(b.o.Family, c.dest.text, b.o.Resolver); err != nil {
+			return nil, nil, &fault{at: c.dest.at, thing: "-d", what: err.Error()}
+		}
+	}
+	if (len(src) > 1 || len(dst) > 1) && c.inverted&(optSource|optDestination) != 0 {
+		at := c.source.at
+		if c.inverted&optDestination != 0 {
+			at = c.dest.at
+		}
+		return nil, nil, &fault{at: at, thing: "!", what: "not allowed with several source or destination addresses",
+			fix: "write one rule for each, or use -m set"}
+	}
+	if c.bits == cmdReplace && len(src)*len(dst) != 1 {
+		return nil, nil, &fault{at: c.at, thing: "-R", what: "several addresses would give several rules",
+			fix: "give one source and one destination"}
+	}
+	return src, dst, nil
+}
+
+// rule makes the rule of a command for one source and one destination. The target
+// stays as the command has it.
+func (b *builder) rule(c *command, src, dst match.AddrMask) *ruleset.Rule {
+	r := &ruleset.Rule{Counters: c.counters, Goto: c.gotoSet}
+	n := len(c.words)
+	for _, bit := range [...]int{optSource, optDestination, optProtocol, optIn, optOut, optFragment} {
+		if c.options&bit != 0 {
+			n++
+		}
+	}
+	if n == 0 {
+		return r
+	}
+	r.Matches = make([]ruleset.Match, 0, n)
+	add := func(m ruleset.Match) {
+		if m != nil {
+			r.Matches = append(r.Matches, m)
+		}
+	}
+	if c.options&optSource != 0 && named(src, c.inverted&optSource != 0) {
+		add(match.NewSource(src.Addr, src.Mask, c.inverted&optSource != 0))
+	}
+	if c.options&optDestination != 0 && named(dst, c.inverted&optDestination != 0) {
+		add(match.NewDestination(dst.Addr, dst.Mask, c.inverted&optDestination != 0))
+	}
+	if c.options&optIn != 0 {
+		add(b.iface(c.in.text, c.inverted&optIn != 0, "-i", match.NewIn))
+	}
+	if c.options&optOut != 0 {
+		add(b.iface(c.out.text, c.inverted&optOut != 0, "-o", match.NewOut))
+	}
+	if c.options&optProtocol != 0 {
+		add(b.protocol(c.proto, c.inverted&optProtocol != 0))
+	}
+	if c.options&optFragment != 0 {
+		add(match.NewFragment(c.inverted&optFragment != 0))
+	}
+	for _, w := range c.words {
+		add(w.match.Match())
+	}
+	return r
+}
+
+// named says whether an address asks anything: all of them do not, unless negated.
+func named(a match.AddrMask, negate bool) bool {
+	return negate || !a.Mask.IsUnspecified()
+}
+
+func (b *builder) iface(name string, negate bool, option string, make func(string, bool) (ruleset.Match, error)) ruleset.Match {
+	key := option + name
+	if negate {
+		key = "!" + key
+	}
+	m, ok := b.ifaces[key]
+	if !ok {
+		m, _ = make(name, negate) // the name was checked when it was read
+		b.ifaces[key] = m
+	}
+	return m
+}
+
+// protocol gives -p; "-p all" asks nothing, but in IPv6 the kernel looks for the
+// transport header nevertheless (IP6T_F_PROTO, ip6_packet_match()).
+func (b *builder) protocol(proto uint8, negate bool) ruleset.Match {
+	if proto == 0 && b.o.Family == packet.IPv4 {
+		return nil
+	}
+	key := uint16(proto)
+	if negate {
+		key |= 1 << 8
+	}
+	m, ok := b.protos[key]
+	if !ok {
+		m = match.NewProtocol(proto, negate, b.o.Resolver)
+		b.protos[key] = m
+	}
+	return m
+}
+
+// target makes what -j or -g of a command names; chain finds the chains that are
+// there.
+func (b *builder) target(c *command, chain func(string) *chainEdit) (ruleset.Target, *fault) {
+	name := c.jump.text
+	if name == "" {
+		return nil, nil
+	}
+	if to := chain(name); to != nil {
+		if to.policy != "" {
+			return nil, &fault{at: c.jump.at, thing: name, what: "cannot jump to a built-in chain", fix: "move its rules to a user chain"}
+		}
+		return to.jumpHere(), nil
+	}
+	switch {
+	case c.target != nil && len(c.target.options) == 0 && standardTarget(name):
+		t, ok := b.verdicts[name]
+		if !ok {
+			t = c.target.target.Target()
+			b.verdicts[name] = t
+		}
+		return t, nil
+	case c.target != nil:
+		return c.target.target.Target(), nil
+	case c.gotoSet:
+		return nil, &fault{at: c.jump.at, thing: "-g", what: fmt.Sprintf("%q is not a chain", name), fix: declare(name)}
+	}
+	return nil, &fault{at: c.jump.at, thing: name, what: "no such target or chain", fix: declare(name)}
+}
+
+func declare(chain string) string {
+	return fmt.Sprintf("a chain must be created before it is named, with \":%s - [0:0]\"", chain)
+}

@@ -1,0 +1,299 @@
+package iptables
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
+)
+
+// faultsMax is how many faults of a text are listed.
+const faultsMax = 1000
+
+// Read reads the text of iptables-save or iptables-restore. The error joins a
+// *ruleset.Error for every fault of the text.
+//
+// It follows ip46tables_restore_main() of iptables/iptables-restore.c, but goes on
+// after a fault, and gives a Ruleset only if there was none.
+func Read(r io.Reader, o Options) (*ruleset.Ruleset, Report, error) {
+	rd := newReader(o)
+	lines := newLineReader(r)
+	for {
+		l, err := lines.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, Report{}, err
+		}
+		rd.line(l)
+		if len(rd.faults) >= faultsMax {
+			rd.faults = append(rd.faults, &ruleset.Error{Pos: ruleset.Pos{File: o.File, Line: l.number}, What: "too many faults, the rest is not read"})
+			return nil, Report{}, errors.Join(rd.faults...)
+		}
+	}
+	rd.end(lines)
+	if len(rd.faults) > 0 {
+		return nil, Report{}, errors.Join(rd.faults...)
+	}
+	return rd.result(), rd.report, nil
+}
+
+// reader is the state between lines.
+type reader struct {
+	o         Options
+	parser    specParser
+	build     *builder
+	tables    []*ruleset.Table // as committed so far, in order of creation
+	cur       *tableEdit       // nil: outside of a table
+	skip      bool             // in a table that is not asked for, or not known
+	lost      bool             // skip, because of a fault
+	announced map[string]bool
+	report    Report
+	faults    []error
+	now       line
+	args      []arg
+}
+
+func newReader(o Options) *reader {
+	rd := &reader{o: o, announced: map[string]bool{}, skip: o.Table != ""}
+	rd.build = newBuilder(&rd.o)
+	rd.parser = specParser{o: &rd.o, restore: true, announced: rd.announced}
+	if o.Base != nil {
+		rd.tables = append(rd.tables, o.Base.Tables...)
+	}
+	return rd
+}
+
+// fault notes a fault at a byte of the current line.
+func (rd *reader) fault(at int, thing, what, fix string) {
+	rd.faults = append(rd.faults, &ruleset.Error{Pos: rd.pos(at), Thing: thing, What: what, Fix: fix})
+}
+
+func (rd *reader) pos(at int) ruleset.Pos {
+	return ruleset.Pos{File: rd.o.File, Line: rd.now.number, Col: rd.now.before + at + 1}
+}
+
+// line takes one line.
+func (rd *reader) line(l line) {
+	rd.now = l
+	text := l.text
+	switch {
+	case text == "" || text[0] == '\n' || text[0] == '#':
+	case rd.skip:
+		rd.skipped(text)
+	case rd.cur == nil && text[0] == '*':
+		rd.openTable(text)
+	case rd.cur == nil:
+		rd.outside(text)
+	case text == "COMMIT\n":
+		rd.commit()
+	case text[0] == ':':
+		rd.chainLine(text)
+	default:
+		rd.commandLine(text)
+	}
+}
+
+// skipped passes over a table that is not asked for.
+func (rd *reader) skipped(text string) {
+	switch {
+	case text[0] == '*':
+		rd.skip, rd.lost = false, false
+		rd.openTable(text)
+	case rd.lost && strings.TrimSpace(text) == "COMMIT":
+		rd.skip, rd.lost = false, false
+	}
+}
+
+// outside refuses what stands before the first table or after COMMIT. One fault is
+// enough for all lines up to the next table.
+func (rd *reader) outside(text string) {
+	fix := "put it between \"*table\" and \"COMMIT\""
+	if strings.HasSuffix(text, "\r\n") {
+		fix = carriageFix
+	}
+	rd.fault(0, strings.TrimSpace(text), "outside of a table", fix)
+	rd.skip, rd.lost = true, true
+}
+
+const tablesFix = "the tables are raw, mangle, nat, filter and security"
+
+const carriageFix = "the line ends with a carriage return; convert the file to Unix line ends"
+
+// openTable takes "*table".
+func (rd *reader) openTable(text string) {
+	words := fields(text[1:])
+	if len(words) == 0 {
+		rd.fault(0, "*", "table name missing", "*filter")
+		rd.skip, rd.lost = true, true
+		return
+	}
+	name := words[0]
+	if rd.o.Table != "" && rd.o.Table != name {
+		rd.skip = true
+		return
+	}
+	if ruleset.BuiltIns[name] == nil {
+		fix := tablesFix
+		if strings.HasSuffix(name, "\r") {
+			fix = carriageFix
+		}
+		rd.fault(1, strings.TrimSpace(name), "no such table", fix)
+		rd.skip, rd.lost = true, true
+		return
+	}
+	rd.cur = newTableEdit(name, rd.table(name))
+	rd.parser.table = name
+	rd.cur.pos = rd.pos(0)
+	if !rd.o.NoFlush {
+		rd.cur.flushAll()
+		rd.cur.changed = true
+	}
+}
+
+// table gives a table as committed so far.
+func (rd *reader) table(name string) *ruleset.Table {
+	for _, t := range rd.tables {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// chainLine takes ":CHAIN POLICY [packets:bytes]".
+func (rd *reader) chainLine(text string) {
+	words := fields(text[1:])
+	if len(words) == 0 {
+		rd.fault(0, ":", "chain name missing", ":CHAIN - [0:0]")
+		return
+	}
+	name := words[0]
+	at := 1 + strings.Index(text[1:], name)
+	if len(name) > nameMax {
+		rd.fault(at, name, "chain name too long", fmt.Sprintf("at most %d characters", nameMax))
+		return
+	}
+	c := rd.cur.chains[name]
+	switch {
+	case c == nil || c.policy == "" && !rd.o.NoFlush:
+		if f := rd.cur.create(name, rd.pos(at)); f != nil {
+			rd.fault(at, f.thing, f.what, f.fix)
+		}
+		c = rd.cur.chains[name]
+		rd.cur.changed = true
+	case c.policy == "":
+		rd.cur.flush(c)
+		rd.cur.changed = true
+	default:
+		c.pos = rd.pos(at)
+	}
+	rd.announced[name] = true
+	if len(words) == 1 {
+		rd.fault(at, name, "policy missing", "give ACCEPT, DROP, or - for a user chain")
+		return
+	}
+	if words[1] != "-" && c != nil {
+		rd.policyOf(c, words, at+len(name)+strings.Index(text[at+len(name):], words[1]))
+	}
+}
+
+// policyOf takes the policy and its counters.
+func (rd *reader) policyOf(c *chainEdit, words []string, at int) {
+	var n ruleset.Counters
+	if rd.o.Counters {
+		ok := false
+		if len(words) > 2 {
+			n, ok = parseCounters(words[2])
+		}
+		if !ok {
+			rd.fault(at, c.name, "invalid policy counters", ":CHAIN ACCEPT [packets:bytes]")
+			return
+		}
+	}
+	if f := rd.cur.setPolicy(c, words[1], n); f != nil {
+		rd.fault(at, f.thing, f.what, f.fix)
+		return
+	}
+	rd.cur.changed = true
+}
+
+// commit checks the table and makes it part of the result.
+func (rd *reader) commit() {
+	e := rd.cur
+	rd.cur = nil
+	if !e.changed && e.base != nil {
+		rd.note(e)
+		return
+	}
+	t := e.finish()
+	rd.faults = append(rd.faults, checkTable(t, rd.o.Family)...)
+	rd.note(e)
+	for i, have := range rd.tables {
+		if have.Name == t.Name {
+			rd.tables[i] = t
+			return
+		}
+	}
+	rd.tables = append(rd.tables, t)
+}
+
+// note brings the report up to date with a committed table. A text may commit a
+// table more than once.
+func (rd *reader) note(e *tableEdit) {
+	tr := rd.report.Table(e.name)
+	if tr == nil {
+		tr = &TableReport{Name: e.name, Unchanged: true}
+		rd.report.Tables = append(rd.report.Tables, tr)
+	}
+	if !e.changed {
+		return
+	}
+	tr.Unchanged = false
+	before := tr.Moved
+	tr.Moved = nil
+	var base map[*ruleset.Rule]bool
+	if len(before)+len(e.moved) > 0 && rd.o.Base != nil && rd.o.Base.Table(e.name) != nil {
+		base = rulesOf(rd.o.Base.Table(e.name))
+	}
+	for _, c := range e.order {
+		for _, r := range c.rules.all() {
+			if base == nil {
+				return
+			}
+			from := e.moved[r]
+			if from == nil {
+				from = r
+			}
+			if was := before[from]; was != nil {
+				from = was
+			}
+			if from != r && base[from] {
+				if tr.Moved == nil {
+					tr.Moved = map[*ruleset.Rule]*ruleset.Rule{}
+				}
+				tr.Moved[r] = from
+			}
+		}
+	}
+}
+
+// end refuses a text that ends inside a table.
+func (rd *reader) end(lines *lineReader) {
+	if rd.cur == nil {
+		return
+	}
+	rd.now = line{number: lines.number}
+	if lines.before > 0 {
+		rd.now.number++ // the last line has no newline
+	}
+	fix := "end the table with a line COMMIT"
+	rd.fault(0, "COMMIT", "expected at the end of table "+rd.cur.name, fix)
+}
+
+func (rd *reader) result() *ruleset.Ruleset {
+	return &ruleset.Ruleset{Family: rd.o.Family, Tables: rd.tables}
+}

@@ -1,0 +1,336 @@
+package iptables
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
+)
+
+// commandLine takes a line with a command.
+func (rd *reader) commandLine(text string) {
+	switch {
+	case strings.TrimRight(text, " \t\r\n") == "COMMIT":
+		rd.fault(0, "COMMIT", "bad argument", argumentFix(strings.TrimRight(text, "\n")))
+		rd.commit()
+		return
+	case text[0] == '*':
+		rd.fault(0, strings.TrimSpace(text), "begins a table before the end of "+rd.cur.name, argumentFix(text))
+		rd.commit()
+		rd.openTable(text)
+		return
+	}
+	counters, hasCounters, text, from, f := rd.ruleCounters(text)
+	if f == nil {
+		rd.args, f = cutArgs(rd.args[:0], text, from)
+	}
+	if f != nil {
+		rd.fault(f.at, f.thing, f.what, f.fix)
+		return
+	}
+	rd.run(counters, hasCounters)
+}
+
+// ruleCounters reads "[packets:bytes]" at the start of a line, as
+// tokenize_rule_counters() in iptables/xshared.c does with strtok(): the text may
+// end at the ':' or ']' that it overwrites.
+func (rd *reader) ruleCounters(text string) (n ruleset.Counters, ok bool, rest string, from int, f *fault) {
+	if text[0] != '[' {
+		return n, false, text, 0, nil
+	}
+	end := strings.IndexByte(text, ']')
+	if end < 0 {
+		return n, false, text, 0, &fault{thing: "[", what: "counters without ]", fix: "[packets:bytes]"}
+	}
+	packets, cut := token(text, 1, ':')
+	bytes, cut2 := "", cut
+	if packets != "" && cut < len(text) {
+		bytes, cut2 = token(text, cut+1, ']')
+	}
+	if bytes == "" {
+		return n, false, text, 0, &fault{thing: "[", what: "counters need packets and bytes", fix: "[packets:bytes]"}
+	}
+	if cut > end {
+		text = text[:cut]
+	} else if cut2 > end {
+		text = text[:min(cut2, len(text))]
+	}
+	if !rd.o.Counters {
+		return n, false, text, end + 1, nil
+	}
+	var okP, okB bool
+	n.Packets, _, okP = scanUint(packets)
+	n.Bytes, _, okB = scanUint(bytes)
+	if !okP || !okB {
+		return n, false, text, 0, &fault{at: 1, thing: "[", what: "packet and byte counters must be numbers", fix: "[packets:bytes]"}
+	}
+	return n, true, text, end + 1, nil
+}
+
+// token is strtok() with one delimiter: where it ends too.
+func token(text string, from int, delimiter byte) (string, int) {
+	for from < len(text) && text[from] == delimiter {
+		from++
+	}
+	end := from
+	for end < len(text) && text[end] != delimiter {
+		end++
+	}
+	return text[from:end], end
+}
+
+// scanUint reads a number as sscanf("%llu") does: blanks and a sign may stand before
+// it, anything may follow.
+func scanUint(s string) (n uint64, rest string, ok bool) {
+	s = strings.TrimLeft(s, " \t\n\v\f\r")
+	negative := false
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		negative = s[0] == '-'
+		s = s[1:]
+	}
+	i, over := 0, false
+	for ; i < len(s) && s[i] >= '0' && s[i] <= '9'; i++ {
+		d := uint64(s[i] - '0')
+		over = over || n > (1<<64-1-d)/10
+		n = n*10 + d
+	}
+	if over {
+		n = 1<<64 - 1
+	} else if negative {
+		n = -n
+	}
+	return n, s[i:], i > 0
+}
+
+// parseCounters reads "[packets:bytes]"; the closing bracket may be missing.
+func parseCounters(s string) (n ruleset.Counters, ok bool) {
+	s, ok = strings.CutPrefix(s, "[")
+	if !ok {
+		return n, false
+	}
+	if n.Packets, s, ok = scanUint(s); !ok {
+		return n, false
+	}
+	if s, ok = strings.CutPrefix(s, ":"); !ok {
+		return n, false
+	}
+	n.Bytes, _, ok = scanUint(s)
+	return n, ok
+}
+
+// run reads and runs the command in rd.args.
+func (rd *reader) run(counters ruleset.Counters, hasCounters bool) {
+	c := rd.parser.parse(rd.args)
+	if hasCounters {
+		if c.options&optCounters != 0 {
+			rd.parser.fault(c.optionAt[10], "-c", "given more than once", "the line begins with counters")
+		}
+		c.counters = counters
+		c.options |= optCounters
+		if f := c.legal(); f != nil && len(rd.parser.faults) == 0 {
+			rd.parser.fault(0, "[", "counters only go with -A, -I, -R and -P", "remove them")
+		}
+	}
+	if len(rd.parser.faults) > 0 {
+		for _, f := range rd.parser.faults {
+			if f != errStop {
+				rd.fault(f.at, f.thing, f.what, f.fix)
+			}
+		}
+		return
+	}
+	if c.ignored {
+		return
+	}
+	if f := rd.execute(c); f != nil {
+		rd.fault(f.at, f.thing, f.what, f.fix)
+	}
+}
+
+// execute does what a command says.
+func (rd *reader) execute(c *command) *fault {
+	t := rd.cur
+	if c.bits&cmdWithRule != 0 {
+		return rd.withRule(c)
+	}
+	if c.bits&(cmdList|cmdListRules) != 0 {
+		return rd.show(c)
+	}
+	var f *fault
+	switch c.bits {
+	case cmdDeleteNum:
+		f = rd.deleteNumber(c)
+	case cmdFlush:
+		f = rd.each(c, true, func(e *chainEdit) *fault { t.flush(e); return nil })
+	case cmdZero:
+		f = rd.each(c, true, func(e *chainEdit) *fault { return t.zero(e, 0) })
+	case cmdZeroNum:
+		f = rd.each(c, true, func(e *chainEdit) *fault { return t.zero(e, c.number) })
+	case cmdNewChain:
+		f = t.create(c.chain.text, rd.pos(c.chain.at))
+	case cmdDeleteChain:
+		f = rd.each(c, false, func(e *chainEdit) *fault { return t.remove(e.name) })
+	case cmdRenameChain:
+		f = t.rename(c.chain.text, c.newName.text)
+		if f != nil && f.thing == c.newName.text {
+			f.at = c.newName.at
+		}
+	case cmdSetPolicy:
+		f = rd.each(c, true, func(e *chainEdit) *fault { return t.setPolicy(e, c.policy.text, c.counters) })
+	}
+	if f != nil && f.at == 0 {
+		f.at = c.at
+		if c.hasName {
+			f.at = c.chain.at
+		}
+	}
+	t.changed = true
+	return f
+}
+
+// each does something to the chain that a command names, or to all; builtins says
+// whether all are meant with the built-in ones.
+func (rd *reader) each(c *command, builtins bool, do func(*chainEdit) *fault) *fault {
+	if c.hasName {
+		e := rd.cur.chains[c.chain.text]
+		if e == nil {
+			return rd.cur.missing(c.chain.text)
+		}
+		return do(e)
+	}
+	var first *fault
+	for _, e := range rd.cur.sorted() {
+		if e.policy != "" && !builtins {
+			continue
+		}
+		if f := do(e); f != nil && first == nil {
+			first = f
+		}
+	}
+	return first
+}
+
+func (rd *reader) deleteNumber(c *command) *fault {
+	e := rd.cur.chains[c.chain.text]
+	if e == nil {
+		return rd.cur.missing(c.chain.text)
+	}
+	if c.number > e.rules.len() {
+		return noRule(e, c)
+	}
+	rd.cur.count(e.rules.all()[c.number-1], -1)
+	e.rules.remove(c.number - 1)
+	return nil
+}
+
+func noRule(e *chainEdit, c *command) *fault {
+	return &fault{at: c.chain.at, thing: e.name, what: fmt.Sprintf("has no rule %d", c.number),
+		fix: fmt.Sprintf("it has %d rules", e.rules.len())}
+}
+
+// withRule does -A, -I, -R, -D and -C: the command's rule once for each combination
+// of addresses.
+func (rd *reader) withRule(c *command) *fault {
+	src, dst, f := rd.build.addresses(c)
+	if f != nil {
+		return f
+	}
+	goal, f := rd.build.target(c, func(name string) *chainEdit { return rd.cur.chains[name] })
+	if f != nil {
+		return f
+	}
+	e := rd.cur.chains[c.chain.text]
+	if e == nil {
+		f := rd.cur.missing(c.chain.text)
+		f.at = c.chain.at
+		return f
+	}
+	first := true
+	for _, s := range src {
+		for _, d := range dst {
+			if !first {
+				// Each rule has matches and a target of its own: some have a state.
+				c = rd.again(c)
+				goal, _ = rd.build.target(c, func(name string) *chainEdit { return rd.cur.chains[name] })
+			}
+			first = false
+			r := rd.build.rule(c, s, d)
+			r.Pos, r.Target = rd.pos(c.at), goal
+			if f := rd.place(c, e, r); f != nil {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// again reads the command of the line once more.
+func (rd *reader) again(c *command) *command {
+	anew := rd.parser.parse(rd.args)
+	anew.counters = c.counters
+	return anew
+}
+
+// place puts a rule where its command says.
+func (rd *reader) place(c *command, e *chainEdit, r *ruleset.Rule) *fault {
+	t := rd.cur
+	switch c.bits {
+	case cmdAppend:
+		e.rules.add(r)
+	case cmdInsert:
+		if c.number-1 > e.rules.len() {
+			return noRule(e, c)
+		}
+		e.rules.insert(c.number-1, r)
+	case cmdReplace:
+		if c.number > e.rules.len() {
+			return noRule(e, c)
+		}
+		t.count(e.rules.all()[c.number-1], -1)
+		e.rules.all()[c.number-1] = r
+	default:
+		i := e.find(r)
+		if i < 0 {
+			return &fault{at: c.at, thing: e.name, what: "has no such rule", fix: "it must be written as the rule is, option for option"}
+		}
+		if c.bits == cmdDelete {
+			t.count(e.rules.all()[i], -1)
+			e.rules.remove(i)
+			t.changed = true
+		}
+		return nil
+	}
+	t.count(r, 1)
+	t.changed = true
+	return nil
+}
+
+// show does -L and -S inside a text.
+func (rd *reader) show(c *command) *fault {
+	if c.hasName && rd.cur.chains[c.chain.text] == nil {
+		f := rd.cur.missing(c.chain.text)
+		f.at = c.chain.at
+		return f
+	}
+	out := rd.o.Output
+	if out == nil {
+		out = io.Discard
+	}
+	t := rd.cur.finish()
+	if c.bits&cmdListRules != 0 {
+		printCommands(out, t, c)
+	} else {
+		o := ListOptions{Family: rd.o.Family, Chain: c.chain.text, Rule: c.number, Verbose: c.options&optVerbose != 0,
+			Numeric: c.options&optNumeric != 0, Exact: c.options&optExact != 0, LineNumbers: c.options&optLineNumbers != 0}
+		o.Names, _ = rd.o.Resolver.(ruleset.Names)
+		if err := List(out, t, o); err != nil {
+			return &fault{at: c.at, what: err.Error()}
+		}
+	}
+	if c.bits&cmdZero != 0 {
+		rd.cur.changed = true
+		return rd.each(c, true, func(e *chainEdit) *fault { return rd.cur.zero(e, 0) })
+	}
+	return nil
+}
