@@ -1,0 +1,8 @@
+// Package abi is the compiled datapath and its layouts as Go types.
+//
+// In: the C files of bpf/, at development time (make generate). Out: objects that are
+// embedded in the program, and every struct and number that C and Go share, never
+// repeated by hand. The netfilter_* and other files with a bpfel suffix are generated.
+package abi
+
+//go:generate go tool bpf2go -go-package abi -target bpfel -cc clang -type facts -type verdict -type answer Netfilter ../netfilter.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu

@@ -1,0 +1,61 @@
+package abi
+
+// Facts is struct facts: what generated code reads. R2 of every generated function
+// points to it; a null check of it must come first.
+type Facts = NetfilterFacts
+
+// Counter is one per-CPU counter of a rule.
+type Counter = NetfilterCounter
+
+// Note is what one packet tells the shim.
+type Note = NetfilterNoteEntry
+
+// What struct facts holds beyond the IP header, length, mark and, for IPv4, proto,
+// thoff and fragoff: bits of codegen.Program.Needs.
+const (
+	NeedL4  = uint32(NetfilterNeedNEED_L4) // l4, l4avail; for IPv6 also proto, l4state, thoff, fragoff
+	NeedCt  = uint32(NetfilterNeedNEED_CT) // ctstate, hasconn, ctmark
+	NeedIif = uint32(NetfilterNeedNEED_IIF)
+	NeedOif = uint32(NetfilterNeedNEED_OIF)
+	NeedMac = uint32(NetfilterNeedNEED_MAC) // ether, mac_hi, mac_lo
+)
+
+// What the generated function chain returns.
+const (
+	Continue = int32(NetfilterVerdictV_CONTINUE)
+	Accept   = int32(NetfilterVerdictV_ACCEPT)
+	Drop     = int32(NetfilterVerdictV_DROP)
+	Hotdrop  = int32(NetfilterVerdictV_HOTDROP)
+)
+
+// Answers of the functions that generated code calls.
+const (
+	No         = int32(NetfilterAnswerA_NO)
+	Yes        = int32(NetfilterAnswerA_YES)
+	HotdropNow = int32(NetfilterAnswerA_HOTDROP)
+)
+
+// Functions that generated code may call: R1 = context, R2 = facts, R3 = argument,
+// result in R0. What they do is said at their definitions in bpf/*.h.
+const (
+	FuncGetField   = "get_field"   // R3: pred.Field; the number (64 bits)
+	FuncGetAddr    = "get_addr"    // R3: pred.AddrField of conntrack; fills tmp
+	FuncGetName    = "get_name"    // R3: pred.NamePhysIn or NamePhysOut; fills tmp
+	FuncFindExt    = "find_ext"    // R3: header | hot<<8; an answer; fills tmp, tmplen
+	FuncTCPOption  = "tcp_option"  // R3: kind; an answer
+	FuncTCPMSS     = "tcp_mss"     // R3: lo | hi<<16; an answer
+	FuncDCCPOption = "dccp_option" // R3: kind; an answer
+	FuncSCTPChunks = "sctp_chunks" // R3: slot; an answer
+	FuncLoadBE32   = "load_be32"   // R3: offset; the word, or -1 (64 bits)
+	FuncAddrType   = "addr_type"   // R3: mask | of<<16 | in<<24 | out<<25; an answer
+	FuncLimit      = "limit"       // R3: slot; an answer
+	FuncNth        = "nth"         // R3: slot; an answer
+	FuncRandom     = "random31"    // R3: threshold; an answer
+	FuncRecent     = "recent"      // R3: slot; an answer
+	FuncCount      = "count"       // R3: rule; credits a rule that does not end the traversal
+	FuncNote       = "note"        // R3: action
+)
+
+// MapCounters is the per-CPU array of Counter, for generated code that counts by
+// itself (asm.Instruction.WithReference).
+const MapCounters = NetfilterMapCounters

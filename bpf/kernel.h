@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The few kernel types that the datapath reads. Members are found by name at load
+ * time (CO-RE), so only names and types matter here, not order or completeness. */
+#ifndef BPFTABLES_KERNEL_H
+#define BPFTABLES_KERNEL_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
+typedef unsigned long ulong;
+
+#define bool _Bool
+#define true 1
+#define false 0
+
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
+#define NF_DROP 0
+#define NF_ACCEPT 1
+
+enum {
+	HOOK_PREROUTING,
+	HOOK_INPUT,
+	HOOK_FORWARD,
+	HOOK_OUTPUT,
+	HOOK_POSTROUTING,
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	u32 val;
+} kuid_t;
+
+typedef struct {
+	u32 val;
+} kgid_t;
+
+struct bpf_map;
+
+struct cred {
+	kuid_t fsuid;
+	kgid_t fsgid;
+};
+
+struct file {
+	struct cred *f_cred;
+};
+
+struct socket {
+	struct file *file;
+};
+
+struct net;
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock_common {
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	struct socket *sk_socket;
+};
+
+struct net_device {
+	unsigned int flags;
+	unsigned short type;
+	int ifindex;
+	int group;
+	char name[16];
+	possible_net_t nd_net;
+};
+
+struct skb_ext {
+	u8 offset[8];
+	u8 chunks;
+	char data[0];
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned long _skb_refdst;
+	unsigned long _nfct;
+	unsigned int len;
+	u8 active_extensions;
+	u8 pkt_type : 3;
+	u32 mark;
+	u16 network_header;
+	u16 mac_header;
+	unsigned char *head;
+	unsigned char *data;
+	struct skb_ext *extensions;
+};
+
+struct nf_bridge_info {
+	int physinif;
+	struct net_device *physoutdev;
+};
+
+struct nf_hook_state {
+	u8 hook;
+	u8 pf;
+	struct net_device *in;
+	struct net_device *out;
+	struct sock *sk;
+	struct net *net;
+};
+
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
+};
+
+struct dst_entry {
+	u32 tclassid;
+};
+
+#pragma clang attribute pop
+
+#define BPF_NO_DYNPTR_FLAGS 0
+
+extern int bpf_dynptr_from_skb(struct __sk_buff *skb, u64 flags, struct bpf_dynptr *ptr) __ksym;
+extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym;
+
+/* cast_to gives read access to a kernel object whose address is a plain number.
+ * Its members are read with exception handling: a wrong address reads as zero. */
+#define cast_to(type, addr) ((type *)bpf_rdonly_cast((void *)(addr), bpf_core_type_id_kernel(type)))
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* All maps. Those of the namespace outlive a generation: progs, active, notes,
+ * out_notes, recent lists. The others belong to one generation. */
+#ifndef BPFTABLES_MAPS_H
+#define BPFTABLES_MAPS_H
+
+#include "kernel.h"
+
+#define SLOTS 64	  /* two halves, one for generations of each parity */
+#define SLOTS_HALF 32
+#define NOTE_SLOTS 6	  /* table * 2 + (family is IPv6) */
+#define NOTE_ACTIONS 64
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, SLOTS);
+	__type(key, u32);
+	__type(value, u32);
+} progs SEC(".maps");
+
+/* The number of the live generation. Writing it is the switch. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} active SEC(".maps");
+
+struct counter {
+	u64 packets;
+	u64 bytes;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1); /* rules of the generation */
+	__type(key, u32);
+	__type(value, struct counter);
+} counters SEC(".maps");
+
+/* What netfilter's own targets have to do with one packet, see notes.h. */
+struct note_entry {
+	u64 skb;
+	u32 gen;
+	u16 n;
+	u16 next;
+	u32 stamp; /* jiffies, to sweep entries that nobody took */
+	u8 verdict;
+	u8 pad[3];
+	u16 action[NOTE_ACTIONS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NOTE_SLOTS);
+	__type(key, u32);
+	__type(value, struct note_entry);
+} notes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64); /* address of the skb */
+	__type(value, struct note_entry);
+} out_notes SEC(".maps");
+
+#endif

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The programs at the netfilter hooks.
+ *
+ *   link -> entry -> progs[half + slot] -> hook: facts, chain(), counters, note
+ *                                       or pass, where the table has no rules here
+ *
+ * "chain" is the hole: the loader puts the generated rules in its place. */
+#include "kernel.h"
+#include "facts.h"
+#include "maps.h"
+#include "fill.h"
+#include "count.h"
+#include "notes.h"
+#include "fields.h"
+#include "options.h"
+#include "limit.h"
+#include "addrtype.h"
+#include "recent.h"
+
+const volatile u32 entry_slot;
+const volatile u32 shim;
+
+/* entry is what is linked: netfilter links cannot be updated, so it never changes. */
+SEC("netfilter")
+int entry(struct bpf_nf_ctx *ctx)
+{
+	u32 zero = 0, *live = bpf_map_lookup_elem(&active, &zero);
+
+	if (!live)
+		return NF_DROP;
+	bpf_tail_call(ctx, &progs, (*live & 1) * SLOTS_HALF + entry_slot);
+	return NF_DROP; /* no program there: closed */
+}
+
+/* pass stands where a generation has no rules. */
+SEC("netfilter")
+int pass(struct bpf_nf_ctx *ctx)
+{
+	note_reset(ctx, false);
+	return NF_ACCEPT;
+}
+
+/* chain is replaced by generated code. It mentions every function that generated code
+ * may call, so that they are in the object; the loader takes out those that nobody
+ * calls. */
+__noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
+{
+	if (!f)
+		return V_DROP;
+	get_field(ctx, f, 0);
+	get_addr(ctx, f, 0);
+	get_name(ctx, f, 0);
+	find_ext(ctx, f, 0);
+	tcp_option(ctx, f, 0);
+	tcp_mss(ctx, f, 0);
+	dccp_option(ctx, f, 0);
+	sctp_chunks(ctx, f, 0);
+	load_be32(ctx, f, 0);
+	addr_type(ctx, f, 0);
+	limit(ctx, f, 0);
+	nth(ctx, f, 0);
+	random31(ctx, f, 0);
+	recent(ctx, f, 0);
+	count(ctx, f, 0);
+	note(ctx, f, 0);
+	return V_DROP;
+}
+
+SEC("netfilter")
+int hook(struct bpf_nf_ctx *ctx)
+{
+	struct facts f = {};
+	enum verdict verdict;
+
+	if (hook_number != HOOK_OUTPUT || shim)
+		note_reset(ctx, shim);
+	if (!fill(ctx, &f))
+		return NF_DROP;
+	verdict = chain(ctx, &f);
+	if (verdict != V_ACCEPT && verdict != V_DROP)
+		return NF_DROP;
+	count_packet(&f, f.rule);
+	if (shim && f.notes)
+		return note_close(ctx, &f, verdict);
+	return verdict == V_ACCEPT;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,37 @@
+package codegen
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// Program is the code of one base chain, and what it needs in maps. It is pure data:
+// bpf/attach puts it into the C datapath and loads it.
+//
+// Insns holds whole functions one after the other, each beginning with an instruction
+// that carries its symbol (WithSymbol) and its rule text (WithSource). The first is
+// "chain". All have the signature int f(ctx, facts): R1 is the context, R2 points to
+// abi.Facts and must be checked for null before its first use. They call each other and
+// the functions named in bpf/abi by label (asm.Call.Label), and reach maps of the datapath
+// by WithReference. The loader gives them their type information.
+type Program struct {
+	Table  string // "raw", "filter" or "security"
+	Family packet.Family
+	Hook   packet.Hook
+
+	Needs  uint32 // abi.Need* bits
+	Atomic bool   // count with atomic adds: the hook may be interrupted by itself
+	Shim   bool   // rules of this hook have actions for netfilter's own targets
+	Insns  asm.Instructions
+
+	// Rule ids and slots are numbers within the whole generation: a chain that is
+	// reached from two hooks has one set of counters and states. A slot that two
+	// programs use is listed in both, with the same contents.
+	Rules   int // one more than the largest rule id
+	Limits  []pred.Limit
+	Nths    []pred.Nth
+	Recents []pred.Recent
+	SCTPs   []pred.SCTPChunks
+}
