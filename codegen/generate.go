@@ -8,6 +8,7 @@ package codegen
 import (
 	"fmt"
 
+	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/emit"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -39,6 +40,7 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook) (Program, error) {
 	return Program{
 		Family: p.Family, Table: t.Name, Hook: h.Hook,
 		Needs: g.needs, Atomic: g.atomic, Shim: h.Shim, Insns: g.insns,
+		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, SCTPs: p.Chunks,
 	}, nil
 }
 
@@ -149,7 +151,7 @@ func (g *generator) shim(r *plan.Rule) error {
 	if !r.Action.Terminal {
 		g.Count(r.ID, g.atomic)
 	}
-	g.Call("note", uint32(r.Note))
+	g.Call(abi.FuncNote, uint32(r.Note))
 	if r.Action.Terminal {
 		g.Decide(r.ID, emit.Drop)
 		return nil

@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -48,7 +49,11 @@ func (g *generator) needAddress(of pred.AddrField) {
 
 func (g *generator) needField(f pred.Field) {
 	switch f {
-	case pred.FieldProto, pred.FieldL4State, pred.FieldFragOff, pred.FieldTHOff, pred.FieldL4Avail:
+	case pred.FieldProto, pred.FieldL4State, pred.FieldFragOff, pred.FieldTHOff:
+		if g.family == packet.IPv6 { // in IPv4 they are read with the IP header
+			g.needs |= abi.NeedL4
+		}
+	case pred.FieldL4Avail:
 		g.needs |= abi.NeedL4
 	case pred.FieldCtState, pred.FieldHasConn, pred.FieldCtMark:
 		g.needs |= abi.NeedCt

@@ -3,6 +3,7 @@ package codegen
 import (
 	"fmt"
 
+	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/emit"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -103,7 +104,7 @@ func (g *generator) compare(p pred.Cmp, no emit.Label) error {
 			g.Range(c, p.Mask, p.Lo, p.Hi, no)
 			return nil
 		}
-		g.Call("get_field", uint32(of))
+		g.Call(abi.FuncGetField, uint32(of))
 		g.ResultRange(p.Mask, p.Lo, p.Hi, no)
 		return nil
 	case pred.Load:
@@ -159,7 +160,7 @@ func (g *generator) address(of pred.AddrField) emit.Area {
 	if of <= pred.AddrDst {
 		return emit.Address(g.family, of == pred.AddrDst)
 	}
-	g.Call("get_addr", uint32(of))
+	g.Call(abi.FuncGetAddr, uint32(of))
 	return emit.Scratch
 }
 
@@ -171,18 +172,18 @@ func (g *generator) name(of pred.NameField) emit.Area {
 	case pred.NameOut:
 		return emit.OutName
 	}
-	g.Call("get_name", uint32(of))
+	g.Call(abi.FuncGetName, uint32(of))
 	return emit.Scratch
 }
 
 func (g *generator) u32(p pred.U32, no emit.Label) {
 	for _, t := range p.Tests {
 		g.U32Start()
-		g.U32Load("load_be32", t.Start, no)
+		g.U32Load(abi.FuncLoadBE32, t.Start, no)
 		for _, op := range t.Ops {
 			if op.Op == '@' {
 				g.U32Advance(no)
-				g.U32Load("load_be32", op.Arg, no)
+				g.U32Load(abi.FuncLoadBE32, op.Arg, no)
 				continue
 			}
 			g.U32Op(op.Op, op.Arg)
@@ -205,25 +206,25 @@ func (g *generator) call(p pred.Pred, no emit.Label) error {
 	var arg uint32
 	switch p := p.(type) {
 	case pred.FindExt:
-		symbol, arg = "find_ext", uint32(p.Header)|bit(p.Hot, 8)|bit(p.Whole, 9)
+		symbol, arg = abi.FuncFindExt, uint32(p.Header)|bit(p.Hot, 8)|bit(p.Whole, 9)
 	case pred.TCPOption:
-		symbol, arg = "tcp_option", uint32(p.Kind)
+		symbol, arg = abi.FuncTCPOption, uint32(p.Kind)
 	case pred.TCPMSS:
-		symbol, arg = "tcp_mss", uint32(p.Lo)|uint32(p.Hi)<<16
+		symbol, arg = abi.FuncTCPMSS, uint32(p.Lo)|uint32(p.Hi)<<16
 	case pred.DCCPOption:
-		symbol, arg = "dccp_option", uint32(p.Kind)
+		symbol, arg = abi.FuncDCCPOption, uint32(p.Kind)
 	case pred.SCTPChunks:
-		symbol, arg = "sctp_chunks", uint32(p.Slot)
+		symbol, arg = abi.FuncSCTPChunks, uint32(p.Slot)
 	case pred.AddrType:
-		symbol, arg = "addr_type", uint32(p.Mask)|uint32(p.Of)<<16|bit(p.In, 24)|bit(p.Out, 25)
+		symbol, arg = abi.FuncAddrType, uint32(p.Mask)|uint32(p.Of)<<16|bit(p.In, 24)|bit(p.Out, 25)
 	case pred.Limit:
-		symbol, arg = "limit", uint32(p.Slot)
+		symbol, arg = abi.FuncLimit, uint32(p.Slot)
 	case pred.Nth:
-		symbol, arg = "nth", uint32(p.Slot)
+		symbol, arg = abi.FuncNth, uint32(p.Slot)
 	case pred.Random:
-		symbol, arg = "random31", p.Threshold
+		symbol, arg = abi.FuncRandom, p.Threshold
 	case pred.Recent:
-		symbol, arg = "recent", uint32(p.Slot)
+		symbol, arg = abi.FuncRecent, uint32(p.Slot)
 	default:
 		return fmt.Errorf("predicate %s cannot be generated", p)
 	}

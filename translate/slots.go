@@ -12,11 +12,10 @@ import (
 type slots struct {
 	plan  *plan.Plan
 	byKey map[any]int
-	lists map[string]int
 }
 
 func newSlots(p *plan.Plan) *slots {
-	return &slots{plan: p, byKey: map[any]int{}, lists: map[string]int{}}
+	return &slots{plan: p, byKey: map[any]int{}}
 }
 
 // assign returns the predicate with its slot numbers filled in. Key is the
@@ -32,16 +31,28 @@ func (s *slots) assign(p pred.Pred, key any) pred.Pred {
 	case pred.Or:
 		return pred.Or(s.assignAll(p, key))
 	case pred.Limit:
-		p.Slot = s.slot(key, len(s.plan.Limits), func() { s.plan.Limits = append(s.plan.Limits, p) })
+		var isNew bool
+		if p.Slot, isNew = s.slot(key, len(s.plan.Limits)); isNew {
+			s.plan.Limits = append(s.plan.Limits, p)
+		}
 		return p
 	case pred.Nth:
-		p.Slot = s.slot(key, len(s.plan.Nths), func() { s.plan.Nths = append(s.plan.Nths, p) })
+		var isNew bool
+		if p.Slot, isNew = s.slot(key, len(s.plan.Nths)); isNew {
+			s.plan.Nths = append(s.plan.Nths, p)
+		}
 		return p
 	case pred.Recent:
-		p.Slot = s.slot(key, len(s.plan.Recents), func() { s.plan.Recents = append(s.plan.Recents, p) })
+		var isNew bool
+		if p.Slot, isNew = s.slot(key, len(s.plan.Recents)); isNew {
+			s.plan.Recents = append(s.plan.Recents, p)
+		}
 		return p
 	case pred.SCTPChunks:
-		p.Slot = s.slot(fmt.Sprint(p), len(s.plan.Chunks), func() { s.plan.Chunks = append(s.plan.Chunks, p) })
+		var isNew bool
+		if p.Slot, isNew = s.slot(fmt.Sprint(p), len(s.plan.Chunks)); isNew {
+			s.plan.Chunks = append(s.plan.Chunks, p)
+		}
 		return p
 	}
 	return p
@@ -55,11 +66,11 @@ func (s *slots) assignAll(ps []pred.Pred, key any) []pred.Pred {
 	return out
 }
 
-func (s *slots) slot(key any, next int, add func()) int {
+// slot gives the number for a key, and whether the key is new.
+func (s *slots) slot(key any, next int) (n int, isNew bool) {
 	if n, ok := s.byKey[key]; ok {
-		return n
+		return n, false
 	}
 	s.byKey[key] = next
-	add()
-	return next
+	return next, true
 }

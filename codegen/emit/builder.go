@@ -15,6 +15,7 @@ package emit
 import (
 	"fmt"
 
+	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/cilium/ebpf/asm"
 )
 
@@ -30,11 +31,11 @@ type Result int32
 
 // The results; struct facts has the rule for Accept and Drop.
 const (
-	Continue Result = iota // end of a user chain, or RETURN
-	Accept
-	Drop
-	Hotdrop
-	NextPart // a part fell off its end: go on with the next part of the chain
+	Continue = Result(abi.Continue) // end of a user chain, or RETURN
+	Accept   = Result(abi.Accept)
+	Drop     = Result(abi.Drop)
+	Hotdrop  = Result(abi.Hotdrop)
+	NextPart = Hotdrop + 1 // a part fell off its end: go on with the next part of the chain
 )
 
 // Label is a place in the function that jumps refer to.

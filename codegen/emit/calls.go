@@ -3,11 +3,9 @@ package emit
 import (
 	"fmt"
 
+	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/cilium/ebpf/asm"
 )
-
-// countersMap is the per-CPU array of rule counters: packets, bytes.
-const countersMap = "counters"
 
 // Call calls a generated function or one of the C part with the context, the facts
 // and, if given, one argument. Clobbers R1 to R5; the result is in R0.
@@ -57,7 +55,7 @@ func (b *Builder) Count(rule uint32, atomic bool) {
 	b.add(asm.StoreImm(regFacts, cellRule.off, int64(rule), asm.Word))
 	b.add(asm.LoadMem(regVal, regFacts, cellRule.off, asm.Word))
 	b.add(asm.StoreMem(asm.RFP, -4, regVal, asm.Word))
-	b.add(asm.LoadMapPtr(asm.R1, 0).WithReference(countersMap))
+	b.add(asm.LoadMapPtr(asm.R1, 0).WithReference(abi.MapCounters))
 	b.add(asm.Mov.Reg(asm.R2, asm.RFP))
 	b.add(asm.Add.Imm(asm.R2, -4))
 	b.add(asm.FnMapLookupElem.Call())
