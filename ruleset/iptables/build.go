@@ -81,10 +81,10 @@ func (b *builder) rule(c *command, src, dst match.AddrMask) *ruleset.Rule {
 			r.Matches = append(r.Matches, m)
 		}
 	}
-	if c.options&optSource != 0 && named(src, c.inverted&optSource != 0) {
+	if c.options&optSource != 0 && asks(src, c.inverted&optSource != 0) {
 		add(match.NewSource(src.Addr, src.Mask, c.inverted&optSource != 0))
 	}
-	if c.options&optDestination != 0 && named(dst, c.inverted&optDestination != 0) {
+	if c.options&optDestination != 0 && asks(dst, c.inverted&optDestination != 0) {
 		add(match.NewDestination(dst.Addr, dst.Mask, c.inverted&optDestination != 0))
 	}
 	if c.options&optIn != 0 {
@@ -105,8 +105,8 @@ func (b *builder) rule(c *command, src, dst match.AddrMask) *ruleset.Rule {
 	return r
 }
 
-// named says whether an address asks anything: all of them do not, unless negated.
-func named(a match.AddrMask, negate bool) bool {
+// asks says whether an address asks anything: all of them do not, unless negated.
+func asks(a match.AddrMask, negate bool) bool {
 	return negate || !a.Mask.IsUnspecified()
 }
 
