@@ -1,0 +1,213 @@
+package interp
+
+import (
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// Result is what became of a packet in one table.
+type Result struct {
+	Verdict Verdict
+	Chain   string        // the chain that decided
+	Decider *ruleset.Rule // the rule that decided; nil: the policy or no rule at all
+	Number  int           // of the rule in its chain, from 1; 0 without a rule
+	Policy  bool          // the policy of the built-in chain decided
+	Hotdrop bool          // a match dropped the packet without a rule
+	Taker   []string      // Taken: the target and its options
+	Effects []pred.Action // netfilter's own targets that ran, in order
+	Unknown []string      // targets whose effect on the packet is not known here, and why
+	Facts   *packet.Facts // the packet as it leaves the table
+	Steps   []Step        // with Trace
+}
+
+// run is one traversal.
+type run struct {
+	m     *Machine
+	f     *packet.Facts
+	res   Result
+	base  *chain
+	at    *chain
+	next  int
+	stack []frame // where jumps return to
+}
+
+type frame struct {
+	chain *chain
+	next  int
+}
+
+// Run passes a packet through the chain of its hook. The packet itself is not
+// changed: the marks it leaves with are in Result.Facts. A table without a chain
+// at the hook accepts.
+func (m *Machine) Run(f *packet.Facts) Result {
+	r := &run{m: m, f: copyFacts(f)}
+	r.base = m.chains[f.Hook.String()]
+	r.at = r.base
+	if r.base != nil {
+		for !r.step() {
+		}
+	}
+	r.res.Facts = r.f
+	return r.res
+}
+
+// Trace is Run with every step recorded.
+func (m *Machine) Trace(f *packet.Facts) Result {
+	m.trace = true
+	defer func() { m.trace = false }()
+	return m.Run(f)
+}
+
+// copyFacts copies what rules may change.
+func copyFacts(f *packet.Facts) *packet.Facts {
+	c := *f
+	if f.Conn != nil {
+		conn := *f.Conn
+		c.Conn = &conn
+	}
+	if c.World == nil {
+		c.World = &packet.World{}
+	}
+	return &c
+}
+
+// step tries the next rule; true when the packet has its verdict.
+func (r *run) step() bool {
+	if r.next >= len(r.at.rules) {
+		return r.end()
+	}
+	one := r.at.rules[r.next]
+	r.next++
+	answer, which := r.m.ask(one, r.f)
+	r.record(one, answer, which)
+	switch answer {
+	case pred.No:
+		return false
+	case pred.Hotdrop:
+		r.decide(Drop, one)
+		r.res.Hotdrop = true
+		return true
+	}
+	c := r.m.Rules[one.Rule]
+	r.m.Rules[one.Rule] = add(c, r.f.Len)
+	return r.act(one)
+}
+
+func add(c ruleset.Counters, bytes uint32) ruleset.Counters {
+	return ruleset.Counters{Packets: c.Packets + 1, Bytes: c.Bytes + uint64(bytes)}
+}
+
+// end is the end of a chain: the entry with the policy, or the RETURN that every
+// user chain ends with.
+func (r *run) end() bool {
+	if r.at != r.base {
+		r.note(StepEnd)
+		r.pop()
+		return false
+	}
+	c := r.base.Chain
+	r.m.Policies[c] = add(r.m.Policies[c], r.f.Len)
+	v := Accept
+	if c.Policy == "DROP" {
+		v = Drop
+	}
+	r.res.Verdict, r.res.Chain, r.res.Policy = v, c.Name, true
+	r.note(StepPolicy)
+	return true
+}
+
+// pop goes back behind the last jump; without one, to the policy
+// (underflow[hook] in ipt_do_table()).
+func (r *run) pop() {
+	if len(r.stack) == 0 {
+		r.at, r.next = r.base, len(r.base.rules)
+		return
+	}
+	top := r.stack[len(r.stack)-1]
+	r.stack = r.stack[:len(r.stack)-1]
+	r.at, r.next = top.chain, top.next
+}
+
+func (r *run) decide(v Verdict, one *rule) {
+	r.res.Verdict, r.res.Chain, r.res.Decider, r.res.Number = v, r.at.Name, one.Rule, one.number
+}
+
+// act does what a matching rule says; true when that is a verdict.
+func (r *run) act(one *rule) bool {
+	a := one.action
+	switch a.Op {
+	case pred.Accept:
+		r.decide(Accept, one)
+		return true
+	case pred.Drop:
+		r.decide(Drop, one)
+		return true
+	case pred.Return:
+		r.pop()
+	case pred.Jump, pred.Goto:
+		return r.call(one)
+	case pred.Shim:
+		r.res.Effects = append(r.res.Effects, a)
+		if a.Terminal {
+			r.decide(Taken, one)
+			r.res.Taker = a.Shim
+			return true
+		}
+		apply(r.f, a)
+	case pred.Foreign:
+		r.res.Unknown = append(r.res.Unknown, one.Target.Word()+": "+a.Reason)
+	}
+	return false
+}
+
+// call enters a user chain. The kernel's stack has room for every user chain once,
+// which is enough, as chains do not form rings; a packet that needs more is
+// dropped there too.
+func (r *run) call(one *rule) bool {
+	to := r.m.chains[one.action.Chain]
+	if to == nil || len(r.stack) > len(r.m.chains) {
+		r.decide(Drop, one)
+		return true
+	}
+	if one.action.Op == pred.Jump {
+		r.stack = append(r.stack, frame{r.at, r.next})
+	}
+	r.at, r.next = to, 0
+	return false
+}
+
+// apply changes the facts as a target of netfilter's own changes the packet.
+func apply(f *packet.Facts, a pred.Action) {
+	for _, s := range a.Sets {
+		if s.NeedConn && f.Conn == nil {
+			continue
+		}
+		v := s.Apply(get(f, s.Dst), get(f, s.Src))
+		switch {
+		case s.Dst == pred.FieldMark:
+			f.Mark = v
+		case s.Dst == pred.FieldCtMark && f.Conn != nil:
+			f.Conn.Mark = v
+		}
+	}
+	if f.Conn != nil || f.CtState&packet.CtUntracked != 0 {
+		return
+	}
+	if a.NoTrack {
+		f.CtState = packet.CtUntracked
+	}
+	if a.Template {
+		f.CtState, f.Conn = packet.CtNew, &packet.Conn{}
+	}
+}
+
+func get(f *packet.Facts, field pred.Field) uint32 {
+	switch {
+	case field == pred.FieldMark:
+		return f.Mark
+	case field == pred.FieldCtMark && f.Conn != nil:
+		return f.Conn.Mark
+	}
+	return 0
+}
