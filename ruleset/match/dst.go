@@ -1,0 +1,4 @@
+package match
+
+// dstKind is -m dst.
+var dstKind = optionsKind("dst", extDestination, "the IPv6 destination options header")
