@@ -1,0 +1,39 @@
+package target
+
+import (
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+var notrackKind = &ruleset.TargetKind{
+	Name:     "NOTRACK",
+	Families: ruleset.Both,
+	Doc:      "do not track the connection of the packet",
+	New:      func() ruleset.TargetBuilder { return &NoTrack{} },
+}
+
+// NoTrack is -j NOTRACK, another name for CT --notrack.
+type NoTrack struct{ bare }
+
+// Target gives the target that was built.
+func (n *NoTrack) Target() ruleset.Target { return n }
+
+// Word is the name after -j.
+func (n *NoTrack) Word() string { return "NOTRACK" }
+
+// Args is the text after -j.
+func (n *NoTrack) Args() []string { return []string{"NOTRACK"} }
+
+// List is the text of iptables -L.
+func (n *NoTrack) List(ruleset.Names) string { return "NOTRACK" }
+
+// Check refuses other tables (net/netfilter/xt_CT.c).
+func (n *NoTrack) Check(in *ruleset.Place) error { return onlyTables(in, "raw") }
+
+// Lower leaves the change to netfilter. A packet that has no conntrack entry yet
+// becomes UNTRACKED (xt_ct_target(), net/netfilter/xt_CT.c).
+func (n *NoTrack) Lower(*ruleset.Place) pred.Action {
+	a := shim(n.Args())
+	a.NoTrack = true
+	return a
+}
