@@ -122,13 +122,81 @@ func (t *table) bound() {
 	}
 }
 
+// pathEnd is a rule at which every packet ends that matched a rule above.
+type pathEnd struct {
+	after   int // how many rules further
+	returns bool
+}
+
+// endOf finds the rule that ends the path of a packet that matches the first of
+// some rules: the usual "cond -j LOG", "cond -j DROP". Between them stand only
+// rules that note actions or count; the conditions of the last one are all among
+// those of the first, and nothing changes their answers in between. Nil: none.
+func (t *table) endOf(rules []*ruleset.Rule) *pathEnd {
+	first := t.lines[rules[0]]
+	if first.action.Op != pred.Shim || first.action.Terminal || len(first.conds) == 0 {
+		return nil
+	}
+	for i, r := range rules {
+		l := t.lines[r]
+		if len(l.action.Sets) > 0 || l.action.NoTrack {
+			return nil
+		}
+		switch {
+		case l.action.Op == pred.Continue, l.action.Op == pred.Shim && !l.action.Terminal:
+			continue
+		case l.action.Op == pred.Jump, l.action.Op == pred.Goto, !implied(l.conds, first.conds):
+			return nil
+		}
+		return &pathEnd{after: i, returns: l.action.Op == pred.Return}
+	}
+	return nil
+}
+
+// implied says whether all conditions of a rule are among those of another, and
+// give the same answer when asked again.
+func implied(conds, by []pred.Pred) bool {
+	have := map[string]bool{}
+	for _, p := range by {
+		have[p.String()] = true
+	}
+	for _, p := range conds {
+		if !have[p.String()] || !pred.Stateless(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// sequenceOf is what a packet notes that matches all of some rules.
+func (t *table) sequenceOf(rules []*ruleset.Rule) sequence {
+	var s sequence
+	for _, r := range rules {
+		if a := t.lines[r].action; a.Op == pred.Shim {
+			k := t.numbers[shimKey(a)]
+			s = s.then(sequence{n: 1, first: k, last: k})
+		}
+	}
+	return s
+}
+
 func (t *table) chainFlow(c *ruleset.Chain, walk func(*ruleset.Chain) flow) flow {
 	var cur, back, any sequence
 	returns := false
-	for _, r := range c.Rules {
+	for i, r := range c.Rules {
 		l := t.lines[r]
 		always := len(l.conds) == 0
 		ends := false
+		if end := t.endOf(c.Rules[i:]); end != nil {
+			// What this rule notes is only found on paths that end at a rule below.
+			side := cur.then(t.sequenceOf(c.Rules[i : i+end.after+1]))
+			if end.returns {
+				back, returns = back.or(side), true
+			} else {
+				any = any.or(side)
+			}
+			continue
+		}
 		switch l.action.Op {
 		case pred.Accept, pred.Drop:
 			any, ends = any.or(cur), true

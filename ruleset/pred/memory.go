@@ -75,3 +75,30 @@ func anyAsksConntrack(ps []Pred) bool {
 	}
 	return false
 }
+
+// Stateless says whether a predicate gives the same answer when it is asked twice
+// of the same packet.
+func Stateless(p Pred) bool {
+	switch p := p.(type) {
+	case Limit, Nth, Random, Recent, Unsupported:
+		return false
+	case Not:
+		return Stateless(p.P)
+	case HotdropIf:
+		return Stateless(p.P)
+	case And:
+		return allStateless(p)
+	case Or:
+		return allStateless(p)
+	}
+	return true
+}
+
+func allStateless(ps []Pred) bool {
+	for _, p := range ps {
+		if !Stateless(p) {
+			return false
+		}
+	}
+	return true
+}
