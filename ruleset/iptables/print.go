@@ -71,13 +71,17 @@ func PrintRule(r *ruleset.Rule, chain string) string {
 }
 
 func appendRule(buf []byte, r *ruleset.Rule, chain string) []byte {
+	return appendTarget(appendMatches(buf, r, chain), r)
+}
+
+func appendMatches(buf []byte, r *ruleset.Rule, chain string) []byte {
 	buf = append(append(buf, "-A "...), chain...)
 	for _, m := range r.Matches {
 		if text := ruleset.TextOf(m); text != "" {
 			buf = append(append(buf, ' '), text...)
 		}
 	}
-	return appendTarget(buf, r)
+	return buf
 }
 
 func appendTarget(buf []byte, r *ruleset.Rule) []byte {

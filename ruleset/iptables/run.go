@@ -317,16 +317,17 @@ func (rd *reader) show(c *command) *fault {
 	if out == nil {
 		out = io.Discard
 	}
-	t := rd.cur.finish()
+	t, err := rd.cur.finish(), error(nil)
 	if c.bits&cmdListRules != 0 {
-		printCommands(out, t, c)
+		err = ListRules(out, t, ListRulesOptions{Counters: c.options&optVerbose != 0, Chain: c.chain.text, Rule: c.number})
 	} else {
 		o := ListOptions{Family: rd.o.Family, Chain: c.chain.text, Rule: c.number, Verbose: c.options&optVerbose != 0,
 			Numeric: c.options&optNumeric != 0, Exact: c.options&optExact != 0, LineNumbers: c.options&optLineNumbers != 0}
 		o.Names, _ = rd.o.Resolver.(ruleset.Names)
-		if err := List(out, t, o); err != nil {
-			return &fault{at: c.at, what: err.Error()}
-		}
+		err = List(out, t, o)
+	}
+	if err != nil {
+		return &fault{at: c.at, what: err.Error()}
 	}
 	if c.bits&cmdZero != 0 {
 		rd.cur.changed = true

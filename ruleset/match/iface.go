@@ -78,6 +78,9 @@ func (m *ifaceMatch) Args() []string {
 	return append(bang(m.negate), m.Word(), m.name)
 }
 
+// Interface is the name, as it was given, and whether the rule wants any other.
+func (m *ifaceMatch) Interface() (name string, negate bool) { return m.name, m.negate }
+
 // Check refuses nothing: netfilter asks -i and -o at every hook, of an absent
 // interface the name is empty. The tool refuses -o in INPUT by the chain's name.
 func (m *ifaceMatch) Check(*ruleset.Place) error { return nil }

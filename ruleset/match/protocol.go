@@ -71,6 +71,9 @@ func ParseProtocol(text string, r ruleset.Resolver) (uint8, error) {
 	return 0, fmt.Errorf("unknown protocol %q; give a name of /etc/protocols or a number up to 255", text)
 }
 
+// ProtocolName is the name that iptables prints for a protocol; r may be nil.
+func ProtocolName(number uint8, r ruleset.Resolver) (string, bool) { return protocolName(number, r) }
+
 func protocolName(number uint8, r ruleset.Resolver) (string, bool) {
 	for _, p := range protoNames {
 		if p.number == number {
