@@ -18,11 +18,16 @@ func (g *given) once(option string) error {
 	if (*g)[option] {
 		return fmt.Errorf("--%s is given twice; it can be used once", option)
 	}
+	g.note(option)
+	return nil
+}
+
+// note notes an option that may be used again.
+func (g *given) note(option string) {
 	if *g == nil {
 		*g = given{}
 	}
 	(*g)[option] = true
-	return nil
 }
 
 // need refuses a word without the options that it must have.

@@ -1,0 +1,91 @@
+package match
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// connlimitKind is -m connlimit, revision 1 (net/netfilter/xt_connlimit.c).
+var connlimitKind = &ruleset.MatchKind{
+	Name:     "connlimit",
+	Families: ruleset.Both,
+	Doc:      "how many connections there are from (or to) the address or its network",
+	Options: []ruleset.Option{
+		{Name: "connlimit-upto", NArgs: 1, Negate: true, Help: "yes up to so many connections"},
+		{Name: "connlimit-above", NArgs: 1, Negate: true, Help: "yes for more connections"},
+		{Name: "connlimit-mask", NArgs: 1, Help: "prefix length by which addresses are grouped"},
+		{Name: "connlimit-saddr", Help: "group by the source address (default)"},
+		{Name: "connlimit-daddr", Help: "group by the destination address"},
+	},
+	New: func() ruleset.MatchBuilder { return &connlimit{} },
+}
+
+// connlimit is -m connlimit.
+type connlimit struct {
+	given
+	unseen
+	family packet.Family
+	upto   bool
+	limit  uint32
+	plen   int // valid if --connlimit-mask is given
+}
+
+// Set takes one option.
+func (m *connlimit) Set(env *ruleset.Env, option string, negate bool, args []string) (err error) {
+	m.family = env.Family
+	if err = m.once(option); err != nil {
+		return err
+	}
+	switch option {
+	case "connlimit-upto", "connlimit-above":
+		m.upto = (option == "connlimit-upto") != negate
+		m.limit, err = number32(option, args[0], 0)
+	case "connlimit-mask":
+		m.plen, err = parsePrefix(env.Family, option, args[0])
+		m.plen = min(m.plen, env.Family.Bits()) // a mask with holes becomes all ones
+	}
+	return err
+}
+
+// Done is called after the last option.
+func (m *connlimit) Done(env *ruleset.Env) error {
+	m.family = env.Family
+	return firstError(m.needOneOf("connlimit-upto", "connlimit-above"), m.notBoth("connlimit-upto", "connlimit-above"),
+		m.notBoth("connlimit-saddr", "connlimit-daddr"))
+}
+
+// Match gives the match itself.
+func (m *connlimit) Match() ruleset.Match { return m }
+
+// Word is "connlimit".
+func (m *connlimit) Word() string { return "connlimit" }
+
+// NeedsConntrack says that the kernel's connection tracking has to run:
+// connlimit_mt_check() does so through nf_conncount_init().
+func (m *connlimit) NeedsConntrack() bool { return true }
+
+// Args prints as connlimit_save4() of libxt_connlimit.c.
+func (m *connlimit) Args() []string {
+	option, side, plen := "--connlimit-above", "--connlimit-saddr", m.family.Bits()
+	if m.upto {
+		option = "--connlimit-upto"
+	}
+	if m.given["connlimit-mask"] {
+		plen = m.plen
+	}
+	if m.given["connlimit-daddr"] {
+		side = "--connlimit-daddr"
+	}
+	return []string{"-m", "connlimit", option, fmt.Sprint(m.limit), "--connlimit-mask", fmt.Sprint(plen), side}
+}
+
+// Check refuses nothing.
+func (m *connlimit) Check(*ruleset.Place) error { return nil }
+
+// Lower says why BPF cannot do it.
+func (m *connlimit) Lower(*ruleset.Place) pred.Pred {
+	return pred.Unsupported{Reason: "connlimit counts the live connections of an address in a tree of the kernel (nf_conncount_count(), net/netfilter/nf_conncount.c), which BPF cannot reach"}
+}

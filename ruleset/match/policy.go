@@ -1,0 +1,199 @@
+package match
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// policyKind is -m policy (net/netfilter/xt_policy.c).
+var policyKind = &ruleset.MatchKind{
+	Name:     "policy",
+	Families: ruleset.Both,
+	Doc:      "the IPsec transformations that the packet had or will have",
+	Options: []ruleset.Option{
+		{Name: "dir", NArgs: 1, Help: "in: it was decrypted so; out: it will be encrypted so"},
+		{Name: "pol", NArgs: 1, Help: "ipsec, or none: without any"},
+		{Name: "strict", Help: "the elements describe all transformations, not one of them"},
+		{Name: "reqid", NArgs: 1, Negate: true, Help: "request id of the element"},
+		{Name: "spi", NArgs: 1, Negate: true, Help: "SPI of the element"},
+		{Name: "tunnel-src", NArgs: 1, Negate: true, Help: "source of the tunnel, with or without mask"},
+		{Name: "tunnel-dst", NArgs: 1, Negate: true, Help: "destination of the tunnel"},
+		{Name: "proto", NArgs: 1, Negate: true, Help: "ah, esp or ipcomp"},
+		{Name: "mode", NArgs: 1, Negate: true, Help: "transport or tunnel"},
+		{Name: "next", Help: "the next element begins"},
+	},
+	New: func() ruleset.MatchBuilder { return &policy{elems: []policyElem{{}}} },
+}
+
+// policyMax is XT_POLICY_MAX_ELEM.
+const policyMax = 4
+
+// policy is -m policy.
+type policy struct {
+	given
+	unseen
+	family packet.Family
+	out    bool
+	none   bool
+	elems  []policyElem
+}
+
+// policyElem is one element; given and negate are keyed by option.
+type policyElem struct {
+	given
+	negate     map[string]bool
+	reqid, spi uint32
+	proto      uint8
+	protoName  string
+	tunnel     bool
+	src, dst   hostMask
+}
+
+// Set takes one option.
+func (m *policy) Set(env *ruleset.Env, option string, negate bool, args []string) error {
+	m.family = env.Family
+	switch option {
+	case "dir":
+		m.out = args[0] == "out"
+		return firstError(m.once(option), oneOf(option, args[0], "in", "out"))
+	case "pol":
+		m.none = args[0] == "none"
+		return firstError(m.once(option), oneOf(option, args[0], "none", "ipsec"))
+	case "strict":
+		return m.once(option)
+	case "next":
+		m.note(option)
+		if m.elems = append(m.elems, policyElem{}); len(m.elems) > policyMax {
+			return fmt.Errorf("more than %d elements", policyMax)
+		}
+		return nil
+	}
+	return m.elems[len(m.elems)-1].set(env, option, negate, args[0])
+}
+
+func (e *policyElem) set(env *ruleset.Env, option string, negate bool, arg string) (err error) {
+	if err = e.once(option); err != nil {
+		return err
+	}
+	if e.negate == nil {
+		e.negate = map[string]bool{}
+	}
+	e.negate[option] = negate
+	switch option {
+	case "reqid":
+		e.reqid, err = number32(option, arg, 0)
+	case "spi":
+		e.spi, err = number32(option, arg, 0)
+	case "tunnel-src":
+		e.src, err = parseHostMask(env, option, arg)
+	case "tunnel-dst":
+		e.dst, err = parseHostMask(env, option, arg)
+	case "mode":
+		e.tunnel = arg == "tunnel"
+		err = oneOf(option, arg, "transport", "tunnel")
+	case "proto":
+		err = e.setProto(env, arg)
+	}
+	return err
+}
+
+func (e *policyElem) setProto(env *ruleset.Env, arg string) (err error) {
+	if e.proto, err = parseProtocol(env, "proto", arg); err != nil {
+		return err
+	}
+	names := map[uint8]string{protoESP: "esp", protoAH: "ah", protoIPComp: "ipcomp"}
+	name, ok := names[e.proto]
+	if !ok {
+		return fmt.Errorf("--proto: %q is not one of ah, esp, ipcomp", arg)
+	}
+	if env.Resolve != nil {
+		if name, ok = env.Resolve.ProtocolName(e.proto); !ok {
+			name = fmt.Sprint(e.proto)
+		}
+	}
+	e.protoName = name
+	return nil
+}
+
+// Done is policy_check() of libxt_policy.c.
+func (m *policy) Done(env *ruleset.Env) error {
+	m.family = env.Family
+	if err := firstError(m.need("dir"), m.also("next", "strict")); err != nil {
+		return err
+	}
+	if m.none {
+		if m.given["strict"] || m.given["next"] {
+			return fmt.Errorf("--pol none: there are no elements; leave --strict and --next out")
+		}
+		m.elems = nil
+	}
+	for i, e := range m.elems {
+		if m.given["strict"] && len(e.given) == 0 {
+			return fmt.Errorf("--strict: element %d is empty; give --reqid, --spi, --proto, --mode, --tunnel-src or --tunnel-dst", i+1)
+		}
+		if (e.given["tunnel-src"] || e.given["tunnel-dst"]) && e.tunnel == e.negate["mode"] {
+			return fmt.Errorf("--tunnel-src and --tunnel-dst: they need --mode tunnel in the same element")
+		}
+	}
+	return nil
+}
+
+// Match gives the match itself.
+func (m *policy) Match() ruleset.Match { return m }
+
+// Word is "policy".
+func (m *policy) Word() string { return "policy" }
+
+// Args prints as policy4_save() of libxt_policy.c.
+func (m *policy) Args() []string {
+	dir, pol := "in", "ipsec"
+	if m.out {
+		dir = "out"
+	}
+	if m.none {
+		pol = "none"
+	}
+	args := []string{"-m", "policy", "--dir", dir, "--pol", pol}
+	if m.given["strict"] {
+		args = append(args, "--strict")
+	}
+	for i, e := range m.elems {
+		if i > 0 {
+			args = append(args, "--next")
+		}
+		args = append(args, e.args(m.family)...)
+	}
+	return args
+}
+
+func (e *policyElem) args(family packet.Family) (args []string) {
+	mode := "transport"
+	if e.tunnel {
+		mode = "tunnel"
+	}
+	for _, o := range []struct{ option, value string }{
+		{"reqid", fmt.Sprint(e.reqid)}, {"spi", fmt.Sprintf("0x%x", e.spi)}, {"proto", e.protoName}, {"mode", mode},
+		{"tunnel-dst", e.dst.text(family)}, {"tunnel-src", e.src.text(family)},
+	} {
+		if e.given[o.option] {
+			args = append(append(args, bang(e.negate[o.option])...), "--"+o.option, o.value)
+		}
+	}
+	return args
+}
+
+// Check is policy_mt_check().
+func (m *policy) Check(in *ruleset.Place) error {
+	if m.out {
+		return notAt(in, "dir out", packet.Prerouting, packet.Input)
+	}
+	return notAt(in, "dir in", packet.Postrouting, packet.Output)
+}
+
+// Lower says why BPF cannot do it.
+func (m *policy) Lower(*ruleset.Place) pred.Pred {
+	return pred.Unsupported{Reason: "policy walks the transformations of the packet's security path or route (policy_mt(), net/netfilter/xt_policy.c), which BPF does not see at a netfilter hook"}
+}
