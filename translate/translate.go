@@ -41,6 +41,7 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 	for _, t := range rs.Tables {
 		res.Plan.Tables = append(res.Plan.Tables, newTable(rs.Family, t, o, res, slots).plan())
 	}
+	shareLists(rs, o, res, slots)
 	return res
 }
 

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// localTypes answers what type an address has in this network namespace, from the
+// addresses of its interfaces: those are what the kernel's local routing table
+// holds (fib_add_ifaddr(), net/ipv4/fib_frontend.c).
+func localTypes() func(a netip.Addr, dev string) uint32 {
+	local, broadcast := map[netip.Addr]string{}, map[netip.Addr]string{}
+	var prefixes []netip.Prefix
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		interfaces = nil // then every address is a stranger's
+	}
+	for _, ifc := range interfaces {
+		addrs, _ := ifc.Addrs()
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil {
+				continue
+			}
+			local[p.Addr()] = ifc.Name
+			if p.Addr().IsLoopback() {
+				prefixes = append(prefixes, p.Masked())
+			}
+			if p.Addr().Is4() && p.Bits() < 31 {
+				broadcast[last(p)] = ifc.Name
+			}
+		}
+	}
+	return func(a netip.Addr, dev string) uint32 {
+		switch {
+		case a.IsMulticast():
+			return unix.RTN_MULTICAST
+		case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}), a.Is4() && a.As4()[0] == 0:
+			return unix.RTN_BROADCAST
+		case here(local, a, dev):
+			return unix.RTN_LOCAL
+		case here(broadcast, a, dev):
+			return unix.RTN_BROADCAST
+		}
+		for _, p := range prefixes {
+			if p.Contains(a) && (dev == "" || dev == "lo") {
+				return unix.RTN_LOCAL
+			}
+		}
+		return unix.RTN_UNICAST
+	}
+}
+
+func here(set map[netip.Addr]string, a netip.Addr, dev string) bool {
+	on, ok := set[a]
+	return ok && (dev == "" || dev == on)
+}
+
+// last is the last address of an IPv4 prefix.
+func last(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	return netip.AddrFrom4(b)
+}
