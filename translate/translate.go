@@ -68,7 +68,7 @@ func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, 
 	return &table{
 		family: family, src: src, o: o, res: res, slots: s,
 		out:   &plan.Table{Name: src.Name, Passes: 1},
-		hooks: Hooks(src),
+		hooks: src.Hooks(family),
 		lines: map[*ruleset.Rule]*lowered{},
 	}
 }
@@ -190,30 +190,6 @@ func firstUnsupported(ps []pred.Pred) string {
 		}
 	}
 	return ""
-}
-
-// Hooks gives for each chain of a table the hooks from which it can be reached,
-// as bits 1 << packet.Hook.
-func Hooks(t *ruleset.Table) map[*ruleset.Chain]uint8 {
-	out := make(map[*ruleset.Chain]uint8, len(t.Chains))
-	var visit func(c *ruleset.Chain, bit uint8)
-	visit = func(c *ruleset.Chain, bit uint8) {
-		if c == nil || out[c]&bit != 0 {
-			return
-		}
-		out[c] |= bit
-		for _, r := range c.Rules {
-			if name := callee(t, r); name != "" {
-				visit(t.Chain(name), bit)
-			}
-		}
-	}
-	for _, c := range t.Chains {
-		if h, ok := packet.HookByName(c.Name); ok && c.BuiltIn() {
-			visit(c, 1<<h)
-		}
-	}
-	return out
 }
 
 // callee is the chain that a rule jumps or goes to; "" when it does not.

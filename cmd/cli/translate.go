@@ -78,8 +78,9 @@ type placement struct {
 func placements(rs *ruleset.Ruleset, p *plan.Plan) []placement {
 	var out []placement
 	for i, t := range rs.Tables {
+		reach := t.Hooks(rs.Family)
 		for _, c := range t.Chains {
-			hooks := translate.Hooks(t)[c]
+			hooks := reach[c]
 			for _, r := range c.Rules {
 				pl := placement{Table: t.Name, Line: r.Pos.Line, Rule: iptables.PrintRule(r, c.Name)}
 				pl.Where, pl.Why = where(rs.Family, t, r, hooks, p.Tables[i])
