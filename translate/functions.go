@@ -186,15 +186,16 @@ func (b *hookBuilder) inlineLeaves(base *ruleset.Chain) bool {
 	down(base, 1)
 	memo := map[*ruleset.Chain]int{}
 	longest := b.frames(base, memo)
-	changed := false
-	for c, d := range depth {
-		if c == base || b.inline[c] || d+memo[c]-1 < longest || !b.leaf(c) {
-			continue
+	var leaves []*ruleset.Chain
+	for _, c := range b.src.Chains {
+		if d, called := depth[c]; called && c != base && !b.inline[c] && d+memo[c]-1 >= longest && b.leaf(c) {
+			leaves = append(leaves, c)
 		}
-		b.inline[c] = true
-		changed = true
 	}
-	return changed
+	for _, c := range leaves {
+		b.inline[c] = true
+	}
+	return len(leaves) > 0
 }
 
 // leaf says whether a chain calls no other function.
