@@ -24,7 +24,7 @@ func TestRows(t *testing.T) {
 }
 
 func judge(t *testing.T, r *rows.Row) {
-	rule, err := parse(r, r.Args)
+	rule, err := parse(r, r.Rule)
 	if r.Refused != "" {
 		if err == nil || !strings.Contains(err.Error(), r.Refused) {
 			t.Errorf("%s: error %v, want one with %q", r.Pos, err, r.Refused)
@@ -42,14 +42,19 @@ func judge(t *testing.T, r *rows.Row) {
 	}
 }
 
-// parse reads the rule and asks the kernel's checks.
-func parse(r *rows.Row, args []string) (*ruleset.Rule, error) {
+// parse reads the rule as a line of a table in its chain, and asks the kernel's checks.
+func parse(r *rows.Row, text string) (*ruleset.Rule, error) {
+	table := "*" + r.Table + "\n-A " + r.Chain + " " + text + "\nCOMMIT\n"
+	if ruleset.NewTable(r.Table).Chain(r.Chain) == nil {
+		table = "*" + r.Table + "\n:" + r.Chain + " - [0:0]\n-A " + r.Chain + " " + text + "\nCOMMIT\n"
+	}
 	o := iptables.Options{Family: r.Family, Resolver: rows.Resolver{}}
-	rules, err := iptables.ParseRule(args, o, r.Table)
+	rs, _, err := iptables.Read(strings.NewReader(table), o)
 	if err != nil {
 		return nil, err
 	}
-	return rules[0], r.Check(rules[0])
+	rule := rs.Table(r.Table).Chain(r.Chain).Rules[0]
+	return rule, r.Check(rule)
 }
 
 // judgePrint compares the text of the rule, and reads it again.
@@ -58,11 +63,7 @@ func judgePrint(t *testing.T, r *rows.Row, rule *ruleset.Rule) {
 	if text != r.Prints {
 		t.Errorf("%s: prints %q, want %q", r.Pos, text, r.Prints)
 	}
-	args, err := rows.Split(text)
-	if err != nil {
-		t.Fatalf("%s: %v", r.Pos, err)
-	}
-	again, err := parse(r, args)
+	again, err := parse(r, text)
 	if err != nil {
 		t.Errorf("%s: its own print %q is refused: %v", r.Pos, text, err)
 	} else if got := rows.Text(again); got != text {

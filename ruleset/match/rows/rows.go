@@ -56,7 +56,6 @@ type Row struct {
 	Family       packet.Family
 	Table, Chain string
 	Rule         string // as written
-	Args         []string
 	Prints       string // as iptables-save prints it
 	Refused      string // part of the error; empty: the rule is accepted
 	Packets      []Packet
@@ -170,13 +169,9 @@ func (p *parser) rule(rest string) error {
 		if family != packet.IPv4 && family != packet.IPv6 {
 			return fmt.Errorf("families %q; give 4, 6 or 46", families)
 		}
-		args, err := Split(rule)
-		if err != nil {
-			return err
-		}
 		p.last = append(p.last, &Row{
 			Pos: p.pos, Word: p.word, Family: family, Table: p.table, Chain: p.chain,
-			Rule: rule, Args: args, Prints: rule,
+			Rule: rule, Prints: rule,
 		})
 	}
 	p.all = append(p.all, p.last...)
@@ -240,37 +235,4 @@ func familyOf(text *string) packet.Family {
 		return packet.IPv6
 	}
 	return packet.IPv4
-}
-
-// Split splits arguments at spaces, as add_param_to_argv() of iptables does:
-// double quotes keep spaces together, a backslash in them takes the next character
-// as it is.
-func Split(line string) (args []string, err error) {
-	var arg strings.Builder
-	inArg, quoted := false, false
-	for i := 0; i < len(line); i++ {
-		switch c := line[i]; {
-		case quoted && c == '\\' && i+1 < len(line):
-			i++
-			arg.WriteByte(line[i])
-		case c == '"':
-			quoted, inArg = !quoted, true
-		case !quoted && (c == ' ' || c == '\t'):
-			if inArg {
-				args = append(args, arg.String())
-			}
-			arg.Reset()
-			inArg = false
-		default:
-			arg.WriteByte(c)
-			inArg = true
-		}
-	}
-	if quoted {
-		return nil, fmt.Errorf("a double quote is not closed")
-	}
-	if inArg {
-		args = append(args, arg.String())
-	}
-	return args, nil
 }
