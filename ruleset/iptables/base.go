@@ -177,6 +177,12 @@ func (p *specParser) base(f found, invert bool) {
 		p.set(f, invert)
 	}
 	switch f.code {
+	case 's', 'd', 'p', 'i', 'o', 'j':
+		// do_parse() takes the whole argument before the next one: "-ptcp" and
+		// "--protocol=tcp" name a protocol of that spelling.
+		f.val = p.scan.args[p.scan.ind-1]
+	}
+	switch f.code {
 	case 's':
 		c.source = f.val
 	case 'd':
@@ -256,7 +262,7 @@ func (p *specParser) protocol(f found, invert bool) {
 	n, err := match.ParseProtocol(text, p.o.Resolver)
 	switch {
 	case err != nil:
-		p.fault(f.val.at, "-p", err.Error(), "")
+		p.fault(f.val.at, "-p", err.Error(), spaceFix(f.val.text))
 		return
 	case n == 0 && invert:
 		p.fault(f.val.at, "-p", "\"! -p all\" would never match", "name a protocol")
@@ -276,8 +282,16 @@ func (p *specParser) iface(f found) {
 		_, err = match.NewOut(f.val.text, false)
 	}
 	if err != nil {
-		p.fault(f.val.at, f.name, err.Error(), "")
+		p.fault(f.val.at, f.name, err.Error(), spaceFix(f.val.text))
 	}
+}
+
+// spaceFix says what is wrong with "-ptcp" and "--protocol=tcp".
+func spaceFix(value string) string {
+	if strings.HasPrefix(value, "-") {
+		return "put a space between the option and its value"
+	}
+	return ""
 }
 
 // targetName is xt_parse_target().

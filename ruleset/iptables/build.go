@@ -39,12 +39,12 @@ func (b *builder) addresses(c *command) (src, dst []match.AddrMask, f *fault) {
 	var err error
 	if c.options&optSource != 0 {
 		if src, err = match.ParseAddresses(b.o.Family, c.source.text, b.o.Resolver); err != nil {
-			return nil, nil, &fault{at: c.source.at, thing: "-s", what: err.Error()}
+			return nil, nil, &fault{at: c.source.at, thing: "-s", what: err.Error(), fix: spaceFix(c.source.text)}
 		}
 	}
 	if c.options&optDestination != 0 {
 		if dst, err = match.ParseAddresses(b.o.Family, c.dest.text, b.o.Resolver); err != nil {
-			return nil, nil, &fault{at: c.dest.at, thing: "-d", what: err.Error()}
+			return nil, nil, &fault{at: c.dest.at, thing: "-d", what: err.Error(), fix: spaceFix(c.dest.text)}
 		}
 	}
 	if (len(src) > 1 || len(dst) > 1) && c.inverted&(optSource|optDestination) != 0 {
@@ -167,7 +167,11 @@ func (b *builder) target(c *command, chain func(string) *chainEdit) (ruleset.Tar
 	case c.gotoSet:
 		return nil, &fault{at: c.jump.at, thing: "-g", what: fmt.Sprintf("%q is not a chain", name), fix: declare(name)}
 	}
-	return nil, &fault{at: c.jump.at, thing: name, what: "no such target or chain", fix: declare(name)}
+	fix := spaceFix(name)
+	if fix == "" {
+		fix = declare(name)
+	}
+	return nil, &fault{at: c.jump.at, thing: name, what: "no such target or chain", fix: fix}
 }
 
 func declare(chain string) string {

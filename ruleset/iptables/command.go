@@ -104,6 +104,9 @@ type command struct {
 // legal refuses options that the command does not allow; with -L -Z it is enough
 // that one of the two allows it (generic_opt_check() in iptables/xshared.c).
 func (c *command) legal() *fault {
+	if c.bits == 0 {
+		return nil
+	}
 	allowed := 0
 	for b := c.bits; b != 0; b &= b - 1 {
 		allowed |= legalOptions[b&-b]

@@ -128,6 +128,7 @@ func (t *tableEdit) rename(name, to string) *fault {
 		return &fault{thing: to, what: "chain name too long", fix: fmt.Sprintf("at most %d characters", nameMax)}
 	}
 	delete(t.chains, name)
+	to = to[:min(len(to), nameMax+1)] // what the kernel has room for
 	c.name = to
 	c.jump = nil
 	t.chains[to] = c

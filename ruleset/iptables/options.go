@@ -41,14 +41,16 @@ func (r *Report) Table(name string) *TableReport {
 }
 
 // TableReport says what the text did to one table. A rule of Base that stays is the
-// same *ruleset.Rule in the result, so its live counters go on; all other rules and
-// all policies start with the counters in the result.
+// same *ruleset.Rule in the result, so its live counters go on; all other rules
+// start with the counters in the result.
 type TableReport struct {
 	Name string
 
-	// Unchanged says that the text names the table and changes nothing: its policy
-	// counters go on too.
-	Unchanged bool
+	// KeptPolicy names the built-in chains whose live policy counters go on: all of
+	// them if the text names the table and changes nothing, else none, for libiptc
+	// starts them anew with every change of a table. Those of the others start with
+	// the counters in the result.
+	KeptPolicy map[string]bool
 
 	// Moved maps a rule that had to be written anew, because the chain it jumps to
 	// was renamed, to the rule of Base whose live counters go on with it.

@@ -246,13 +246,16 @@ func (rd *reader) commit() {
 func (rd *reader) note(e *tableEdit) {
 	tr := rd.report.Table(e.name)
 	if tr == nil {
-		tr = &TableReport{Name: e.name, Unchanged: true}
+		tr = &TableReport{Name: e.name, KeptPolicy: map[string]bool{}}
+		for _, c := range ruleset.BuiltIns[e.name] {
+			tr.KeptPolicy[c] = true
+		}
 		rd.report.Tables = append(rd.report.Tables, tr)
 	}
 	if !e.changed {
 		return
 	}
-	tr.Unchanged = false
+	clear(tr.KeptPolicy)
 	before := tr.Moved
 	tr.Moved = nil
 	var base map[*ruleset.Rule]bool
