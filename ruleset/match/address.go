@@ -157,9 +157,11 @@ func hostAddrs(family packet.Family, text string, r ruleset.Resolver) ([]netip.A
 	}
 	addrs := make([]netip.Addr, len(found))
 	for i, s := range found {
-		if addrs[i], err = netip.ParseAddr(s); err != nil || addrs[i].BitLen() != family.Bits() {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.BitLen() != family.Bits() || a.Zone() != "" && !a.IsLinkLocalUnicast() {
 			return nil, unknown
 		}
+		addrs[i] = a.WithZone("")
 	}
 	return addrs, nil
 }

@@ -22,7 +22,7 @@ func hopLimitKind(word string, families ruleset.Families, doc string, off uint16
 			{Name: word + "-eq", NArgs: 1, Negate: true, Help: "equal to the number"},
 			{Name: word + "-lt", NArgs: 1, Help: "less than the number"},
 			{Name: word + "-gt", NArgs: 1, Help: "greater than the number"},
-			{Name: word, NArgs: 1, Help: "the same as --" + word + "-eq"},
+			{Name: word, NArgs: 1, Negate: true, Help: "the same as --" + word + "-eq"},
 		},
 		New: func() ruleset.MatchBuilder { return &hopLimit{word: word, off: off} },
 	}
