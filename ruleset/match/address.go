@@ -148,7 +148,8 @@ func hostAddrs(family packet.Family, text string, r ruleset.Resolver) ([]netip.A
 		return []netip.Addr{a}, nil
 	}
 	unknown := fmt.Errorf("host/network %q not found; give a numeric %s address", text, family)
-	if r == nil || text == "" {
+	scoped, _ := netip.ParseAddr(text) // getaddrinfo() takes a scope for link-local addresses only
+	if r == nil || text == "" || scoped.Zone() != "" && !scoped.IsLinkLocalUnicast() {
 		return nil, unknown
 	}
 	found, err := r.Host(text, family)
@@ -158,7 +159,7 @@ func hostAddrs(family packet.Family, text string, r ruleset.Resolver) ([]netip.A
 	addrs := make([]netip.Addr, len(found))
 	for i, s := range found {
 		a, err := netip.ParseAddr(s)
-		if err != nil || a.BitLen() != family.Bits() || a.Zone() != "" && !a.IsLinkLocalUnicast() {
+		if err != nil || a.BitLen() != family.Bits() {
 			return nil, unknown
 		}
 		addrs[i] = a.WithZone("")
