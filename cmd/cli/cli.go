@@ -144,7 +144,7 @@ func (f familyFlag) family() packet.Family {
 
 // waitFlag is -w [SECONDS].
 type waitFlag struct {
-	Wait int `short:"w" default:"0" placeholder:"SECONDS" help:"Wait for the xtables lock; without a number, as long as it takes."`
+	Wait int `short:"w" default:"0" placeholder:"[SECONDS]" help:"Wait for the xtables lock; without a number, as long as it takes."`
 }
 
 func (w waitFlag) duration() time.Duration {
