@@ -6,7 +6,7 @@
 #include "facts.h"
 
 struct limit_state {
-	u64 prev; /* jiffies */
+	u64 prev; /* jiffies; 0: not asked yet */
 	u32 credit;
 	u32 cap;
 	u32 cost;
@@ -43,7 +43,7 @@ __noinline int limit(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 {
 	struct limit_state *s = bpf_map_lookup_elem(&limits, &slot);
 	u32 old, credit, increase = 0, try;
-	u64 now = bpf_jiffies64();
+	u64 now = bpf_jiffies64(), before;
 	bool yes;
 
 	if (!f || !s)
@@ -52,7 +52,9 @@ __noinline int limit(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 		return A_NO;
 	for (try = 0; try < TRIES; try++) {
 		now = bpf_jiffies64();
-		increase += (u32)(now - __sync_lock_test_and_set(&s->prev, now)) * credits_per_jiffy;
+		before = __sync_lock_test_and_set(&s->prev, now);
+		if (before)
+			increase += (u32)(now - before) * credits_per_jiffy;
 		old = *(volatile u32 *)&s->credit;
 		credit = old + increase;
 		if (credit > s->cap)

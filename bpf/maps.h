@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* All maps. Those of the namespace outlive a generation: progs, active, notes,
- * out_notes, recent lists. The others belong to one generation. */
+/* The maps. Those of one family in the namespace outlive a generation: progs, active,
+ * notes, out_notes. Counters and states belong to one generation. */
 #ifndef BPFTABLES_MAPS_H
 #define BPFTABLES_MAPS_H
 
 #include "kernel.h"
 
-#define SLOTS 64	  /* two halves, one for generations of each parity */
-#define SLOTS_HALF 32
-#define NOTE_SLOTS 6	  /* table * 2 + (family is IPv6) */
+#define SLOTS 16	/* two halves, one for generations of each parity */
+#define SLOTS_HALF 8	/* raw PREROUTING, OUTPUT; filter and security INPUT, FORWARD, OUTPUT */
+#define NOTE_SLOTS 3	/* raw, filter, security */
 #define NOTE_ACTIONS 64
 
 struct {

@@ -45,8 +45,11 @@ int pass(struct bpf_nf_ctx *ctx)
  * calls. */
 __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 {
+	/* Volatile, or the compiler takes the stub's answer for the answer. */
+	volatile enum verdict verdict = V_DROP;
+
 	if (!f)
-		return V_DROP;
+		return verdict;
 	get_field(ctx, f, 0);
 	get_addr(ctx, f, 0);
 	get_name(ctx, f, 0);
@@ -63,7 +66,7 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	recent(ctx, f, 0);
 	count(ctx, f, 0);
 	note(ctx, f, 0);
-	return V_DROP;
+	return verdict;
 }
 
 SEC("netfilter")
@@ -77,9 +80,10 @@ int hook(struct bpf_nf_ctx *ctx)
 	if (!fill(ctx, &f))
 		return NF_DROP;
 	verdict = chain(ctx, &f);
-	if (verdict != V_ACCEPT && verdict != V_DROP)
-		return NF_DROP;
-	count_packet(&f, f.rule);
+	if (verdict == V_ACCEPT || verdict == V_DROP)
+		count_packet(&f, f.rule);
+	else
+		verdict = V_DROP;
 	if (shim && f.notes)
 		return note_close(ctx, &f, verdict);
 	return verdict == V_ACCEPT;

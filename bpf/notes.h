@@ -19,7 +19,7 @@
 #include "maps.h"
 
 const volatile u32 gen;		/* generation of the program */
-const volatile u32 note_slot;	/* table * 2 + (family is IPv6) */
+const volatile u32 note_slot;	/* number of the table */
 const volatile u32 hook_number; /* enum nf_inet_hooks */
 
 const struct note_entry blank_note = {};
@@ -109,13 +109,14 @@ __noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 action)
 /* note_close stores the verdict; the answer is what the hook returns. */
 static __always_inline int note_close(struct bpf_nf_ctx *ctx, struct facts *f, u32 verdict)
 {
-	struct note_entry *note;
+	u64 skb = (u64)ctx->skb;
+	struct note_entry *note = note_find(skb);
 
-	if (f->notes > NOTE_ACTIONS)
+	if (f->notes > NOTE_ACTIONS || !note) {
+		if (hook_number == HOOK_OUTPUT)
+			bpf_map_delete_elem(&out_notes, &skb);
 		return NF_DROP;
-	note = note_find((u64)ctx->skb);
-	if (!note)
-		return NF_DROP;
+	}
 	note->verdict = verdict;
 	return NF_ACCEPT;
 }

@@ -1,0 +1,126 @@
+package attach
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+)
+
+// chainSymbol is the function of the datapath that generated code replaces.
+const chainSymbol = "chain"
+
+// function is a run of instructions that begins with a symbol.
+type function struct {
+	name  string
+	insns asm.Instructions
+}
+
+// split cuts instructions into functions.
+func split(insns asm.Instructions) []function {
+	var out []function
+	start := 0
+	for i := 1; i <= len(insns); i++ {
+		if i == len(insns) || (insns[i].Symbol() != "" && btf.FuncMetadata(&insns[i]) != nil) {
+			out = append(out, function{insns[start].Symbol(), insns[start:i]})
+			start = i
+		}
+	}
+	return out
+}
+
+// fill puts generated functions into the place of the stub and drops functions that
+// nothing calls: the verifier refuses dead code.
+func fill(program asm.Instructions, generated asm.Instructions) (asm.Instructions, error) {
+	var fixed []function
+	var stub *btf.Func
+	for _, f := range split(program) {
+		if f.name == chainSymbol {
+			stub = btf.FuncMetadata(&f.insns[0])
+			continue
+		}
+		fixed = append(fixed, f)
+	}
+	if stub == nil {
+		return nil, fmt.Errorf("the datapath has no function %s", chainSymbol)
+	}
+	typed, err := typeFunctions(generated, stub)
+	if err != nil {
+		return nil, err
+	}
+	return reachable(append(fixed[:1:1], append(split(typed), fixed[1:]...)...))
+}
+
+// typeFunctions gives every generated function the type of the stub.
+func typeFunctions(generated asm.Instructions, stub *btf.Func) (asm.Instructions, error) {
+	if len(generated) == 0 || generated[0].Symbol() != chainSymbol {
+		return nil, fmt.Errorf("generated code does not begin with %s", chainSymbol)
+	}
+	out := make(asm.Instructions, len(generated))
+	copy(out, generated)
+	targets := jumpTargets(out)
+	for i := range out {
+		name := out[i].Symbol()
+		if name == "" || targets[name] {
+			continue
+		}
+		if out[i].Source() == nil {
+			out[i] = out[i].WithSource(asm.Comment(name))
+		}
+		fn := &btf.Func{Name: name, Type: stub.Type, Linkage: btf.GlobalFunc}
+		out[i] = btf.WithFuncMetadata(out[i], fn)
+	}
+	return out, nil
+}
+
+// jumpTargets are the symbols inside functions: those that jumps refer to.
+func jumpTargets(insns asm.Instructions) map[string]bool {
+	out := map[string]bool{}
+	for i := range insns {
+		if op := insns[i].OpCode.JumpOp(); op != asm.InvalidJumpOp && op != asm.Call && insns[i].Reference() != "" {
+			out[insns[i].Reference()] = true
+		}
+	}
+	return out
+}
+
+// reachable keeps the functions that the first one calls, directly or not.
+func reachable(functions []function) (asm.Instructions, error) {
+	byName := make(map[string]int, len(functions))
+	for i, f := range functions {
+		if _, twice := byName[f.name]; twice {
+			return nil, fmt.Errorf("function %s is defined twice", f.name)
+		}
+		byName[f.name] = i
+	}
+	keep := make([]bool, len(functions))
+	queue := []int{0}
+	keep[0] = true
+	total := 0
+	for len(queue) > 0 {
+		f := functions[queue[0]]
+		queue = queue[1:]
+		total += len(f.insns)
+		for i := range f.insns {
+			ins := &f.insns[i]
+			if !ins.IsFunctionReference() {
+				continue
+			}
+			callee, ok := byName[ins.Reference()]
+			if !ok {
+				return nil, fmt.Errorf("function %s calls %s, which does not exist", f.name, ins.Reference())
+			}
+			if !keep[callee] {
+				keep[callee] = true
+				queue = append(queue, callee)
+			}
+		}
+	}
+	out := make(asm.Instructions, 0, total)
+	for i, f := range functions {
+		if keep[i] {
+			out = append(out, f.insns...)
+		}
+	}
+	return out, nil
+}

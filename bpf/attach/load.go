@@ -1,0 +1,155 @@
+package attach
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/bpf/probe"
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// datapath is the C object, parsed once.
+var datapath = sync.OnceValues(abi.LoadNetfilter)
+
+// subset is the part of the C object that one program needs.
+func subset(program string) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
+	all, err := datapath()
+	if err != nil {
+		return nil, nil, fmt.Errorf("datapath: %w", err)
+	}
+	spec := all.Copy()
+	prog := spec.Programs[program]
+	spec.Programs = map[string]*ebpf.ProgramSpec{program: prog}
+	return spec, prog, nil
+}
+
+// set gives values to the read-only variables of the C object. Names that the
+// program does not use are harmless.
+func set(spec *ebpf.CollectionSpec, values map[string]uint32) error {
+	for name, v := range values {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return fmt.Errorf("datapath variable %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// load loads the one program of a spec with the given maps; other maps that it uses
+// are made.
+func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	used := map[string]bool{}
+	for i := range prog.Instructions {
+		if ins := &prog.Instructions[i]; ins.IsLoadFromMap() {
+			used[ins.Reference()] = true
+		}
+	}
+	replace := map[string]*ebpf.Map{}
+	for name := range spec.Maps {
+		if !used[name] {
+			delete(spec.Maps, name)
+		} else if m := given[name]; m != nil {
+			replace[name] = m
+			// What a map of the namespace holds was said when it was made.
+			spec.Maps[name].MaxEntries = m.MaxEntries()
+			spec.Maps[name].Contents = nil
+		}
+	}
+	for name := range spec.Variables {
+		if !used[spec.Variables[name].SectionName] {
+			delete(spec.Variables, name)
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace})
+	if err != nil {
+		return nil, err
+	}
+	defer coll.Close()
+	return coll.DetachProgram(prog.Name), nil
+}
+
+// loadEntry loads the program that is linked for a slot.
+func loadEntry(slot int, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	spec, prog, err := subset(abi.NetfilterProgEntry)
+	if err != nil {
+		return nil, err
+	}
+	if err := set(spec, map[string]uint32{abi.NetfilterVarEntrySlot: uint32(slot)}); err != nil {
+		return nil, err
+	}
+	return load(spec, prog, given)
+}
+
+// loadPass loads the program of a slot without rules.
+func loadPass(slot int, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	spec, prog, err := subset(abi.NetfilterProgPass)
+	if err != nil {
+		return nil, err
+	}
+	if err := set(spec, placeVariables(slot, gen)); err != nil {
+		return nil, err
+	}
+	return load(spec, prog, given)
+}
+
+func placeVariables(slot int, gen uint32) map[string]uint32 {
+	return map[string]uint32{
+		abi.NetfilterVarGen:        gen,
+		abi.NetfilterVarNoteSlot:   places[slot].note,
+		abi.NetfilterVarHookNumber: uint32(places[slot].hook),
+	}
+}
+
+// loadRules loads a generated program.
+func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	slot, err := slotOf(p)
+	if err != nil {
+		return nil, err
+	}
+	spec, prog, err := subset(abi.NetfilterProgHook)
+	if err != nil {
+		return nil, err
+	}
+	if prog.Instructions, err = fill(prog.Instructions, p.Insns); err != nil {
+		return nil, err
+	}
+	values := placeVariables(slot, gen)
+	values[abi.NetfilterVarFamily] = uint32(p.Family)
+	values[abi.NetfilterVarNeeds] = p.Needs
+	values[abi.NetfilterVarAtomic] = boolean(p.Atomic || p.Hook == packet.Output)
+	values[abi.NetfilterVarShim] = boolean(p.Shim)
+	if err := set(spec, values); err != nil {
+		return nil, err
+	}
+	if err := clock(spec); err != nil {
+		return nil, err
+	}
+	loaded, err := load(spec, prog, given)
+	if err != nil {
+		return nil, refused(p, err)
+	}
+	return loaded, nil
+}
+
+// clock sets the variables that depend on the kernel's HZ.
+func clock(spec *ebpf.CollectionSpec) error {
+	hz, err := probe.HZ()
+	if err != nil {
+		return err
+	}
+	return set(spec, map[string]uint32{
+		abi.NetfilterVarHz:              hz,
+		abi.NetfilterVarCreditsPerJiffy: maps.CreditsPerJiffy(hz),
+	})
+}
+
+func boolean(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}

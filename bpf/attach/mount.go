@@ -1,0 +1,164 @@
+package attach
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Root holds everything of ours that is not in the kernel alone.
+const Root = "/run/bpftables"
+
+// pinRoot is where our bpffs is mounted. The one at /sys/fs/bpf disappears inside
+// "ip netns exec", which mounts a fresh /sys.
+const pinRoot = Root + "/bpf"
+
+// holder is the /proc directory of the process in whose mount namespace the bpffs must
+// be: process 1, or where it may not be looked at (a sandbox), the oldest ancestor.
+func holder() string {
+	const first, self = "/proc/1", "/proc/thread-self"
+	if mountNamespace(first) {
+		return first
+	}
+	best := self
+	for pid := os.Getpid(); pid > 1; pid = parent(pid) {
+		if dir := fmt.Sprintf("/proc/%d", pid); mountNamespace(dir) {
+			best = dir
+		}
+	}
+	return best
+}
+
+// mountNamespace says whether the mount namespace of a process can be opened.
+func mountNamespace(proc string) bool {
+	_, err := os.Stat(proc + "/ns/mnt")
+	return err == nil
+}
+
+// parent is the parent of a process; 0 when it is not known.
+func parent(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// "pid (command) state ppid": a command may contain anything.
+	_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	var state string
+	var ppid int
+	if _, err := fmt.Sscan(rest, &state, &ppid); err != nil {
+		return 0
+	}
+	return ppid
+}
+
+// mounted says whether a path is a bpffs.
+func mounted(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && uint32(st.Type) == unix.BPF_FS_MAGIC
+}
+
+// mountPins makes our bpffs be there, in the outer mount namespace and in this one. "ip netns exec" has a mount namespace of its own that is thrown away: what is
+// only mounted there would be lost with it.
+func mountPins() error {
+	if err := os.MkdirAll(pinRoot, 0o700); err != nil {
+		return err
+	}
+	outer := holder()
+	if mounted(pinRoot) && sameFile(pinRoot, outer+"/root"+pinRoot) {
+		return nil
+	}
+	if sameFile(outer+"/ns/mnt", "/proc/thread-self/ns/mnt") {
+		return mountBPF()
+	}
+	done := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, as its view of the
+		// file system is another one.
+		runtime.LockOSThread()
+		done <- mountBoth(outer)
+	}()
+	return <-done
+}
+
+// sameFile compares what two paths lead to.
+func sameFile(a, b string) bool {
+	ia, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	ib, err := os.Stat(b)
+	return err == nil && os.SameFile(ia, ib)
+}
+
+// mountBPF mounts a bpffs in the current mount namespace.
+func mountBPF() error {
+	if err := unix.Mount("bpf", pinRoot, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		return fmt.Errorf("mount a bpffs at %s: %w", pinRoot, err)
+	}
+	return nil
+}
+
+// mountBoth mounts the bpffs in the mount namespace of the holder and clones the mount
+// into the one of the calling thread.
+func mountBoth(outer string) error {
+	own, err := os.Open("/proc/thread-self/ns/mnt")
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	first, err := os.Open(outer + "/ns/mnt")
+	if err != nil {
+		return fmt.Errorf("outer mount namespace: %w", err)
+	}
+	defer first.Close()
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	if err := enter(first); err != nil {
+		return err
+	}
+	tree, err := clonePins()
+	if err != nil {
+		return errors.Join(err, enter(own))
+	}
+	defer unix.Close(tree)
+	if err := enter(own); err != nil {
+		return err
+	}
+	if mounted(pinRoot) && sameFile(pinRoot, outer+"/root"+pinRoot) {
+		return nil // it came by propagation
+	}
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, pinRoot, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("mount our bpffs at %s: %w", pinRoot, err)
+	}
+	return nil
+}
+
+func enter(ns *os.File) error {
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("enter mount namespace: %w", err)
+	}
+	return nil
+}
+
+// clonePins gives a detached copy of the mount, which is made if it is not there.
+func clonePins() (int, error) {
+	if err := os.MkdirAll(pinRoot, 0o700); err != nil {
+		return -1, err
+	}
+	if !mounted(pinRoot) {
+		if err := mountBPF(); err != nil {
+			return -1, err
+		}
+	}
+	tree, err := unix.OpenTree(unix.AT_FDCWD, pinRoot, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("copy the mount %s: %w", pinRoot, err)
+	}
+	return tree, nil
+}

@@ -1,0 +1,154 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// sharedMaps outlive generations.
+var sharedMaps = []string{
+	abi.NetfilterMapProgs, abi.NetfilterMapActive, abi.NetfilterMapNotes, abi.NetfilterMapOutNotes,
+}
+
+// Space is what we have in one network namespace for one family.
+type Space struct {
+	family packet.Family
+	netns  string // inode of the namespace, in decimal
+	maps   map[string]*ebpf.Map
+}
+
+// Open gives the space of the network namespace of the calling thread. Callers that
+// change something hold the xtables lock.
+func Open(family packet.Family) (*Space, error) {
+	if err := mountPins(); err != nil {
+		return nil, err
+	}
+	netns, err := currentNetns()
+	if err != nil {
+		return nil, err
+	}
+	s := &Space{family: family, netns: netns, maps: map[string]*ebpf.Map{}}
+	if err := s.dropStale(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(s.Dir(), 0o700); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// currentNetns is the inode of the thread's network namespace.
+func currentNetns() (string, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		return "", fmt.Errorf("network namespace: %w", err)
+	}
+	return strconv.FormatUint(st.Ino, 10), nil
+}
+
+// Close closes what is held open. Enforcement goes on.
+func (s *Space) Close() error {
+	var errs []error
+	for _, m := range s.maps {
+		errs = append(errs, m.Close())
+	}
+	s.maps = map[string]*ebpf.Map{}
+	return errors.Join(errs...)
+}
+
+// Dir is where the caller keeps its state of this namespace and family.
+func (s *Space) Dir() string { return filepath.Join(Root, s.netns, s.family.String()) }
+
+// Pins is the directory that all pins of this namespace and family lie under.
+func (s *Space) Pins() string { return filepath.Join(pinRoot, s.netns, s.family.String()) }
+
+func (s *Space) genDir(gen uint32) string { return filepath.Join(s.Pins(), fmt.Sprintf("gen-%d", gen)) }
+
+func (s *Space) linkDir() string { return filepath.Join(s.Pins(), "links") }
+
+// shared opens a pinned map of the namespace; nil when there is none.
+func (s *Space) shared(name string) (*ebpf.Map, error) {
+	if m := s.maps[name]; m != nil {
+		return m, nil
+	}
+	m, err := ebpf.LoadPinnedMap(filepath.Join(s.Pins(), name), nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", name, err)
+	}
+	s.maps[name] = m
+	return m, nil
+}
+
+// makeShared opens all maps of the namespace and makes and pins those that are not
+// there.
+func (s *Space) makeShared() error {
+	spec, err := datapath()
+	if err != nil {
+		return fmt.Errorf("datapath: %w", err)
+	}
+	if err := os.MkdirAll(s.Pins(), 0o700); err != nil {
+		return err
+	}
+	for _, name := range sharedMaps {
+		m, err := s.shared(name)
+		if err != nil {
+			return err
+		}
+		if m != nil {
+			continue
+		}
+		if m, err = ebpf.NewMap(spec.Maps[name].Copy()); err != nil {
+			return fmt.Errorf("map %s: %w", name, err)
+		}
+		s.maps[name] = m
+		if err := m.Pin(filepath.Join(s.Pins(), name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// live is the number of the live generation; 0: none.
+func (s *Space) live() (uint32, error) {
+	active, err := s.shared(abi.NetfilterMapActive)
+	if err != nil || active == nil {
+		return 0, err
+	}
+	var gen uint32
+	if err := active.Lookup(uint32(0), &gen); err != nil {
+		return 0, fmt.Errorf("live generation: %w", err)
+	}
+	return gen, nil
+}
+
+// Next is the number that the next generation must have.
+func (s *Space) Next() (uint32, error) {
+	live, err := s.live()
+	return live + 1, err
+}
+
+// Current opens the live generation; nil when nothing of ours is enforced.
+func (s *Space) Current() (*Generation, error) {
+	live, err := s.live()
+	if err != nil || live == 0 {
+		return nil, err
+	}
+	g, err := s.Generation(live)
+	if err == nil && g == nil {
+		return nil, fmt.Errorf("%s is missing, although its rules are enforced; remove what is left with 'bpftables flush --all'", s.genDir(live))
+	}
+	return g, err
+}

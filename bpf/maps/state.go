@@ -1,0 +1,129 @@
+package maps
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// States are the contents of the maps of one generation: what the slots of its
+// programs mean.
+type States struct {
+	Rules   int
+	Limits  map[int]pred.Limit
+	Nths    map[int]pred.Nth
+	Recents map[int]pred.Recent
+	SCTPs   map[int]pred.SCTPChunks
+	HZ      uint32
+}
+
+// NewStates gives empty states for a clock rate.
+func NewStates(hz uint32) *States {
+	return &States{
+		Limits: map[int]pred.Limit{}, Nths: map[int]pred.Nth{},
+		Recents: map[int]pred.Recent{}, SCTPs: map[int]pred.SCTPChunks{}, HZ: hz,
+	}
+}
+
+// Set is the maps of one generation by the names of the datapath.
+type Set map[string]*ebpf.Map
+
+// Close closes all maps.
+func (s Set) Close() error {
+	var errs []error
+	for _, m := range s {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// CreditsPerJiffy is the constant of net/netfilter/xt_limit.c for a clock rate.
+func CreditsPerJiffy(hz uint32) uint32 { return pred.CreditsPerTick(uint64(hz)) }
+
+// New makes the maps of a generation from their specs and fills them.
+func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
+	out := Set{}
+	steps := []struct {
+		name string
+		size int
+		fill func(*ebpf.Map) error
+	}{
+		{abi.NetfilterMapCounters, states.Rules, nil},
+		{abi.NetfilterMapLimits, size(states.Limits), states.fillLimits},
+		{abi.NetfilterMapNths, size(states.Nths), states.fillNths},
+		{abi.NetfilterMapSctpChunkConfigs, size(states.SCTPs), states.fillSCTPs},
+	}
+	for _, s := range steps {
+		m, err := sized(specs[s.name], s.size)
+		if err == nil && s.fill != nil {
+			err = s.fill(m)
+		}
+		if m != nil {
+			out[s.name] = m
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("map %s: %w", s.name, err), out.Close())
+		}
+	}
+	return out, nil
+}
+
+// sized makes a map with another size than its spec says, at least 1.
+func sized(spec *ebpf.MapSpec, size int) (*ebpf.Map, error) {
+	spec = spec.Copy()
+	spec.MaxEntries = uint32(max(size, 1))
+	return ebpf.NewMap(spec)
+}
+
+// size is one more than the largest slot.
+func size[T any](slots map[int]T) int {
+	n := 0
+	for slot := range slots {
+		n = max(n, slot+1)
+	}
+	return n
+}
+
+// fillLimits begins every limit with full credit, as limit_mt_check().
+func (s *States) fillLimits(m *ebpf.Map) error {
+	for slot, l := range s.Limits {
+		cost, most, _ := pred.LimitCredits(l.Avg, l.Burst, uint64(s.HZ))
+		state := abi.NetfilterLimitState{Credit: most, Cap: most, Cost: cost}
+		if err := m.Put(uint32(slot), state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillNths sets the counters so that the packet number Start, from 0, is the first
+// match: the kernel counts to Every-1 and matches when it begins anew.
+func (s *States) fillNths(m *ebpf.Map) error {
+	for slot, n := range s.Nths {
+		last := n.Every - 1
+		if err := m.Put(uint32(slot), abi.NetfilterNthState{Count: last - n.Start, Every: last}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *States) fillSCTPs(m *ebpf.Map) error {
+	for slot, c := range s.SCTPs {
+		config := abi.NetfilterSctpConfig{Map: c.Map, Mode: uint32(c.Mode), Nflags: uint32(len(c.Flags))}
+		if len(c.Flags) > len(config.Flags) {
+			return fmt.Errorf("%d chunk types with flags, at most %d allowed", len(c.Flags), len(config.Flags))
+		}
+		for i, f := range c.Flags {
+			config.Flags[i].Chunk, config.Flags[i].Mask, config.Flags[i].Value = f.Chunk, f.Mask, f.Value
+		}
+		if err := m.Put(uint32(slot), config); err != nil {
+			return err
+		}
+	}
+	return nil
+}
