@@ -112,8 +112,6 @@ func (p *specParser) second(f found, usage string) arg {
 func (p *specParser) newChainName(a arg) {
 	name := a.text
 	switch {
-	case len(name) > nameMax:
-		p.fault(a.at, name, "chain name too long", fmt.Sprintf("at most %d characters", nameMax))
 	case name == "":
 		p.fault(a.at, "-N", "the chain name is empty", "give a name")
 	case name[0] == '-' || name[0] == '!':

@@ -116,8 +116,12 @@ func (c *command) legal() *fault {
 		return nil
 	}
 	i := bits.TrailingZeros(uint(bad))
+	name := "-" + optChars[i:i+1]
+	if 1<<i == optLineNumbers {
+		name = "--line-numbers"
+	}
 	return &fault{
-		at: c.optionAt[i], thing: "-" + optChars[i:i+1],
+		at: c.optionAt[i], thing: name,
 		what: fmt.Sprintf("not allowed with -%c", cmdChars[bits.TrailingZeros(uint(c.bits))]), fix: "remove it",
 	}
 }

@@ -1,9 +1,11 @@
 package iptables
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -31,14 +33,26 @@ func Read(r io.Reader, o Options) (*ruleset.Ruleset, Report, error) {
 		rd.line(l)
 		if len(rd.faults) >= faultsMax {
 			rd.faults = append(rd.faults, &ruleset.Error{Pos: ruleset.Pos{File: o.File, Line: l.number}, What: "too many faults, the rest is not read"})
-			return nil, Report{}, errors.Join(rd.faults...)
+			return nil, Report{}, joined(rd.faults)
 		}
 	}
 	rd.end(lines)
 	if len(rd.faults) > 0 {
-		return nil, Report{}, errors.Join(rd.faults...)
+		return nil, Report{}, joined(rd.faults)
 	}
 	return rd.result(), rd.report, nil
+}
+
+// joined is the faults in the order of their places.
+func joined(faults []error) error {
+	slices.SortStableFunc(faults, func(a, b error) int {
+		x, y := a.(*ruleset.Error).Pos, b.(*ruleset.Error).Pos
+		if x.File != y.File {
+			return 0
+		}
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Col, y.Col))
+	})
+	return errors.Join(faults...)
 }
 
 // reader is the state between lines.

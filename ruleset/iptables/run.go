@@ -133,17 +133,35 @@ func (rd *reader) run(counters ruleset.Counters, hasCounters bool) {
 		}
 	}
 	if len(rd.parser.faults) > 0 {
-		for _, f := range rd.parser.faults {
-			if f != errStop {
-				rd.fault(f.at, f.thing, f.what, f.fix)
-			}
-		}
+		rd.refuse(c)
 		return
 	}
 	if c.ignored {
 		return
 	}
 	if f := rd.execute(c); f != nil {
+		rd.fault(f.at, f.thing, f.what, f.fix)
+	}
+}
+
+// refuse notes the faults of a command, and those that only the table can show.
+func (rd *reader) refuse(c *command) {
+	for _, f := range rd.parser.faults {
+		if f != errStop {
+			rd.fault(f.at, f.thing, f.what, f.fix)
+		}
+	}
+	if rd.parser.stopped() || c.bits&cmdWithRule == 0 {
+		return
+	}
+	chain := func(name string) *chainEdit { return rd.cur.chains[name] }
+	if _, _, f := rd.build.addresses(c); f != nil {
+		rd.fault(f.at, f.thing, f.what, f.fix)
+	}
+	if c.target != nil || len(c.jump.text) > nameMax {
+		return
+	}
+	if _, f := rd.build.target(c, chain); f != nil {
 		rd.fault(f.at, f.thing, f.what, f.fix)
 	}
 }

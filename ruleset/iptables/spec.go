@@ -100,7 +100,11 @@ const cmdLetters = "ACDRILSFZNXEP"
 // plain takes an argument that is no option: only "!" is one.
 func (p *specParser) plain(f found) bool {
 	if f.val.text != "!" {
-		p.fatal(f.at, f.val.text, "bad argument", argumentFix(f.val.text))
+		thing := f.val.text
+		if strings.ContainsAny(thing, "\r\n\t") {
+			thing = strconv.Quote(thing)
+		}
+		p.fatal(f.at, thing, "bad argument", argumentFix(f.val.text))
 		return false
 	}
 	if p.scan.negated {
