@@ -24,13 +24,13 @@ type natForm struct {
 // NAT is one of the targets that translate addresses by a range.
 type NAT struct {
 	used
-	form             *natForm
-	Min, Max         netip.Addr // not valid: the address is not given
-	Ports            bool       // Lo and Hi are given
-	Lo, Hi           uint16
-	Base             uint16 // 0: not given
-	Random, Fully    bool
-	Persistent       bool
+	form          *natForm
+	Min, Max      netip.Addr // not valid: the address is not given
+	Ports         bool       // Lo and Hi are given
+	Lo, Hi        uint16
+	Base          uint16 // 0: not given
+	Random, Fully bool
+	Persistent    bool
 }
 
 // Set takes one option.
