@@ -1,12 +1,70 @@
 package attach
 
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+)
+
 // ShimProgram is a match program for "iptables -m bpf --object-pinned", see
 // bpf/shim.bpf.c. It is pinned under Name in the directory of the generation.
 type ShimProgram struct {
 	Name   string
 	Kind   string // pending, pending_out, range, take, left, drop or active_gen
-	Table  string
+	Table  string // whose notes it reads; any for active_gen
 	Lo, Hi uint16
 }
 
-func (g *Generation) pinShims(dir string, shims []ShimProgram) error { return nil }
+// shimObject is the C object of the shim programs, parsed once.
+var shimObject = sync.OnceValues(abi.LoadShim)
+
+// pinShims loads the match programs and pins them in a directory.
+func (g *Generation) pinShims(dir string, shims []ShimProgram) error {
+	for i := range shims {
+		p, err := g.loadShim(&shims[i])
+		if err != nil {
+			return fmt.Errorf("match program %s: %w", shims[i].Name, err)
+		}
+		err = p.Pin(filepath.Join(dir, shims[i].Name))
+		p.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
+	all, err := shimObject()
+	if err != nil {
+		return nil, err
+	}
+	spec := all.Copy()
+	prog := spec.Programs[s.Kind]
+	if prog == nil {
+		return nil, fmt.Errorf("there is no kind %q", s.Kind)
+	}
+	spec.Programs = map[string]*ebpf.ProgramSpec{s.Kind: prog}
+	err = set(spec, map[string]uint32{
+		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: noteSlot(s.Table),
+		abi.ShimVarLo: uint32(s.Lo), abi.ShimVarHi: uint32(s.Hi),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return load(spec, prog, g.space.maps)
+}
+
+// noteSlot is where the notes of a table are.
+func noteSlot(table string) uint32 {
+	for _, p := range places {
+		if p.table == table {
+			return p.note
+		}
+	}
+	return 0
+}

@@ -152,3 +152,19 @@ func (s *Space) Current() (*Generation, error) {
 	}
 	return g, err
 }
+
+// OpenNotes is the number of locally made packets that the shim has not finished.
+func (s *Space) OpenNotes() (int, error) {
+	m, err := s.shared(abi.NetfilterMapOutNotes)
+	if err != nil || m == nil {
+		return 0, err
+	}
+	n := 0
+	var key uint64
+	var note abi.Note
+	entries := m.Iterate()
+	for entries.Next(&key, &note) {
+		n++
+	}
+	return n, entries.Err()
+}

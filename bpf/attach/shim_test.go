@@ -1,0 +1,121 @@
+package attach_test
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// shims are the match programs of a table with two actions.
+func shims(table string) []attach.ShimProgram {
+	return []attach.ShimProgram{
+		{Name: "pending", Kind: "pending", Table: table},
+		{Name: "pending-out", Kind: "pending_out", Table: table},
+		{Name: "take-0", Kind: "take", Table: table, Lo: 0, Hi: 0},
+		{Name: "take-1", Kind: "take", Table: table, Lo: 1, Hi: 1},
+		{Name: "range-0-1", Kind: "range", Table: table, Lo: 0, Hi: 1},
+		{Name: "left", Kind: "left", Table: table},
+		{Name: "drop", Kind: "drop", Table: table},
+		{Name: "active", Kind: "active_gen", Table: table},
+	}
+}
+
+// restore gives rules to one of netfilter's tools.
+func restore(t *testing.T, tool, rules string) {
+	t.Helper()
+	cmd := exec.Command(tool+"-restore", "-n")
+	cmd.Stdin = strings.NewReader(rules)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s-restore: %v\n%s", tool, err, out)
+	}
+}
+
+// shimRules sets a mark (action 0), then rejects (action 1).
+func shimRules(chain, pending, pins string, gen uint32) string {
+	dir := fmt.Sprintf("%s/gen-%d", pins, gen)
+	match := "-m bpf --object-pinned " + dir + "/"
+	return strings.Join([]string{
+		"*filter", ":shim - [0:0]", ":shim-t - [0:0]",
+		"-A " + chain + " " + match + pending + " -j shim",
+		"-A " + chain + " -m mark --mark 0x17 -j ACCEPT",
+		"-A shim " + match + "range-0-1 -j shim-t",
+		"-A shim " + match + "range-0-1 -j shim-t",
+		"-A shim " + match + "left -j DROP",
+		"-A shim " + match + "drop -j DROP",
+		"-A shim-t " + match + "take-0 -j MARK --set-mark 0x17",
+		"-A shim-t " + match + "take-1 -j REJECT --reject-with icmp-admin-prohibited",
+		"COMMIT", "",
+	}, "\n")
+}
+
+// counted is the packet counter of the first rule that contains a text.
+func counted(t *testing.T, tool, text string) string {
+	t.Helper()
+	for _, line := range strings.Split(run(t, tool+"-save", "-c", "-t", "filter"), "\n") {
+		if strings.Contains(line, text) {
+			n, _, _ := strings.Cut(strings.TrimPrefix(line, "["), ":")
+			return n
+		}
+	}
+	return "no rule " + text
+}
+
+func TestShim(t *testing.T) {
+	for _, tool := range []string{"iptables-legacy", "iptables-nft"} {
+		for _, hook := range []packet.Hook{packet.Input, packet.Output} {
+			t.Run(tool+"/"+hook.String(), func(t *testing.T) { testShim(t, tool, hook) })
+		}
+	}
+}
+
+func testShim(t *testing.T, tool string, hook packet.Hook) {
+	inNamespace(t)
+	s := open(t, packet.IPv4)
+	n, err := s.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := s.Load(n, dropPorts(hook))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if err := g.Install(shims("filter")); err != nil {
+		t.Fatal(err)
+	}
+	pending := "pending"
+	if hook == packet.Output {
+		pending = "pending-out"
+	}
+	restore(t, tool, shimRules(hook.String(), pending, s.Pins(), n))
+	free := receiver(t, "127.0.0.1:9")
+	send(t, "127.0.0.1:9", "before")
+	expect(t, free, "before")
+	if err := g.Activate(); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		err = send(t, "127.0.0.1:9", "lost")
+	}
+	if hook == packet.Output && err == nil {
+		t.Error("no error from a rejected packet")
+	}
+	other := receiver(t, "127.0.0.1:10")
+	send(t, "127.0.0.1:10", "through")
+	expect(t, other, "through")
+	for _, c := range []struct{ rule, packets string }{
+		{"take-0", "5"}, {"take-1", "5"}, {"/left", "0"}, {"/drop", "0"},
+	} {
+		if got := counted(t, tool, c.rule+" "); got != c.packets {
+			t.Errorf("%s: %s packets, want %s", c.rule, got, c.packets)
+		}
+	}
+	if n, err := s.OpenNotes(); err != nil || n != 0 {
+		t.Errorf("%d notes of local packets are left over (%v)", n, err)
+	}
+	run(t, tool, "-F")
+}

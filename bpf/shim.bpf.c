@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Programs for "iptables -m bpf --object-pinned": they let rules of netfilter run the
+ * actions that a hook program noted for a packet. xt_bpf runs them as socket filters on
+ * the packet's skb; a nonzero result matches.
+ *
+ * A note of a locally made packet is looked for first: "pending" takes care that
+ * there is none of an earlier packet at the same address. */
+#include "kernel.h"
+#include "facts.h"
+#include "maps.h"
+
+extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
+
+const volatile u32 gen;
+const volatile u32 note_slot;
+const volatile u32 lo, hi;
+
+static __always_inline u64 address(struct __sk_buff *skb)
+{
+	return (u64)bpf_cast_to_kern_ctx(skb);
+}
+
+static __always_inline bool is_live(void)
+{
+	u32 zero = 0, *live = bpf_map_lookup_elem(&active, &zero);
+
+	return live && *live == gen;
+}
+
+static __always_inline struct note_entry *find(u64 skb)
+{
+	struct note_entry *note = bpf_map_lookup_elem(&out_notes, &skb);
+	u32 slot = note_slot;
+
+	if (!note)
+		note = bpf_map_lookup_elem(&notes, &slot);
+	if (!note || note->skb != skb || note->gen != gen || !note->n)
+		return NULL;
+	return note;
+}
+
+/* forget ends the work on a packet. */
+static __always_inline void forget(u64 skb, struct note_entry *note)
+{
+	note->n = 0;
+	bpf_map_delete_elem(&out_notes, &skb);
+}
+
+/* pending, at receive hooks: the packet has actions. Every hook program leaves its
+ * packet's address in the slot; another address means that the slot was overwritten on
+ * the way here (a packet reinjected by a queue is not protected from softirqs), and
+ * what the packet had to do is lost: then "left" drops it. */
+SEC("socket")
+int pending(struct __sk_buff *ctx)
+{
+	u64 skb = address(ctx);
+	u32 slot = note_slot;
+	struct note_entry *note = bpf_map_lookup_elem(&notes, &slot);
+
+	if (!note)
+		return is_live();
+	if (note->skb != skb) {
+		if (!is_live())
+			return 0;
+	} else if (note->gen != gen || !note->n) {
+		return 0;
+	}
+	bpf_map_delete_elem(&out_notes, &skb);
+	return 1;
+}
+
+/* pending_out, at LOCAL_OUT: there is an entry if the packet has actions. */
+SEC("socket")
+int pending_out(struct __sk_buff *ctx)
+{
+	u64 skb = address(ctx);
+	struct note_entry *note = bpf_map_lookup_elem(&out_notes, &skb);
+
+	return note && note->gen == gen;
+}
+
+/* range: the next action lies between lo and hi. */
+SEC("socket")
+int range(struct __sk_buff *ctx)
+{
+	struct note_entry *note = find(address(ctx));
+	u32 action;
+
+	if (!note || note->next >= note->n)
+		return 0;
+	action = note->action[note->next & (NOTE_ACTIONS - 1)];
+	return lo <= action && action <= hi;
+}
+
+/* take: the next action is lo; it is done now. A packet that is to be dropped is
+ * forgotten with its last action, as that may be a target that ends the traversal;
+ * should it not, "left" drops the packet. */
+SEC("socket")
+int take(struct __sk_buff *ctx)
+{
+	u64 skb = address(ctx);
+	struct note_entry *note = find(skb);
+
+	if (!note || note->next >= note->n || note->action[note->next & (NOTE_ACTIONS - 1)] != lo)
+		return 0;
+	note->next++;
+	if (note->next == note->n && note->verdict != V_ACCEPT)
+		forget(skb, note);
+	return 1;
+}
+
+/* left: not everything was done, or nobody knows. The packet must be dropped. */
+SEC("socket")
+int left(struct __sk_buff *ctx)
+{
+	u64 skb = address(ctx);
+	struct note_entry *note = find(skb);
+
+	if (!note)
+		return 1;
+	if (note->next >= note->n)
+		return 0;
+	forget(skb, note);
+	return 1;
+}
+
+/* drop: everything was done and the packet is to be dropped. The note ends here. */
+SEC("socket")
+int drop(struct __sk_buff *ctx)
+{
+	u64 skb = address(ctx);
+	struct note_entry *note = find(skb);
+	bool yes;
+
+	if (!note)
+		return 1;
+	yes = note->verdict != V_ACCEPT;
+	forget(skb, note);
+	return yes;
+}
+
+/* active_gen: the generation is live. It guards whole tables left to netfilter. */
+SEC("socket")
+int active_gen(struct __sk_buff *ctx)
+{
+	return is_live();
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
