@@ -91,7 +91,7 @@ func (c *listCmd) Run(s *streams) error {
 		LineNumbers: c.LineNumbers, Chain: c.Chain,
 	}
 	if !c.Numeric {
-		o.Names = iptables.NewNames()
+		o.Names = iptables.NewResolver()
 	}
 	return iptables.List(s.out, t, o)
 }

@@ -105,23 +105,62 @@ func (b *Builder) Return(r Result) {
 	b.add(asm.Return())
 }
 
-// Finish resolves the jumps and gives the instructions.
+// Finish resolves the jumps and gives the instructions. Those that nothing reaches
+// are left out: behind an unconditional verdict, say. The verifier refuses them.
 func (b *Builder) Finish() (asm.Instructions, error) {
-	offset := make([]int, len(b.ins)+1)
-	for i, ins := range b.ins {
-		offset[i+1] = offset[i] + int(ins.Size()/asm.InstructionSize)
-	}
+	target := make(map[int]int, len(b.refs)) // instruction index by that of the jump
 	for _, r := range b.refs {
-		target := b.bound[r.to]
-		if target < 0 {
+		if b.bound[r.to] < 0 {
 			return nil, fmt.Errorf("label %d is not placed", r.to)
 		}
-		delta := offset[target] - offset[r.at+1]
-		if delta < -32768 || delta > 32767 {
-			return nil, fmt.Errorf("a jump over %d instructions is longer than BPF allows", delta)
-		}
-		b.ins[r.at].Offset = int16(delta)
-		b.ins[r.at] = b.ins[r.at].WithReference("")
+		target[r.at] = b.bound[r.to]
 	}
-	return b.ins, nil
+	live := b.reachable(target)
+	offset := make([]int, len(b.ins)+1)
+	for i, ins := range b.ins {
+		offset[i+1] = offset[i]
+		if live[i] {
+			offset[i+1] += int(ins.Size() / asm.InstructionSize)
+		}
+	}
+	out := make(asm.Instructions, 0, len(b.ins))
+	for i, ins := range b.ins {
+		if !live[i] {
+			continue
+		}
+		if to, jumps := target[i]; jumps {
+			delta := offset[to] - offset[i+1]
+			if delta > maxJump {
+				return nil, fmt.Errorf("a jump over %d instructions is longer than BPF allows", delta)
+			}
+			ins.Offset = int16(delta)
+			ins = ins.WithReference("")
+		}
+		out = append(out, ins)
+	}
+	return out, nil
+}
+
+// maxJump is how far a jump can go; generated code only jumps forward.
+const maxJump = 32767
+
+// reachable marks the instructions that can be reached from the first. Jumps only
+// go forward, so one pass is enough.
+func (b *Builder) reachable(target map[int]int) []bool {
+	live := make([]bool, len(b.ins)+1)
+	live[0] = true
+	for i, ins := range b.ins {
+		if !live[i] {
+			continue
+		}
+		to, jumps := target[i]
+		if jumps {
+			live[to] = true
+		}
+		op := ins.OpCode.JumpOp()
+		if op != asm.Exit && !(jumps && op == asm.Ja) {
+			live[i+1] = true
+		}
+	}
+	return live
 }

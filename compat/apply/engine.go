@@ -21,6 +21,7 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -167,7 +168,10 @@ func (e *Engine) settle() error {
 		return err
 	}
 	if live == nil {
-		return e.removeRest(0)
+		if err := e.removeRest(0); err != nil {
+			return err
+		}
+		return os.MkdirAll(e.space.Dir(), 0o700)
 	}
 	if err := quiesce(); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -26,12 +27,13 @@ type Kind string
 
 // The kinds of programs.
 const (
-	Pending   Kind = "pending"
-	Range     Kind = "range"
-	Take      Kind = "take"
-	Left      Kind = "left"
-	DropNoted Kind = "drop"
-	ActiveGen Kind = "active_gen"
+	Pending    Kind = "pending"
+	PendingOut Kind = "pending_out" // at OUTPUT
+	Range      Kind = "range"
+	Take       Kind = "take"
+	Left       Kind = "left"
+	DropNoted  Kind = "drop"
+	ActiveGen  Kind = "active_gen"
 )
 
 // Program is a program to load and pin under Name before the text is applied.
@@ -73,7 +75,11 @@ func Targets(t *plan.Table, gen uint32, pins string) *Layout {
 	b.chain(root)
 	top := b.tree(t.Actions, 0, len(t.Actions))
 	for _, h := range t.Hooks {
-		b.add("%s %s -j %s", "-A "+h.Hook.String(), b.match(Pending, 0, 0), root)
+		kind := Pending
+		if h.Hook == packet.Output {
+			kind = PendingOut
+		}
+		b.add("-A %s %s -j %s", h.Hook, b.match(kind, 0, 0), root)
 	}
 	for pass := 0; pass < t.Passes; pass++ {
 		b.add("-A %s -j %s", root, top)
