@@ -105,7 +105,7 @@ func (m *protocolMatch) Protocol() (number uint8, negate bool) { return m.number
 // Word is "-p".
 func (m *protocolMatch) Word() string { return "-p" }
 
-// Args is empty for "all".
+// Args is empty for "all", although in IPv6 it asks for a whole transport header.
 func (m *protocolMatch) Args() []string {
 	if m.number == 0 {
 		return nil
@@ -121,16 +121,15 @@ func (m *protocolMatch) Check(*ruleset.Place) error {
 	return nil
 }
 
-// Eval is the protocol part of ip_packet_match() and ip6_packet_match(): "all"
-// asks nothing, and IPv6 headers that are cut drop the packet even when negated.
+// Eval is the protocol part of ip_packet_match() and ip6_packet_match(). For IPv6
+// the transport header is looked for first, even with "-p all" or negated, and a
+// packet in which it cannot be found is dropped.
 func (m *protocolMatch) Eval(f *packet.Facts) pred.Answer {
 	switch {
+	case f.L4 != packet.L4Found:
+		return pred.Hotdrop
 	case m.number == 0:
 		return pred.Yes
-	case f.L4 == packet.L4Broken:
-		return pred.Hotdrop
-	case f.L4 == packet.L4None:
-		return pred.No
 	}
 	return answer(f.Proto == m.number, m.negate)
 }
@@ -138,18 +137,15 @@ func (m *protocolMatch) Eval(f *packet.Facts) pred.Answer {
 // Lower asks the state of the transport header first for IPv6; an IPv4 packet
 // always has one.
 func (m *protocolMatch) Lower(in *ruleset.Place) pred.Pred {
-	if m.number == 0 {
-		return pred.Const(pred.Yes)
+	var is pred.Pred = pred.Const(pred.Yes)
+	if m.number != 0 {
+		is = pred.Negated(pred.Eq(pred.FieldProto, uint32(m.number)), m.negate)
 	}
-	is := pred.Negated(pred.Eq(pred.FieldProto, uint32(m.number)), m.negate)
 	if in.Family == packet.IPv4 {
 		return is
 	}
-	return pred.And{
-		pred.HotdropIf{P: pred.Eq(pred.FieldL4State, uint32(packet.L4Broken))},
-		pred.Eq(pred.FieldL4State, uint32(packet.L4Found)),
-		is,
-	}
+	found := pred.Eq(pred.FieldL4State, uint32(packet.L4Found))
+	return simplify(pred.And{pred.HotdropIf{P: pred.Not{P: found}}, is})
 }
 
 // needProtocol refuses a word whose struct xt_match names a protocol in a rule

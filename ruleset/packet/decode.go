@@ -79,6 +79,9 @@ func (f *Facts) FindExt(target int) ExtResult {
 				if target < 0 && (!isExt(hdr[0]) || hdr[0] == extNone) {
 					return ExtResult{State: L4Found, Header: hdr[0], Off: 0, FragOff: frag}
 				}
+				if target < 0 { // -ENOENT, which ip6_packet_match() takes for a fault
+					return ExtResult{State: L4Broken}
+				}
 				if !found {
 					return ExtResult{State: L4None, FragOff: frag}
 				}

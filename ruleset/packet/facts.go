@@ -66,8 +66,8 @@ type L4State uint8
 // them (net/ipv6/netfilter/ip6_tables.c).
 const (
 	L4Found  L4State = iota // Proto, THOff and FragOff are valid
-	L4None                  // not found, rules with -p do not match
-	L4Broken                // cut extension header: rules with -p drop the packet
+	L4None                  // an extension header that FindExt was asked for is absent
+	L4Broken                // cut extension header, or a later fragment of one: rules with -p drop the packet
 )
 
 // Connection-tracking state bits, as xt_conntrack.h spells them
