@@ -3,6 +3,7 @@ package packet
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"net/netip"
 )
 
 // transport is the transport header and the payload, the checksum still missing.
@@ -117,3 +118,11 @@ func (s *Spec) pseudo(n int) uint32 {
 	src, dst := s.Src.AsSlice(), s.Dst.AsSlice()
 	return sum(dst, sum(src, uint32(s.Proto)+uint32(n)))
 }
+
+// PseudoSum is the folded sum of the pseudo header of a TCP or UDP packet.
+func PseudoSum(src, dst netip.Addr, proto uint8, n int) uint16 {
+	return fold(sum(dst.AsSlice(), sum(src.AsSlice(), uint32(proto)+uint32(n))))
+}
+
+// Checksum is the Internet checksum (RFC 1071) of the bytes, start being added.
+func Checksum(b []byte, start uint16) uint16 { return ^fold(sum(b, uint32(start))) }

@@ -134,4 +134,3 @@ func (s *Spec) setPayload(b []byte) {
 }
 
 func (s *Spec) headLen() int { return len(s.ipHeader()) }
-

@@ -1,0 +1,38 @@
+package lab
+
+import (
+	"bytes"
+	"os"
+	"sort"
+	"strings"
+)
+
+// Connections lists the entries of the host's connection tracking, sorted, without
+// what depends on time.
+func (l *Lab) Connections() ([]string, error) {
+	var lines []string
+	err := l.inside(host, func() error {
+		text, err := os.ReadFile("/proc/thread-self/net/nf_conntrack")
+		if err != nil {
+			return err
+		}
+		for line := range bytes.Lines(text) {
+			lines = append(lines, connection(string(line)))
+		}
+		return nil
+	})
+	sort.Strings(lines)
+	return lines, err
+}
+
+// connection takes the fields of a line of ct_seq_show()
+// (net/netfilter/nf_conntrack_standalone.c) but the timeout and the use count.
+func connection(line string) string {
+	var keep []string
+	for i, word := range strings.Fields(line) {
+		if i != 4 && !strings.HasPrefix(word, "use=") {
+			keep = append(keep, word)
+		}
+	}
+	return strings.Join(keep, " ")
+}
