@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/match"
@@ -25,6 +26,8 @@ type builder struct {
 	protos   map[uint16]ruleset.Match
 	ifaces   map[string]ruleset.Match
 	verdicts map[string]ruleset.Target
+	source   [1]match.AddrMask
+	dest     [1]match.AddrMask
 }
 
 func newBuilder(o *Options) *builder {
@@ -34,18 +37,11 @@ func newBuilder(o *Options) *builder {
 
 // addresses reads -s and -d. Without them there is one entry that stands for any.
 func (b *builder) addresses(c *command) (src, dst []match.AddrMask, f *fault) {
-	one := []match.AddrMask{{}}
-	src, dst = one, one
-	var err error
-	if c.options&optSource != 0 {
-		if src, err = match.ParseAddresses(b.o.Family, c.source.text, b.o.Resolver); err != nil {
-			return nil, nil, &fault{at: c.source.at, thing: "-s", what: err.Error(), fix: spaceFix(c.source.text)}
-		}
+	if src, f = b.addressList(c.source, c.options&optSource != 0, "-s", &b.source); f != nil {
+		return nil, nil, f
 	}
-	if c.options&optDestination != 0 {
-		if dst, err = match.ParseAddresses(b.o.Family, c.dest.text, b.o.Resolver); err != nil {
-			return nil, nil, &fault{at: c.dest.at, thing: "-d", what: err.Error(), fix: spaceFix(c.dest.text)}
-		}
+	if dst, f = b.addressList(c.dest, c.options&optDestination != 0, "-d", &b.dest); f != nil {
+		return nil, nil, f
 	}
 	if (len(src) > 1 || len(dst) > 1) && c.inverted&(optSource|optDestination) != 0 {
 		at := c.source.at
@@ -60,6 +56,47 @@ func (b *builder) addresses(c *command) (src, dst []match.AddrMask, f *fault) {
 			fix: "give one source and one destination"}
 	}
 	return src, dst, nil
+}
+
+// addressList reads -s or -d into room, if there is but one.
+func (b *builder) addressList(a arg, given bool, option string, room *[1]match.AddrMask) ([]match.AddrMask, *fault) {
+	room[0] = match.AddrMask{}
+	if !given {
+		return room[:], nil
+	}
+	if am, ok := plainAddress(b.o.Family, a.text); ok {
+		room[0] = am
+		return room[:], nil
+	}
+	list, err := match.ParseAddresses(b.o.Family, a.text, b.o.Resolver)
+	if err != nil {
+		return nil, &fault{at: a.at, thing: option, what: err.Error(), fix: spaceFix(a.text)}
+	}
+	return list, nil
+}
+
+// plainAddress reads the spelling that iptables-save prints, the quick way; ok is
+// false for any other.
+func plainAddress(family packet.Family, text string) (am match.AddrMask, ok bool) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil || p.Bits() == 0 || p.Addr().BitLen() != family.Bits() || p.Addr().Zone() != "" {
+		return am, false
+	}
+	if family == packet.IPv6 {
+		var m [16]byte
+		fillMask(m[:], p.Bits())
+		return match.AddrMask{Addr: p.Masked().Addr(), Mask: netip.AddrFrom16(m)}, true
+	}
+	var m [4]byte
+	fillMask(m[:], p.Bits())
+	return match.AddrMask{Addr: p.Masked().Addr(), Mask: netip.AddrFrom4(m)}, true
+}
+
+func fillMask(m []byte, ones int) {
+	for i := range m {
+		n := max(0, min(8, ones-8*i))
+		m[i] = ^byte(0xff >> n)
+	}
 }
 
 // rule makes the rule of a command for one source and one destination. The target

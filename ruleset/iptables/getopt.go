@@ -62,7 +62,6 @@ type word struct {
 	options []ruleset.Option
 	builder ruleset.Builder
 	at      int
-	clone   bool // a second -m of the same word: its options are in the table already
 	match   ruleset.MatchBuilder
 	target  ruleset.TargetBuilder
 }
@@ -122,11 +121,19 @@ func (s *scanner) next() found {
 	return s.long(a)
 }
 
+// shortNames are "-A", "-B" and so on.
+var shortNames = func() (names [256]string) {
+	for i := range names {
+		names[i] = "-" + string([]byte{byte(i)})
+	}
+	return names
+}()
+
 // short takes one option of a cluster.
 func (s *scanner) short() found {
 	a := s.args[s.ind]
 	c := s.cluster[0]
-	f := found{code: c, at: a.at, name: "-" + string(c)}
+	f := found{code: c, at: a.at, name: shortNames[c]}
 	s.cluster = s.cluster[1:]
 	mode, ok := shortMode(c)
 	switch {

@@ -105,10 +105,12 @@ func isJump(t ruleset.Target) bool {
 // checkTable refuses what the kernel refuses when a table is committed.
 func checkTable(t *ruleset.Table, family packet.Family) []error {
 	chains, faults := walkHooks(t)
+	in := &ruleset.Place{Family: family, Table: t.Name}
 	for _, c := range t.Chains {
 		reach := chains[c.Name].reach
 		for i, r := range c.Rules {
-			faults = checkRule(faults, r, &ruleset.Place{Family: family, Table: t.Name, Hooks: reach[i], Rule: r})
+			in.Hooks, in.Rule = reach[i], r
+			faults = checkRule(faults, r, in)
 		}
 	}
 	return faults

@@ -74,7 +74,8 @@ type reader struct {
 func newReader(o Options) *reader {
 	rd := &reader{o: o, announced: map[string]bool{}, skip: o.Table != ""}
 	rd.build = newBuilder(&rd.o)
-	rd.parser = specParser{o: &rd.o, restore: true, announced: rd.announced}
+	rd.parser = specParser{o: &rd.o, restore: true, announced: rd.announced,
+		verdicts: map[*ruleset.TargetKind]ruleset.TargetBuilder{}}
 	if o.Base != nil {
 		rd.tables = append(rd.tables, o.Base.Tables...)
 	}

@@ -285,8 +285,9 @@ func (rd *reader) withRule(c *command) *fault {
 
 // again reads the command of the line once more.
 func (rd *reader) again(c *command) *command {
+	counters := c.counters
 	anew := rd.parser.parse(rd.args)
-	anew.counters = c.counters
+	anew.counters = counters
 	return anew
 }
 

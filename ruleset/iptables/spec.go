@@ -23,7 +23,11 @@ type specParser struct {
 	announced map[string]bool // names that ":CHAIN" lines gave: no targets
 
 	scan      scanner
-	c         *command
+	c         *command // the same for every line
+	pool      []*word  // of all lines; used are those of this one
+	used      int
+	value     [2]string
+	verdicts  map[*ruleset.TargetKind]ruleset.TargetBuilder
 	env       ruleset.Env
 	protoUsed bool
 	faults    []*fault
@@ -32,7 +36,11 @@ type specParser struct {
 // parse reads one command. Faults are in p.faults; the command is of use only when
 // there are none.
 func (p *specParser) parse(args []arg) *command {
-	p.c = &command{}
+	if p.c == nil {
+		p.c = &command{}
+	}
+	*p.c = command{words: p.c.words[:0]}
+	p.used = 0
 	p.scan = scanner{args: args, words: p.scan.words[:0]}
 	p.env = ruleset.Env{Family: p.o.Family, Table: p.table, Resolve: p.o.Resolver}
 	p.protoUsed = false
@@ -168,7 +176,8 @@ func (p *specParser) loadProto() bool {
 // same kind the later one gets the options.
 func (p *specParser) loadMatch(kind *ruleset.MatchKind, at int) {
 	b := kind.New()
-	w := &word{name: kind.Name, kind: kind, options: optionsOf(kind.Options, p.o.Family), builder: b, match: b, at: at}
+	w := p.newWord()
+	*w = word{name: kind.Name, kind: kind, options: optionsOf(kind.Options, p.o.Family), builder: b, match: b, at: at}
 	p.c.words = append(p.c.words, w)
 	for i, have := range p.scan.words {
 		if have.kind == kind {
@@ -177,6 +186,15 @@ func (p *specParser) loadMatch(kind *ruleset.MatchKind, at int) {
 		}
 	}
 	p.scan.words = append(p.scan.words, w)
+}
+
+// newWord gives a word that no longer belongs to a line.
+func (p *specParser) newWord() *word {
+	if p.used == len(p.pool) {
+		p.pool = append(p.pool, &word{})
+	}
+	p.used++
+	return p.pool[p.used-1]
 }
 
 // optionsOf leaves out the options that the family lacks.
@@ -198,8 +216,7 @@ func optionsOf(all []ruleset.Option, family packet.Family) []ruleset.Option {
 
 // wordOption hands an option to its match or target.
 func (p *specParser) wordOption(f found, invert bool) {
-	var buf [2]string
-	args := buf[:0]
+	args := p.value[:0]
 	at := f.at
 	if f.hasVal {
 		args, at = append(args, f.val.text), f.val.at
@@ -238,8 +255,15 @@ func (p *specParser) loadTarget(name arg) {
 	if kind == nil {
 		return
 	}
-	b := kind.New()
-	w := &word{name: kind.Name, kind: kind, options: optionsOf(kind.Options, p.o.Family), builder: b, target: b, at: name.at}
+	b := p.verdicts[kind]
+	if b == nil {
+		b = kind.New()
+	}
+	if standardTarget(kind.Name) {
+		p.verdicts[kind] = b // it has no state
+	}
+	w := p.newWord()
+	*w = word{name: kind.Name, kind: kind, options: optionsOf(kind.Options, p.o.Family), builder: b, target: b, at: name.at}
 	p.c.target = w
 	if len(w.options) > 0 {
 		p.scan.words = append(p.scan.words, w)
