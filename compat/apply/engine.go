@@ -62,8 +62,18 @@ func Open(family packet.Family) (*Engine, error) {
 // Close releases what the engine holds open; enforcement goes on.
 func (e *Engine) Close() error { return e.space.Close() }
 
-// Live gives the enforced generation; nil when nothing of ours is.
-func (e *Engine) Live() (*Live, error) {
+// Live gives the enforced generation; nil when nothing of ours is. A reader without
+// the lock may meet a switch: it then looks again.
+func (e *Engine) Live() (live *Live, err error) {
+	for range 5 {
+		if live, err = e.look(); err == nil {
+			return live, nil
+		}
+	}
+	return nil, err
+}
+
+func (e *Engine) look() (*Live, error) {
 	gen, err := e.space.Current()
 	if err != nil || gen == nil {
 		return nil, err
@@ -90,6 +100,7 @@ func (e *Engine) Current() (*Live, error) {
 	if err != nil || live == nil {
 		return nil, err
 	}
+	defer live.gen.Close()
 	r, err := e.readings(live.State, live.Ruleset, live.gen)
 	if err != nil {
 		return nil, err
@@ -167,33 +178,44 @@ func (e *Engine) settle() error {
 	if err != nil {
 		return err
 	}
-	if live == nil {
-		if err := e.removeRest(0); err != nil {
-			return err
-		}
-		return os.MkdirAll(e.space.Dir(), 0o700)
+	keep, carried := uint32(0), true
+	if live != nil {
+		defer live.gen.Close()
+		keep, carried = live.State.Generation, live.State.Carried
+	}
+	others, err := state.Others(e.space.Dir(), keep)
+	if err != nil || len(others) == 0 && carried {
+		return err
 	}
 	if err := quiesce(); err != nil {
 		return err
 	}
-	if !live.State.Carried {
-		if err := e.carry(live); err != nil {
-			return err
-		}
-		live.State.Text = text(live.Ruleset)
-		live.State.Carried = true
-		if err := state.Write(e.space.Dir(), live.State); err != nil {
+	if !carried {
+		if err := e.completeCarry(live); err != nil {
 			return err
 		}
 	}
 	failPoint("carried")
-	if err := e.removeRest(live.State.Generation); err != nil {
+	if err := e.removeRest(keep); err != nil {
 		return err
+	}
+	if live == nil {
+		return os.MkdirAll(e.space.Dir(), 0o700)
 	}
 	if live.State.Conntrack {
 		return nil
 	}
 	return e.space.ConntrackOff()
+}
+
+// completeCarry stores the counters that the live generation's rules brought along.
+func (e *Engine) completeCarry(live *Live) error {
+	if err := e.carry(live); err != nil {
+		return err
+	}
+	live.State.Text = text(live.Ruleset)
+	live.State.Carried = true
+	return state.Write(e.space.Dir(), live.State)
 }
 
 // removeRest removes everything of ours that does not belong to a generation.

@@ -75,7 +75,7 @@ func (e *Engine) before() (*ruleset.Ruleset, error) {
 	if live == nil {
 		return &ruleset.Ruleset{Family: e.family}, nil
 	}
-	return live.Ruleset, nil
+	return live.Ruleset, live.gen.Close()
 }
 
 // Flush empties tables ("" for all): rules and user chains go, policies stay.

@@ -108,31 +108,38 @@ func Read(dir string, gen uint32) (*State, error) {
 	return s, nil
 }
 
-// Remove deletes all states of a directory but those of the generations given.
-func Remove(dir string, keep ...uint32) error {
-	files, err := filepath.Glob(filepath.Join(dir, "state-*"))
+// Others are the generations other than keep that have a state. A state is written
+// before anything else of its generation is made and removed after all of it: where
+// there is none, nothing is left of a generation.
+func Others(dir string, keep uint32) ([]uint32, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "state-*.json*"))
+	if err != nil {
+		return nil, err
+	}
+	var out []uint32
+	for _, f := range files {
+		digits, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(f), "state-"), ".")
+		n, err := strconv.ParseUint(digits, 10, 32)
+		if err == nil && uint32(n) != keep {
+			out = append(out, uint32(n))
+		}
+	}
+	return out, nil
+}
+
+// Remove deletes all states of a directory but that of one generation.
+func Remove(dir string, keep uint32) error {
+	others, err := Others(dir, keep)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, f := range files {
-		if !kept(filepath.Base(f), keep) {
-			errs = append(errs, os.Remove(f))
+	for _, gen := range others {
+		for _, suffix := range []string{"", ".new"} {
+			if err := os.Remove(path(dir, gen) + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func kept(name string, keep []uint32) bool {
-	digits := strings.TrimSuffix(strings.TrimPrefix(name, "state-"), ".json")
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil {
-		return false
-	}
-	for _, k := range keep {
-		if uint32(n) == k {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,102 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+)
+
+// Usage is what one family's generation takes in the kernel.
+type Usage struct {
+	Programs     int
+	Instructions int // of the programs of the hooks, as verified
+	Maps         int
+	Bytes        uint64 // memory of maps and programs
+	Hooks        []string
+}
+
+// Usage adds up what is pinned in the space.
+func (s *Space) Usage() (*Usage, error) {
+	live, err := s.live()
+	if err != nil || live == 0 {
+		return &Usage{}, err
+	}
+	u := &Usage{}
+	for _, p := range places {
+		if err := u.addProgram(filepath.Join(s.genDir(live), p.String()), p.String()); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range sharedMaps {
+		if err := u.addMap(filepath.Join(s.Pins(), name)); err != nil {
+			return nil, err
+		}
+	}
+	entries, err := os.ReadDir(s.genDir(live))
+	if err != nil {
+		return nil, err
+	}
+	spec, err := datapath()
+	if err != nil {
+		return nil, fmt.Errorf("datapath: %w", err)
+	}
+	for _, e := range entries {
+		if spec.Maps[e.Name()] == nil || e.Name() == abi.NetfilterMapActive {
+			continue
+		}
+		if err := u.addMap(filepath.Join(s.genDir(live), e.Name())); err != nil {
+			return nil, err
+		}
+	}
+	return u, nil
+}
+
+func (u *Usage) addProgram(path, hook string) error {
+	p, err := ebpf.LoadPinnedProgram(path, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	info, err := p.Info()
+	if err != nil {
+		return err
+	}
+	u.Programs++
+	u.Hooks = append(u.Hooks, hook)
+	if n, ok := info.VerifiedInstructions(); ok {
+		u.Instructions += int(n)
+	}
+	if n, ok := info.Memlock(); ok {
+		u.Bytes += n
+	}
+	return nil
+}
+
+func (u *Usage) addMap(path string) error {
+	m, err := ebpf.LoadPinnedMap(path, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	info, err := m.Info()
+	if err != nil {
+		return err
+	}
+	u.Maps++
+	if n, ok := info.Memlock(); ok {
+		u.Bytes += n
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/bpftables/bpftables/bpf/probe"
+	"github.com/bpftables/bpftables/compat/apply"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// statusCmd is "bpftables status".
+type statusCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help is the long help.
+func (statusCmd) Help() string {
+	return `Example:
+  bpftables status
+
+Per family and table: in BPF or left to netfilter, with the line and the reason;
+the generation, what it takes in the kernel, and what this kernel offers.`
+}
+
+// report is the whole status.
+type report struct {
+	Families []*apply.Status `json:"families"`
+	Features []probe.Feature `json:"features"`
+}
+
+// Run prints the status.
+func (c *statusCmd) Run(s *streams) error {
+	r := report{Features: probe.Features()}
+	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+		err := withEngine(family, func(e *apply.Engine) error {
+			st, err := e.Status()
+			r.Families = append(r.Families, st)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		return writeJSON(s.out, r)
+	}
+	for _, st := range r.Families {
+		printStatus(s.out, st)
+	}
+	fmt.Fprintln(s.out, "kernel")
+	for _, f := range r.Features {
+		fmt.Fprintf(s.out, "  %-22s %s\n", f.Name, f.Answer())
+	}
+	return nil
+}
+
+func printStatus(w io.Writer, st *apply.Status) {
+	if st.Generation == 0 {
+		fmt.Fprintf(w, "%s: nothing of ours is enforced\n", st.Family)
+		return
+	}
+	fmt.Fprintf(w, "%s: generation %d, %d programs (%d instructions), %d maps, %d KiB\n", st.Family,
+		st.Generation, st.Usage.Programs, st.Usage.Instructions, st.Usage.Maps, st.Usage.Bytes/1024)
+	fmt.Fprintf(w, "  hooks: %s\n", strings.Join(st.Usage.Hooks, " "))
+	for _, t := range st.Tables {
+		fmt.Fprintf(w, "  %-9s %-9s %5d rules", t.Name, t.Where, t.Rules)
+		if t.Shims > 0 {
+			fmt.Fprintf(w, ", %d shim rules", t.Shims)
+		}
+		if t.Where == "netfilter" && len(t.Notes) == 0 {
+			fmt.Fprint(w, ": the table changes packets")
+		}
+		fmt.Fprintln(w)
+		for _, n := range t.Notes {
+			fmt.Fprintf(w, "    %s: %s: %s\n", n.Pos, n.Thing, n.Reason)
+		}
+	}
+}
