@@ -46,7 +46,8 @@ func onlyHooks(in *ruleset.Place, allowed ...packet.Hook) error {
 	if in.Hooks&^mask == 0 {
 		return nil
 	}
-	return fmt.Errorf("used from %s, but only usable from %s", reached, strings.Join(names, ", "))
+	return fmt.Errorf("used from %s, but only usable from %s; move the rule, or the jump that leads to it",
+		reached, strings.Join(names, ", "))
 }
 
 // onlyProto refuses a rule whose -p is not one of the protocols.

@@ -223,13 +223,31 @@ func (r *row) verdict() (ruleset.Target, *ruleset.Place, error) {
 // TestRows asks every row of testdata.
 func TestRows(t *testing.T) {
 	for _, k := range Kinds {
-		rows := readRows(t, filepath.Join("testdata", k.Name+".txt"))
-		if len(rows) == 0 {
-			t.Errorf("%s has no rows", k.Name)
-		}
-		for _, r := range rows {
+		for _, r := range readRows(t, filepath.Join("testdata", k.Name+".txt")) {
 			t.Run(r.at, r.test)
 		}
+	}
+}
+
+// TestEveryKindHasRows checks that every word has rows for each of its families,
+// and that no file of rows is forgotten.
+func TestEveryKindHasRows(t *testing.T) {
+	for _, k := range Kinds {
+		taken := map[packet.Family]int{}
+		for _, r := range readRows(t, filepath.Join("testdata", k.Name+".txt")) {
+			if k.Families.Has(r.family) {
+				taken[r.family]++
+			}
+		}
+		for _, f := range []packet.Family{packet.IPv4, packet.IPv6} {
+			if k.Families.Has(f) && taken[f] < 5 {
+				t.Errorf("%s has %d rows for %s, want at least 5", k.Name, taken[f], f)
+			}
+		}
+	}
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) != len(Kinds) {
+		t.Errorf("%d files of rows for %d words (%v)", len(files), len(Kinds), err)
 	}
 }
 
