@@ -63,6 +63,9 @@ func judgePrint(t *testing.T, r *rows.Row, rule *ruleset.Rule) {
 	if text != r.Prints {
 		t.Errorf("%s: prints %q, want %q", r.Pos, text, r.Prints)
 	}
+	if r.Lossy != "" {
+		return
+	}
 	again, err := parse(r, text)
 	if err != nil {
 		t.Errorf("%s: its own print %q is refused: %v", r.Pos, text, err)

@@ -24,6 +24,7 @@
 //	at TABLE CHAIN       where the rules that follow stand; at first raw PREROUTING
 //	rule FAMILIES ARGS   4, 6 or 46; ARGS as in iptables-restore, quotes included
 //	prints ARGS          what iptables-save prints for the rule, if not ARGS
+//	lossy REASON         what iptables-save prints is not read back as it was
 //	refused TEXT         the error of the rule contains the text
 //	packet TEXT -> ANSWER
 //	                     match, no, hotdrop, or match+hotdrop: netfilter counts the
@@ -57,6 +58,7 @@ type Row struct {
 	Table, Chain string
 	Rule         string // as written
 	Prints       string // as iptables-save prints it
+	Lossy        string // why Prints is not read back; empty: it is
 	Refused      string // part of the error; empty: the rule is accepted
 	Packets      []Packet
 }
@@ -145,6 +147,11 @@ func (p *parser) line(kind, rest string) error {
 			r.Prints = rest
 		}
 		return nil
+	case "lossy":
+		for _, r := range p.last {
+			r.Lossy = rest
+		}
+		return nil
 	case "refused":
 		for _, r := range p.last {
 			r.Refused = rest
@@ -158,7 +165,7 @@ func (p *parser) line(kind, rest string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("unknown line; give at, rule, prints, refused, packet or unsent")
+	return fmt.Errorf("unknown line; give at, rule, prints, lossy, refused, packet or unsent")
 }
 
 func (p *parser) rule(rest string) error {
