@@ -141,5 +141,11 @@ func (r *RateEst) List(ruleset.Names) string { return strings.Join(r.options("")
 // net/netfilter/xt_RATEEST.c).
 func (r *RateEst) Check(*ruleset.Place) error { return nil }
 
-// Lower leaves the estimator to netfilter.
-func (r *RateEst) Lower(*ruleset.Place) pred.Action { return shim(r.Args()) }
+// Lower leaves the estimator to netfilter, with the times as they were read: what
+// is printed can give another power of two when it is read again.
+func (r *RateEst) Lower(*ruleset.Place) pred.Action {
+	return shim([]string{
+		"RATEEST", "--rateest-name", r.Name,
+		"--rateest-interval", decimal(r.intervalUsec) + "us", "--rateest-ewmalog", decimal(r.ewmaUsec) + "us",
+	})
+}

@@ -42,7 +42,7 @@ type row struct {
 	unconfirmed string
 }
 
-func readRows(t *testing.T, file string) []*row {
+func readRows(t testing.TB, file string) []*row {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
@@ -65,7 +65,7 @@ func readRows(t *testing.T, file string) []*row {
 	return rows
 }
 
-func (r *row) expect(t *testing.T, key, value string) {
+func (r *row) expect(t testing.TB, key, value string) {
 	switch key {
 	case "prints":
 		r.prints = value
@@ -86,7 +86,7 @@ func (r *row) expect(t *testing.T, key, value string) {
 	}
 }
 
-func newRows(t *testing.T, at, value string) []*row {
+func newRows(t testing.TB, at, value string) []*row {
 	t.Helper()
 	fields := strings.SplitN(value, " ", 3)
 	table, hooks, ok := strings.Cut(fields[1], "/")
