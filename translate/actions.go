@@ -55,7 +55,7 @@ func (t *table) addAction(a pred.Action) {
 		return
 	}
 	t.numbers[k] = len(t.out.Actions)
-	t.out.Actions = append(t.out.Actions, plan.Action{Args: a.Shim, Terminal: a.Terminal})
+	t.out.Actions = append(t.out.Actions, plan.Action{Args: a.Shim, Guard: a.Guard, Terminal: a.Terminal})
 }
 
 // sequence bounds the actions that packets can collect on a set of paths.

@@ -3,8 +3,6 @@ package probe
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -47,7 +45,6 @@ func Features() []Feature {
 		ask("cast to kernel types", "6.2", func() error { return haveFunc("bpf_rdonly_cast") }),
 		ask("bpf_loop", "5.17", func() error { return features.HaveProgramHelper(ebpf.SocketFilter, asm.FnLoop) }),
 		ask("conntrack", "5.18", func() error { return haveType("nf_conn") }),
-		ask("JIT", "4.0", haveJIT),
 	}
 }
 
@@ -56,7 +53,7 @@ func Features() []Feature {
 func Missing() error {
 	var errs []error
 	for _, f := range Features() {
-		if !f.Have && f.Name != "JIT" && f.Name != "conntrack" {
+		if !f.Have && f.Name != "conntrack" {
 			errs = append(errs, fmt.Errorf("%s needs Linux %s, this is %s; use netfilter's own iptables here", f.Name, f.Since, Release()))
 		}
 	}
@@ -88,16 +85,4 @@ func haveType(name string) error {
 	}
 	var s *btf.Struct
 	return spec.TypeByName(name, &s)
-}
-
-// haveJIT reads the sysctl; a kernel that is built with the JIT always on has it, too.
-func haveJIT() error {
-	b, err := os.ReadFile("/proc/sys/net/core/bpf_jit_enable")
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(string(b)) == "0" {
-		return errors.New("net.core.bpf_jit_enable is 0")
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ type Action struct {
 	Op       Op
 	Chain    string   // Jump, Goto
 	Shim     []string // Shim: target and options, as netfilter's own tool takes them
+	Guard    []string // Shim: options that a rule with the target must have, as "-p tcp"
 	Terminal bool     // Shim: the target ends the traversal
 	Sets     []Set    // Shim: what later rules of the traversal will see changed
 	NoTrack  bool     // Shim: a packet without conntrack entry is UNTRACKED for later rules

@@ -121,5 +121,12 @@ func (r *Reject) Check(in *ruleset.Place) error {
 	return nil
 }
 
-// Lower leaves the answer to netfilter; the packet is dropped.
-func (r *Reject) Lower(*ruleset.Place) pred.Action { return verdictShim(r.Args()) }
+// Lower leaves the answer to netfilter; the packet is dropped. A rule with
+// tcp-reset must ask for TCP itself (reject_tg_check(), net/ipv4/netfilter/ipt_REJECT.c).
+func (r *Reject) Lower(*ruleset.Place) pred.Action {
+	a := verdictShim(r.Args())
+	if r.With == tcpReset {
+		a.Guard = []string{"-p", "tcp"}
+	}
+	return a
+}

@@ -44,6 +44,7 @@ type Note struct{ Pos, Thing, Reason string }
 // Action is a target that netfilter runs for us.
 type Action struct {
 	Args     []string // the target and its options
+	Guard    []string // options that a rule with the target must have
 	Terminal bool
 }
 
