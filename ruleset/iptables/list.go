@@ -174,10 +174,11 @@ func targetName(r *ruleset.Rule) string {
 
 func (l *lister) word(w any) {
 	if s, ok := w.(ruleset.Lister); ok {
-		if text := s.List(l.names()); text != "" {
+		text := s.List(l.names())
+		if _, joined := w.(interface{ ListJoined() bool }); !joined && text != "" {
 			l.out.WriteByte(' ')
-			l.out.WriteString(text)
 		}
+		l.out.WriteString(text)
 	}
 }
 

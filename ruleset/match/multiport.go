@@ -32,6 +32,7 @@ type multiport struct {
 	option string // "sports", "dports" or "ports"
 	ranges []portRange
 	negate bool
+	proto  uint8 // of -p, which gives the names of the ports in listings
 }
 
 var portProtocols = map[uint8]string{protoTCP: "tcp", protoUDP: "udp", protoUDPLite: "udplite", protoSCTP: "sctp", protoDCCP: "dccp"}
@@ -81,7 +82,8 @@ func (m *multiport) parse(env *ruleset.Env, option, list, proto string) (err err
 }
 
 // Done wants one option.
-func (m *multiport) Done(*ruleset.Env) error {
+func (m *multiport) Done(env *ruleset.Env) error {
+	m.proto = env.Proto
 	if m.option == "" {
 		return fmt.Errorf("no ports given; add --sports, --dports or --ports")
 	}
