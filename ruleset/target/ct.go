@@ -165,7 +165,7 @@ func (c *CT) Check(in *ruleset.Place) error {
 	}
 	proto, negate, named := in.Proto()
 	if !c.NoTrack && (c.Helper != "" || c.Timeout != "") && (!named || negate || proto == 0) {
-		return errors.New("a helper or timeout needs a protocol; add -p without !")
+		return errors.New("a helper or timeout needs a protocol; add -p that is not negated")
 	}
 	return nil
 }

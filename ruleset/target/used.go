@@ -15,7 +15,7 @@ type used []string
 // once notes an option.
 func (u *used) once(option string, negate bool) error {
 	if negate {
-		return fmt.Errorf("--%s cannot be negated; remove the !", option)
+		return fmt.Errorf("--%s cannot be negated; leave ! out", option)
 	}
 	if u.has(option) {
 		return fmt.Errorf("--%s is given twice; give it once", option)
