@@ -16,13 +16,18 @@ func (m *limit) List(ruleset.Names) string {
 	return fmt.Sprintf("limit: avg %s burst %d", rate, m.burst)
 }
 
-// List is hashlimit_mt_print() of libxt_hashlimit.c.
+// List is hashlimit_mt_print() of libxt_hashlimit.c. It shows the rate of
+// --hashlimit-rate-match for a second of the interval, unlike iptables-save.
 func (m *hashlimit) List(ruleset.Names) string {
 	list := []string{"limit: up to"}
 	if m.above {
 		list[0] = "limit: above"
 	}
-	args := m.Args()[3:]
+	scaled := *m
+	if !m.inBytes && m.interval != 0 {
+		scaled.avg *= uint64(m.interval)
+	}
+	args := scaled.Args()[3:]
 	for i := 0; i < len(args); i++ {
 		switch args[i] {
 		case "--hashlimit-name":

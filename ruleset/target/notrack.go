@@ -27,6 +27,9 @@ func (n *NoTrack) Args() []string { return []string{"NOTRACK"} }
 // List is the text of iptables -L.
 func (n *NoTrack) List(ruleset.Names) string { return "NOTRACK" }
 
+// ListName is the target of the kernel's rule, which iptables -L shows as target.
+func (n *NoTrack) ListName() string { return "CT" }
+
 // Check refuses other tables (net/netfilter/xt_CT.c).
 func (n *NoTrack) Check(in *ruleset.Place) error { return onlyTables(in, "raw") }
 
