@@ -159,8 +159,14 @@ func procName(option, name string) error {
 	return nil
 }
 
+// recentStampsMax is how many time stamps the datapath keeps for an address.
+const recentStampsMax = 256
+
 // Lower gives the same in predicates.
 func (m *recent) Lower(*ruleset.Place) pred.Pred {
+	if pred.RecentStamps(m.hits, 0) > recentStampsMax {
+		return pred.Unsupported{Reason: fmt.Sprintf("recent --hitcount %d needs more than the %d time stamps that the datapath keeps for an address", m.hits, recentStampsMax)}
+	}
 	return pred.Recent{
 		List: m.name, Op: m.op, Dst: m.dst, Mask: m.maskBits(),
 		Seconds: m.seconds, Hits: m.hits, TTL: m.given["rttl"], Reap: m.given["reap"], Negate: m.negate,
