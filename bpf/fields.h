@@ -46,10 +46,6 @@ enum { NAME_IN, NAME_OUT, NAME_PHYS_IN, NAME_PHYS_OUT };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct request_sock {
-	struct sock *rsk_listener;
-};
-
 struct hlist_node {
 	struct hlist_node *next, **pprev;
 };
@@ -125,7 +121,7 @@ static __always_inline struct sock *full_sock(struct sk_buff *skb)
 		return NULL;
 	sk = cast_to(struct sock, at);
 	if (sk->__sk_common.skc_state == TCP_NEW_SYN_RECV) {
-		at = (ulong)cast_to(struct request_sock, at)->rsk_listener;
+		at = (ulong)sk->__sk_common.skc_listener; /* of the struct request_sock */
 		return at ? cast_to(struct sock, at) : NULL;
 	}
 	return sk->__sk_common.skc_state == TCP_TIME_WAIT ? NULL : sk;
@@ -317,12 +313,21 @@ __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 	return 1;
 }
 
+/* ext_size is the size of the extension header in f->tmp by its own account. */
+static __always_inline u32 ext_size(struct facts *f, u32 header)
+{
+	if (f->tmplen < 2)
+		return 2;
+	return header == NEXTHDR_AUTH ? ((u32)f->tmp[1] + 2) * 4 : ((u32)f->tmp[1] + 1) * 8;
+}
+
 /* find_ext looks for an IPv6 extension header as ipv6_find_hdr(); want is the header
- * number, plus 256 if a broken header on the way is hotdrop. */
+ * number, plus 256 if a broken header on the way is hotdrop, plus 512 if the header found
+ * must be whole, too. */
 __noinline int find_ext(struct bpf_nf_ctx *ctx, struct facts *f, u32 want)
 {
 	struct walk w;
-	u32 n;
+	u32 n, there;
 
 	if (!f)
 		return A_NO;
@@ -333,12 +338,13 @@ __noinline int find_ext(struct bpf_nf_ctx *ctx, struct facts *f, u32 want)
 		return want & 256 ? A_HOTDROP : A_NO;
 	if (w.result < 0)
 		return A_NO;
-	n = f->len > w.off ? f->len - w.off : 0;
-	if (n > EXT_MAX)
-		n = EXT_MAX;
+	there = f->len > w.off ? f->len - w.off : 0;
+	n = there < EXT_MAX ? there : EXT_MAX;
 	f->tmplen = n;
 	if (n)
 		read_packet(ctx, f->tmp, w.off, n);
+	if (want & 512 && there < ext_size(f, want & 255))
+		return want & 256 ? A_HOTDROP : A_NO;
 	return A_YES;
 }
 

@@ -47,6 +47,7 @@ typedef struct {
 } kgid_t;
 
 struct bpf_map;
+struct sock;
 
 struct cred {
 	kuid_t fsuid;
@@ -71,6 +72,7 @@ struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
+	struct sock *skc_listener;
 };
 
 struct sock {
@@ -79,6 +81,7 @@ struct sock {
 };
 
 struct net_device {
+	unsigned long long priv_flags : 32;
 	unsigned int flags;
 	unsigned short type;
 	int ifindex;

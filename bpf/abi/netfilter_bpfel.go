@@ -91,6 +91,43 @@ type NetfilterNthState struct {
 	Every uint32
 }
 
+type NetfilterRecentConfig struct {
+	_       structs.HostLayout
+	Op      uint32
+	Dst     uint32
+	Seconds uint32
+	Hits    uint32
+	Ttl     uint32
+	Reap    uint32
+	Negate  uint32
+}
+
+type NetfilterRecentList struct {
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+	StampMask uint32
+	Mask      [4]uint32
+	Clock     uint64
+	Found     uint32
+	Oldest    uint32
+	Free      uint32
+	Hits      uint32
+	Entries   [101]struct {
+		_       structs.HostLayout
+		Addr    [4]uint32
+		Touched uint64
+		Nstamps uint32
+		Index   uint32
+		Family  uint8
+		Ttl     uint8
+		Pad     [6]uint8
+	}
+	Stamps [25856]uint64
+}
+
 type NetfilterSctpConfig struct {
 	_     structs.HostLayout
 	Map   [8]uint32
@@ -125,6 +162,9 @@ const (
 	NetfilterMapNths             = "nths"
 	NetfilterMapOutNotes         = "out_notes"
 	NetfilterMapProgs            = "progs"
+	NetfilterMapRecentConfigs    = "recent_configs"
+	NetfilterMapRecentList       = "recent_list"
+	NetfilterMapRecentLists      = "recent_lists"
 	NetfilterMapSctpChunkConfigs = "sctp_chunk_configs"
 	NetfilterProgEntry           = "entry"
 	NetfilterProgHook            = "hook"
@@ -200,6 +240,9 @@ type NetfilterMapSpecs struct {
 	Nths             *ebpf.MapSpec `ebpf:"nths"`
 	OutNotes         *ebpf.MapSpec `ebpf:"out_notes"`
 	Progs            *ebpf.MapSpec `ebpf:"progs"`
+	RecentConfigs    *ebpf.MapSpec `ebpf:"recent_configs"`
+	RecentList       *ebpf.MapSpec `ebpf:"recent_list"`
+	RecentLists      *ebpf.MapSpec `ebpf:"recent_lists"`
 	SctpChunkConfigs *ebpf.MapSpec `ebpf:"sctp_chunk_configs"`
 }
 
@@ -247,6 +290,9 @@ type NetfilterMaps struct {
 	Nths             *ebpf.Map `ebpf:"nths"`
 	OutNotes         *ebpf.Map `ebpf:"out_notes"`
 	Progs            *ebpf.Map `ebpf:"progs"`
+	RecentConfigs    *ebpf.Map `ebpf:"recent_configs"`
+	RecentList       *ebpf.Map `ebpf:"recent_list"`
+	RecentLists      *ebpf.Map `ebpf:"recent_lists"`
 	SctpChunkConfigs *ebpf.Map `ebpf:"sctp_chunk_configs"`
 }
 
@@ -259,6 +305,9 @@ func (m *NetfilterMaps) Close() error {
 		m.Nths,
 		m.OutNotes,
 		m.Progs,
+		m.RecentConfigs,
+		m.RecentList,
+		m.RecentLists,
 		m.SctpChunkConfigs,
 	)
 }

@@ -190,14 +190,23 @@ func (g *Generation) pin(shims []ShimProgram) error {
 // generation; where it has no rules, one that accepts.
 func (s *Space) fillHalf(gen uint32, progs [slotsHalf]*ebpf.Program) error {
 	array := s.maps[abi.NetfilterMapProgs]
+	accepting := map[place]*ebpf.Program{}
+	defer func() {
+		for _, p := range accepting {
+			p.Close()
+		}
+	}()
 	for slot, p := range progs {
-		if p == nil {
+		kind := places[slot].passKind()
+		if p == nil && accepting[kind] == nil {
 			pass, err := loadPass(slot, gen, s.maps)
 			if err != nil {
 				return err
 			}
-			defer pass.Close()
-			p = pass
+			accepting[kind] = pass
+		}
+		if p == nil {
+			p = accepting[kind]
 		}
 		if err := array.Put(half(gen)+uint32(slot), p); err != nil {
 			return fmt.Errorf("program for %s: %w", places[slot], err)

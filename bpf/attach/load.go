@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
@@ -15,6 +16,10 @@ import (
 
 // datapath is the C object, parsed once.
 var datapath = sync.OnceValues(abi.LoadNetfilter)
+
+// kernelTypes is the kernel's BTF, which takes longer to read than most programs to
+// load.
+var kernelTypes = btf.NewCache()
 
 // subset is the part of the C object that one program needs.
 func subset(program string) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
@@ -64,7 +69,7 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 			delete(spec.Variables, name)
 		}
 	}
-	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace})
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace, Cache: kernelTypes})
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +135,7 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 	}
 	loaded, err := load(spec, prog, given)
 	if err != nil {
-		return nil, refused(p, err)
+		return nil, refused(p, prog.Instructions, err)
 	}
 	return loaded, nil
 }

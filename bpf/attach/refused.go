@@ -3,9 +3,12 @@ package attach
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -32,23 +35,44 @@ func (e *RefusedError) Error() string {
 // Unwrap gives the error of the system call.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// refused explains a load error. The verifier prints the source of an instruction
-// as a line "; text" before it; the last one is where it stopped.
-func refused(p *codegen.Program, err error) error {
+// refused explains a load error of the given instructions. The last line of the
+// verifier's log that begins with the number of an instruction tells where it stopped.
+func refused(p *codegen.Program, insns asm.Instructions, err error) error {
 	var verifier *ebpf.VerifierError
 	if !errors.As(err, &verifier) {
 		return fmt.Errorf("load program for %s %s: %w", p.Table, p.Hook, err)
 	}
 	out := &RefusedError{Table: p.Table, Hook: p.Hook, Reason: verifier.Cause.Error(), Err: err}
-	for i := len(verifier.Log) - 1; i >= 0 && out.Rule == ""; i-- {
+	for i := len(verifier.Log) - 1; i >= 0; i-- {
 		line := strings.TrimSpace(verifier.Log[i])
-		if text, ok := strings.CutPrefix(line, "; "); ok {
-			out.Rule, _, _ = strings.Cut(text, " @ ")
-		} else if out.Reason == verifier.Cause.Error() && line != "" && !summary(line) {
+		if number := instructionNumber.FindStringSubmatch(line); number != nil {
+			out.Rule = ruleAt(insns, number[1])
+			return out
+		}
+		if out.Reason == verifier.Cause.Error() && line != "" && !summary(line) {
 			out.Reason = line
 		}
 	}
 	return out
+}
+
+// instructionNumber finds the number in "17: (61) r3 = *(u32 *)(r9 +0)".
+var instructionNumber = regexp.MustCompile(`^(\d+): \([0-9a-f]{2}\)`)
+
+// ruleAt is the source of the instruction with a number, or of the last one before it
+// that has one.
+func ruleAt(insns asm.Instructions, number string) string {
+	want, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		return ""
+	}
+	rule := ""
+	for iter := insns.Iterate(); iter.Next() && uint64(iter.Offset) <= want; {
+		if source := iter.Ins.Source(); source != nil {
+			rule = source.String()
+		}
+	}
+	return rule
 }
 
 // summary tells the statistics that end every log.

@@ -34,6 +34,15 @@ var places = [slotsHalf]place{
 // String is the name of the place's link among the pins.
 func (p place) String() string { return p.table + "-" + p.hook.String() }
 
+// passKind is the same for places that can share a program that accepts: it resets the
+// table's notes at receive hooks and does nothing at OUTPUT.
+func (p place) passKind() place {
+	if p.hook == packet.Output {
+		return place{hook: packet.Output}
+	}
+	return place{note: p.note}
+}
+
 // slotOf finds the slot of a program.
 func slotOf(p *codegen.Program) (int, error) {
 	for i, pl := range places {

@@ -1,0 +1,64 @@
+package attach_test
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// TestEveryFunction lets the verifier see every function that generated code may call.
+func TestEveryFunction(t *testing.T) {
+	inNamespace(t)
+	functions := []string{
+		abi.FuncGetField, abi.FuncGetAddr, abi.FuncGetName, abi.FuncFindExt, abi.FuncTCPOption, abi.FuncTCPMSS,
+		abi.FuncDCCPOption, abi.FuncSCTPChunks, abi.FuncLoadBE32, abi.FuncAddrType, abi.FuncLimit, abi.FuncNth,
+		abi.FuncRandom, abi.FuncRecent, abi.FuncCount, abi.FuncNote,
+	}
+	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+		s := open(t, family)
+		for _, f := range functions {
+			for _, hook := range []packet.Hook{packet.Input, packet.Output} {
+				if err := s.Check([]codegen.Program{calling(family, hook, f)}); err != nil {
+					t.Errorf("%s %s %s: %v", family, hook, f, err)
+				}
+			}
+		}
+	}
+}
+
+// calling is a chain that calls one function and accepts.
+func calling(family packet.Family, hook packet.Hook, function string) codegen.Program {
+	return codegen.Program{
+		Table: "filter", Family: family, Hook: hook, Shim: true, Rules: 1,
+		Needs: abi.NeedL4 | abi.NeedCt | abi.NeedIif | abi.NeedOif | abi.NeedMac,
+		Insns: asm.Instructions{
+			asm.JEq.Imm(asm.R2, 0, "end").WithSymbol("chain").WithSource(asm.Comment(function)),
+			asm.Mov.Imm(asm.R3, 0),
+			asm.Call.Label(function),
+			asm.Mov.Imm(asm.R0, abi.Accept).WithSymbol("end"),
+			asm.Return(),
+		},
+	}
+}
+
+// TestRefused wants the rule that the verifier does not take to be named.
+func TestRefused(t *testing.T) {
+	inNamespace(t)
+	s := open(t, packet.IPv4)
+	p := calling(packet.IPv4, packet.Input, abi.FuncCount)
+	p.Insns = asm.Instructions{
+		asm.Mov.Imm(asm.R0, abi.Accept).WithSymbol("chain").WithSource(asm.Comment("rules.v4:1: fine")),
+		asm.LoadMem(asm.R3, asm.R9, 0, asm.Word).WithSource(asm.Comment("rules.v4:2: not fine")),
+		asm.Return(),
+	}
+	err := s.Check([]codegen.Program{p})
+	refused, ok := err.(*attach.RefusedError)
+	if !ok || refused.Rule != "rules.v4:2: not fine" || refused.Reason != "R9 !read_ok" {
+		t.Fatalf("%v", err)
+	}
+}
