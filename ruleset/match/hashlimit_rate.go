@@ -144,4 +144,3 @@ func credits64(user uint64) uint64 {
 	const perTick = 1 << 39
 	return user * (250 * perTick / hashlimitScale)
 }
-
