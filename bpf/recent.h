@@ -110,15 +110,23 @@ static __always_inline void recent_find(struct recent_list *l, struct recent_ask
 	}
 }
 
+/* recent_index bounds an index so that the verifier sees it: the barriers keep the
+ * compiler from taking its own knowledge for the comparison. */
 static __always_inline u32 recent_index(u32 i)
 {
-	return i < RECENT_TOTAL ? i : RECENT_NONE;
+	barrier_var(i);
+	if (i > RECENT_NONE)
+		i = RECENT_NONE;
+	barrier_var(i);
+	return i;
 }
 
 /* recent_stamp is the place of a time stamp. */
 static __always_inline u64 *recent_stamp(struct recent_list *l, u32 i, u32 index)
 {
-	return &l->stamps[recent_index(i) * RECENT_STAMPS + (index & (RECENT_STAMPS - 1))];
+	index &= RECENT_STAMPS - 1;
+	barrier_var(index);
+	return &l->stamps[recent_index(i) * RECENT_STAMPS + index];
 }
 
 /* recent_add is recent_entry_init(). */

@@ -1,6 +1,7 @@
 package attach_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/cilium/ebpf/asm"
@@ -57,8 +58,8 @@ func TestRefused(t *testing.T) {
 		asm.Return(),
 	}
 	err := s.Check([]codegen.Program{p})
-	refused, ok := err.(*attach.RefusedError)
-	if !ok || refused.Rule != "rules.v4:2: not fine" || refused.Reason != "R9 !read_ok" {
+	var refused *attach.RefusedError
+	if !errors.As(err, &refused) || refused.Rule != "rules.v4:2: not fine" || refused.Reason != "R9 !read_ok" {
 		t.Fatalf("%v", err)
 	}
 }

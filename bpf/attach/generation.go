@@ -22,6 +22,7 @@ type Generation struct {
 	number uint32
 	maps   maps.Set
 	progs  [slotsHalf]*ebpf.Program // those with rules
+	lists  lists
 }
 
 // Number is the number of the generation.
@@ -29,7 +30,7 @@ func (g *Generation) Number() uint32 { return g.number }
 
 // Close closes what is held open. A generation that was not installed is gone then.
 func (g *Generation) Close() error {
-	errs := []error{g.maps.Close()}
+	errs := []error{g.maps.Close(), g.lists.Close()}
 	for _, p := range g.progs {
 		if p != nil {
 			errs = append(errs, p.Close())
@@ -89,9 +90,15 @@ func (s *Space) load(number uint32, progs []codegen.Program, shared map[string]*
 	if err != nil {
 		return nil, err
 	}
-	g := &Generation{space: s, number: number}
-	if g.maps, err = maps.New(spec.Maps, st); err != nil {
+	if err := refuseRecents(progs); err != nil {
 		return nil, err
+	}
+	g := &Generation{space: s, number: number}
+	if g.lists, err = s.openLists(spec.Maps[abi.NetfilterMapRecentList], st); err != nil {
+		return nil, err
+	}
+	if g.maps, err = maps.New(spec.Maps, st); err != nil {
+		return nil, errors.Join(err, g.lists.Close())
 	}
 	given := map[string]*ebpf.Map{}
 	for _, set := range []map[string]*ebpf.Map{g.maps, shared} {
@@ -146,6 +153,9 @@ func (g *Generation) Install(shims []ShimProgram) error {
 	if err := g.pin(shims); err != nil {
 		return err
 	}
+	if err := g.lists.grow(); err != nil {
+		return err
+	}
 	live, err := g.space.live()
 	if err != nil {
 		return err
@@ -174,6 +184,9 @@ func (g *Generation) pin(shims []ShimProgram) error {
 		if err := m.Pin(filepath.Join(dir, name)); err != nil {
 			return err
 		}
+	}
+	if err := g.lists.pin(dir); err != nil {
+		return err
 	}
 	for slot, p := range g.progs {
 		if p == nil {

@@ -15,7 +15,14 @@ import (
 )
 
 // datapath is the C object, parsed once.
-var datapath = sync.OnceValues(abi.LoadNetfilter)
+var datapath = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
+	spec, err := abi.LoadNetfilter()
+	if err != nil {
+		return nil, err
+	}
+	spec.Maps[abi.NetfilterMapRecentLists].InnerMap = spec.Maps[abi.NetfilterMapRecentList].Copy()
+	return spec, nil
+})
 
 // kernelTypes is the kernel's BTF, which takes longer to read than most programs to
 // load.

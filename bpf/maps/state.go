@@ -18,6 +18,7 @@ type States struct {
 	Nths    map[int]pred.Nth
 	Recents map[int]pred.Recent
 	SCTPs   map[int]pred.SCTPChunks
+	Lists   map[string]*ebpf.Map // of Recents, by name; they stay the caller's
 	HZ      uint32
 }
 
@@ -25,7 +26,8 @@ type States struct {
 func NewStates(hz uint32) *States {
 	return &States{
 		Limits: map[int]pred.Limit{}, Nths: map[int]pred.Nth{},
-		Recents: map[int]pred.Recent{}, SCTPs: map[int]pred.SCTPChunks{}, HZ: hz,
+		Recents: map[int]pred.Recent{}, SCTPs: map[int]pred.SCTPChunks{},
+		Lists: map[string]*ebpf.Map{}, HZ: hz,
 	}
 }
 
@@ -68,6 +70,9 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("map %s: %w", s.name, err), out.Close())
 		}
+	}
+	if err := states.recents(specs, out); err != nil {
+		return nil, errors.Join(err, out.Close())
 	}
 	return out, nil
 }

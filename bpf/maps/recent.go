@@ -1,0 +1,129 @@
+package maps
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// recentList is the layout of a list.
+type recentList = abi.NetfilterRecentList
+
+// What a list in BPF can hold: addresses, and time stamps for each of them.
+const (
+	recentTotal  = len(recentList{}.Entries) - 1
+	recentStamps = len(recentList{}.Stamps) / len(recentList{}.Entries)
+)
+
+// parameter reads a parameter of the kernel module xt_recent; without the module
+// nobody changed it.
+func parameter(name string, otherwise uint32) uint32 {
+	text, err := os.ReadFile("/sys/module/xt_recent/parameters/" + name)
+	if err != nil {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	if err != nil {
+		return otherwise
+	}
+	return uint32(n)
+}
+
+// CheckRecent says whether BPF can keep the list of a rule as netfilter does.
+func CheckRecent(r pred.Recent) error {
+	if total := parameter("ip_list_tot", 100); int(total) != recentTotal {
+		return fmt.Errorf("recent: xt_recent keeps %d addresses for each list (ip_list_tot), BPF keeps %d", total, recentTotal)
+	}
+	if n := stamps(r); int(n) > recentStamps {
+		return fmt.Errorf("recent: list %s needs %d time stamps for each address, BPF keeps %d", r.List, n, recentStamps)
+	}
+	return nil
+}
+
+func stamps(r pred.Recent) uint32 {
+	return pred.RecentStamps(r.Hits, parameter("ip_pkt_list_tot", 0))
+}
+
+// NewRecentList makes the list of a rule that is the first to name it: the mask of
+// the list is that of this rule (recent_mt_check()).
+func NewRecentList(spec *ebpf.MapSpec, r pred.Recent) (*ebpf.Map, error) {
+	m, err := ebpf.NewMap(spec.Copy())
+	if err != nil {
+		return nil, fmt.Errorf("recent list %s: %w", r.List, err)
+	}
+	list := &recentList{StampMask: stamps(r) - 1}
+	for i := range list.Mask {
+		list.Mask[i] = binary.NativeEndian.Uint32(r.Mask[4*i:])
+	}
+	if err := m.Update(uint32(0), list, ebpf.UpdateLock); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("recent list %s: %w", r.List, err)
+	}
+	return m, nil
+}
+
+// GrowRecentList makes a list fit for one more rule. When it must keep more stamps
+// than before, it is emptied, as recent_mt_check() does.
+func GrowRecentList(m *ebpf.Map, r pred.Recent) error {
+	list := new(recentList)
+	if err := m.LookupWithFlags(uint32(0), list, ebpf.LookupLock); err != nil {
+		return fmt.Errorf("recent list %s: %w", r.List, err)
+	}
+	want := stamps(r) - 1
+	if want <= list.StampMask {
+		return nil
+	}
+	*list = recentList{StampMask: want, Mask: list.Mask}
+	if err := m.Update(uint32(0), list, ebpf.UpdateLock); err != nil {
+		return fmt.Errorf("recent list %s: %w", r.List, err)
+	}
+	return nil
+}
+
+// recents makes the maps that tell the slots' rules and lists.
+func (s *States) recents(specs map[string]*ebpf.MapSpec, out Set) error {
+	if len(s.Recents) == 0 {
+		return nil
+	}
+	n := size(s.Recents)
+	configs, err := sized(specs[abi.NetfilterMapRecentConfigs], n)
+	if err != nil {
+		return fmt.Errorf("map %s: %w", abi.NetfilterMapRecentConfigs, err)
+	}
+	out[abi.NetfilterMapRecentConfigs] = configs
+	lists, err := sized(specs[abi.NetfilterMapRecentLists], n)
+	if err != nil {
+		return fmt.Errorf("map %s: %w", abi.NetfilterMapRecentLists, err)
+	}
+	out[abi.NetfilterMapRecentLists] = lists
+	for slot, r := range s.Recents {
+		if err := lists.Put(uint32(slot), s.Lists[r.List]); err != nil {
+			return fmt.Errorf("recent list %s: %w", r.List, err)
+		}
+		if err := configs.Put(uint32(slot), recentConfig(r)); err != nil {
+			return fmt.Errorf("recent list %s: %w", r.List, err)
+		}
+	}
+	return nil
+}
+
+func recentConfig(r pred.Recent) abi.NetfilterRecentConfig {
+	return abi.NetfilterRecentConfig{
+		Op: uint32(r.Op), Dst: bit(r.Dst), Seconds: r.Seconds, Hits: r.Hits,
+		Ttl: bit(r.TTL), Reap: bit(r.Reap), Negate: bit(r.Negate),
+	}
+}
+
+func bit(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
