@@ -147,6 +147,9 @@ func hostAddrs(family packet.Family, text string, r ruleset.Resolver) ([]netip.A
 	} else if a, ok := numericIPv4(text, false); ok {
 		return []netip.Addr{a}, nil
 	}
+	if a, ok := inetAton(text); ok && family == packet.IPv4 {
+		return []netip.Addr{a}, nil // getaddrinfo() takes the forms of inet_aton() for hosts
+	}
 	unknown := fmt.Errorf("host/network %q not found; give a numeric %s address", text, family)
 	scoped, _ := netip.ParseAddr(text) // getaddrinfo() takes a scope for link-local addresses only
 	if r == nil || text == "" || scoped.Zone() != "" && !scoped.IsLinkLocalUnicast() {
