@@ -11,65 +11,74 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// anchorName is the nftables table that keeps the kernel's conntrack on.
-const anchorName = "bpftables"
+// conntrackTable is the name of the nft table that keeps the kernel's conntrack on.
+const conntrackTable = "bpftables"
 
-func (s *Space) anchor() *nftables.Table {
+// table is the nft table of the family. Its chain has no hook: nothing passes it.
+func (s *Space) table() *nftables.Table {
 	family := nftables.TableFamilyIPv4
 	if s.family == packet.IPv6 {
 		family = nftables.TableFamilyIPv6
 	}
-	return &nftables.Table{Name: anchorName, Family: family}
+	return &nftables.Table{Name: conntrackTable, Family: family}
 }
 
-// ConntrackOn makes the kernel track the connections of the family in this namespace,
-// with defragmentation, as a rule of netfilter's with a conntrack match does. The
-// anchor is a rule in a chain at no hook: it costs no packet anything, and its ct
-// expression holds a reference (nft_ct_get_init(), net/netfilter/nft_ct.c).
+// ConntrackOn makes the kernel track connections of the family in this namespace,
+// which includes reassembling fragments. It does that while a rule somewhere asks for
+// it: one that reads "ct state" is enough (nf_ct_netns_get(),
+// net/netfilter/nf_conntrack_proto.c).
 func (s *Space) ConntrackOn() error {
-	have, err := s.hasAnchor()
-	if err != nil || have {
+	on, err := s.conntrack()
+	if err != nil || on {
 		return err
 	}
 	c, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("conntrack: %w", err)
 	}
-	table := c.AddTable(s.anchor())
-	chain := c.AddChain(&nftables.Chain{Name: "conntrack", Table: table})
-	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-	}})
+	t := c.AddTable(s.table())
+	chain := c.AddChain(&nftables.Chain{Name: "conntrack", Table: t})
+	c.AddRule(&nftables.Rule{
+		Table: t, Chain: chain,
+		Exprs: []expr.Any{&expr.Ct{Register: 1, Key: expr.CtKeySTATE}},
+	})
 	if err := c.Flush(); err != nil {
-		return fmt.Errorf("switch conntrack on by an nftables rule: %w", err)
+		return fmt.Errorf("switch conntrack on by an nft rule: %w", err)
 	}
 	return nil
 }
 
-// ConntrackOff removes the reference of ConntrackOn; others may hold conntrack on.
+// ConntrackOff takes our wish for conntrack back.
 func (s *Space) ConntrackOff() error {
+	on, err := s.conntrack()
+	if err != nil || !on {
+		return err
+	}
 	c, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("conntrack: %w", err)
 	}
-	c.DelTable(s.anchor())
+	c.DelTable(s.table())
 	if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove nftables table %s: %w", anchorName, err)
+		return fmt.Errorf("remove the nft rule that keeps conntrack on: %w", err)
 	}
 	return nil
 }
 
-func (s *Space) hasAnchor() (bool, error) {
+// conntrack says whether our table is there.
+func (s *Space) conntrack() (bool, error) {
 	c, err := nftables.New()
 	if err != nil {
 		return false, fmt.Errorf("conntrack: %w", err)
 	}
-	rules, err := c.GetRules(s.anchor(), &nftables.Chain{Name: "conntrack"})
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
+	tables, err := c.ListTablesOfFamily(s.table().Family)
 	if err != nil {
-		return false, fmt.Errorf("list nftables table %s: %w", anchorName, err)
+		return false, fmt.Errorf("list nft tables: %w", err)
 	}
-	return len(rules) > 0, nil
+	for _, t := range tables {
+		if t.Name == conntrackTable {
+			return true, nil
+		}
+	}
+	return false, nil
 }

@@ -1,0 +1,65 @@
+package attach_test
+
+import (
+	"testing"
+	"unsafe"
+
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// countState counts packets at INPUT for the rule with the number of their
+// conntrack state, and accepts them.
+func countState(family packet.Family) codegen.Program {
+	return codegen.Program{
+		Table: "filter", Family: family, Hook: packet.Input, Needs: abi.NeedCt, Rules: 512,
+		Insns: asm.Instructions{
+			asm.JNE.Imm(asm.R2, 0, "start").WithSymbol("chain").WithSource(asm.Comment("state")),
+			asm.Mov.Imm(asm.R0, abi.Hotdrop),
+			asm.Return(),
+			asm.LoadMem(asm.R3, asm.R2, int16(unsafe.Offsetof(layout.Ctstate)), asm.Word).WithSymbol("start"),
+			asm.StoreMem(asm.R2, int16(unsafe.Offsetof(layout.Rule)), asm.R3, asm.Word),
+			asm.Mov.Imm(asm.R0, abi.Accept),
+			asm.Return(),
+		},
+	}
+}
+
+func TestConntrack(t *testing.T) {
+	for family, host := range map[packet.Family]string{packet.IPv4: "127.0.0.1", packet.IPv6: "[::1]"} {
+		t.Run(family.String(), func(t *testing.T) {
+			inNamespace(t)
+			s := open(t, family)
+			g := apply(t, s, countState(family))
+			c := receiver(t, host+":9")
+			send(t, host+":9", "x")
+			expect(t, c, "x")
+			if n := counters(t, g)[packet.CtInvalid].Packets; n != 1 {
+				t.Errorf("without conntrack: %d packets INVALID, want 1", n)
+			}
+			for range 2 {
+				if err := s.ConntrackOn(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			send(t, host+":9", "x")
+			expect(t, c, "x")
+			if n := counters(t, g)[packet.CtNew].Packets; n != 1 {
+				t.Errorf("with conntrack: %d packets NEW, want 1", n)
+			}
+			for range 2 {
+				if err := s.ConntrackOff(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			send(t, host+":9", "x")
+			expect(t, c, "x")
+			if n := counters(t, g)[packet.CtInvalid].Packets; n != 2 {
+				t.Errorf("conntrack off again: %d packets INVALID, want 2", n)
+			}
+		})
+	}
+}
