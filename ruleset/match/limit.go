@@ -2,7 +2,6 @@ package match
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -168,6 +167,3 @@ func (m *limit) Lower(*ruleset.Place) pred.Pred {
 	cost, most, _ := pred.LimitCredits(m.avg, m.burst, 1000)
 	return pred.Limit{Avg: m.avg, Burst: m.burst, Cost: cost, Cap: most, Key: stateKey{m}}
 }
-
-// maxUint32 is what bounds counters and masks.
-const maxUint32 = math.MaxUint32
