@@ -62,6 +62,7 @@ type word struct {
 	options []ruleset.Option
 	builder ruleset.Builder
 	at      int
+	failed  bool // an option of it was refused
 	match   ruleset.MatchBuilder
 	target  ruleset.TargetBuilder
 }

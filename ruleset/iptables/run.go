@@ -136,9 +136,6 @@ func (rd *reader) run(counters ruleset.Counters, hasCounters bool) {
 		rd.refuse(c)
 		return
 	}
-	if c.ignored {
-		return
-	}
 	if f := rd.execute(c); f != nil {
 		rd.fault(f.at, f.thing, f.what, f.fix)
 	}
@@ -169,6 +166,15 @@ func (rd *reader) refuse(c *command) {
 // execute does what a command says.
 func (rd *reader) execute(c *command) *fault {
 	t := rd.cur
+	if c.ignored && c.bits&cmdWithRule != 0 {
+		// do_parse() ended before it read the addresses, so there are none to make
+		// a rule for; the target is looked for all the same.
+		if c.bits == cmdReplace {
+			return &fault{at: c.at, thing: "-R", what: "cannot be used in a line for the other family", fix: "put -4 or -6 before it"}
+		}
+		_, f := rd.build.target(c, func(name string) *chainEdit { return t.chains[name] })
+		return f
+	}
 	if c.bits&cmdWithRule != 0 {
 		return rd.withRule(c)
 	}
@@ -177,6 +183,8 @@ func (rd *reader) execute(c *command) *fault {
 	}
 	var f *fault
 	switch c.bits {
+	case 0: // a line for the other family
+		return nil
 	case cmdDeleteNum:
 		f = rd.deleteNumber(c)
 	case cmdFlush:

@@ -236,6 +236,7 @@ func (p *specParser) wordOption(f found, invert bool) {
 	}
 	if invert && !f.option.Negate {
 		p.fault(f.at, f.word.name, fmt.Sprintf("option %q cannot be inverted", "--"+f.option.Name), "remove the !")
+		f.word.failed = true
 		return
 	}
 	if len(args) == 0 {
@@ -243,6 +244,7 @@ func (p *specParser) wordOption(f found, invert bool) {
 	}
 	if err := f.word.builder.Set(&p.env, f.option.Name, invert, args); err != nil {
 		p.fault(at, f.word.name, err.Error(), "")
+		f.word.failed = true
 	}
 }
 
@@ -307,6 +309,9 @@ func (p *specParser) finish() {
 }
 
 func (p *specParser) done(w *word) {
+	if w.failed {
+		return
+	}
 	if err := w.builder.Done(&p.env); err != nil {
 		p.fault(w.at, w.name, err.Error(), "")
 	}
