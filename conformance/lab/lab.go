@@ -125,14 +125,10 @@ func (l *Lab) Interfaces() []string {
 	return names
 }
 
-// HostAddr is the host's own address on an interface; PeerAddr that of its peer.
-func (l *Lab) HostAddr(i int, six bool) netip.Addr { return address(i, six, 1) }
-
-// PeerAddr is the address at the other end of an interface.
-func (l *Lab) PeerAddr(i int, six bool) netip.Addr { return address(i, six, 2) }
-
-// address is 198.18.I.N or 2001:db8:I::N.
-func address(i int, six bool, n byte) netip.Addr {
+// Address is an address of the network at the i-th interface of the host,
+// 198.18.I.N or 2001:db8:I::N. The host's own is number 1, that of the peer, which
+// stands for all behind it, number 2.
+func Address(i int, six bool, n byte) netip.Addr {
 	if six {
 		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, byte(i), 15: n})
 	}

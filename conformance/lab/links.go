@@ -49,6 +49,7 @@ var routing = map[string]string{
 	"net.ipv4.ip_nonlocal_bind":            "1",
 	"net.ipv6.ip_nonlocal_bind":            "1",
 	"net.ipv4.tcp_syncookies":              "0",
+	"net.ipv4.tcp_synack_retries":          "0",
 	"net.ipv4.tcp_timestamps":              "0",
 }
 
@@ -131,22 +132,22 @@ func (l *Lab) link(at, out *netlink.Handle, i int, p *port) error {
 		return err
 	}
 	for _, six := range []bool{false, true} {
-		if err := addAddr(at, p.index, address(i, six, 1), six); err != nil {
+		if err := addAddr(at, p.index, Address(i, six, 1), six); err != nil {
 			return err
 		}
-		if err := addNeigh(at, p.index, address(i, six, 2), mac(i, 2)); err != nil {
+		if err := addNeigh(at, p.index, Address(i, six, 2), mac(i, 2)); err != nil {
 			return err
 		}
 		if i != 1 {
 			continue // only behind the second interface answers a kernel
 		}
-		if err := addAddr(out, p.peerIndex, address(i, six, 2), six); err != nil {
+		if err := addAddr(out, p.peerIndex, Address(i, six, 2), six); err != nil {
 			return err
 		}
-		if err := addNeigh(out, p.peerIndex, address(i, six, 1), mac(i, 1)); err != nil {
+		if err := addNeigh(out, p.peerIndex, Address(i, six, 1), mac(i, 1)); err != nil {
 			return err
 		}
-		if err := addRoute(out, p.peerIndex, netip.PrefixFrom(unspecified(six), 0), address(i, six, 1)); err != nil {
+		if err := addRoute(out, p.peerIndex, netip.PrefixFrom(unspecified(six), 0), Address(i, six, 1)); err != nil {
 			return err
 		}
 	}
@@ -200,7 +201,7 @@ func addNeigh(h *netlink.Handle, index int, a netip.Addr, m net.HardwareAddr) er
 func (l *Lab) defaultRoutes(h *netlink.Handle) error {
 	i := min(1, len(l.ports)-1)
 	for _, six := range []bool{false, true} {
-		if err := addRoute(h, l.ports[i].index, netip.PrefixFrom(unspecified(six), 0), address(i, six, 2)); err != nil {
+		if err := addRoute(h, l.ports[i].index, netip.PrefixFrom(unspecified(six), 0), Address(i, six, 2)); err != nil {
 			return err
 		}
 	}
@@ -241,7 +242,7 @@ func (l *Lab) route(h *netlink.Handle, r Route) error {
 	}
 	for i, p := range l.ports {
 		if p.name == r.Via {
-			return addRoute(h, p.index, r.Prefix, address(i, r.Prefix.Addr().Is6(), 2))
+			return addRoute(h, p.index, r.Prefix, Address(i, r.Prefix.Addr().Is6(), 2))
 		}
 	}
 	return fmt.Errorf("the host has no interface %q", r.Via)

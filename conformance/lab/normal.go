@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -84,10 +85,19 @@ func (p *Packet) fromSocket() bool { return p.Kind == UDP || p.Kind == TCP || p.
 // isSelf says whether a packet that was seen is the one that was sent, perhaps
 // with one address translated, and not one that a kernel made.
 func (p *Packet) isSelf(f *packet.Facts) bool {
-	if p.Kind == UDP || p.Kind == TCP || p.Facts.Family != f.Family {
+	sent := p.Facts
+	if p.Kind == UDP || p.Kind == TCP || sent.Family != f.Family || sent.Proto != f.Proto {
 		return false
 	}
-	return p.Facts.Src() == f.Src() || p.Facts.Dst() == f.Dst()
+	if sent.Src() != f.Src() && sent.Dst() != f.Dst() {
+		return false
+	}
+	if f.Family == packet.IPv4 {
+		return p.kernelID() || bytes.Equal(sent.Raw[4:6], f.Raw[4:6])
+	}
+	want, ok1 := sent.L4Bytes(0, 4)
+	got, ok2 := f.L4Bytes(0, 4)
+	return !ok1 || !ok2 || f.FragOff != 0 || bytes.Equal(want, got)
 }
 
 // kernelID says that the kernel chooses the identification of a packet with none

@@ -89,5 +89,6 @@ func (p *Packet) String() string {
 	if p.Answer {
 		words = append(words, "@answer")
 	}
-	return strings.Join(append(words, p.Facts.String()), " ")
+	text := strings.TrimSuffix(p.Facts.String(), " ct new") // tracking is up to the kernel
+	return strings.Join(append(words, text), " ")
 }

@@ -1,0 +1,133 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bpftables/bpftables/conformance/gen"
+	"github.com/bpftables/bpftables/conformance/lab"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// Options say what Verify compares.
+type Options struct {
+	Title     string
+	Family    packet.Family
+	Text      []byte // rules, as iptables-restore reads them
+	Packets   int    // how many packets, at least; 0: 200
+	Seed      int64
+	Ours      lab.Applier
+	Reference lab.Applier // nil: iptables-legacy
+}
+
+// Report is what Verify found.
+type Report struct {
+	Case        *Case
+	Differences []Difference
+	Packets     int  // sent to each side
+	Counters    int  // compared
+	Chance      bool // two runs of the reference differ as well: the rules depend on time or chance
+}
+
+// ErrRefused is what the error of Verify wraps when the reference refuses the
+// rules.
+var ErrRefused = errors.New("netfilter refuses the rules")
+
+// Summary is one line.
+func (r *Report) Summary() string {
+	s := fmt.Sprintf("%d packets, %d counters compared: ", r.Packets, r.Counters)
+	switch n := len(r.Differences); {
+	case n == 0:
+		return s + "no difference"
+	case r.Chance:
+		return s + fmt.Sprintf("%d differences, but netfilter differs from itself: the rules depend on time or chance", n)
+	case n == 1:
+		return s + "1 difference"
+	default:
+		return s + fmt.Sprintf("%d differences", n)
+	}
+}
+
+// Failed says whether the firewall differs from the reference for no reason of
+// chance.
+func (r *Report) Failed() bool { return len(r.Differences) > 0 && !r.Chance }
+
+// Verify draws packets for a ruleset and compares what both sides do.
+func Verify(o Options) (*Report, error) {
+	o.defaults()
+	c, err := draw(o)
+	if err != nil {
+		return nil, err
+	}
+	return check(c, o)
+}
+
+// VerifyCase compares what both sides do with given packets.
+func VerifyCase(c *Case, ours lab.Applier) (*Report, error) {
+	o := Options{Ours: ours}
+	o.defaults()
+	return check(c, o)
+}
+
+func (o *Options) defaults() {
+	if o.Packets == 0 {
+		o.Packets = 200
+	}
+	if o.Reference == nil {
+		o.Reference = lab.Legacy{}
+	}
+}
+
+// draw makes the case: the rules are printed by the reference first, so that the
+// drawer has one form to read.
+func draw(o Options) (*Case, error) {
+	c := &Case{Title: o.Title, Family: o.Family, Text: o.Text, Interfaces: gen.Interfaces(string(o.Text), maxInterfaces)}
+	text, err := printed(c, o.Reference)
+	if err != nil {
+		return nil, err
+	}
+	d := gen.New(o.Family, text, c.Interfaces, o.Seed)
+	for len(c.Packets) < o.Packets {
+		c.Packets = append(c.Packets, d.Draw()...)
+	}
+	c.Routes, c.Listen = d.Routes(), d.Listen()
+	return c, nil
+}
+
+// printed is the rules as the reference prints them.
+func printed(c *Case, reference lab.Applier) (text string, err error) {
+	s, err := newSide(&Case{Family: c.Family, Interfaces: []string{"eth0", "eth1"}}, reference)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if closed := s.close(); err == nil {
+			err = closed
+		}
+	}()
+	if err := s.apply(c.Text); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	out, err := s.firewall.Save(s.lab.Host(), s.family, false)
+	return string(out), err
+}
+
+func check(c *Case, o Options) (*Report, error) {
+	out, err := runCase(c, o.Reference, o.Ours)
+	if err != nil {
+		var r refusal
+		if errors.As(err, &r) {
+			return nil, fmt.Errorf("%w: %w", ErrRefused, r.err)
+		}
+		return nil, err
+	}
+	report := &Report{Case: c, Differences: out.diffs, Packets: out.packets, Counters: out.counters}
+	if len(out.diffs) > 0 && out.packets > 0 {
+		again, err := runCase(c, o.Reference, o.Reference)
+		if err != nil {
+			return nil, err
+		}
+		report.Chance = len(again.diffs) > 0
+	}
+	return report, nil
+}
