@@ -96,19 +96,3 @@ func Find(name string, family packet.Family) *ruleset.MatchKind {
 	}
 	return nil
 }
-
-// ForProtocol gives the word that -p with this protocol loads when one of its
-// options is met without -m; nil when there is none.
-func ForProtocol(proto uint8, family packet.Family) *ruleset.MatchKind {
-	for _, k := range Kinds {
-		if !k.Families.Has(family) {
-			continue
-		}
-		for _, p := range k.Protos {
-			if p == proto {
-				return k
-			}
-		}
-	}
-	return nil
-}

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -37,7 +38,7 @@ type multiport struct {
 
 var portProtocols = map[uint8]string{protoTCP: "tcp", protoUDP: "udp", protoUDPLite: "udplite", protoSCTP: "sctp", protoDCCP: "dccp"}
 
-const portProtocolsNeeded = "needs -p tcp, -p udp, -p udplite, -p sctp or -p dccp before it"
+var errPortProtocol = errors.New("needs -p tcp, -p udp, -p udplite, -p sctp or -p dccp before it")
 
 // Set takes one option.
 func (m *multiport) Set(env *ruleset.Env, option string, negate bool, args []string) error {
@@ -46,7 +47,7 @@ func (m *multiport) Set(env *ruleset.Env, option string, negate bool, args []str
 	}
 	proto, ok := portProtocols[env.Proto]
 	if !ok {
-		return fmt.Errorf(portProtocolsNeeded)
+		return errPortProtocol
 	}
 	m.option = strings.Replace(strings.Replace(option, "source-", "s", 1), "destination-", "d", 1)
 	m.negate = negate
@@ -112,7 +113,7 @@ func (m *multiport) Args() []string {
 func (m *multiport) Check(in *ruleset.Place) error {
 	proto, negate, named := in.Proto()
 	if _, ok := portProtocols[proto]; !ok || negate || !named {
-		return fmt.Errorf(portProtocolsNeeded)
+		return errPortProtocol
 	}
 	return nil
 }

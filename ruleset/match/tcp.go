@@ -160,8 +160,11 @@ func (m *tcp) Eval(f *packet.Facts) pred.Answer {
 }
 
 // Lower gives the same in predicates.
-func (m *tcp) Lower(*ruleset.Place) pred.Pred {
-	p := pred.And{pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)}}
+func (m *tcp) Lower(in *ruleset.Place) pred.Pred {
+	var p pred.And
+	if in.Family == packet.IPv4 { // of IPv6 the offset counts in bytes and is never 1
+		p = append(p, pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)})
+	}
 	p = append(p, lowerL4Header(20)...)
 	p = append(p, m.ports.src.lower(0), m.ports.dst.lower(2))
 	if m.mask != 0 || m.comp != 0 || m.negateFlags {
