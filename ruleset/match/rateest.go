@@ -166,6 +166,8 @@ func bitrateText(bytes uint32) string {
 // kernel's to see when the rule is loaded.
 func (m *rateest) Check(*ruleset.Place) error {
 	switch {
+	case m.names[0] == "" || m.given["rateest2"] && m.names[1] == "":
+		return fmt.Errorf("no estimator is named; give --rateest")
 	case !m.counts("bps") && !m.counts("pps"):
 		return fmt.Errorf("nothing is compared; give --rateest-bps or --rateest-pps")
 	case m.mode == "":
