@@ -60,7 +60,7 @@ func (c Command) args(verb string, family packet.Family, more ...string) []strin
 
 // Apply runs bpftables restore, counters of the text included.
 func (c Command) Apply(netns string, family packet.Family, text []byte) error {
-	_, err := inNetns(netns, text, c.args("restore", family, "-c")...)
+	_, err := inNetns(netns, text, c.args("restore", family, "-c", "-w")...)
 	return err
 }
 
@@ -74,7 +74,7 @@ func (c Command) Save(netns string, family packet.Family, counters bool) ([]byte
 
 // Clear runs bpftables flush --all: what is pinned would keep the namespace.
 func (c Command) Clear(netns string) error {
-	_, err := inNetns(netns, nil, c.Path, "flush", "--all")
+	_, err := inNetns(netns, nil, c.Path, "flush", "--all", "-w")
 	return err
 }
 
