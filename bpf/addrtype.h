@@ -449,6 +449,8 @@ static __always_inline bool addr_match_v6(const u8 *a, u32 mask)
 	return !(mask & 1 << RTN_UNSPEC) || any;
 }
 
+#ifndef BPFTABLES_PROBE
+
 /* addr_type answers whether the type of an address is one of a mask:
  * mask | which << 16 (0 source, 1 destination) | in << 24 | out << 25. Routing is not
  * asked for IPv6: such rules are not generated. */
@@ -474,5 +476,7 @@ __noinline int addr_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 		return A_HOTDROP;
 	return (mask >> addr_type_v4(ctx, be32_at(f->l3 + (dst ? 16 : 12)), (ulong)dev)) & 1;
 }
+
+#endif
 
 #endif

@@ -38,7 +38,7 @@ struct facts {
 	u16 mac_lo;	  /* last 2 bytes of it */
 	u16 notes;	  /* actions noted so far, or NOTES_OVERFLOW */
 	u32 rule;	  /* id of the rule that ended the traversal */
-	u32 spare2;
+	u32 l4good;	  /* l4avail, but 0 in a fragment other than the first */
 };
 
 enum l4state {

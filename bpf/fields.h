@@ -238,6 +238,8 @@ static __always_inline u64 realm_field(struct sk_buff *skb)
 	return cast_to(struct dst_entry, dst)->tclassid;
 }
 
+#ifndef BPFTABLES_PROBE
+
 /* get_field reads one of the numbers of enum field. */
 __noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, u32 field)
 {
@@ -312,6 +314,8 @@ __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 	bpf_probe_read_kernel(f->tmp, 16, &cast_to(struct net_device, dev)->name);
 	return 1;
 }
+
+#endif
 
 /* ext_size is the size of the extension header in f->tmp by its own account. */
 static __always_inline u32 ext_size(struct facts *f, u32 header)

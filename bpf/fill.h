@@ -21,6 +21,7 @@ static __always_inline void fill_l4_bytes(struct bpf_nf_ctx *ctx, struct facts *
 	u32 n = f->len > f->thoff ? f->len - f->thoff : 0;
 
 	f->l4avail = n < 0xffff ? n : 0xffff;
+	f->l4good = f->fragoff ? 0 : f->l4avail;
 	if (n > L4_MAX)
 		n = L4_MAX;
 	if (n)
@@ -42,7 +43,7 @@ __noinline int fill_walk(struct bpf_nf_ctx *ctx, struct facts *f)
 		return 0;
 	}
 	f->proto = w.result;
-	f->thoff = w.off;
+	f->thoff = w.off < 0xffff ? w.off : 0xffff;
 	f->fragoff = w.fragoff;
 	fill_l4_bytes(ctx, f);
 	return 0;

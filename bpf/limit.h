@@ -4,6 +4,7 @@
 #define BPFTABLES_LIMIT_H
 
 #include "facts.h"
+#include "world.h"
 
 struct limit_state {
 	u64 prev; /* jiffies; 0: not asked yet */
@@ -43,7 +44,7 @@ __noinline int limit(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 {
 	struct limit_state *s = bpf_map_lookup_elem(&limits, &slot);
 	u32 old, credit, increase = 0, try;
-	u64 now = bpf_jiffies64(), before;
+	u64 now = world_jiffies(), before;
 	bool yes;
 
 	if (!f || !s)
@@ -51,7 +52,7 @@ __noinline int limit(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 	if (*(volatile u32 *)&s->credit < s->cost && *(volatile u64 *)&s->prev == now)
 		return A_NO;
 	for (try = 0; try < TRIES; try++) {
-		now = bpf_jiffies64();
+		now = world_jiffies();
 		before = __sync_lock_test_and_set(&s->prev, now);
 		if (before)
 			increase += (u32)(now - before) * credits_per_jiffy;
@@ -90,7 +91,7 @@ __noinline int random31(struct bpf_nf_ctx *ctx, struct facts *f, u32 threshold)
 {
 	if (!f)
 		return A_NO;
-	return (bpf_get_prandom_u32() & 0x7fffffff) < threshold;
+	return (world_random() & 0x7fffffff) < threshold;
 }
 
 #endif

@@ -38,7 +38,6 @@ static __always_inline bool is_ext_header(u8 next)
  * What bpf_loop carries from header to header. */
 struct walk {
 	struct bpf_nf_ctx *ctx;
-	u32 len;
 	s32 target;
 	u32 off;
 	u32 fragoff;
@@ -94,8 +93,7 @@ static __always_inline bool walk_step(struct walk *w)
 		w->result = w->next;
 		return false;
 	}
-	if (w->len - w->off < size)
-		return false;
+	/* The kernel goes on even when the header ends beyond the packet. */
 	w->off += size;
 	w->next = h[0];
 	w->result = WALK_GOES_ON;
@@ -112,7 +110,6 @@ static long walk_turn(u64 turn, struct walk *w)
 static __always_inline void walk_ipv6(struct bpf_nf_ctx *ctx, struct facts *f, struct walk *w, s32 target)
 {
 	w->ctx = ctx;
-	w->len = f->len;
 	w->target = target;
 	w->off = 40;
 	w->fragoff = 0;

@@ -7,6 +7,7 @@
 
 #include "facts.h"
 #include "fill.h"
+#include "world.h"
 
 #define RECENT_TOTAL 100 /* module parameter ip_list_tot */
 #define RECENT_STAMPS 256 /* at most, for each address */
@@ -225,7 +226,6 @@ static __always_inline bool recent_answer(struct recent_list *l, struct recent_c
 static __always_inline void recent_prepare(struct bpf_nf_ctx *ctx, struct facts *f, struct recent_list *l,
 					   struct recent_config *c, struct recent_ask *a)
 {
-	struct sock *sk = ctx->skb->sk;
 	u32 *from = (u32 *)(f->l3 + (c->dst ? 16 : 12));
 
 	if (family == 4) {
@@ -239,10 +239,10 @@ static __always_inline void recent_prepare(struct bpf_nf_ctx *ctx, struct facts 
 		a->addr[3] = from[3] & l->mask[3];
 		a->ttl = f->l3[7];
 	}
-	if (ctx->state->out && (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net))
+	if (world_forwarded(ctx))
 		a->ttl++;
 	a->asked_ttl = c->ttl ? a->ttl : 0;
-	a->now = bpf_jiffies64();
+	a->now = world_jiffies();
 	a->since = a->now - (u32)(c->seconds * hz);
 }
 

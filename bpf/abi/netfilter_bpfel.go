@@ -51,7 +51,7 @@ type NetfilterFacts struct {
 	MacLo   uint16
 	Notes   uint16
 	Rule    uint32
-	Spare2  uint32
+	L4good  uint32
 }
 
 type NetfilterLimitState struct {

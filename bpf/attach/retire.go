@@ -81,7 +81,7 @@ func (s *Space) RemoveAll() error {
 			return err
 		}
 	}
-	if err := quiesce(); err != nil {
+	if err := Quiesce(); err != nil {
 		return err
 	}
 	errs := []error{s.Close(), os.RemoveAll(s.Pins()), os.RemoveAll(s.Dir())}
@@ -91,10 +91,10 @@ func (s *Space) RemoveAll() error {
 	return errors.Join(errs...)
 }
 
-// quiesce waits until no packet is inside a netfilter hook that began before: hooks
+// Quiesce waits until no packet is inside a netfilter hook that began before: hooks
 // run in RCU read sections, and membarrier's global command waits for a grace
 // period (kernel/sched/membarrier.c).
-func quiesce() error {
+func Quiesce() error {
 	const cmdGlobal = 1
 	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, cmdGlobal, 0, 0); errno != 0 {
 		return fmt.Errorf("membarrier: %w", errno)

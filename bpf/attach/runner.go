@@ -1,0 +1,178 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// Runner runs one generated program on given facts, with BPF_PROG_TEST_RUN: no packet
+// is sent and nothing is attached. Limits, lists and counters live as long as it.
+type Runner struct {
+	family packet.Family
+	hook   packet.Hook
+	maps   maps.Set
+	lists  map[string]*ebpf.Map
+	given  *ebpf.Map
+	result *ebpf.Map
+	prog   *ebpf.Program
+}
+
+// Outcome is what a program did with a packet.
+type Outcome struct {
+	Verdict  int32    // abi.Accept, abi.Drop, abi.Hotdrop or abi.Continue
+	Rule     uint32   // that decided; valid for Accept and Drop
+	Actions  []uint16 // noted for netfilter's own targets, in order
+	Overflow bool     // more than fit into a note: the packet is dropped
+}
+
+// probeObject is the test program, parsed once.
+var probeObject = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
+	spec, err := abi.LoadProbe()
+	if err != nil {
+		return nil, err
+	}
+	spec.Maps[abi.ProbeMapRecentLists].InnerMap = spec.Maps[abi.ProbeMapRecentList].Copy()
+	return spec, nil
+})
+
+// NewRunner loads a program. ticks is the clock rate of the facts that it will be given
+// (packet.World.Ticks).
+func NewRunner(p *codegen.Program, ticks uint64) (*Runner, error) {
+	all, err := probeObject()
+	if err != nil {
+		return nil, fmt.Errorf("test program: %w", err)
+	}
+	slot, err := slotOf(p)
+	if err != nil {
+		return nil, err
+	}
+	spec := all.Copy()
+	prog := spec.Programs[abi.ProbeProgProbe]
+	spec.Programs = map[string]*ebpf.ProgramSpec{abi.ProbeProgProbe: prog}
+	if prog.Instructions, err = fill(prog.Instructions, p.Insns); err != nil {
+		return nil, err
+	}
+	values := placeVariables(slot, 1)
+	values[abi.ProbeVarFamily] = uint32(p.Family)
+	values[abi.ProbeVarNeeds] = p.Needs
+	values[abi.ProbeVarAtomic] = boolean(p.Atomic)
+	values[abi.ProbeVarHz] = uint32(ticks)
+	values[abi.ProbeVarCreditsPerJiffy] = maps.CreditsPerJiffy(uint32(ticks))
+	if err := set(spec, values); err != nil {
+		return nil, err
+	}
+	r := &Runner{family: p.Family, hook: p.Hook, lists: map[string]*ebpf.Map{}}
+	if err := r.makeMaps(all, p, uint32(ticks)); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	given := map[string]*ebpf.Map{abi.ProbeMapGiven: r.given, abi.ProbeMapOutcomes: r.result}
+	for name, m := range r.maps {
+		given[name] = m
+	}
+	if r.prog, err = load(spec, prog, given); err != nil {
+		return nil, errors.Join(refused(p, prog.Instructions, err), r.Close())
+	}
+	return r, nil
+}
+
+func (r *Runner) makeMaps(spec *ebpf.CollectionSpec, p *codegen.Program, ticks uint32) error {
+	st, err := states([]codegen.Program{*p})
+	if err != nil {
+		return err
+	}
+	st.HZ = ticks
+	for _, rule := range p.Recents {
+		if r.lists[rule.List] != nil {
+			if err := maps.GrowRecentList(r.lists[rule.List], rule); err != nil {
+				return err
+			}
+			continue
+		}
+		list, err := maps.NewRecentList(spec.Maps[abi.ProbeMapRecentList], rule)
+		if err != nil {
+			return err
+		}
+		r.lists[rule.List] = list
+	}
+	st.Lists = r.lists
+	if r.maps, err = maps.New(spec.Maps, st); err != nil {
+		return err
+	}
+	if r.given, err = ebpf.NewMap(spec.Maps[abi.ProbeMapGiven].Copy()); err != nil {
+		return err
+	}
+	r.result, err = ebpf.NewMap(spec.Maps[abi.ProbeMapOutcomes].Copy())
+	return err
+}
+
+// Close frees everything.
+func (r *Runner) Close() error {
+	errs := []error{r.maps.Close(), lists{maps: r.lists}.Close()}
+	for _, m := range []*ebpf.Map{r.given, r.result} {
+		if m != nil {
+			errs = append(errs, m.Close())
+		}
+	}
+	if r.prog != nil {
+		errs = append(errs, r.prog.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Counters are the counters of the program's rules.
+func (r *Runner) Counters() ([]ruleset.Counters, error) {
+	return maps.Counters(r.maps[abi.NetfilterMapCounters])
+}
+
+// ethernet is what the kernel strips from the packet of a test run, except at OUTPUT.
+var ethernet = map[packet.Family][14]byte{
+	packet.IPv4: {12: 0x08, 13: 0x00},
+	packet.IPv6: {12: 0x86, 13: 0xdd},
+}
+
+// Run gives the program one packet.
+func (r *Runner) Run(f *packet.Facts) (*Outcome, error) {
+	if err := r.given.Put(uint32(0), given(f)); err != nil {
+		return nil, fmt.Errorf("facts: %w", err)
+	}
+	data := f.Raw
+	if r.hook != packet.Output {
+		link := ethernet[r.family]
+		data = append(link[:], f.Raw...)
+	}
+	// struct nf_hook_state begins with the hook and the protocol family
+	// (include/linux/netfilter.h).
+	state := make([]byte, 48)
+	state[0], state[1] = uint8(r.hook), 2
+	if r.family == packet.IPv6 {
+		state[1] = 10
+	}
+	ret, err := r.prog.Run(&ebpf.RunOptions{Data: data, Context: state})
+	if err != nil {
+		return nil, fmt.Errorf("test run: %w", err)
+	}
+	if ret == 0 {
+		return nil, fmt.Errorf("test run: the IP header is not whole")
+	}
+	return r.outcome()
+}
+
+func (r *Runner) outcome() (*Outcome, error) {
+	var o abi.ProbeOutcome
+	if err := r.result.Lookup(uint32(0), &o); err != nil {
+		return nil, fmt.Errorf("outcome: %w", err)
+	}
+	return &Outcome{
+		Verdict: int32(o.Verdict), Rule: o.Rule, Overflow: o.Overflow != 0, Actions: o.Actions[:o.N:o.N],
+	}, nil
+}
+

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The hook program for BPF_PROG_TEST_RUN: the prologue reads the packet as always; what
+ * a test run cannot have (names, marks, conntrack, a socket) is given in a map. */
+#define BPFTABLES_PROBE
+#include "kernel.h"
+#include "facts.h"
+#include "maps.h"
+#include "world.h"
+#include "fill.h"
+#include "count.h"
+#include "notes.h"
+#include "fields.h"
+#include "options.h"
+#include "limit.h"
+#include "addrtype.h"
+#include "recent.h"
+
+/* What became of the packet. */
+struct outcome {
+	u32 verdict;
+	u32 rule;
+	u32 overflow; /* more actions than a note holds */
+	u32 n;
+	u16 actions[NOTE_ACTIONS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct outcome);
+} outcomes SEC(".maps");
+
+/* get_field gives what the test said. */
+__noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, u32 field)
+{
+	struct given *g = given_facts();
+
+	if (!f || !g || field >= GIVEN_FIELDS)
+		return 0;
+	return g->fields[field];
+}
+
+/* get_addr copies an address of the conntrack entry to f->tmp. */
+__noinline int get_addr(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
+{
+	struct given *g = given_facts();
+
+	if (!f || !g || which >= GIVEN_ADDRS)
+		return 0;
+	__builtin_memcpy(f->tmp, g->addrs[which], 16);
+	return 1;
+}
+
+/* get_name copies the name of a bridge port to f->tmp. */
+__noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
+{
+	struct given *g = given_facts();
+
+	if (!f || !g || which >= GIVEN_NAMES)
+		return 0;
+	__builtin_memcpy(f->tmp, g->names[which], IFNAME);
+	return 1;
+}
+
+/* addr_type answers by the type that the test gave; for IPv6 as always. */
+__noinline int addr_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
+{
+	struct given *g = given_facts();
+	u32 dst = arg >> 16 & 1, dev = arg >> 24 & 3;
+
+	if (!f || !g)
+		return A_NO;
+	if (family == 6)
+		return addr_match_v6(f->l3 + (dst ? 24 : 8), arg & 0xffff);
+	if (dev > 2)
+		return A_NO;
+	return (arg & 0xffff) >> (g->types[dst][dev] & 15) & 1;
+}
+
+/* chain is replaced by generated code, see netfilter.bpf.c. */
+__noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
+{
+	volatile enum verdict verdict = V_DROP;
+
+	if (!f)
+		return verdict;
+	get_field(ctx, f, 0);
+	get_addr(ctx, f, 0);
+	get_name(ctx, f, 0);
+	find_ext(ctx, f, 0);
+	tcp_option(ctx, f, 0);
+	tcp_mss(ctx, f, 0);
+	dccp_option(ctx, f, 0);
+	sctp_chunks(ctx, f, 0);
+	load_be32(ctx, f, 0);
+	addr_type(ctx, f, 0);
+	limit(ctx, f, 0);
+	nth(ctx, f, 0);
+	random31(ctx, f, 0);
+	recent(ctx, f, 0);
+	count(ctx, f, 0);
+	note(ctx, f, 0);
+	return verdict;
+}
+
+/* override takes what the kernel cannot be made to have from the map. */
+static __always_inline void override(struct facts *f, const struct facts *g)
+{
+	f->len = g->len;
+	f->mark = g->mark;
+	f->ctmark = g->ctmark;
+	f->ctstate = g->ctstate;
+	f->hasconn = g->hasconn;
+	__builtin_memcpy(f->iif, g->iif, IFNAME);
+	__builtin_memcpy(f->oif, g->oif, IFNAME);
+	f->ether = g->ether;
+	f->mac_hi = g->mac_hi;
+	f->mac_lo = g->mac_lo;
+}
+
+/* report_notes copies the actions that were noted and takes the note away. */
+static __always_inline void report_notes(struct bpf_nf_ctx *ctx, struct facts *f, struct outcome *o)
+{
+	u64 skb = (u64)ctx->skb;
+	struct note_entry *note = note_find(skb);
+	u32 i;
+
+	o->overflow = f->notes > NOTE_ACTIONS;
+	o->n = 0;
+	if (!f->notes || !note)
+		return;
+	o->n = note->n;
+	for (i = 0; i < NOTE_ACTIONS; i++)
+		o->actions[i] = note->action[i];
+	if (hook_number == HOOK_OUTPUT)
+		bpf_map_delete_elem(&out_notes, &skb);
+}
+
+SEC("netfilter")
+int probe(struct bpf_nf_ctx *ctx)
+{
+	struct facts f = {};
+	struct outcome *o;
+	struct given *g = given_facts();
+	u32 zero = 0;
+
+	o = bpf_map_lookup_elem(&outcomes, &zero);
+	if (!o || !g || !fill(ctx, &f))
+		return NF_DROP;
+	override(&f, &g->facts);
+	o->verdict = chain(ctx, &f);
+	o->rule = f.rule;
+	report_notes(ctx, &f, o);
+	if (o->verdict == V_ACCEPT || o->verdict == V_DROP)
+		count_packet(&f, f.rule);
+	return NF_ACCEPT;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
