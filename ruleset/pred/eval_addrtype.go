@@ -35,7 +35,7 @@ func (p AddrType) eval(f *packet.Facts, a [16]byte) Answer {
 func addrType4(w *packet.World, a netip.Addr, dev string) uint32 {
 	b := a.As4()
 	switch {
-	case b[0] == 0 || b == [4]byte{255, 255, 255, 255}:
+	case a.IsUnspecified() || b == [4]byte{255, 255, 255, 255}:
 		return rtnBroadcast
 	case a.IsMulticast():
 		return rtnMulticast
