@@ -169,7 +169,7 @@ func (s addrtypeSide) agrees(f *packet.Facts, a netip.Addr, dev string) bool {
 // of local addresses there are those of the loopback interface.
 func inetAddrType(w *packet.World, a netip.Addr, dev string) uint32 {
 	switch {
-	case a.As4()[0] == 0, a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case a.IsUnspecified(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return rtnBroadcast
 	case a.IsMulticast():
 		return rtnMulticast
