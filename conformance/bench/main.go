@@ -12,7 +12,10 @@
 // thread. Runs of all variants alternate and the fastest of each counts, so that what
 // else the machine does falls on all alike. Only ratios carry over to other machines.
 //
-// Example: bench -bpftables bin/bpftables -o docs/benchmarks.md
+// Examples:
+//
+//	bench -bpftables bin/bpftables -o docs/benchmarks.md
+//	bench -rules 1,10
 package main
 
 import (
@@ -25,13 +28,18 @@ import (
 func main() {
 	short := flag.Bool("short", os.Getenv("BENCH_SHORT") != "", "only see that everything runs (env BENCH_SHORT)")
 	program := flag.String("bpftables", "bin/bpftables", "the bpftables program")
+	rules := flag.String("rules", "", "only packets, with these numbers of rules: 1,10")
 	out := flag.String("o", "", "file to write the page to; standard output by default")
 	flag.Parse()
 	size := full
 	if *short {
 		size = small
 	}
-	if err := run(*program, size, *out); err != nil {
+	err := size.limit(*rules)
+	if err == nil {
+		err = run(*program, size, *out)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

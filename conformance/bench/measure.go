@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +26,22 @@ var (
 	}
 	small = size{rules: []int{1, 10}, restores: []int{10, 100, 200}, rounds: 1, run: time.Millisecond}
 )
+
+// limit keeps only packets with the numbers of rules in a list; "" changes nothing.
+func (s *size) limit(list string) error {
+	if list == "" {
+		return nil
+	}
+	s.rules, s.restores = nil, nil
+	for _, word := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return fmt.Errorf("-rules %s: %q is no number of rules", list, word)
+		}
+		s.rules = append(s.rules, n)
+	}
+	return nil
+}
 
 // results are all measurements of one run of the program.
 type results struct {

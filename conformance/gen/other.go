@@ -132,6 +132,9 @@ func (g *Drawer) segments(d *draft) []*lab.Packet {
 		d.spec.Flags, d.flagsSet = packet.FlagACK, true
 	}
 	g.complete(d)
+	if d.kind == lab.UDP {
+		d.spec.SrcPort = 20000 + d.spec.ID%20000
+	}
 	d.spec.Len, d.gso = 3000+g.r.Intn(20000), 500+g.r.Intn(900)
 	return []*lab.Packet{d.packet()}
 }

@@ -66,8 +66,11 @@ func (l *Lab) sendSocket(p *Packet) ([]Event, error) {
 		fd, err = l.openSocket(p)
 		return err
 	})
+	if e, is := senderError(err); is { // such as an address in use
+		return []Event{e}, nil
+	}
 	if err != nil {
-		return nil, fmt.Errorf("lab: socket for %s: %w", p, err)
+		return nil, err
 	}
 	err = l.start(fd, p)
 	if e, is := senderError(err); is {

@@ -18,7 +18,7 @@ func normal(raw []byte, sent *Packet) []byte {
 		return out
 	}
 	own := sent.isSelf(f)
-	if !own {
+	if !own || sent.Answer {
 		normalTransport(f, sent)
 	}
 	if f.Family == packet.IPv6 {

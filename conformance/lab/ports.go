@@ -92,6 +92,9 @@ func (l *Lab) listen(kind int, port uint16) error {
 		return err
 	}
 	l.listeners = append(l.listeners, fd)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return err
+	}
 	if err := unix.Bind(fd, &unix.SockaddrInet6{Port: int(port)}); err != nil {
 		return err
 	}
