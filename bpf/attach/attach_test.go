@@ -57,22 +57,31 @@ func dropPorts(hook packet.Hook) []codegen.Program {
 // apply installs and activates programs as the next generation.
 func apply(t *testing.T, s *attach.Space, progs ...codegen.Program) *attach.Generation {
 	t.Helper()
-	n, err := s.Next()
-	if err != nil {
+	if err := applyTo(s, progs...); err != nil {
 		t.Fatal(err)
 	}
-	g, err := s.Load(n, progs)
+	g, err := s.Current()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { g.Close() })
-	if err := g.Install(nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := g.Activate(); err != nil {
-		t.Fatal(err)
-	}
 	return g
+}
+
+func applyTo(s *attach.Space, progs ...codegen.Program) error {
+	n, err := s.Next()
+	if err != nil {
+		return err
+	}
+	g, err := s.Load(n, progs)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	if err := g.Install(nil); err != nil {
+		return err
+	}
+	return g.Activate()
 }
 
 func open(t *testing.T, family packet.Family) *attach.Space {

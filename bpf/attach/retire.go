@@ -14,8 +14,9 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 )
 
-// Retire removes all generations but one (0: all) and the links that it does not need. It must be the live
-// one, and since it became that, an RCU grace period must have passed.
+// Retire removes all generations but one (0: all) and the links that it does not
+// need. It must be the live one, and since it became that an RCU grace period must have
+// passed (Quiesce): packets may still be inside programs of the one before.
 func (s *Space) Retire(keep uint32) error {
 	if keep == 0 {
 		return s.RemoveAll()
@@ -87,7 +88,9 @@ func (s *Space) RemoveAll() error {
 	errs := []error{s.Close(), os.RemoveAll(s.Pins()), os.RemoveAll(s.Dir())}
 	// The directories of the namespace go with the last family.
 	_ = os.Remove(filepath.Dir(s.Pins()))
-	_ = os.Remove(filepath.Dir(s.Dir()))
+	if other, err := filepath.Glob(filepath.Join(filepath.Dir(s.Dir()), "ipv*")); err == nil && len(other) == 0 {
+		errs = append(errs, os.RemoveAll(filepath.Dir(s.Dir())))
+	}
 	return errors.Join(errs...)
 }
 

@@ -175,4 +175,3 @@ func (r *Runner) outcome() (*Outcome, error) {
 		Verdict: int32(o.Verdict), Rule: o.Rule, Overflow: o.Overflow != 0, Actions: o.Actions[:o.N:o.N],
 	}, nil
 }
-
