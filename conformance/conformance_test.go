@@ -88,6 +88,7 @@ func judge(t *testing.T, sum *tally, o Options) {
 	r, err := Verify(o)
 	if errors.Is(err, ErrRefused) {
 		sum.refused++
+		t.Logf("%s: %v", o.Title, err)
 		return
 	}
 	if err != nil {

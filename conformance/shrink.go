@@ -7,10 +7,16 @@ import (
 )
 
 // Shrink makes a failing case smaller: fewer packets, then fewer rules, then fewer
-// routes, as long as some difference remains. Every try builds the labs anew;
-// tries bounds them.
+// routes, as long as a difference of the same kind remains. Every try builds the
+// labs anew; tries bounds them.
 func Shrink(c *Case, ours lab.Applier, tries int) *Case {
-	s := &shrinker{ours: ours, tries: tries, best: c}
+	s := &shrinker{ours: ours, tries: tries + 1, best: c}
+	if !s.try(*c) {
+		return c
+	}
+	if s.kind == "load" || s.kind == "text" {
+		s.without(func(c *Case) { c.Packets, c.Routes, c.Listen = nil, nil, nil })
+	}
 	s.packets()
 	s.rules()
 	s.packets()
@@ -22,6 +28,14 @@ type shrinker struct {
 	ours  lab.Applier
 	tries int
 	best  *Case
+	kind  string // of the first difference
+}
+
+// without keeps the case without something, if it still fails.
+func (s *shrinker) without(drop func(*Case)) {
+	c := *s.best
+	drop(&c)
+	s.try(c)
 }
 
 // try keeps a smaller case if it still fails.
@@ -31,10 +45,10 @@ func (s *shrinker) try(c Case) bool {
 	}
 	s.tries--
 	out, err := runCase(&c, lab.Legacy{}, s.ours)
-	if err != nil || len(out.diffs) == 0 {
+	if err != nil || len(out.diffs) == 0 || s.kind != "" && out.diffs[0].Kind != s.kind {
 		return false
 	}
-	s.best = &c
+	s.best, s.kind = &c, out.diffs[0].Kind
 	return true
 }
 

@@ -98,7 +98,8 @@ func (l *Lab) build(o Options) error {
 	}
 	steps := []func() error{
 		func() error { return l.inside(host, prepareHost) },
-		func() error { return l.inside(server, prepareServer) },
+		func() error { return l.inside(client, prepareOutside) },
+		func() error { return l.inside(server, prepareOutside) },
 		func() error { return l.links(o.Interfaces) },
 		func() error { return l.inside(host, func() error { return sysctls(routing) }) },
 		func() error { return l.Route(o.Routes...) },

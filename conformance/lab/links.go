@@ -57,7 +57,7 @@ func prepareHost() error {
 	return errors.Join(sysctls(quiet), loopUp())
 }
 
-func prepareServer() error {
+func prepareOutside() error {
 	return errors.Join(sysctls(quiet), sysctls(map[string]string{"net.ipv4.tcp_timestamps": "0"}), loopUp())
 }
 
