@@ -16,9 +16,16 @@ import (
 const version = "1.8.9"
 
 // Print writes a Ruleset as iptables-legacy-save 1.8.9 does: the table that the
-// kernel created last comes first, as in /proc/net/ip_tables_names.
+// kernel created last comes first, as in /proc/net/ip_tables_names. A table that is
+// asked for and not there yet is as the kernel would make it.
 func Print(w io.Writer, r *ruleset.Ruleset, o PrintOptions) error {
 	out := bufio.NewWriter(w)
+	if o.Table != "" && r.Table(o.Table) == nil {
+		if ruleset.BuiltIns[o.Table] == nil {
+			return &ruleset.Error{Thing: o.Table, What: "no such table", Fix: tablesFix}
+		}
+		printTable(out, r.Family, ruleset.NewTable(o.Table), o)
+	}
 	for _, t := range slices.Backward(r.Tables) {
 		if o.Table == "" || o.Table == t.Name {
 			printTable(out, r.Family, t, o)

@@ -32,93 +32,6 @@ func (rd *reader) commandLine(text string) {
 	rd.run(counters, hasCounters)
 }
 
-// ruleCounters reads "[packets:bytes]" at the start of a line, as
-// tokenize_rule_counters() in iptables/xshared.c does with strtok(): the text may
-// end at the ':' or ']' that it overwrites.
-func (rd *reader) ruleCounters(text string) (n ruleset.Counters, ok bool, rest string, from int, f *fault) {
-	if text[0] != '[' {
-		return n, false, text, 0, nil
-	}
-	end := strings.IndexByte(text, ']')
-	if end < 0 {
-		return n, false, text, 0, &fault{thing: "[", what: "counters without ]", fix: "[packets:bytes]"}
-	}
-	packets, cut := token(text, 1, ':')
-	bytes, cut2 := "", cut
-	if packets != "" && cut < len(text) {
-		bytes, cut2 = token(text, cut+1, ']')
-	}
-	if bytes == "" {
-		return n, false, text, 0, &fault{thing: "[", what: "counters need packets and bytes", fix: "[packets:bytes]"}
-	}
-	if cut > end {
-		text = text[:cut]
-	} else if cut2 > end {
-		text = text[:min(cut2, len(text))]
-	}
-	if !rd.o.Counters {
-		return n, false, text, end + 1, nil
-	}
-	var okP, okB bool
-	n.Packets, _, okP = scanUint(packets)
-	n.Bytes, _, okB = scanUint(bytes)
-	if !okP || !okB {
-		return n, false, text, 0, &fault{at: 1, thing: "[", what: "packet and byte counters must be numbers", fix: "[packets:bytes]"}
-	}
-	return n, true, text, end + 1, nil
-}
-
-// token is strtok() with one delimiter: where it ends too.
-func token(text string, from int, delimiter byte) (string, int) {
-	for from < len(text) && text[from] == delimiter {
-		from++
-	}
-	end := from
-	for end < len(text) && text[end] != delimiter {
-		end++
-	}
-	return text[from:end], end
-}
-
-// scanUint reads a number as sscanf("%llu") does: blanks and a sign may stand before
-// it, anything may follow.
-func scanUint(s string) (n uint64, rest string, ok bool) {
-	s = strings.TrimLeft(s, " \t\n\v\f\r")
-	negative := false
-	if s != "" && (s[0] == '-' || s[0] == '+') {
-		negative = s[0] == '-'
-		s = s[1:]
-	}
-	i, over := 0, false
-	for ; i < len(s) && s[i] >= '0' && s[i] <= '9'; i++ {
-		d := uint64(s[i] - '0')
-		over = over || n > (1<<64-1-d)/10
-		n = n*10 + d
-	}
-	if over {
-		n = 1<<64 - 1
-	} else if negative {
-		n = -n
-	}
-	return n, s[i:], i > 0
-}
-
-// parseCounters reads "[packets:bytes]"; the closing bracket may be missing.
-func parseCounters(s string) (n ruleset.Counters, ok bool) {
-	s, ok = strings.CutPrefix(s, "[")
-	if !ok {
-		return n, false
-	}
-	if n.Packets, s, ok = scanUint(s); !ok {
-		return n, false
-	}
-	if s, ok = strings.CutPrefix(s, ":"); !ok {
-		return n, false
-	}
-	n.Bytes, _, ok = scanUint(s)
-	return n, ok
-}
-
 // run reads and runs the command in rd.args.
 func (rd *reader) run(counters ruleset.Counters, hasCounters bool) {
 	c := rd.parser.parse(rd.args)
@@ -167,13 +80,7 @@ func (rd *reader) refuse(c *command) {
 func (rd *reader) execute(c *command) *fault {
 	t := rd.cur
 	if c.ignored && c.bits&cmdWithRule != 0 {
-		// do_parse() ended before it read the addresses, so there are none to make
-		// a rule for; the target is looked for all the same.
-		if c.bits == cmdReplace {
-			return &fault{at: c.at, thing: "-R", what: "cannot be used in a line for the other family", fix: "put -4 or -6 before it"}
-		}
-		_, f := rd.build.target(c, func(name string) *chainEdit { return t.chains[name] })
-		return f
+		return rd.otherFamily(c)
 	}
 	if c.bits&cmdWithRule != 0 {
 		return rd.withRule(c)
@@ -212,6 +119,17 @@ func (rd *reader) execute(c *command) *fault {
 		}
 	}
 	t.changed = true
+	return f
+}
+
+// otherFamily runs a rule command that ends with -4 or -6 of the other family:
+// do_parse() then has read no addresses, so there are none to make a rule for; the
+// target is looked for all the same.
+func (rd *reader) otherFamily(c *command) *fault {
+	if c.bits == cmdReplace {
+		return &fault{at: c.at, thing: "-R", what: "cannot be used in a line for the other family", fix: "put -4 or -6 before it"}
+	}
+	_, f := rd.build.target(c, func(name string) *chainEdit { return rd.cur.chains[name] })
 	return f
 }
 

@@ -1,0 +1,4 @@
+package iptables
+
+// NewSystem gives the names of a host whose files are under root.
+func NewSystem(root string) *System { return newSystem(root) }
