@@ -20,6 +20,7 @@ type tableEdit struct {
 	order     []*chainEdit                    // built-in chains first, then as they came
 	moved     map[*ruleset.Rule]*ruleset.Rule // see TableReport.Moved
 	baseRules map[*ruleset.Rule]bool          // see live
+	texts     map[*ruleset.Rule]string        // see text
 }
 
 // chainEdit is a chain of it.
@@ -229,7 +230,7 @@ func (t *tableEdit) setPolicy(c *chainEdit, policy string, n ruleset.Counters) *
 
 // find gives the position of the first rule equal to r in all that is printed but
 // its counters, or -1.
-func (c *chainEdit) find(r *ruleset.Rule) int {
+func (t *tableEdit) find(c *chainEdit, r *ruleset.Rule) int {
 	want := ""
 	for i, have := range c.rules.all() {
 		if have.Goto != r.Goto || len(have.Matches) != len(r.Matches) || (have.Target == nil) != (r.Target == nil) {
@@ -241,11 +242,23 @@ func (c *chainEdit) find(r *ruleset.Rule) int {
 		if want == "" {
 			want = PrintRule(r, "")
 		}
-		if PrintRule(have, "") == want {
+		if t.text(have) == want {
 			return i
 		}
 	}
 	return -1
+}
+
+// text is a printed rule, kept for the next -D.
+func (t *tableEdit) text(r *ruleset.Rule) string {
+	if text, ok := t.texts[r]; ok {
+		return text
+	}
+	if t.texts == nil {
+		t.texts = map[*ruleset.Rule]string{}
+	}
+	t.texts[r] = PrintRule(r, "")
+	return t.texts[r]
 }
 
 // finish makes the table: built-in chains in hook order, then user chains by name,

@@ -235,7 +235,7 @@ func (rd *reader) place(c *command, e *chainEdit, r *ruleset.Rule) *fault {
 		t.count(e.rules.all()[c.number-1], -1)
 		e.rules.all()[c.number-1] = r
 	default:
-		i := e.find(r)
+		i := t.find(e, r)
 		if i < 0 {
 			return &fault{at: c.at, thing: e.name, what: "has no such rule", fix: "it must be written as the rule is, option for option"}
 		}

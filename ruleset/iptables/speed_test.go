@@ -49,6 +49,23 @@ func TestManyInserts(t *testing.T) {
 	}
 }
 
+// TestManyDeletes deletes from a long chain by specification.
+func TestManyDeletes(t *testing.T) {
+	adds := manyRules(20_000)
+	lines := bytes.SplitAfter(adds, []byte("\n"))
+	var text []byte
+	text = append(text, bytes.TrimSuffix(adds, []byte("COMMIT\n"))...)
+	for i := 20_000; i > 19_000; i-- {
+		text = append(text, bytes.Replace(lines[i], []byte("-A"), []byte("-D"), 1)...)
+	}
+	text = append(text, "COMMIT\n"...)
+	start := time.Now()
+	readMany(t, text)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("1,000 deletes from 20,000 rules took %v", took)
+	}
+}
+
 func BenchmarkRead(b *testing.B) {
 	for _, n := range []int{100, 10_000, 160_000} {
 		text := manyRules(n)
