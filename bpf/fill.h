@@ -16,16 +16,19 @@ const volatile u32 hz = 1000; /* CONFIG_HZ */
 #define ETH_HLEN 14
 
 /* fill_l4_bytes copies what is there of the first bytes of the transport header. */
-static __always_inline void fill_l4_bytes(struct bpf_nf_ctx *ctx, struct facts *f)
+static __always_inline void fill_l4_bytes(struct bpf_dynptr *ptr, struct facts *f)
 {
 	u32 n = f->len > f->thoff ? f->len - f->thoff : 0;
 
 	f->l4avail = n < 0xffff ? n : 0xffff;
 	f->l4good = f->fragoff ? 0 : f->l4avail;
-	if (n > L4_MAX)
-		n = L4_MAX;
+	if (n >= L4_MAX) {
+		copy_packet(ptr, f->l4, f->thoff, L4_MAX);
+		return;
+	}
+	__builtin_memset(f->l4, 0, L4_MAX);
 	if (n)
-		read_packet(ctx, f->l4, f->thoff, n);
+		bpf_dynptr_read(f->l4, n, ptr, f->thoff, 0);
 }
 
 /* fill_walk finds the transport header of an IPv6 packet as ip6_packet_match() does
@@ -33,6 +36,7 @@ static __always_inline void fill_l4_bytes(struct bpf_nf_ctx *ctx, struct facts *
  * not added to that of the rules. */
 __noinline int fill_walk(struct bpf_nf_ctx *ctx, struct facts *f)
 {
+	struct bpf_dynptr ptr;
 	struct walk w;
 
 	if (!f)
@@ -40,19 +44,39 @@ __noinline int fill_walk(struct bpf_nf_ctx *ctx, struct facts *f)
 	walk_ipv6(ctx, f, &w, -1);
 	if (w.result < 0) {
 		f->l4state = L4_BROKEN;
+		f->l4avail = 0;
+		f->l4good = 0;
+		__builtin_memset(f->l4, 0, L4_MAX);
 		return 0;
 	}
 	f->proto = w.result;
 	f->thoff = w.off < 0xffff ? w.off : 0xffff;
 	f->fragoff = w.fragoff;
-	fill_l4_bytes(ctx, f);
+	bpf_dynptr_from_skb((struct __sk_buff *)ctx->skb, 0, &ptr);
+	fill_l4_bytes(&ptr, f);
 	return 0;
+}
+
+/* fill_l4 finds the transport header and fills what depends on it. */
+static __always_inline void fill_l4(struct bpf_nf_ctx *ctx, struct bpf_dynptr *ptr, struct facts *f)
+{
+	if (family == 6) {
+		if (is_ext_header(f->l3[6])) {
+			fill_walk(ctx, f);
+			return;
+		}
+		f->proto = f->l3[6];
+		f->thoff = 40;
+	}
+	fill_l4_bytes(ptr, f);
 }
 
 static __always_inline void fill_name(const struct net_device *dev, u8 *name)
 {
-	if (!dev)
+	if (!dev) {
+		__builtin_memset(name, 0, IFNAME);
 		return;
+	}
 	((u64 *)name)[0] = *(u64 *)&dev->name[0];
 	((u64 *)name)[1] = *(u64 *)&dev->name[8];
 }
@@ -66,7 +90,12 @@ __noinline int fill_mac(struct bpf_nf_ctx *ctx, struct facts *f)
 	u8 mac[8] = {};
 	u64 at;
 
-	if (!f || !dev || dev->type != ARPHRD_ETHER)
+	if (!f)
+		return 0;
+	f->ether = 0;
+	f->mac_hi = 0;
+	f->mac_lo = 0;
+	if (!dev || dev->type != ARPHRD_ETHER)
 		return 0;
 	at = (u64)skb->head + skb->mac_header;
 	if (at + ETH_HLEN > (u64)skb->data)
@@ -80,24 +109,31 @@ __noinline int fill_mac(struct bpf_nf_ctx *ctx, struct facts *f)
 }
 
 /* fill reads everything that is needed; 0 when the IP header is not whole, which
- * cannot be at a netfilter hook. */
+ * cannot be at a netfilter hook. What no rule of the program asks stays as it is: see
+ * enum need. */
 static __always_inline int fill(struct bpf_nf_ctx *ctx, struct facts *f)
 {
 	struct sk_buff *skb = ctx->skb;
+	struct bpf_dynptr ptr;
 
 	f->len = skb->len;
 	f->mark = skb->mark;
-	if (read_packet(ctx, f->l3, 0, family == 4 ? 20 : 40))
+	f->fragoff = 0;
+	f->l4state = L4_FOUND;
+	f->notes = 0;
+	if (bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &ptr))
+		return 0;
+	if (copy_packet(&ptr, f->l3, 0, 20))
+		return 0;
+	if (family == 6 && copy_packet(&ptr, f->l3 + 20, 20, 20))
 		return 0;
 	if (family == 4) {
 		f->proto = f->l3[9];
 		f->thoff = (f->l3[0] & 15) * 4;
 		f->fragoff = be16_at(f->l3 + 6) & IP_OFFSET;
-		if (needs & NEED_L4)
-			fill_l4_bytes(ctx, f);
-	} else if (needs & NEED_L4) {
-		fill_walk(ctx, f);
 	}
+	if (needs & NEED_L4)
+		fill_l4(ctx, &ptr, f);
 	if (needs & NEED_IIF)
 		fill_name(ctx->state->in, f->iif);
 	if (needs & NEED_OIF)

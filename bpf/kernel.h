@@ -140,6 +140,7 @@ struct dst_entry {
 #define BPF_NO_DYNPTR_FLAGS 0
 
 extern int bpf_dynptr_from_skb(struct __sk_buff *skb, u64 flags, struct bpf_dynptr *ptr) __ksym;
+extern void *bpf_dynptr_slice(const struct bpf_dynptr *ptr, u32 off, void *buffer, u32 buffer__szk) __ksym;
 extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym;
 
 /* cast_to gives read access to a kernel object whose address is a plain number.

@@ -72,8 +72,8 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 SEC("netfilter")
 int hook(struct bpf_nf_ctx *ctx)
 {
-	struct facts f = {};
 	enum verdict verdict;
+	struct facts f;
 
 	if (hook_number != HOOK_OUTPUT || shim)
 		note_reset(ctx, shim);

@@ -28,6 +28,20 @@ static __always_inline int read_packet(struct bpf_nf_ctx *ctx, void *to, u32 off
 	return bpf_dynptr_read(to, n, &ptr, off, 0);
 }
 
+/* copy_packet copies a number of bytes that is known when compiling, a multiple of 4.
+ * Usually they lie in one piece and are copied from where they are. */
+static __always_inline int copy_packet(struct bpf_dynptr *ptr, void *to, u32 off, const u32 n)
+{
+	const u32 *from = bpf_dynptr_slice(ptr, off, to, n);
+
+	if (!from)
+		return -1;
+#pragma unroll
+	for (u32 i = 0; i < n / 4; i++)
+		((u32 *)to)[i] = from[i];
+	return 0;
+}
+
 static __always_inline bool is_ext_header(u8 next)
 {
 	return next == NEXTHDR_HOP || next == NEXTHDR_ROUTING || next == NEXTHDR_FRAGMENT ||
