@@ -49,11 +49,6 @@ func dropPort(family packet.Family, table string, hook packet.Hook, port uint16,
 	}
 }
 
-// dropPorts is dropPort with port 9 and actions 0 and 1, as the only program.
-func dropPorts(hook packet.Hook) []codegen.Program {
-	return []codegen.Program{dropPort(packet.IPv4, "filter", hook, 9, 0, 1)}
-}
-
 // apply installs and activates programs as the next generation.
 func apply(t *testing.T, s *attach.Space, progs ...codegen.Program) *attach.Generation {
 	t.Helper()

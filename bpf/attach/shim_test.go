@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -35,7 +36,7 @@ func restore(t *testing.T, tool, rules string) {
 }
 
 // shimRules sets a mark (action 0), then rejects (action 1).
-func shimRules(chain, pending, pins string, gen uint32) string {
+func shimRules(chain, pending, pins, reject string, gen uint32) string {
 	dir := fmt.Sprintf("%s/gen-%d", pins, gen)
 	match := "-m bpf --object-pinned " + dir + "/"
 	return strings.Join([]string{
@@ -47,7 +48,7 @@ func shimRules(chain, pending, pins string, gen uint32) string {
 		"-A shim " + match + "left -j DROP",
 		"-A shim " + match + "drop -j DROP",
 		"-A shim-t " + match + "take-0 -j MARK --set-mark 0x17",
-		"-A shim-t " + match + "take-1 -j REJECT --reject-with icmp-admin-prohibited",
+		"-A shim-t " + match + "take-1 -j REJECT --reject-with " + reject,
 		"COMMIT", "",
 	}, "\n")
 }
@@ -65,21 +66,35 @@ func counted(t *testing.T, tool, text string) string {
 }
 
 func TestShim(t *testing.T) {
-	for _, tool := range []string{"iptables-legacy", "iptables-nft"} {
+	for _, c := range []shimCase{
+		{"iptables-legacy", packet.IPv4, "127.0.0.1", "icmp-admin-prohibited"},
+		{"iptables-nft", packet.IPv4, "127.0.0.1", "icmp-admin-prohibited"},
+		{"ip6tables-legacy", packet.IPv6, "[::1]", "icmp6-adm-prohibited"},
+		{"ip6tables-nft", packet.IPv6, "[::1]", "icmp6-adm-prohibited"},
+	} {
 		for _, hook := range []packet.Hook{packet.Input, packet.Output} {
-			t.Run(tool+"/"+hook.String(), func(t *testing.T) { testShim(t, tool, hook) })
+			t.Run(c.tool+"/"+hook.String(), func(t *testing.T) { testShim(t, c, hook) })
 		}
 	}
 }
 
-func testShim(t *testing.T, tool string, hook packet.Hook) {
+// shimCase is one of netfilter's tools.
+type shimCase struct {
+	tool   string
+	family packet.Family
+	host   string
+	reject string
+}
+
+func testShim(t *testing.T, c shimCase, hook packet.Hook) {
 	inNamespace(t)
-	s := open(t, packet.IPv4)
+	tool := c.tool
+	s := open(t, c.family)
 	n, err := s.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := s.Load(n, dropPorts(hook))
+	g, err := s.Load(n, []codegen.Program{dropPort(c.family, "filter", hook, 9, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,27 +106,27 @@ func testShim(t *testing.T, tool string, hook packet.Hook) {
 	if hook == packet.Output {
 		pending = "pending-out"
 	}
-	restore(t, tool, shimRules(hook.String(), pending, s.Pins(), n))
-	free := receiver(t, "127.0.0.1:9")
-	send(t, "127.0.0.1:9", "before")
+	restore(t, tool, shimRules(hook.String(), pending, s.Pins(), c.reject, n))
+	free := receiver(t, c.host+":9")
+	send(t, c.host+":9", "before")
 	expect(t, free, "before")
 	if err := g.Activate(); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
-		err = send(t, "127.0.0.1:9", "lost")
+		err = send(t, c.host+":9", "lost")
 	}
 	if hook == packet.Output && err == nil {
 		t.Error("no error from a rejected packet")
 	}
-	other := receiver(t, "127.0.0.1:10")
-	send(t, "127.0.0.1:10", "through")
+	other := receiver(t, c.host+":10")
+	send(t, c.host+":10", "through")
 	expect(t, other, "through")
-	for _, c := range []struct{ rule, packets string }{
+	for _, r := range []struct{ rule, packets string }{
 		{"take-0", "5"}, {"take-1", "5"}, {"/left", "0"}, {"/drop", "0"},
 	} {
-		if got := counted(t, tool, c.rule+" "); got != c.packets {
-			t.Errorf("%s: %s packets, want %s", c.rule, got, c.packets)
+		if got := counted(t, tool, r.rule+" "); got != r.packets {
+			t.Errorf("%s: %s packets, want %s", r.rule, got, r.packets)
 		}
 	}
 	if n, err := s.OpenNotes(); err != nil || n != 0 {
