@@ -37,7 +37,7 @@ func TestSwitchLosesNothing(t *testing.T) {
 			}
 		})
 	}
-	for i := range 20 {
+	for i := range 8 {
 		hook := []packet.Hook{packet.Output, packet.Input}[i%2]
 		g := apply(t, s, dropPort(packet.IPv4, "filter", packet.Output, 10), dropPort(packet.IPv4, "security", hook, 11))
 		if err := attach.Quiesce(); err != nil {
