@@ -31,11 +31,7 @@ func (g *generator) require(p pred.Pred, no emit.Label) error {
 	case pred.Not:
 		return g.exclude(p.P, no)
 	case pred.And:
-		for _, q := range p {
-			if err := g.require(q, no); err != nil {
-				return err
-			}
-		}
+		return g.all(p, no)
 	case pred.Or:
 		return g.either(p, no)
 	case pred.HotdropIf:
@@ -56,6 +52,67 @@ func (g *generator) require(p pred.Pred, no emit.Label) error {
 		return g.call(p, no)
 	}
 	return nil
+}
+
+// all requires several predicates in order. Those that only guard against fragments
+// and cut headers are skipped at once for a packet that has the bytes.
+func (g *generator) all(ps pred.And, no emit.Label) error {
+	guards, bytes := guards(ps)
+	ok := g.NewLabel()
+	if guards > 0 {
+		g.needs |= abi.NeedL4
+		g.HaveL4(uint32(bytes), ok)
+	}
+	for i, p := range ps {
+		if i == guards {
+			g.Bind(ok)
+		}
+		if err := g.require(p, no); err != nil {
+			return err
+		}
+	}
+	if guards == len(ps) {
+		g.Bind(ok)
+	}
+	return nil
+}
+
+// guards counts the predicates at the start that are all yes for a packet that is no
+// later fragment and has so many bytes of transport header. 0 when it is not worth
+// asking that first.
+func guards(ps pred.And) (n int, bytes uint16) {
+	for _, p := range ps {
+		switch q := p.(type) {
+		case pred.Cmp:
+			if q != pred.Eq(pred.FieldFragOff, 0) {
+				return worthwhile(n, bytes)
+			}
+		case pred.HotdropIf:
+			if q.P == pred.Pred(pred.Eq(pred.FieldFragOff, 1)) {
+				break
+			}
+			not, ok := q.P.(pred.Not)
+			if !ok {
+				return worthwhile(n, bytes)
+			}
+			have, ok := not.P.(pred.Have)
+			if !ok || have.Base != pred.BaseL4 {
+				return worthwhile(n, bytes)
+			}
+			bytes = max(bytes, have.Len)
+		default:
+			return worthwhile(n, bytes)
+		}
+		n++
+	}
+	return worthwhile(n, bytes)
+}
+
+func worthwhile(n int, bytes uint16) (int, uint16) {
+	if n < 2 || bytes == 0 {
+		return 0, 0
+	}
+	return n, bytes
 }
 
 // exclude falls through on no and goes to yes otherwise.

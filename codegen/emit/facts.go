@@ -50,6 +50,13 @@ func (b *Builder) Range(c Cell, mask, lo, hi uint32, no Label) {
 	b.inRange(mask, full, lo, hi, no)
 }
 
+// HaveL4 goes to a label when the packet is no later fragment and has so many bytes of
+// transport header.
+func (b *Builder) HaveL4(bytes uint32, to Label) {
+	b.loadRaw(regVal, cellL4Good)
+	b.branch(asm.JGE.Imm32(regVal, int32(bytes), ""), to)
+}
+
 // inRange asks the same of regVal, in host order.
 func (b *Builder) inRange(mask, full, lo, hi uint32, no Label) {
 	if mask != full {

@@ -31,8 +31,9 @@ func half(off uintptr) Cell  { return Cell{off: int16(off), size: asm.Half} }
 func octet(off uintptr) Cell { return Cell{off: int16(off), size: asm.Byte} }
 
 var (
-	cellRule = word(unsafe.Offsetof(layout.Rule))
-	cellLen  = word(unsafe.Offsetof(layout.Len))
+	cellRule   = word(unsafe.Offsetof(layout.Rule))
+	cellLen    = word(unsafe.Offsetof(layout.Len))
+	cellL4Good = word(unsafe.Offsetof(layout.L4good))
 	// ScratchLen is the number of bytes in Scratch that are the packet's.
 	ScratchLen = word(unsafe.Offsetof(layout.Tmplen))
 )
