@@ -96,6 +96,9 @@ func judge(t *testing.T, sum *tally, o Options) {
 		return
 	}
 	sum.add(r)
+	if r.Chance {
+		t.Logf("%s: %s: %s", o.Title, r.Summary(), r.Differences[0])
+	}
 	if r.Failed() {
 		report(t, o.Title, r, a)
 	}

@@ -94,6 +94,9 @@ func (w *rulesetWriter) matches(chain string) string {
 	}
 	proto, text := w.proto()
 	s += text
+	if !w.six && w.r.Intn(12) == 0 {
+		s += w.not() + " -f"
+	}
 	for range w.r.Intn(3) {
 		s += w.general(chain)
 	}
@@ -171,7 +174,7 @@ func (w *rulesetWriter) general(chain string) string {
 			" -m frag --fragid 0:4294967295", " -m rt"+w.not()+" --rt-type "+w.pick("0", "2"), " -m ipv6header --header dst --soft", " -m ipv6header --header hop,frag --soft")
 	} else {
 		choices = append(choices, " -m ttl --ttl-"+w.pick("eq 64", "lt 2", "gt 63"), " -m iprange"+w.not()+" --src-range 198.18.0.2-198.18.0.60",
-			" -m addrtype"+w.not()+" --dst-type "+w.pick("LOCAL", "BROADCAST"), w.not()+" -f")
+			" -m addrtype"+w.not()+" --dst-type "+w.pick("LOCAL", "BROADCAST"))
 	}
 	if chain == "OUTPUT" {
 		choices = append(choices, " -m owner"+w.not()+" --uid-owner "+w.pick("0", "500", "0-1000"), " -m owner --gid-owner 1000")
