@@ -29,8 +29,12 @@ func (b *Builder) loadRaw(dst asm.Register, c Cell) {
 }
 
 // Range asks lo <= (cell & mask) <= hi, in host order, and jumps to no otherwise.
-// Clobbers regVal.
+// An empty range (lo > hi) holds nothing. Clobbers regVal.
 func (b *Builder) Range(c Cell, mask, lo, hi uint32, no Label) {
+	if lo > hi {
+		b.Jump(no)
+		return
+	}
 	b.loadRaw(regVal, c)
 	full := fullMask(c.size)
 	mask &= full
@@ -59,6 +63,10 @@ func (b *Builder) HaveL4(bytes uint32, to Label) {
 
 // inRange asks the same of regVal, in host order.
 func (b *Builder) inRange(mask, full, lo, hi uint32, no Label) {
+	if lo > hi {
+		b.Jump(no)
+		return
+	}
 	if mask != full {
 		b.add(asm.And.Imm32(regVal, int32(mask)))
 	}
