@@ -102,6 +102,7 @@ struct sk_buff {
 	unsigned long _skb_refdst;
 	unsigned long _nfct;
 	unsigned int len;
+	unsigned int data_len;
 	u8 active_extensions;
 	u8 pkt_type : 3;
 	u32 mark;
@@ -110,6 +111,13 @@ struct sk_buff {
 	unsigned char *head;
 	unsigned char *data;
 	struct skb_ext *extensions;
+};
+
+/* Stands for 16 bytes of anything. */
+struct in6_addr {
+	union {
+		u8 u6_addr8[16];
+	} in6_u;
 };
 
 struct nf_bridge_info {

@@ -42,6 +42,31 @@ static __always_inline int copy_packet(struct bpf_dynptr *ptr, void *to, u32 off
 	return 0;
 }
 
+/* load4 reads bytes that lie in the linear part of a packet, by address. That
+ * takes a fraction of the time of a dynptr. */
+
+static __always_inline u32 load4(ulong at)
+{
+	return *(u32 *)&cast_to(struct in6_addr, at)->in6_u.u6_addr8[0];
+}
+
+/* read_header copies 20 bytes, from the linear part if they are there. to is aligned
+ * to 4 bytes. */
+static __always_inline int read_header(struct bpf_nf_ctx *ctx, u8 *to, u32 off)
+{
+	struct sk_buff *skb = ctx->skb;
+	ulong at = (ulong)skb->data + off;
+
+	if (skb->len - skb->data_len < off + 20)
+		return read_packet(ctx, to, off, 20);
+	((u32 *)to)[0] = load4(at);
+	((u32 *)to)[1] = load4(at + 4);
+	((u32 *)to)[2] = load4(at + 8);
+	((u32 *)to)[3] = load4(at + 12);
+	((u32 *)to)[4] = load4(at + 16);
+	return 0;
+}
+
 static __always_inline bool is_ext_header(u8 next)
 {
 	return next == NEXTHDR_HOP || next == NEXTHDR_ROUTING || next == NEXTHDR_FRAGMENT ||
