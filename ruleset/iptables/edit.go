@@ -21,6 +21,7 @@ type tableEdit struct {
 	moved     map[*ruleset.Rule]*ruleset.Rule // see TableReport.Moved
 	baseRules map[*ruleset.Rule]bool          // see live
 	texts     map[*ruleset.Rule]string        // see text
+	columns   map[*ruleset.Rule]map[int]int   // see placeWords
 }
 
 // chainEdit is a chain of it.

@@ -102,30 +102,65 @@ func isJump(t ruleset.Target) bool {
 	return ok
 }
 
-// checkTable refuses what the kernel refuses when a table is committed.
-func checkTable(t *ruleset.Table, family packet.Family) []error {
+// checkTable refuses what the kernel refuses when a table is committed. columns says
+// where the words of a rule stand, see placeWords.
+func checkTable(t *ruleset.Table, family packet.Family, columns map[*ruleset.Rule]map[int]int) []error {
 	chains, faults := walkHooks(t)
 	in := &ruleset.Place{Family: family, Table: t.Name}
 	for _, c := range t.Chains {
 		reach := chains[c.Name].reach
 		for i, r := range c.Rules {
 			in.Hooks, in.Rule = reach[i], r
-			faults = checkRule(faults, r, in)
+			checkRule(in, func(word int, name string, err error) {
+				pos := r.Pos
+				if col := columns[r][word]; col != 0 {
+					pos.Col = col
+				}
+				faults = append(faults, &ruleset.Error{Pos: pos, Thing: name, What: err.Error()})
+			})
 		}
 	}
 	return faults
 }
 
-func checkRule(faults []error, r *ruleset.Rule, in *ruleset.Place) []error {
-	for _, m := range r.Matches {
+// checkRule asks the words of a rule; they are numbered as its matches are, with the
+// target at the end.
+func checkRule(in *ruleset.Place, refused func(word int, name string, err error)) {
+	for i, m := range in.Rule.Matches {
 		if err := m.Check(in); err != nil {
-			faults = append(faults, &ruleset.Error{Pos: r.Pos, Thing: m.Word(), What: err.Error()})
+			refused(i, m.Word(), err)
 		}
 	}
-	if r.Target != nil {
-		if err := r.Target.Check(in); err != nil {
-			faults = append(faults, &ruleset.Error{Pos: r.Pos, Thing: r.Target.Word(), What: err.Error()})
+	if t := in.Rule.Target; t != nil {
+		if err := t.Check(in); err != nil {
+			refused(len(in.Rule.Matches), t.Word(), err)
 		}
 	}
-	return faults
+}
+
+// anyHook is a Place that is reached from everywhere.
+const anyHook = 1<<(packet.Postrouting+1) - 1
+
+// placeWords remembers where the words of a rule stand that the kernel may refuse.
+// That depends on hooks which are not known before the end of the table, and so does
+// whether the rule is still there.
+func (rd *reader) placeWords(c *command, r *ruleset.Rule) {
+	in := &rd.scratch
+	*in = ruleset.Place{Family: rd.o.Family, Table: rd.cur.name, Hooks: anyHook, Rule: r}
+	checkRule(in, func(word int, _ string, _ error) {
+		at, first := c.at, len(r.Matches)-len(c.words)
+		switch {
+		case word == len(r.Matches):
+			at = c.jump.at
+		case word >= first:
+			at = c.words[word-first].at
+		}
+		if rd.cur.columns == nil {
+			rd.cur.columns = map[*ruleset.Rule]map[int]int{}
+		}
+		if rd.cur.columns[r] == nil {
+			rd.cur.columns[r] = map[int]int{}
+		}
+		rd.cur.columns[r][word] = rd.pos(at).Col
+	})
 }

@@ -69,6 +69,7 @@ type reader struct {
 	faults    []error
 	now       line
 	args      []arg
+	scratch   ruleset.Place // for placeWords
 }
 
 func newReader(o Options) *reader {
@@ -245,7 +246,7 @@ func (rd *reader) commit() {
 		return
 	}
 	t := e.finish()
-	rd.faults = append(rd.faults, checkTable(t, rd.o.Family)...)
+	rd.faults = append(rd.faults, checkTable(t, rd.o.Family, e.columns)...)
 	rd.note(e)
 	for i, have := range rd.tables {
 		if have.Name == t.Name {
