@@ -74,7 +74,7 @@ func printStatus(w io.Writer, st *apply.Status) {
 		}
 		fmt.Fprintln(w)
 		for _, n := range t.Notes {
-			fmt.Fprintf(w, "    %s: %s: %s\n", n.Pos, n.Thing, n.Reason)
+			fmt.Fprintf(w, "    %s\n", n)
 		}
 	}
 }

@@ -143,7 +143,7 @@ func tableSummary(t *plan.Table) string {
 	}
 	var why []string
 	for _, n := range t.Notes {
-		why = append(why, fmt.Sprintf("%s: %s: %s", n.Pos, n.Thing, n.Reason))
+		why = append(why, n.String())
 	}
 	return "netfilter, because of " + strings.Join(why, "; ")
 }

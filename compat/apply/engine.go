@@ -19,17 +19,13 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/state"
-	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -40,7 +36,7 @@ import (
 type Engine struct {
 	family packet.Family
 	space  *attach.Space
-	tool   *tool.Tool // nil until asked for
+	tools  tools
 }
 
 // Live is the generation that is enforced.
@@ -56,7 +52,7 @@ func Open(family packet.Family) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{family: family, space: space}, nil
+	return &Engine{family: family, space: space, tools: tools{family: family, lock: space.Dir() + "/netfilter.lock"}}, nil
 }
 
 // Close releases what the engine holds open; enforcement goes on.
@@ -118,32 +114,7 @@ func (e *Engine) readings(st *state.State, rs *ruleset.Ruleset, gen *attach.Gene
 	if err != nil {
 		return nil, err
 	}
-	return read(st, rs, slots, e.space.Pins(), e.saved)
-}
-
-// saved is iptables-save text of a netfilter table; "" without the tool or table.
-func (e *Engine) saved(table string) (string, error) {
-	t, err := e.netfilter()
-	if errors.Is(err, tool.ErrMissing) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return t.Save(table)
-}
-
-// netfilter finds the host's iptables.
-func (e *Engine) netfilter() (*tool.Tool, error) {
-	if e.tool != nil {
-		return e.tool, nil
-	}
-	t, err := tool.Find(e.family, e.space.Dir()+"/netfilter.lock")
-	if err != nil {
-		return nil, err
-	}
-	e.tool = t
-	return t, nil
+	return read(st, rs, slots, e.space.Pins(), e.tools.saveWhole)
 }
 
 // carry adds to live's ruleset what the previous generation counted for the rules
@@ -187,7 +158,7 @@ func (e *Engine) settle() error {
 	if err != nil || len(others) == 0 && carried {
 		return err
 	}
-	if err := quiesce(); err != nil {
+	if err := attach.Quiesce(); err != nil {
 		return err
 	}
 	if !carried {
@@ -220,7 +191,7 @@ func (e *Engine) completeCarry(live *Live) error {
 
 // removeRest removes everything of ours that does not belong to a generation.
 func (e *Engine) removeRest(keep uint32) error {
-	if err := e.clean(func(table, saved string) string {
+	if err := e.tools.edit(shim.Tables(), func(table, saved string) string {
 		return shim.Removal(table, saved, e.space.Pins(), keep)
 	}); err != nil {
 		return err
@@ -231,36 +202,6 @@ func (e *Engine) removeRest(keep uint32) error {
 	}
 	failPoint("retired")
 	return state.Remove(e.space.Dir(), keep)
-}
-
-// clean edits every netfilter table that exists by the text that edit gives.
-func (e *Engine) clean(edit func(table, saved string) string) error {
-	for _, table := range shim.Tables() {
-		saved, err := e.saved(table)
-		if err != nil {
-			return err
-		}
-		if saved == "" {
-			continue
-		}
-		if text := edit(table, saved); text != "" {
-			if err := e.tool.Restore(text, false); err != nil {
-				return fmt.Errorf("remove old rules from netfilter's %s table: %w", table, err)
-			}
-		}
-	}
-	return nil
-}
-
-// quiesce waits until no packet is on its way through programs and rules that were
-// current before: netfilter hooks run in RCU read sections, and this membarrier
-// command waits for a grace period (kernel/sched/membarrier.c).
-func quiesce() error {
-	const cmdGlobal = 1
-	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, cmdGlobal, 0, 0); errno != 0 {
-		return fmt.Errorf("membarrier: %w", errno)
-	}
-	return nil
 }
 
 // text is the save text of a ruleset with counters.

@@ -112,7 +112,7 @@ func (e *Engine) Flush(table string) error {
 
 // FlushAll removes everything of ours in this family.
 func (e *Engine) FlushAll() error {
-	if err := e.clean(func(table, saved string) string {
+	if err := e.tools.edit(shim.Tables(), func(table, saved string) string {
 		return shim.Removal(table, saved, e.space.Pins(), 0)
 	}); err != nil {
 		return err
@@ -130,18 +130,10 @@ type build struct {
 // check verifies a change without attaching anything.
 func (e *Engine) check(c *change) error {
 	b, err := e.build(c, 1, func(progs []codegen.Program) error { return e.space.Check(progs) })
-	if err != nil {
+	if err != nil || len(b.layouts) == 0 {
 		return err
 	}
-	return e.testLayouts(b)
-}
-
-// testLayouts lets netfilter's tool parse the tables that would be left to it.
-func (e *Engine) testLayouts(b *build) error {
-	if len(b.layouts) == 0 {
-		return nil
-	}
-	_, err := e.netfilter()
+	_, err = e.tools.installed()
 	return err
 }
 
@@ -172,7 +164,7 @@ func (e *Engine) apply(c *change) error {
 		return undo(err)
 	}
 	failPoint("installed")
-	if err := e.addLayouts(b); err != nil {
+	if err := e.tools.add(b.layouts); err != nil {
 		return undo(err)
 	}
 	failPoint("shims")
@@ -194,19 +186,13 @@ func (e *Engine) finish(c *change, number uint32) error {
 	if err := e.settle(); err != nil {
 		return fmt.Errorf("the new rules are enforced, but the old ones are not all removed: %w", err)
 	}
-	for _, table := range c.flushed {
-		saved, err := e.saved(table)
-		if err != nil {
-			return err
+	pins := e.space.Pins()
+	return e.tools.edit(c.flushed, func(table, saved string) string {
+		if !shim.Foreign(saved, pins) {
+			return ""
 		}
-		if saved == "" || !shim.Foreign(saved, e.space.Pins()) {
-			continue
-		}
-		if err := e.tool.Restore(shim.RemoveForeign(table, saved, e.space.Pins()), false); err != nil {
-			return fmt.Errorf("the new rules are enforced, but netfilter's own rules of table %s are, too: %w", table, err)
-		}
-	}
-	return nil
+		return shim.RemoveForeign(table, saved, pins)
+	})
 }
 
 // build translates a change and lets load verify the programs. A table whose
@@ -241,7 +227,7 @@ func strict(c *change, p *plan.Plan) error {
 	var errs []error
 	for _, t := range p.Tables {
 		for _, n := range t.Notes {
-			errs = append(errs, fmt.Errorf("%s: %s: would be left to netfilter with its whole table: %s; leave out --strict, or the rule", n.Pos, n.Thing, n.Reason))
+			errs = append(errs, fmt.Errorf("%s; the whole table would be left to netfilter: leave out --strict, or the rule", n))
 		}
 	}
 	return errors.Join(errs...)
@@ -261,21 +247,6 @@ func (e *Engine) layouts(rs *ruleset.Ruleset, p *plan.Plan, number uint32) []*sh
 		out = append(out, shim.Whole(rs.Table(t.Name), number, pins, iptables.PrintRule))
 	}
 	return out
-}
-
-// addLayouts adds the rules beside those of the generation before.
-func (e *Engine) addLayouts(b *build) error {
-	if len(b.layouts) == 0 {
-		return nil
-	}
-	t, err := e.netfilter()
-	if err != nil {
-		return err
-	}
-	if err := t.Restore(shim.Text(b.layouts), false); err != nil {
-		return fmt.Errorf("netfilter refuses its part: %w", err)
-	}
-	return nil
 }
 
 // programs are the matches that the layouts use.

@@ -47,6 +47,7 @@ type Program struct {
 // Layout is the part of one generation in one netfilter table.
 type Layout struct {
 	Table    string
+	Whole    bool // the table is netfilter's
 	Lines    []string
 	Programs []Program
 }
@@ -114,7 +115,7 @@ func (b *builder) tree(actions []plan.Action, lo, hi int) string {
 // generation, entered from the built-in chains while the generation is live. The
 // policy is a rule behind the chain, so that RETURN and goto end there.
 func Whole(t *ruleset.Table, gen uint32, pins string, text func(r *ruleset.Rule, chain string) string) *Layout {
-	b := &builder{Layout: Layout{Table: t.Name}, gen: gen, pins: pins}
+	b := &builder{Layout: Layout{Table: t.Name, Whole: true}, gen: gen, pins: pins}
 	names := map[string]string{}
 	for i, c := range t.Chains {
 		names[c.Name] = fmt.Sprintf("%s-%d", Prefix(gen), i)

@@ -20,7 +20,8 @@ import (
 // ErrMissing says that the host has no iptables tool.
 var ErrMissing = errors.New("netfilter's own tool is not installed; apt-get install iptables")
 
-// Tool is iptables or ip6tables in one of its variants.
+// Tool is iptables or ip6tables in one of its variants. Two values with the same
+// Path are the same tool.
 type Tool struct {
 	family  packet.Family
 	save    string // path of the -save program
@@ -35,17 +36,38 @@ const VariantEnv = "BPFTABLES_IPTABLES"
 // Find gives the tool that the host's iptables stands for. lock is a file that
 // only children of this process use.
 func Find(family packet.Family, lock string) (*Tool, error) {
-	name := "iptables"
-	if family == packet.IPv6 {
-		name = "ip6tables"
-	}
 	variant := os.Getenv(VariantEnv)
 	if variant == "" {
-		variant = hostVariant(name)
+		variant = hostVariant(name(family))
 	}
-	base := name
+	return find(family, variant, lock)
+}
+
+// FindExact gives the tool whose tables are netfilter's reference: iptables-legacy
+// where the host has it. The nft variant compiles -p and some matches to expressions
+// that do not drop packets with cut headers. VariantEnv overrides it, too.
+func FindExact(family packet.Family, lock string) (*Tool, error) {
+	if os.Getenv(VariantEnv) != "" {
+		return Find(family, lock)
+	}
+	t, err := find(family, "legacy", lock)
+	if errors.Is(err, ErrMissing) {
+		return Find(family, lock)
+	}
+	return t, err
+}
+
+func name(family packet.Family) string {
+	if family == packet.IPv6 {
+		return "ip6tables"
+	}
+	return "iptables"
+}
+
+func find(family packet.Family, variant, lock string) (*Tool, error) {
+	base := name(family)
 	if variant != "" {
-		base = name + "-" + variant
+		base += "-" + variant
 	}
 	t := &Tool{family: family, legacy: variant != "nft", lock: lock}
 	var err1, err2 error
@@ -83,6 +105,9 @@ func hostVariant(name string) string {
 	}
 	return ""
 }
+
+// Path is the path of its restore program.
+func (t *Tool) Path() string { return t.restore }
 
 // Legacy says whether it is the variant with kernel tables of its own.
 func (t *Tool) Legacy() bool { return t.legacy }

@@ -41,6 +41,15 @@ type Table struct {
 // Note says what was handed to netfilter: position, thing and reason.
 type Note struct{ Pos, Thing, Reason string }
 
+// String is "position: thing: reason".
+func (n Note) String() string {
+	s := n.Thing + ": " + n.Reason
+	if n.Pos != "" {
+		s = n.Pos + ": " + s
+	}
+	return s
+}
+
 // Action is a target that netfilter runs for us.
 type Action struct {
 	Args     []string // the target and its options
@@ -95,7 +104,7 @@ func (p *Plan) String() string {
 		}
 		fmt.Fprintf(&b, "table %s %s\n", t.Name, where)
 		for _, n := range t.Notes {
-			fmt.Fprintf(&b, "  left-to-netfilter %s: %s: %s\n", n.Pos, n.Thing, n.Reason)
+			fmt.Fprintf(&b, "  left-to-netfilter %s\n", n)
 		}
 		for i, a := range t.Actions {
 			fmt.Fprintf(&b, "  action %d terminal=%t %s\n", i, a.Terminal, strings.Join(a.Args, " "))

@@ -1,0 +1,114 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// tools are netfilter's own tools: the host's variant runs targets for BPF, the
+// exact one runs whole tables. They may be the same.
+type tools struct {
+	family      packet.Family
+	lock        string
+	host, exact *tool.Tool // nil until asked for
+}
+
+func (t *tools) forTargets() (*tool.Tool, error) {
+	if t.host != nil {
+		return t.host, nil
+	}
+	found, err := tool.Find(t.family, t.lock)
+	t.host = found
+	return found, err
+}
+
+func (t *tools) forTables() (*tool.Tool, error) {
+	if t.exact != nil {
+		return t.exact, nil
+	}
+	found, err := tool.FindExact(t.family, t.lock)
+	t.exact = found
+	return found, err
+}
+
+// installed are the different tools that the host has.
+func (t *tools) installed() ([]*tool.Tool, error) {
+	var out []*tool.Tool
+	for _, find := range []func() (*tool.Tool, error){t.forTables, t.forTargets} {
+		found, err := find()
+		switch {
+		case errors.Is(err, tool.ErrMissing):
+		case err != nil:
+			return nil, err
+		case len(out) == 0 || out[0].Path() != found.Path():
+			out = append(out, found)
+		}
+	}
+	return out, nil
+}
+
+// saveWhole is iptables-save text of a table left to netfilter.
+func (t *tools) saveWhole(table string) (string, error) {
+	found, err := t.forTables()
+	if err != nil {
+		return "", err
+	}
+	return found.Save(table)
+}
+
+// edit changes tables by the text that change gives for what is in them; "" leaves
+// a table as it is.
+func (t *tools) edit(tables []string, change func(table, saved string) string) error {
+	installed, err := t.installed()
+	if err != nil {
+		return err
+	}
+	for _, one := range installed {
+		for _, table := range tables {
+			saved, err := one.Save(table)
+			if err != nil {
+				return err
+			}
+			if saved == "" {
+				continue
+			}
+			if text := change(table, saved); text != "" {
+				if err := one.Restore(text, false); err != nil {
+					return fmt.Errorf("remove old rules from netfilter's %s table: %w", table, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// add adds layouts beside what is there.
+func (t *tools) add(layouts []*shim.Layout) error {
+	var whole, targets []*shim.Layout
+	for _, l := range layouts {
+		if l.Whole {
+			whole = append(whole, l)
+		} else {
+			targets = append(targets, l)
+		}
+	}
+	return errors.Join(restore(t.forTables, whole), restore(t.forTargets, targets))
+}
+
+func restore(find func() (*tool.Tool, error), layouts []*shim.Layout) error {
+	if len(layouts) == 0 {
+		return nil
+	}
+	t, err := find()
+	if err != nil {
+		return err
+	}
+	if err := t.Restore(shim.Text(layouts), false); err != nil {
+		return fmt.Errorf("netfilter refuses its part: %w", err)
+	}
+	return nil
+}
