@@ -59,37 +59,37 @@ struct nf_conn {
 #define STATE_DNAT (1 << 7)
 #define STATE_UNTRACKED (1 << 8)
 
-/* conn_of gives the entry; NULL for INVALID, UNTRACKED and not tracked yet. */
-static __always_inline struct nf_conn *conn_of(struct sk_buff *skb)
+/* conn_of gives the address of the entry; 0 for INVALID, UNTRACKED and not tracked
+ * yet. */
+static __always_inline ulong conn_of(struct sk_buff *skb)
 {
-	ulong ct = skb->_nfct & ~NFCT_INFOMASK;
-
-	return ct ? cast_to(struct nf_conn, ct) : NULL;
+	return skb->_nfct & ~NFCT_INFOMASK;
 }
+
+/* The address of a member of the entry (struct nf_conn may be in a module). */
+#define conn_at(ct, member) ((ct) + bpf_core_field_offset(struct nf_conn, member))
 
 /* fill_conntrack computes the state bits as conntrack_mt()
  * (net/netfilter/xt_conntrack.c). */
 static __always_inline void fill_conntrack(struct sk_buff *skb, struct facts *f)
 {
 	u32 info = skb->_nfct & NFCT_INFOMASK;
-	struct nf_conn *ct = conn_of(skb);
-	ulong status;
+	ulong ct = conn_of(skb);
+	u64 status;
 
-	f->hasconn = 0;
-	f->ctmark = 0;
 	if (!ct) {
 		f->ctstate = info == IP_CT_UNTRACKED ? STATE_UNTRACKED : STATE_INVALID;
 		return;
 	}
 	f->hasconn = 1;
 	f->ctstate = STATE_BIT(info);
-	status = ct->status;
+	status = load8(conn_at(ct, status));
 	if (status & IPS_SRC_NAT)
 		f->ctstate |= STATE_SNAT;
 	if (status & IPS_DST_NAT)
 		f->ctstate |= STATE_DNAT;
-	if (bpf_core_field_exists(ct->mark))
-		f->ctmark = ct->mark;
+	if (bpf_core_field_exists(struct nf_conn, mark))
+		f->ctmark = load4(conn_at(ct, mark));
 }
 
 #endif

@@ -155,4 +155,17 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym;
  * Its members are read with exception handling: a wrong address reads as zero. */
 #define cast_to(type, addr) ((type *)bpf_rdonly_cast((void *)(addr), bpf_core_type_id_kernel(type)))
 
+/* load4 and load8 read at an address that is a plain number, like cast_to: for what lies
+ * in a packet, and for members of types that are in a kernel module, to which cast_to
+ * cannot cast. */
+static __always_inline u32 load4(ulong at)
+{
+	return *(u32 *)&cast_to(struct in6_addr, at)->in6_u.u6_addr8[0];
+}
+
+static __always_inline u64 load8(ulong at)
+{
+	return *(u64 *)&cast_to(struct in6_addr, at)->in6_u.u6_addr8[0];
+}
+
 #endif

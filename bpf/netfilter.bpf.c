@@ -12,6 +12,7 @@
 #include "count.h"
 #include "notes.h"
 #include "fields.h"
+#include "exthdr.h"
 #include "options.h"
 #include "limit.h"
 #include "addrtype.h"

@@ -42,14 +42,6 @@ static __always_inline int copy_packet(struct bpf_dynptr *ptr, void *to, u32 off
 	return 0;
 }
 
-/* load4 reads bytes that lie in the linear part of a packet, by address. That
- * takes a fraction of the time of a dynptr. */
-
-static __always_inline u32 load4(ulong at)
-{
-	return *(u32 *)&cast_to(struct in6_addr, at)->in6_u.u6_addr8[0];
-}
-
 /* read_header copies 20 bytes, from the linear part if they are there. to is aligned
  * to 4 bytes. */
 static __always_inline int read_header(struct bpf_nf_ctx *ctx, u8 *to, u32 off)

@@ -134,6 +134,40 @@ func nameIs(hook packet.Hook, which pred.NameField, letter byte) codegen.Program
 	return p
 }
 
+// addrByte counts packets for the rule with the number of an address's last byte.
+func addrByte(hook packet.Hook, which pred.AddrField) codegen.Program {
+	p := codegen.Program{Table: "filter", Family: packet.IPv4, Hook: hook, Rules: fieldRules}
+	p.Insns = append(start("chain"),
+		asm.Mov.Imm(asm.R3, int32(which)),
+		asm.Call.Label(abi.FuncGetAddr),
+		asm.LoadMem(asm.R3, asm.R7, int16(unsafe.Offsetof(layout.Tmp))+3, asm.Byte),
+		asm.StoreMem(asm.R7, int16(unsafe.Offsetof(layout.Rule)), asm.R3, asm.Word),
+		asm.Mov.Imm(asm.R0, abi.Accept), asm.Return())
+	return p
+}
+
+// TestConnAddresses reads the addresses of a connection from 127.0.0.1 to 127.0.0.7.
+func TestConnAddresses(t *testing.T) {
+	inNamespace(t)
+	s := open(t, packet.IPv4)
+	if err := s.ConntrackOn(); err != nil {
+		t.Fatal(err)
+	}
+	defer s.ConntrackOff()
+	c := receiver(t, "127.0.0.7:9")
+	for _, a := range []struct {
+		which pred.AddrField
+		want  int
+	}{{pred.AddrCtOrigSrc, 1}, {pred.AddrCtOrigDst, 7}, {pred.AddrCtReplSrc, 7}, {pred.AddrCtReplDst, 1}} {
+		g := apply(t, s, addrByte(packet.Input, a.which))
+		send(t, "127.0.0.7:9", "x")
+		expect(t, c, "x")
+		if got := value(t, g); got != a.want {
+			t.Errorf("address %d ends with %d, want %d", a.which, got, a.want)
+		}
+	}
+}
+
 // TestBridged lets a bridge forward a packet.
 func TestBridged(t *testing.T) {
 	inNamespace(t)

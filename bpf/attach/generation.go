@@ -118,10 +118,18 @@ func (s *Space) load(number uint32, progs []codegen.Program, shared map[string]*
 			g.progs[slot], err = loadRules(&progs[i], number, given)
 		}
 		if err != nil {
-			return nil, errors.Join(err, g.Close())
+			return nil, errors.Join(explain(err), g.Close())
 		}
 	}
 	return g, nil
+}
+
+// explain names what the kernel lacks, if that may be why it does not load a program.
+func explain(err error) error {
+	if missing := probe.Missing(); missing != nil {
+		return fmt.Errorf("%w (%w)", missing, err)
+	}
+	return err
 }
 
 // states merges what the programs say about their slots.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -47,6 +48,9 @@ func (s *Space) linkSlot(slot int) error {
 		Program: entry, ProtocolFamily: family,
 		Hook: link.NetfilterInetHook(places[slot].hook), Priority: places[slot].priority,
 	})
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("something else is linked there at priority %d; 'bpftool net' tells what: %w", places[slot].priority, err)
+	}
 	if err != nil {
 		return err
 	}

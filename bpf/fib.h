@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Lookups in the routing table "local", which without policy rules is one trie with
+ * the main table. There is no helper for it in this program type: fib_table_lookup()
+ * (net/ipv4/fib_trie.c) is followed step by step on the kernel's own trie. Hooks run
+ * under rcu_read_lock(), which is all that the kernel asks of a reader. */
+#ifndef BPFTABLES_FIB_H
+#define BPFTABLES_FIB_H
+
+#include "bridge.h"
+#include "fib_kernel.h"
+#include "kernel.h"
+
+/* Numbers of RTN_* (include/uapi/linux/rtnetlink.h). */
+enum {
+	RTN_UNSPEC,
+	RTN_UNICAST,
+	RTN_LOCAL,
+	RTN_BROADCAST,
+	RTN_ANYCAST,
+	RTN_MULTICAST,
+	RTN_BLACKHOLE, /* this one and those after it are errors (fib_props) */
+};
+
+#define RT_TABLE_LOCAL 255
+#define RTNH_F_DEAD 1
+#define RTNH_F_LINKDOWN 16
+#define IGNORE_ROUTES_WITH_LINKDOWN 28 /* its place in ipv4_devconf.data */
+#define KEYLENGTH 32
+#define PATHS 32 /* of a multipath route that are looked at */
+
+enum fib_phase {
+	FIB_DESCEND,   /* to the longest prefix match */
+	FIB_CHOP,      /* leaves below a shorter prefix */
+	FIB_BACKTRACE, /* to a shorter prefix */
+	FIB_LEAF,      /* the routes of a leaf */
+};
+
+/* One lookup; addresses of kernel objects are plain numbers. */
+struct fib_walk {
+	ulong n, pn, fa;
+	ulong info; /* of the route found */
+	u64 cindex;
+	u32 key;
+	u32 phase;
+	u32 type; /* of the route found */
+	u32 leaf_key;
+};
+
+/* pointer_at reads a pointer that lies at an address; as a number, with which the
+ * verifier allows to count. */
+static __always_inline ulong pointer_at(ulong at)
+{
+	ulong p = 0;
+
+	bpf_probe_read_kernel(&p, sizeof(p), (void *)at);
+	return p;
+}
+
+static __always_inline ulong fib_child(ulong kv, u64 index)
+{
+	return pointer_at(kv + bpf_core_field_offset(struct key_vector, tnode) + index * sizeof(ulong));
+}
+
+static __always_inline ulong fib_parent(ulong kv)
+{
+	return pointer_at(kv - bpf_core_field_offset(struct tnode, kv) + bpf_core_field_offset(struct tnode, parent));
+}
+
+/* fib_ignores is ip_ignore_linkdown(). */
+static __always_inline bool fib_ignores(ulong dev)
+{
+	struct net_device___ip *d;
+	ulong in_dev, net, all;
+
+	if (!dev)
+		return false;
+	d = (struct net_device___ip *)cast_to(struct net_device, dev);
+	in_dev = (ulong)d->ip_ptr;
+	if (!in_dev)
+		return false;
+	if (cast_to(struct in_device, in_dev)->cnf.data[IGNORE_ROUTES_WITH_LINKDOWN])
+		return true;
+	net = (ulong)d->nd_net.net;
+	all = (ulong)((struct net___ipv4 *)cast_to(struct net, net))->ipv4.devconf_all;
+	return cast_to(struct ipv4_devconf, all)->data[IGNORE_ROUTES_WITH_LINKDOWN];
+}
+
+/* fib_good is fib_lookup_good_nhc() without an output interface. */
+static __always_inline bool fib_good(ulong nhc)
+{
+	struct fib_nh_common *c = cast_to(struct fib_nh_common, nhc);
+
+	if (c->nhc_flags & RTNH_F_DEAD)
+		return false;
+	return !(c->nhc_flags & RTNH_F_LINKDOWN) || !fib_ignores((ulong)c->nhc_dev);
+}
+
+static __always_inline ulong nexthop_nhc(ulong nh)
+{
+	return (ulong)cast_to(struct nexthop, nh)->nh_info + bpf_core_field_offset(struct nh_info, fib_nhc);
+}
+
+/* fib_group_nhc is the next hop number i of a group. */
+static __always_inline ulong fib_group_nhc(ulong group, u32 i)
+{
+	ulong at = group + bpf_core_field_offset(struct nh_group, nh_entries);
+
+	return nexthop_nhc(pointer_at(at + i * bpf_core_type_size(struct nh_grp_entry) +
+				      bpf_core_field_offset(struct nh_grp_entry, nh)));
+}
+
+/* fib_usable says whether the route with a struct fib_info has a usable next hop, as
+ * the end of fib_table_lookup() and nexthop_get_nhc_lookup() do: 1, 0, or -1 for a
+ * black hole, which ends the lookup. (Global: verified once.) */
+__noinline int fib_usable(u64 info)
+{
+	struct fib_info *fi = cast_to(struct fib_info, info);
+	ulong nh = (ulong)fi->nh, nhc;
+	struct nexthop *hop = NULL;
+	u32 i, n = fi->fib_nhs;
+
+	if (nh) {
+		hop = cast_to(struct nexthop, nh);
+		n = 1;
+		if (hop->is_group)
+			n = cast_to(struct nh_group, hop->nh_grp)->num_nh;
+		else if (cast_to(struct nh_info, hop->nh_info)->reject_nh)
+			return -1;
+	}
+	for (i = 0; i < PATHS; i++) {
+		if (i >= n)
+			break;
+		if (!hop)
+			nhc = info + bpf_core_field_offset(struct fib_info, fib_nh) + i * bpf_core_type_size(struct fib_nh);
+		else if (hop->is_group)
+			nhc = fib_group_nhc((ulong)hop->nh_grp, i);
+		else
+			nhc = nexthop_nhc(nh);
+		if (fib_good(nhc))
+			return 1;
+	}
+	return 0;
+}
+
+/* fib_device is the address of the device of a route's first next hop. */
+__noinline u64 fib_device(u64 info)
+{
+	ulong nh = (ulong)cast_to(struct fib_info, info)->nh, nhc;
+	struct nexthop *hop;
+
+	nhc = info + bpf_core_field_offset(struct fib_info, fib_nh);
+	if (nh) {
+		hop = cast_to(struct nexthop, nh);
+		nhc = hop->is_group ? fib_group_nhc((ulong)hop->nh_grp, 0) : nexthop_nhc(nh);
+	}
+	return pointer_at(nhc + bpf_core_field_offset(struct fib_nh_common, nhc_dev));
+}
+
+/* fib_route looks at one route of a leaf; true ends the lookup. */
+static __always_inline bool fib_route(struct fib_walk *w)
+{
+	struct fib_alias *fa = cast_to(struct fib_alias, w->fa);
+	ulong info = pointer_at(w->fa + bpf_core_field_offset(struct fib_alias, fa_info));
+	struct fib_info *fi;
+	int usable;
+
+	w->fa = pointer_at(w->fa);
+	if ((u64)(w->key ^ w->leaf_key) >= 1ULL << (fa->fa_slen & 63))
+		return false;
+	if (fa->fa_dscp)
+		return false;
+	fi = cast_to(struct fib_info, info);
+	if (fi->fib_dead)
+		return false;
+	if (fa->fa_type >= RTN_BLACKHOLE)
+		return true;
+	if (fi->fib_flags & RTNH_F_DEAD)
+		return false;
+	usable = fib_usable(info);
+	if (usable > 0) {
+		w->info = info;
+		w->type = fa->fa_type;
+	} else if (!usable && fi->nh) {
+		w->fa = 0; /* a group without a next hop: the whole leaf is a miss */
+	}
+	return usable != 0;
+}
+
+static __always_inline void fib_enter_leaf(struct fib_walk *w, struct key_vector *n)
+{
+	w->leaf_key = n->key;
+	w->fa = pointer_at(w->n + bpf_core_field_offset(struct key_vector, leaf));
+	w->phase = FIB_LEAF;
+}
+
+static __always_inline void fib_descend(struct fib_walk *w)
+{
+	struct key_vector *n = cast_to(struct key_vector, w->n);
+	u64 index = (u64)(w->key ^ n->key) >> (n->pos & 63);
+
+	if (index >= 1ULL << (n->bits & 63)) {
+		w->phase = FIB_CHOP;
+		return;
+	}
+	if (!n->bits) {
+		fib_enter_leaf(w, n);
+		return;
+	}
+	if (n->slen > n->pos) {
+		w->pn = w->n;
+		w->cindex = index;
+	}
+	w->n = fib_child(w->n, index);
+	if (!w->n)
+		w->phase = FIB_BACKTRACE;
+}
+
+static __always_inline void fib_chop(struct fib_walk *w)
+{
+	struct key_vector *n = cast_to(struct key_vector, w->n);
+	u32 prefix = n->key;
+
+	if (((w->key ^ prefix) & (prefix | -prefix)) || n->slen == n->pos) {
+		w->phase = FIB_BACKTRACE;
+		return;
+	}
+	if (!n->bits) {
+		fib_enter_leaf(w, n);
+		return;
+	}
+	w->n = fib_child(w->n, 0);
+	if (!w->n)
+		w->phase = FIB_BACKTRACE;
+}
+
+/* fib_backtrace goes to the next shorter prefix; true when there is none. */
+static __always_inline bool fib_backtrace(struct fib_walk *w)
+{
+	struct key_vector *pn = cast_to(struct key_vector, w->pn);
+	u32 key = pn->key;
+
+	if (!w->cindex) {
+		if (pn->pos >= KEYLENGTH)
+			return true;
+		w->pn = fib_parent(w->pn);
+		if (!w->pn)
+			return true;
+		pn = cast_to(struct key_vector, w->pn);
+		w->cindex = (u64)(key ^ pn->key) >> (pn->pos & 63);
+		return false;
+	}
+	w->cindex &= w->cindex - 1;
+	w->n = fib_child(w->pn, w->cindex);
+	if (w->n)
+		w->phase = FIB_CHOP;
+	return false;
+}
+
+static long fib_turn(u64 turn, struct fib_walk *w)
+{
+	switch (w->phase) {
+	case FIB_DESCEND:
+		fib_descend(w);
+		return 0;
+	case FIB_CHOP:
+		fib_chop(w);
+		return 0;
+	case FIB_LEAF:
+		if (w->fa)
+			return fib_route(w);
+		w->phase = FIB_BACKTRACE;
+		return 0;
+	}
+	return fib_backtrace(w);
+}
+
+struct table_walk {
+	ulong node;
+	ulong table;
+};
+
+static long table_turn(u64 turn, struct table_walk *w)
+{
+	ulong table;
+
+	if (!w->node)
+		return 1;
+	table = w->node - bpf_core_field_offset(struct fib_table, tb_hlist);
+	if (cast_to(struct fib_table, table)->tb_id == RT_TABLE_LOCAL) {
+		w->table = table;
+		return 1;
+	}
+	w->node = pointer_at(w->node);
+	return 0;
+}
+
+/* local_table gives the address of the table "local". */
+static __always_inline ulong local_table(struct bpf_nf_ctx *ctx)
+{
+	struct net___ipv4 *net = (struct net___ipv4 *)cast_to(struct net, ctx->state->net);
+	ulong head = (ulong)net->ipv4.fib_table_hash;
+	struct table_walk w = {};
+	/* 256 buckets with policy routing, 2 without (include/net/ip_fib.h). */
+	u32 bucket = bpf_core_field_exists(struct netns_ipv4, rules_ops) ? RT_TABLE_LOCAL : 1;
+
+	if (!head)
+		return 0;
+	w.node = pointer_at(head + bucket * sizeof(ulong));
+	bpf_loop(65536, table_turn, &w, 0);
+	return w.table;
+}
+
+#endif
