@@ -9,7 +9,6 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -93,7 +92,7 @@ func open(t *testing.T, family packet.Family) *attach.Space {
 	return s
 }
 
-func counters(t *testing.T, g *attach.Generation) []ruleset.Counters {
+func counters(t *testing.T, g *attach.Generation) []abi.Counter {
 	t.Helper()
 	c, err := g.Counters()
 	if err != nil {
@@ -117,7 +116,7 @@ func TestDropInput(t *testing.T) {
 			send(t, c.host+":10", "through")
 			expect(t, free, "through")
 			got := counters(t, g)
-			if got[0] != (ruleset.Counters{Packets: 1, Bytes: c.size + 4}) || got[1] != (ruleset.Counters{Packets: 1, Bytes: c.size + 7}) {
+			if got[0] != (abi.Counter{Packets: 1, Bytes: c.size + 4}) || got[1] != (abi.Counter{Packets: 1, Bytes: c.size + 7}) {
 				t.Fatalf("counters %v", got)
 			}
 			g2 := apply(t, s, dropPort(c.family, "filter", packet.Input, 10))

@@ -13,7 +13,6 @@ import (
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
-	"github.com/bpftables/bpftables/ruleset"
 )
 
 // Generation is the programs and maps of one applied ruleset.
@@ -40,7 +39,7 @@ func (g *Generation) Close() error {
 }
 
 // Counters reads the counters of all rules by rule id.
-func (g *Generation) Counters() ([]ruleset.Counters, error) {
+func (g *Generation) Counters() ([]abi.Counter, error) {
 	return maps.Counters(g.maps[abi.NetfilterMapCounters])
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/codegen"
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -129,7 +128,7 @@ func (r *Runner) Close() error {
 }
 
 // Counters are the counters of the program's rules.
-func (r *Runner) Counters() ([]ruleset.Counters, error) {
+func (r *Runner) Counters() ([]abi.Counter, error) {
 	return maps.Counters(r.maps[abi.NetfilterMapCounters])
 }
 

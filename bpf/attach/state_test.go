@@ -8,7 +8,6 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen"
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
@@ -104,7 +103,7 @@ func TestRecent(t *testing.T) {
 	p.Recents[0].Hits = 3
 	g = apply(t, s, p)
 	send(t, "127.0.0.1:9", "x")
-	if got := counters(t, g); got[0] != (ruleset.Counters{Packets: 1, Bytes: 29}) {
+	if got := counters(t, g); got[0] != (abi.Counter{Packets: 1, Bytes: 29}) {
 		t.Errorf("three hits: %v", got)
 	}
 }

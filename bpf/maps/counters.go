@@ -7,19 +7,18 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
-	"github.com/bpftables/bpftables/ruleset"
 )
 
 // batch is how many counters are read with one system call.
 const batch = 1024
 
 // Counters reads the counters of all rules, summed over the processors.
-func Counters(m *ebpf.Map) ([]ruleset.Counters, error) {
+func Counters(m *ebpf.Map) ([]abi.Counter, error) {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("number of processors: %w", err)
 	}
-	out := make([]ruleset.Counters, m.MaxEntries())
+	out := make([]abi.Counter, m.MaxEntries())
 	size := min(batch, len(out))
 	keys := make([]uint32, size)
 	values := make([]abi.Counter, size*cpus)

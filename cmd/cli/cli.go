@@ -166,6 +166,12 @@ func (s *streams) open(file string) (r io.ReadCloser, name string, err error) {
 // versionCmd is "bpftables version".
 type versionCmd struct{}
 
+// Help is the long help.
+func (versionCmd) Help() string {
+	return `Example:
+  bpftables version`
+}
+
 // Run prints the version.
 func (versionCmd) Run(s *streams) error {
 	fmt.Fprintln(s.out, "bpftables v"+Version)

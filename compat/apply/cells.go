@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/state"
 	"github.com/bpftables/bpftables/ruleset"
@@ -76,7 +77,7 @@ type readings map[state.Place]ruleset.Counters
 
 // read collects the live counters of a state: slots are the counters of its maps,
 // saved gives iptables-save text of a table left to netfilter.
-func read(s *state.State, rs *ruleset.Ruleset, slots []ruleset.Counters, pins string, saved func(table string) (string, error)) (readings, error) {
+func read(s *state.State, rs *ruleset.Ruleset, slots []abi.Counter, pins string, saved func(table string) (string, error)) (readings, error) {
 	out := readings{}
 	for _, t := range s.Tables {
 		if t.InBPF {
@@ -92,10 +93,11 @@ func read(s *state.State, rs *ruleset.Ruleset, slots []ruleset.Counters, pins st
 	return out, nil
 }
 
-func (r readings) addSlots(t state.Table, slots []ruleset.Counters) {
+func (r readings) addSlots(t state.Table, slots []abi.Counter) {
 	add := func(chain string, rule int, cell state.Cell) {
 		if cell.Slot != state.None && cell.Slot < len(slots) {
-			r[state.Place{Table: t.Name, Chain: chain, Rule: rule}] = slots[cell.Slot]
+			n := slots[cell.Slot]
+			r[state.Place{Table: t.Name, Chain: chain, Rule: rule}] = ruleset.Counters{Packets: n.Packets, Bytes: n.Bytes}
 		}
 	}
 	for _, c := range t.Chains {

@@ -29,7 +29,6 @@ var ipvsKind = &ruleset.MatchKind{
 // ipvs is -m ipvs; value and negate are keyed by option.
 type ipvs struct {
 	given
-	unseen
 	negate map[string]bool
 	value  map[string]string
 }

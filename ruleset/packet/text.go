@@ -57,7 +57,6 @@ type parser struct {
 	hookSet bool
 	flagSet bool
 	ctSet   bool
-	hasOut  bool
 }
 
 func (p *parser) run() error {
