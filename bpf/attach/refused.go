@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -18,7 +19,7 @@ import (
 type RefusedError struct {
 	Table  string
 	Hook   packet.Hook
-	Rule   string // position and text of the rule at which it stopped; may be empty
+	Rule   string // position and text of the rule at which it stopped; "": none
 	Reason string // last words of the verifier
 	Err    error
 }
@@ -59,8 +60,8 @@ func refused(p *codegen.Program, insns asm.Instructions, err error) error {
 // instructionNumber finds the number in "17: (61) r3 = *(u32 *)(r9 +0)".
 var instructionNumber = regexp.MustCompile(`^(\d+): \([0-9a-f]{2}\)`)
 
-// ruleAt is the source of the instruction with a number, or of the last one before it
-// that has one.
+// ruleAt is the rule of the instruction with a number: the text of the last instruction
+// before it that has one. It is "" in the C part of the datapath.
 func ruleAt(insns asm.Instructions, number string) string {
 	want, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
@@ -68,7 +69,11 @@ func ruleAt(insns asm.Instructions, number string) string {
 	}
 	rule := ""
 	for iter := insns.Iterate(); iter.Next() && uint64(iter.Offset) <= want; {
-		if source := iter.Ins.Source(); source != nil {
+		switch source := iter.Ins.Source().(type) {
+		case nil:
+		case *btf.Line:
+			rule = ""
+		default:
 			rule = source.String()
 		}
 	}
