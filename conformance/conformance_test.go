@@ -65,10 +65,9 @@ func (n *tally) add(r *Report) {
 	n.rulesets++
 	n.packets += r.Packets
 	n.counters += r.Counters
+	n.differing += len(r.Differences)
 	if r.Chance {
 		n.chance++
-	} else {
-		n.differing += len(r.Differences)
 	}
 }
 
@@ -97,7 +96,7 @@ func judge(t *testing.T, sum *tally, o Options) {
 	}
 	sum.add(r)
 	if r.Chance {
-		t.Logf("%s: %s: %s", o.Title, r.Summary(), r.Differences[0])
+		t.Logf("%s: %s: %s", o.Title, r.Summary(), r.ByChance[0])
 	}
 	if r.Failed() {
 		report(t, o.Title, r, a)

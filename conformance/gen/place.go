@@ -109,7 +109,8 @@ func routable(a netip.Addr) bool {
 		return b[0] != 0 && b[0] < 224 && (b[0] != 198 || b[1] != 18)
 	}
 	b := a.As16()
-	return b[0]&0xe0 == 0x20 && (b[0] != 0x20 || b[1] != 1 || b[2] != 0x0d || b[3] != 0xb8 || b[4] != 0 || b[5] >= lab.MaxInterfaces) || b[0]&0xfe == 0xfc
+	own := lab.Address(0, true, 1).As16()
+	return (b[0]&0xe0 == 0x20 || b[0]&0xfe == 0xfc) && [6]byte(b[:6]) != [6]byte(own[:6])
 }
 
 // listens says whether the host can listen on a port, and remembers it.

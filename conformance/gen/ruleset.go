@@ -108,7 +108,7 @@ func (w *rulesetWriter) matches(chain string) string {
 
 func (w *rulesetWriter) addr() string {
 	if w.six {
-		return w.pick("2001:db8:0::/48", "2001:db8:1::/64", "2001:db8:1::32/123", "2001:db8:a::7", "fd00::/8", "2001:db8::1", "2001:db8:1::2/128")
+		return w.pick("2001:db8:1ab::/64", "2001:db8:1ab:1::/64", "2001:db8:1ab:1::32/123", "2001:db8:a::7", "fd00::/8", "2001:db8:1ab::1", "2001:db8:1ab:1::2/128")
 	}
 	return w.pick("198.18.0.0/24", "198.18.1.0/24", "198.18.1.48/29", "192.0.2.7", "10.0.0.0/8", "198.18.0.1", "198.18.1.2", "198.18.0.2/255.255.0.255")
 }
@@ -170,7 +170,7 @@ func (w *rulesetWriter) general(chain string) string {
 		" -m addrtype" + w.not() + " --dst-type " + w.pick("MULTICAST", "UNICAST"),
 	}
 	if w.six {
-		choices = append(choices, " -m hl --hl-"+w.pick("eq 64", "lt 2", "gt 63"), " -m iprange --src-range 2001:db8::2-2001:db8::40",
+		choices = append(choices, " -m hl --hl-"+w.pick("eq 64", "lt 2", "gt 63"), " -m iprange --src-range 2001:db8:1ab::2-2001:db8:1ab::40",
 			" -m frag --fragid 0:4294967295", " -m rt"+w.not()+" --rt-type "+w.pick("0", "2"), " -m ipv6header --header dst --soft", " -m ipv6header --header hop,frag --soft")
 	} else {
 		choices = append(choices, " -m ttl --ttl-"+w.pick("eq 64", "lt 2", "gt 63"), " -m iprange"+w.not()+" --src-range 198.18.0.2-198.18.0.60",

@@ -46,6 +46,7 @@ type Lab struct {
 	buffer    []byte
 	answers   map[flow]uint32 // sequence numbers of the SYN,ACKs seen outside
 	listeners []int
+	received  uint32 // the mark that received packets get, see Mark
 }
 
 // port is one interface of the host and its peer outside.
@@ -127,11 +128,11 @@ func (l *Lab) Interfaces() []string {
 }
 
 // Address is an address of the network at the i-th interface of the host,
-// 198.18.I.N or 2001:db8:I::N. The host's own is number 1, that of the peer, which
+// 198.18.I.N or 2001:db8:1ab:I::N. The host's own is number 1, that of the peer, which
 // stands for all behind it, number 2.
 func Address(i int, six bool, n byte) netip.Addr {
 	if six {
-		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, byte(i), 15: n})
+		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0x01, 0xab, 0, byte(i), 15: n})
 	}
 	return netip.AddrFrom4([4]byte{198, 18, byte(i), n})
 }

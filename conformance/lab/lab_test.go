@@ -70,11 +70,11 @@ func TestLabLoop(t *testing.T) {
 		t.Logf("%s: %v\n%s", text, time.Since(start), out)
 	}
 	for _, text := range []string{
-		"udp [2001:db8:0::2]:5000 > [2001:db8:1::2]:9 in eth0",
-		"icmp6 2001:db8:0::2 > 2001:db8:0::1 in eth0 ext hop,dst",
-		"tcp [2001:db8:0::2]:5000 > [2001:db8:0::1]:22 in eth0",
-		"tcp [2001:db8:0::1]:5000 > [2001:db8:1::2]:22 out eth1",
-		"@tcp tcp [2001:db8:0::1]:5000 > [2001:db8:1::2]:22",
+		"udp [2001:db8:1ab:0::2]:5000 > [2001:db8:1ab:1::2]:9 in eth0",
+		"icmp6 2001:db8:1ab:0::2 > 2001:db8:1ab:0::1 in eth0 ext hop,dst",
+		"tcp [2001:db8:1ab:0::2]:5000 > [2001:db8:1ab:0::1]:22 in eth0",
+		"tcp [2001:db8:1ab:0::1]:5000 > [2001:db8:1ab:1::2]:22 out eth1",
+		"@tcp tcp [2001:db8:1ab:0::1]:5000 > [2001:db8:1ab:1::2]:22",
 	} {
 		start = time.Now()
 		out := send(t, l, packet.IPv6, text)

@@ -1,0 +1,38 @@
+package lab
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Forget empties the host's connection tracking.
+func (l *Lab) Forget() error {
+	h, err := netlink.NewHandleAt(l.ns[host], 12) // NETLINK_NETFILTER
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return h.ConntrackTableFlush(netlink.ConntrackTable)
+}
+
+// Mark gives all packets that the host receives from now on a mark, before any
+// table sees them; 0 stops it.
+func (l *Lab) Mark(mark uint32) error {
+	if mark == l.received {
+		return nil
+	}
+	l.received = mark
+	script := "table inet btmark { }\ndelete table inet btmark\n"
+	if mark != 0 {
+		script += fmt.Sprintf("table inet btmark {\nchain pre {\ntype filter hook prerouting priority -450;\nmeta mark set %#x\n}\n}\n", mark)
+	}
+	cmd := exec.Command("ip", "netns", "exec", l.Host(), "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft: %w: %s", err, out)
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package conformance
+
+import (
+	"sort"
+	"testing"
+
+	"github.com/bpftables/bpftables/ruleset/match/rows"
+)
+
+// TestRows: netfilter is the fifth judge of the rows of the match tests. A rule
+// must be refused or printed as its row says, and every packet that can be sent for
+// real gets the answer of its row. What cannot be asked is counted, by reason.
+func TestRows(t *testing.T) {
+	needRoot(t)
+	all, err := rows.Load(root + "/ruleset/match/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var j RowJudge
+	defer j.Close()
+	confirmed, unsent := 0, map[string]int{}
+	for _, r := range all {
+		judged, prints, refused, err := j.Judge(r)
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", r.Name(), err)
+			continue
+		case refused != nil:
+			if r.Refused == "" {
+				t.Errorf("%s: netfilter refuses %q: %v", r.Name(), r.Rule, refused)
+			}
+			continue
+		case r.Refused != "":
+			t.Errorf("%s: netfilter accepts %q, refused by its row: %s", r.Name(), r.Rule, r.Refused)
+			continue
+		case prints != r.Prints:
+			t.Errorf("%s: netfilter prints %q, its row %q", r.Name(), prints, r.Prints)
+		}
+		for _, g := range judged {
+			switch {
+			case g.Unsent != "":
+				unsent[g.Unsent]++
+			case g.Agrees():
+				confirmed++
+			default:
+				t.Errorf("%s: %q: %s: netfilter says %s (counted: %t), its row %s", g.Packet.Pos, r.Rule, g.Packet.Text, g.Got, g.Count, g.Packet.Want)
+			}
+		}
+	}
+	total := 0
+	var reasons []string
+	for why, n := range unsent {
+		total += n
+		reasons = append(reasons, why)
+	}
+	sort.Slice(reasons, func(i, k int) bool { return unsent[reasons[i]] > unsent[reasons[k]] })
+	t.Logf("%d rows; %d packets confirmed by netfilter, %d not confirmable:", len(all), confirmed, total)
+	for _, why := range reasons {
+		t.Logf("%4d %s", unsent[why], why)
+	}
+}
