@@ -8,13 +8,9 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// Bounds of the shim. A packet's note holds MaxNotes actions, and the shim walks
-// its actions at most maxPasses times. A table that could ask for more is left to
-// netfilter: the bound is proven here, never met at run time.
-const (
-	MaxNotes  = 64
-	maxPasses = 16
-)
+// MaxNotes is how many actions a packet's note holds. A table that could ask for more
+// is left to netfilter: the bound is proven here, never met at run time.
+const MaxNotes = 64
 
 // number gives each different target its action number, in the order in which a
 // walk through the chains meets them; targets that end the traversal come last.
@@ -111,11 +107,10 @@ func (t *table) bound() {
 		}
 		s := walk(c).any
 		t.out.Passes = max(t.out.Passes, s.descents+1)
-		if s.n > MaxNotes || s.descents+1 > maxPasses {
+		if s.n > MaxNotes {
 			t.out.Notes = append(t.out.Notes, plan.Note{
 				Pos: c.Pos.String(), Thing: "chain " + c.Name,
-				Reason: fmt.Sprintf("a packet could meet %d targets that netfilter must run, in %d passes; at most %d in %d",
-					s.n, s.descents+1, MaxNotes, maxPasses),
+				Reason: fmt.Sprintf("a packet could meet %d targets that netfilter must run; at most %d fit into its note", s.n, MaxNotes),
 			})
 			return
 		}

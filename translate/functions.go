@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -13,11 +14,14 @@ import (
 // hook program is one and the C functions that generated code calls need up to
 // helperFrames. A function has a budget of its own for pending branches
 // (BPF_COMPLEXITY_LIMIT_JMP_SEQ) and jumps over at most 32,767 instructions.
+// A program has at most 256 functions (BPF_MAX_SUBPROGS), those of the C part
+// included.
 const (
 	maxFrames    = 7
+	maxFunctions = 200
 	helperFrames = 2
 	partWeight   = 12000
-	inlineWeight = 200000
+	inlineWeight = 600000
 )
 
 // functions makes the functions of every hook of the table.
@@ -50,17 +54,80 @@ type hookBuilder struct {
 func (b *hookBuilder) build(base *ruleset.Chain, h packet.Hook) (*plan.Hook, string) {
 	b.hook = &plan.Hook{Hook: h, Shim: len(b.out.Actions) > 0}
 	for b.frames(base, map[*ruleset.Chain]int{}) > maxFrames {
-		if !b.inlineLeaves(base) {
+		if !b.inlineDeepest(base) {
 			return nil, "its jumps nest deeper than BPF calls can, and the chains are too long to be copied in place"
 		}
 		clear(b.sizes)
-		if b.size(base) > inlineWeight {
+		if b.total(base) > inlineWeight {
 			return nil, "its jumps nest deeper than BPF calls can, and copying the chains in place would make too long a program"
 		}
+	}
+	if !b.inlineSmall(base) {
+		return nil, "it reaches more chains than a BPF program can have functions, and they are too long to be copied in place"
 	}
 	b.symbols = map[*ruleset.Chain]string{base: "chain"}
 	b.emit(base)
 	return b.hook, ""
+}
+
+// inlineSmall puts chains inline until the program has few enough functions, first
+// those that grow it least. False when that is not possible.
+func (b *hookBuilder) inlineSmall(base *ruleset.Chain) bool {
+	for {
+		callers := b.callers(base)
+		functions := 0
+		var small []*ruleset.Chain
+		for _, c := range b.src.Chains {
+			if callers[c] == 0 || b.inline[c] {
+				continue
+			}
+			functions += 1 + b.size(c)/(partWeight/2)
+			if c != base && b.size(c) < partWeight/2 {
+				small = append(small, c)
+			}
+		}
+		excess := functions - maxFunctions
+		if excess <= 0 {
+			return true
+		}
+		if len(small) == 0 || b.total(base) > inlineWeight {
+			return false
+		}
+		growth := func(c *ruleset.Chain) int { return b.size(c) * (callers[c] - 1) }
+		slices.SortStableFunc(small, func(x, y *ruleset.Chain) int { return growth(x) - growth(y) })
+		for _, c := range small[:min(len(small), 1+excess/2)] {
+			b.inline[c] = true
+		}
+		clear(b.sizes)
+	}
+}
+
+// total is the weight of all functions.
+func (b *hookBuilder) total(base *ruleset.Chain) int {
+	n := 0
+	for c := range b.callers(base) {
+		if !b.inline[c] {
+			n += b.size(c)
+		}
+	}
+	return n
+}
+
+// callers counts the rules that call each chain that can be reached.
+func (b *hookBuilder) callers(base *ruleset.Chain) map[*ruleset.Chain]int {
+	out := map[*ruleset.Chain]int{base: 1}
+	todo := []*ruleset.Chain{base}
+	for len(todo) > 0 {
+		c := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, callee := range b.callees(c) {
+			if out[callee] == 0 {
+				todo = append(todo, callee)
+			}
+			out[callee]++
+		}
+	}
+	return out
 }
 
 // callees are the chains that rules of c call, in order.
@@ -165,9 +232,9 @@ func (b *hookBuilder) callsHelper(c *ruleset.Chain) bool {
 	return false
 }
 
-// inlineLeaves puts those chains inline that end the longest call paths. False
-// when there is nothing left to put inline.
-func (b *hookBuilder) inlineLeaves(base *ruleset.Chain) bool {
+// inlineDeepest puts the chains inline that stand at the end of the longest call
+// paths. False when there is nothing left to put inline.
+func (b *hookBuilder) inlineDeepest(base *ruleset.Chain) bool {
 	depth := map[*ruleset.Chain]int{}
 	var down func(c *ruleset.Chain, d int)
 	down = func(c *ruleset.Chain, d int) {
@@ -184,28 +251,18 @@ func (b *hookBuilder) inlineLeaves(base *ruleset.Chain) bool {
 		}
 	}
 	down(base, 1)
-	memo := map[*ruleset.Chain]int{}
-	longest := b.frames(base, memo)
-	var leaves []*ruleset.Chain
-	for _, c := range b.src.Chains {
-		if d, called := depth[c]; called && c != base && !b.inline[c] && d+memo[c]-1 >= longest && b.leaf(c) {
-			leaves = append(leaves, c)
+	deepest := 1
+	for c, d := range depth {
+		if !b.inline[c] {
+			deepest = max(deepest, d)
 		}
 	}
-	for _, c := range leaves {
-		b.inline[c] = true
-	}
-	return len(leaves) > 0
-}
-
-// leaf says whether a chain calls no other function.
-func (b *hookBuilder) leaf(c *ruleset.Chain) bool {
-	for _, callee := range b.callees(c) {
-		if !b.inline[callee] || !b.leaf(callee) {
-			return false
+	for c, d := range depth {
+		if d == deepest && c != base {
+			b.inline[c] = true
 		}
 	}
-	return true
+	return deepest > 1
 }
 
 // emit adds the function of a chain, before those that it calls.

@@ -8,7 +8,8 @@
 // rules of two generations stand side by side during a switch:
 //
 //	INPUT: -m bpf pending -j bpftables7     something is noted for this packet
-//	bpftables7: -j bpftables7-a0  (per pass) the tree of targets
+//	bpftables7: -j bpftables7-a0-9          the tree of targets
+//	            -m bpf range -j bpftables7-p1 once more, if the order asks for it
 //	            -m bpf left -j DROP          never: fails closed
 //	            -m bpf drop -j DROP          the verdict that follows the targets
 package shim
@@ -82,13 +83,27 @@ func Targets(t *plan.Table, gen uint32, pins string) *Layout {
 		}
 		b.add("-A %s %s -j %s", h.Hook, b.match(kind, 0, 0), root)
 	}
-	for pass := 0; pass < t.Passes; pass++ {
-		b.add("-A %s -j %s", root, top)
-	}
+	b.passes(root, top, t.Passes)
 	b.add("-A %s %s -j DROP", root, b.match(Left, 0, 0))
 	b.add("-A %s %s -j DROP", root, b.match(DropNoted, 0, 0))
 	return &b.Layout
 }
+
+// passes lets a chain run the tree, and again as often as actions may be left: each
+// further pass is a chain that only packets enter that need it.
+func (b *builder) passes(chain, top string, n int) {
+	b.add("-A %s -j %s", chain, top)
+	if n == 1 {
+		return
+	}
+	next := fmt.Sprintf("%s-p%d", Prefix(b.gen), n-1)
+	b.chain(next)
+	b.add("-A %s %s -j %s", chain, b.match(Range, 0, anyAction), next)
+	b.passes(next, top, n-1)
+}
+
+// anyAction is beyond the number of every action.
+const anyAction = 0xffff
 
 // tree adds the chain that runs actions lo to hi-1 and gives its name.
 func (b *builder) tree(actions []plan.Action, lo, hi int) string {
