@@ -26,19 +26,21 @@ enum {
 #define RTNH_F_LINKDOWN 16
 #define IGNORE_ROUTES_WITH_LINKDOWN 28 /* its place in ipv4_devconf.data */
 #define KEYLENGTH 32
-#define PATHS 32 /* of a multipath route that are looked at */
 
 enum fib_phase {
 	FIB_DESCEND,   /* to the longest prefix match */
 	FIB_CHOP,      /* leaves below a shorter prefix */
 	FIB_BACKTRACE, /* to a shorter prefix */
 	FIB_LEAF,      /* the routes of a leaf */
+	FIB_PATH,      /* the next hops of a route */
 };
 
 /* One lookup; addresses of kernel objects are plain numbers. */
 struct fib_walk {
 	ulong n, pn, fa;
 	ulong info; /* of the route found */
+	ulong route, nh, group; /* whose next hops are looked at */
+	u32 path, paths;
 	u64 cindex;
 	u32 key;
 	u32 phase;
@@ -97,11 +99,11 @@ static __always_inline bool fib_good(ulong nhc)
 
 static __always_inline ulong nexthop_nhc(ulong nh)
 {
-	return (ulong)cast_to(struct nexthop, nh)->nh_info + bpf_core_field_offset(struct nh_info, fib_nhc);
+	return pointer_at(nh + bpf_core_field_offset(struct nexthop, nh_info)) + bpf_core_field_offset(struct nh_info, fib_nhc);
 }
 
 /* fib_group_nhc is the next hop number i of a group. */
-static __always_inline ulong fib_group_nhc(ulong group, u32 i)
+static __always_inline ulong fib_group_nhc(ulong group, u64 i)
 {
 	ulong at = group + bpf_core_field_offset(struct nh_group, nh_entries);
 
@@ -109,51 +111,43 @@ static __always_inline ulong fib_group_nhc(ulong group, u32 i)
 				      bpf_core_field_offset(struct nh_grp_entry, nh)));
 }
 
-/* fib_usable says whether the route with a struct fib_info has a usable next hop, as
- * the end of fib_table_lookup() and nexthop_get_nhc_lookup() do: 1, 0, or -1 for a
- * black hole, which ends the lookup. (Global: verified once.) */
-__noinline int fib_usable(u64 info)
-{
-	struct fib_info *fi = cast_to(struct fib_info, info);
-	ulong nh = (ulong)fi->nh, nhc;
-	struct nexthop *hop = NULL;
-	u32 i, n = fi->fib_nhs;
-
-	if (nh) {
-		hop = cast_to(struct nexthop, nh);
-		n = 1;
-		if (hop->is_group)
-			n = cast_to(struct nh_group, hop->nh_grp)->num_nh;
-		else if (cast_to(struct nh_info, hop->nh_info)->reject_nh)
-			return -1;
-	}
-	for (i = 0; i < PATHS; i++) {
-		if (i >= n)
-			break;
-		if (!hop)
-			nhc = info + bpf_core_field_offset(struct fib_info, fib_nh) + i * bpf_core_type_size(struct fib_nh);
-		else if (hop->is_group)
-			nhc = fib_group_nhc((ulong)hop->nh_grp, i);
-		else
-			nhc = nexthop_nhc(nh);
-		if (fib_good(nhc))
-			return 1;
-	}
-	return 0;
-}
-
 /* fib_device is the address of the device of a route's first next hop. */
 __noinline u64 fib_device(u64 info)
 {
-	ulong nh = (ulong)cast_to(struct fib_info, info)->nh, nhc;
-	struct nexthop *hop;
+	ulong nh = pointer_at(info + bpf_core_field_offset(struct fib_info, nh)), nhc;
 
 	nhc = info + bpf_core_field_offset(struct fib_info, fib_nh);
-	if (nh) {
-		hop = cast_to(struct nexthop, nh);
-		nhc = hop->is_group ? fib_group_nhc((ulong)hop->nh_grp, 0) : nexthop_nhc(nh);
-	}
+	if (nh && cast_to(struct nexthop, nh)->is_group)
+		nhc = fib_group_nhc(pointer_at(nh + bpf_core_field_offset(struct nexthop, nh_grp)), 0);
+	else if (nh)
+		nhc = nexthop_nhc(nh);
 	return pointer_at(nhc + bpf_core_field_offset(struct fib_nh_common, nhc_dev));
+}
+
+/* fib_paths begins to look for a usable next hop of a route; true for a black hole,
+ * which ends the lookup. */
+static __always_inline bool fib_paths(struct fib_walk *w, ulong info)
+{
+	struct fib_info *fi = cast_to(struct fib_info, info);
+	ulong nh = pointer_at(info + bpf_core_field_offset(struct fib_info, nh));
+
+	w->route = info;
+	w->nh = nh;
+	w->group = 0;
+	w->path = 0;
+	w->paths = fi->fib_nhs;
+	w->phase = FIB_PATH;
+	if (!nh)
+		return false;
+	w->paths = 1;
+	/* A group and a next hop share the place of their pointers. */
+	if (cast_to(struct nexthop, nh)->is_group) {
+		w->group = pointer_at(nh + bpf_core_field_offset(struct nexthop, nh_grp));
+		w->paths = cast_to(struct nh_group, w->group)->num_nh;
+		return false;
+	}
+	nh = pointer_at(nh + bpf_core_field_offset(struct nexthop, nh_info));
+	return cast_to(struct nh_info, nh)->reject_nh != 0;
 }
 
 /* fib_route looks at one route of a leaf; true ends the lookup. */
@@ -162,7 +156,6 @@ static __always_inline bool fib_route(struct fib_walk *w)
 	struct fib_alias *fa = cast_to(struct fib_alias, w->fa);
 	ulong info = pointer_at(w->fa + bpf_core_field_offset(struct fib_alias, fa_info));
 	struct fib_info *fi;
-	int usable;
 
 	w->fa = pointer_at(w->fa);
 	if ((u64)(w->key ^ w->leaf_key) >= 1ULL << (fa->fa_slen & 63))
@@ -176,14 +169,34 @@ static __always_inline bool fib_route(struct fib_walk *w)
 		return true;
 	if (fi->fib_flags & RTNH_F_DEAD)
 		return false;
-	usable = fib_usable(info);
-	if (usable > 0) {
-		w->info = info;
-		w->type = fa->fa_type;
-	} else if (!usable && fi->nh) {
-		w->fa = 0; /* a group without a next hop: the whole leaf is a miss */
+	w->type = fa->fa_type;
+	return fib_paths(w, info);
+}
+
+/* fib_path looks at one next hop, as the end of fib_table_lookup() and
+ * nexthop_get_nhc_lookup() do; true when it is usable, which ends the lookup. */
+static __always_inline bool fib_path(struct fib_walk *w)
+{
+	ulong nhc;
+
+	if (w->path >= w->paths) {
+		w->phase = FIB_LEAF;
+		if (w->nh)
+			w->fa = 0; /* then the whole leaf is a miss */
+		return false;
 	}
-	return usable != 0;
+	if (w->group)
+		nhc = fib_group_nhc(w->group, w->path);
+	else if (w->nh)
+		nhc = nexthop_nhc(w->nh);
+	else
+		nhc = w->route + bpf_core_field_offset(struct fib_info, fib_nh) +
+		      (u64)w->path * bpf_core_type_size(struct fib_nh);
+	w->path++;
+	if (!fib_good(nhc))
+		return false;
+	w->info = w->route;
+	return true;
 }
 
 static __always_inline void fib_enter_leaf(struct fib_walk *w, struct key_vector *n)
@@ -270,6 +283,8 @@ static long fib_turn(u64 turn, struct fib_walk *w)
 			return fib_route(w);
 		w->phase = FIB_BACKTRACE;
 		return 0;
+	case FIB_PATH:
+		return fib_path(w);
 	}
 	return fib_backtrace(w);
 }

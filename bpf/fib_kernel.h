@@ -38,7 +38,7 @@ struct fib_nh {
 };
 
 struct nh_info {
-	bool reject_nh;
+	u8 reject_nh;
 	struct fib_nh_common fib_nhc;
 };
 
@@ -54,7 +54,7 @@ struct nh_group {
 };
 
 struct nexthop {
-	bool is_group;
+	u8 is_group;
 	struct nh_info *nh_info;
 	struct nh_group *nh_grp;
 };

@@ -12,14 +12,16 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
+// functions are all that generated code may call.
+var functions = []string{
+	abi.FuncGetField, abi.FuncGetAddr, abi.FuncGetName, abi.FuncFindExt, abi.FuncTCPOption, abi.FuncTCPMSS,
+	abi.FuncDCCPOption, abi.FuncSCTPChunks, abi.FuncLoadBE32, abi.FuncAddrType, abi.FuncLimit, abi.FuncNth,
+	abi.FuncRandom, abi.FuncRecent, abi.FuncCount, abi.FuncNote,
+}
+
 // TestEveryFunction lets the verifier see every function that generated code may call.
 func TestEveryFunction(t *testing.T) {
 	inNamespace(t)
-	functions := []string{
-		abi.FuncGetField, abi.FuncGetAddr, abi.FuncGetName, abi.FuncFindExt, abi.FuncTCPOption, abi.FuncTCPMSS,
-		abi.FuncDCCPOption, abi.FuncSCTPChunks, abi.FuncLoadBE32, abi.FuncAddrType, abi.FuncLimit, abi.FuncNth,
-		abi.FuncRandom, abi.FuncRecent, abi.FuncCount, abi.FuncNote,
-	}
 	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
 		s := open(t, family)
 		for _, f := range functions {
@@ -27,6 +29,31 @@ func TestEveryFunction(t *testing.T) {
 				if err := s.Check([]codegen.Program{calling(family, hook, f)}); err != nil {
 					t.Errorf("%s %s %s: %v", family, hook, f, err)
 				}
+			}
+		}
+	}
+}
+
+// TestDepth lets the deepest chain that code generation makes call every function: five
+// functions of generated code, each with the 16 bytes of stack that they use.
+func TestDepth(t *testing.T) {
+	inNamespace(t)
+	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+		s := open(t, family)
+		for _, f := range functions {
+			p := calling(family, packet.Output, f)
+			p.Insns = nil
+			for i, name := range []string{"chain", "one", "two", "three", "four"} {
+				callee := append([]string{"one", "two", "three", "four"}, f)[i]
+				p.Insns = append(p.Insns, start(name)...)
+				p.Insns = append(p.Insns,
+					asm.StoreImm(asm.RFP, -16, 0, asm.Word),
+					asm.Mov.Reg(asm.R1, asm.R6), asm.Mov.Reg(asm.R2, asm.R7), asm.Mov.Imm(asm.R3, 0),
+					asm.Call.Label(callee),
+					asm.Mov.Imm(asm.R0, abi.Accept), asm.Return())
+			}
+			if err := s.Check([]codegen.Program{p}); err != nil {
+				t.Errorf("%s %s: %v", family, f, err)
 			}
 		}
 	}
