@@ -6,10 +6,16 @@ GO ?= go
 BPFTABLES_CORPUS ?= $(wildcard ../shared/corpus)
 export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS)))
 
-.PHONY: build setup generate check test conformance fuzz bench demo man clean
+.PHONY: build install setup generate check test conformance fuzz bench demo man clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/bpftables ./cmd/bpftables
+
+# The program and its manual page.
+PREFIX ?= /usr/local
+install: build
+	install -D -m 755 bin/bpftables $(DESTDIR)$(PREFIX)/sbin/bpftables
+	install -D -m 644 docs/bpftables.8 $(DESTDIR)$(PREFIX)/share/man/man8/bpftables.8
 
 # Installs what the tests and the demo need: netfilter's tools and clang.
 setup:

@@ -49,9 +49,9 @@ func newVariants(program string) (all []*variant, err error) {
 		nft:    iptables("iptables-nft"),
 		ours: {
 			title:   "bpftables",
-			restore: []string{program, "restore", "-w"},
+			restore: []string{program, "restore", "--strict"}, // no table left to netfilter
 			save:    []string{program, "save", "-c"},
-			flush:   []string{program, "flush", "--all", "-w"},
+			flush:   []string{program, "flush", "--all"},
 		},
 	} {
 		if v.restore != nil {

@@ -72,7 +72,8 @@ func summary(t *testing.T) string {
 		{"in BPF", func(w *word) bool { return w.bpf && !w.shim && len(w.reasons) == 0 }},
 		{"netfilter acts, BPF says on which packets", func(w *word) bool { return w.shim && len(w.reasons) == 0 }},
 		{"as above, with some options the whole table in netfilter", func(w *word) bool { return (w.bpf || w.shim) && len(w.reasons) > 0 }},
-		{"the whole table in netfilter", func(w *word) bool { return !w.bpf && !w.shim }},
+		{"the whole table in netfilter", func(w *word) bool { return !w.bpf && !w.shim && (w.tables || len(w.reasons) > 0) }},
+		{"refused, as no current kernel has it", func(w *word) bool { return strings.HasPrefix(w.where(), "refused") }},
 	} {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", g.title, names(ms, g.in), names(ts, g.in))
 	}

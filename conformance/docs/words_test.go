@@ -27,6 +27,7 @@ type word struct {
 	shim     bool     // netfilter runs it, told by BPF
 	reasons  []string // why, with other options, netfilter runs the whole table
 	tables   bool     // it only exists in tables that netfilter runs
+	refused  string   // why no rule with it is accepted
 }
 
 // where is the table's text.
@@ -37,6 +38,8 @@ func (w *word) where() string {
 		place = "netfilter, told by BPF"
 	case w.tables:
 		return "netfilter, with its table"
+	case !w.bpf && len(w.reasons) == 0:
+		return w.refused
 	case !w.bpf:
 		place = ""
 	}
@@ -63,8 +66,15 @@ func (w *word) see(t *testing.T, s sample) {
 	rs, _, err := iptables.Read(strings.NewReader(text), iptables.Options{
 		File: "row", Family: s.family, Resolver: rows.Resolver{},
 	})
-	if err != nil || len(rs.Tables) != 1 {
-		return // a row that is refused, or that needs what is not there
+	if err == nil {
+		err = check(rs)
+	}
+	if err != nil {
+		if w.refused == "" {
+			_, what, _ := strings.Cut(err.Error(), ": ")
+			w.refused = "refused: " + what
+		}
+		return
 	}
 	tab := translate.Translate(rs, translate.Options{}).Plan.Tables[0]
 	switch {
@@ -76,11 +86,41 @@ func (w *word) see(t *testing.T, s sample) {
 		w.tables = !w.shim && !w.bpf && len(w.reasons) == 0
 	}
 	for _, n := range tab.Notes {
-		if !slices.Contains(w.reasons, n.Reason) {
-			w.reasons = append(w.reasons, n.Reason)
-			w.tables = false
+		w.because(n.Reason)
+		w.tables = false
+	}
+}
+
+// because adds a reason, unless one with the same place in the kernel is there.
+func (w *word) because(reason string) {
+	if !slices.ContainsFunc(w.reasons, func(have string) bool { return place(have) == place(reason) }) {
+		w.reasons = append(w.reasons, reason)
+	}
+}
+
+// place is the part of a reason that names the kernel's function.
+func place(reason string) string {
+	if at := strings.Index(reason, "("); at >= 0 {
+		return reason[at:]
+	}
+	return reason
+}
+
+// check asks every word of the one rule whether the kernel refuses it.
+func check(rs *ruleset.Ruleset) error {
+	for _, c := range rs.Tables[0].Chains {
+		for _, r := range c.Rules {
+			hook, _ := packet.HookByName(c.Name)
+			in := &ruleset.Place{Family: rs.Family, Table: rs.Tables[0].Name, Hooks: 1 << hook, Rule: r}
+			if r.Target == nil {
+				continue
+			}
+			if err := r.Target.Check(in); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // matches are the words after -m, by the rows of their files.
@@ -157,9 +197,7 @@ func merged(all []*word) (out []*word) {
 			last.families |= w.families
 			last.bpf, last.shim = last.bpf || w.bpf, last.shim || w.shim
 			for _, r := range w.reasons {
-				if !slices.Contains(last.reasons, r) {
-					last.reasons = append(last.reasons, r)
-				}
+				last.because(r)
 			}
 			continue
 		}
