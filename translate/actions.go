@@ -106,7 +106,7 @@ func (t *table) bound() {
 			continue
 		}
 		s := walk(c).any
-		t.out.Passes = max(t.out.Passes, s.descents+1)
+		t.out.Passes = max(t.out.Passes, min(s.descents+1, s.n))
 		if s.n > MaxNotes {
 			t.out.Notes = append(t.out.Notes, plan.Note{
 				Pos: c.Pos.String(), Thing: "chain " + c.Name,

@@ -9,7 +9,7 @@
 //
 //	INPUT: -m bpf pending -j bpftables7     something is noted for this packet
 //	bpftables7: -j bpftables7-a0-9          the tree of targets
-//	            -m bpf range -j bpftables7-p1 once more, if the order asks for it
+//	            -m bpf range -j bpftables7-a0-9   again, where the order asks for it
 //	            -m bpf left -j DROP          never: fails closed
 //	            -m bpf drop -j DROP          the verdict that follows the targets
 package shim
@@ -89,17 +89,13 @@ func Targets(t *plan.Table, gen uint32, pins string) *Layout {
 	return &b.Layout
 }
 
-// passes lets a chain run the tree, and again as often as actions may be left: each
-// further pass is a chain that only packets enter that need it.
+// passes lets a chain run the tree, and again while actions are left. The passes stand
+// side by side, as nf_tables nests at most 16 jumps (NFT_JUMP_STACK_SIZE).
 func (b *builder) passes(chain, top string, n int) {
 	b.add("-A %s -j %s", chain, top)
-	if n == 1 {
-		return
+	for range n - 1 {
+		b.add("-A %s %s -j %s", chain, b.match(Range, 0, anyAction), top)
 	}
-	next := fmt.Sprintf("%s-p%d", Prefix(b.gen), n-1)
-	b.chain(next)
-	b.add("-A %s %s -j %s", chain, b.match(Range, 0, anyAction), next)
-	b.passes(next, top, n-1)
 }
 
 // anyAction is beyond the number of every action.
