@@ -144,7 +144,7 @@ static __always_inline u64 realm_field(struct sk_buff *skb)
 #ifndef BPFTABLES_PROBE
 
 /* get_field reads one of the numbers of enum field. */
-__noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, u32 field)
+__noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, enum field field)
 {
 	struct net_device *in = ctx->state->in, *out = ctx->state->out;
 
@@ -171,8 +171,9 @@ __noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, u32 field)
 		return out != NULL;
 	case FIELD_BRIDGED:
 		return bridged_field(ctx);
+	default:
+		return conn_field(ctx, field);
 	}
-	return conn_field(ctx, field);
 }
 
 /* get_addr copies an address of the conntrack entry to f->tmp, as it is on the wire. */

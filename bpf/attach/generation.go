@@ -190,6 +190,9 @@ func (g *Generation) pin(shims []ShimProgram) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	if err := g.space.pinShared(); err != nil {
+		return err
+	}
 	for name, m := range g.maps {
 		if err := m.Pin(filepath.Join(dir, name)); err != nil {
 			return err

@@ -92,15 +92,11 @@ func (s *Space) shared(name string) (*ebpf.Map, error) {
 	return m, nil
 }
 
-// makeShared opens all maps of the namespace and makes and pins those that are not
-// there.
+// makeShared opens all maps of the namespace and makes those that are not there.
 func (s *Space) makeShared() error {
 	spec, err := datapath()
 	if err != nil {
 		return fmt.Errorf("datapath: %w", err)
-	}
-	if err := os.MkdirAll(s.Pins(), 0o700); err != nil {
-		return err
 	}
 	for _, name := range sharedMaps {
 		m, err := s.shared(name)
@@ -110,11 +106,21 @@ func (s *Space) makeShared() error {
 		if m != nil {
 			continue
 		}
-		if m, err = ebpf.NewMap(spec.Maps[name].Copy()); err != nil {
+		if s.maps[name], err = ebpf.NewMap(spec.Maps[name].Copy()); err != nil {
 			return fmt.Errorf("map %s: %w", name, err)
 		}
-		s.maps[name] = m
-		if err := m.Pin(filepath.Join(s.Pins(), name)); err != nil {
+	}
+	return nil
+}
+
+// pinShared pins the maps of the namespace that are new.
+func (s *Space) pinShared() error {
+	for _, name := range sharedMaps {
+		path := filepath.Join(s.Pins(), name)
+		if _, err := os.Stat(path); err == nil {
+			continue
+		}
+		if err := s.maps[name].Pin(path); err != nil {
 			return err
 		}
 	}
