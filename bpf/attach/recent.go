@@ -23,8 +23,11 @@ type lists struct {
 	rules []pred.Recent
 }
 
+// listPrefix begins the names of the pins of lists.
+const listPrefix = "recent-"
+
 // listPin is the name of a list's pin; a bpffs does not allow every name.
-func listPin(name string) string { return "recent-" + hex.EncodeToString([]byte(name)) }
+func listPin(name string) string { return listPrefix + hex.EncodeToString([]byte(name)) }
 
 // openLists opens the lists that the rules name, and makes those that no generation
 // in the namespace has.

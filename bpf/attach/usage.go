@@ -6,10 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cilium/ebpf"
-
-	"github.com/bpftables/bpftables/bpf/abi"
 )
 
 // Usage is what one family's generation takes in the kernel.
@@ -47,7 +46,7 @@ func (s *Space) Usage() (*Usage, error) {
 		return nil, fmt.Errorf("datapath: %w", err)
 	}
 	for _, e := range entries {
-		if spec.Maps[e.Name()] == nil || e.Name() == abi.NetfilterMapActive {
+		if spec.Maps[e.Name()] == nil && !strings.HasPrefix(e.Name(), listPrefix) {
 			continue
 		}
 		if err := u.addMap(filepath.Join(s.genDir(live), e.Name())); err != nil {
