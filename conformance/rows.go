@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"runtime"
 	"strings"
 
 	"github.com/bpftables/bpftables/conformance/lab"
@@ -63,7 +64,7 @@ func (j *RowJudge) Judge(r *rows.Row) (judged []Judged, prints string, refused e
 	prints = strings.TrimPrefix(strings.TrimPrefix(before.rule, "-A "+r.Chain), " ")
 	for _, p := range r.Packets {
 		g := Judged{Packet: p, Unsent: p.Unsent}
-		if g.Unsent == "" {
+		if g.Unsent == "" || brought[g.Unsent] {
 			if before, err = j.ask(l, r, &g, before); err != nil {
 				return nil, "", nil, fmt.Errorf("%s: %w", p.Pos, err)
 			}
@@ -163,6 +164,15 @@ func (j *RowJudge) ask(l *lab.Lab, r *rows.Row, g *Judged, before counts) (count
 	if err := j.prepare(l, r, p); err != nil {
 		return before, err
 	}
+	if brought[g.Unsent] {
+		why, err := j.bring(l, r, p)
+		if g.Unsent = why; why != "" || err != nil {
+			return before, err
+		}
+		if before, err = j.counts(l, r); err != nil {
+			return before, err
+		}
+	}
 	if _, err := l.Send(p); err != nil {
 		return before, err
 	}
@@ -194,7 +204,7 @@ func grown(before, after string) int {
 }
 
 // notReal are words of the packet language that only a kernel can bring about.
-var notReal = regexp.MustCompile(`(?:^| )(jiffies|random|realm|cpu|ctmark|ctstatus|ctexpire|ctproto|ctorig|ctrepl|physin|physout|inindex|outindex|ingroup|outgroup|nofile)(?: |$)`)
+var notReal = regexp.MustCompile(`(?:^| )(jiffies|random|realm|ctstatus|ctexpire|ctproto|ctorig|ctrepl|physin|physout|inindex|outindex|nofile)(?: |$)`)
 
 // sendable turns a row's packet into one of the lab, or says why it cannot.
 func sendable(l *lab.Lab, r *rows.Row, text string) (*lab.Packet, string) {
@@ -206,8 +216,8 @@ func sendable(l *lab.Lab, r *rows.Row, text string) (*lab.Packet, string) {
 		return nil, err.Error()
 	}
 	f := p.Facts
-	if f.CtState&packet.CtNew == 0 && r.Table != "raw" && strings.Contains(r.Rule, "ct") {
-		return nil, "the lab brings only new connections"
+	if int(f.CPU) >= runtime.NumCPU() {
+		return nil, "needs more processors"
 	}
 	hook, _ := packet.HookByName(r.Chain)
 	if hook == packet.Output || hook == packet.Postrouting && f.In.Name == "" {
@@ -249,6 +259,13 @@ func (j *RowJudge) prepare(l *lab.Lab, r *rows.Row, p *lab.Packet) error {
 	if p.Kind == lab.Frame {
 		if err := l.Mark(f.Mark); err != nil {
 			return err
+		}
+	}
+	for _, i := range []packet.Iface{f.In, f.Out} {
+		if i.Name != "" && i.Name != "lo" && ifaceMissing(l, i.Name) == "" {
+			if err := l.Group(i.Name, i.Group); err != nil {
+				return err
+			}
 		}
 	}
 	dst := f.Dst()

@@ -36,3 +36,22 @@ func (l *Lab) Mark(mark uint32) error {
 	}
 	return nil
 }
+
+// Group puts an interface of the host into a device group.
+func (l *Lab) Group(name string, group uint32) error {
+	i := l.portByName(name)
+	if i < 0 {
+		return fmt.Errorf("lab: the host has no interface %q", name)
+	}
+	if l.ports[i].group == group {
+		return nil
+	}
+	h, err := l.handle(host)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	l.ports[i].group = group
+	link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.ports[i].index}}
+	return h.LinkSetGroup(link, int(group))
+}

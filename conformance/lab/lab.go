@@ -56,6 +56,7 @@ type port struct {
 	peerIndex int
 	outside   int // which namespace holds the peer
 	socket    int // packet socket outside that sends on the peer
+	group     uint32
 }
 
 // The namespaces of a lab.

@@ -21,7 +21,7 @@ const vnetLen = 10
 func (l *Lab) Send(p *Packet) ([]Event, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	unpin, err := pin()
+	unpin, err := pin(int(p.Facts.CPU))
 	if err != nil {
 		return nil, err
 	}
@@ -54,18 +54,19 @@ func (l *Lab) collect(events []Event, p *Packet) ([]Event, error) {
 	return events, err
 }
 
-// pin keeps the calling thread on one processor; see settle.
-func pin() (func(), error) {
+// pin keeps the calling thread on one processor; see settle. One that the host
+// does not have stands for the first.
+func pin(want int) (func(), error) {
 	var old, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &old); err != nil {
 		return nil, fmt.Errorf("affinity: %w", err)
 	}
-	for cpu := 0; ; cpu++ {
-		if old.IsSet(cpu) {
-			one.Set(cpu)
-			break
+	cpu := want
+	if cpu >= 1024 || !old.IsSet(cpu) {
+		for cpu = 0; !old.IsSet(cpu); cpu++ {
 		}
 	}
+	one.Set(cpu)
 	if err := unix.SchedSetaffinity(0, &one); err != nil {
 		return nil, fmt.Errorf("affinity: %w", err)
 	}
