@@ -1,6 +1,8 @@
 package interp
 
 import (
+	"slices"
+
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -52,7 +54,7 @@ type rule struct {
 	*ruleset.Rule
 	number int // from 1
 	action pred.Action
-	lower  []pred.Pred // by match; only ByLower
+	lower  []pred.Pred // by match; only ByLower; nil: asked by Eval, its predicates cannot say it
 }
 
 // New prepares a table.
@@ -89,7 +91,7 @@ func (m *Machine) prepare(c *ruleset.Chain, hooks uint8) *chain {
 		one := &rule{Rule: r, number: i + 1, action: in.Action()}
 		if m.mode == ByLower {
 			for _, match := range r.Matches {
-				one.lower = append(one.lower, match.Lower(in))
+				one.lower = append(one.lower, meaningful(match.Lower(in)))
 			}
 		}
 		out.rules[i] = one
@@ -102,7 +104,7 @@ func (m *Machine) prepare(c *ruleset.Chain, hooks uint8) *chain {
 func (m *Machine) ask(r *rule, f *packet.Facts) (pred.Answer, int) {
 	for i, match := range r.Matches {
 		var a pred.Answer
-		if m.mode == ByLower {
+		if m.mode == ByLower && r.lower[i] != nil {
 			a = pred.Eval(r.lower[i], f)
 		} else {
 			a = match.Eval(f)
@@ -112,4 +114,29 @@ func (m *Machine) ask(r *rule, f *packet.Facts) (pred.Answer, int) {
 		}
 	}
 	return pred.Yes, -1
+}
+
+// meaningful gives the predicate, nil when a part of it is Unsupported, which has
+// no meaning here.
+func meaningful(p pred.Pred) pred.Pred {
+	if unsupported(p) {
+		return nil
+	}
+	return p
+}
+
+func unsupported(p pred.Pred) bool {
+	switch p := p.(type) {
+	case pred.Unsupported:
+		return true
+	case pred.Not:
+		return unsupported(p.P)
+	case pred.HotdropIf:
+		return unsupported(p.P)
+	case pred.And:
+		return slices.ContainsFunc(p, unsupported)
+	case pred.Or:
+		return slices.ContainsFunc(p, unsupported)
+	}
+	return false
 }
