@@ -198,13 +198,15 @@ func (e *Engine) finish(c *change, number uint32) error {
 // build translates a change and lets load verify the programs. A table whose
 // programs the kernel refuses is left to netfilter, with the reason.
 func (e *Engine) build(c *change, number uint32, load func([]codegen.Program) error) (*build, error) {
-	refused := map[string]string{}
+	refused, err := foreignOwners(c.after)
+	if err != nil {
+		return nil, err
+	}
 	for {
 		b := &build{res: translate.Translate(c.after, translate.Options{Text: iptables.PrintRule, Netfilter: refused})}
 		if err := strict(c, b.res.Plan); err != nil {
 			return nil, err
 		}
-		var err error
 		if b.progs, err = codegen.Generate(b.res.Plan); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,66 @@
+package apply
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/ruleset"
+)
+
+// initialUserNamespace is the inode of the first user namespace (PROC_USER_INIT_INO,
+// include/linux/proc_ns.h).
+const initialUserNamespace = 0xEFFFFFFD
+
+// foreignOwners gives the tables that ask for users or groups in a network namespace
+// that belongs to another user namespace than the first: owner_mt()
+// (net/netfilter/xt_owner.c) translates ids there, BPF cannot.
+func foreignOwners(rs *ruleset.Ruleset) (map[string]string, error) {
+	out := map[string]string{}
+	for _, t := range rs.Tables {
+		if asksOwner(t) {
+			out[t.Name] = "-m owner in a network namespace of another user namespace: BPF sees the kernel's ids (owner_mt(), net/netfilter/xt_owner.c)"
+		}
+	}
+	if len(out) == 0 {
+		return out, nil
+	}
+	initial, err := inInitialUserNamespace()
+	if initial {
+		clear(out)
+	}
+	return out, err
+}
+
+func asksOwner(t *ruleset.Table) bool {
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			for _, m := range r.Matches {
+				if m.Word() == "owner" {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// inInitialUserNamespace asks who owns the network namespace of the thread.
+func inInitialUserNamespace() (bool, error) {
+	netns, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return false, fmt.Errorf("owner of the network namespace: %w", err)
+	}
+	defer netns.Close()
+	fd, err := unix.IoctlRetInt(int(netns.Fd()), unix.NS_GET_USERNS)
+	if err != nil {
+		return false, fmt.Errorf("owner of the network namespace: %w", err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return false, fmt.Errorf("owner of the network namespace: %w", err)
+	}
+	return st.Ino == initialUserNamespace, nil
+}
