@@ -211,5 +211,5 @@ func (t *table) text(r *ruleset.Rule, chain string) string {
 }
 
 func shimKey(a pred.Action) string {
-	return fmt.Sprint(a.Terminal, "\x00", strings.Join(a.Shim, "\x00"))
+	return fmt.Sprint(a.Terminal, "\x00", strings.Join(a.Shim, "\x00"), "\x00", a.Guard)
 }

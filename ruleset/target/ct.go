@@ -3,6 +3,7 @@ package target
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -175,9 +176,13 @@ func (c *CT) Check(in *ruleset.Place) error {
 func (c *CT) NeedsConntrack() bool { return !c.NoTrack }
 
 // Lower leaves the change to netfilter. A packet that has no conntrack entry yet
-// becomes UNTRACKED or gets a template (xt_ct_target(), net/netfilter/xt_CT.c).
-func (c *CT) Lower(*ruleset.Place) pred.Action {
+// becomes UNTRACKED or gets a template (xt_ct_target(), net/netfilter/xt_CT.c). A
+// rule with a helper or a timeout must name the protocol (xt_ct_find_proto()).
+func (c *CT) Lower(in *ruleset.Place) pred.Action {
 	a := shim(c.Args())
 	a.NoTrack, a.Template = c.NoTrack, !c.NoTrack
+	if proto, negate, named := in.Proto(); named && !negate && c.Helper+c.Timeout != "" {
+		a.Guard = []string{"-p", strconv.Itoa(int(proto))}
+	}
 	return a
 }
