@@ -16,19 +16,20 @@ const volatile u32 hz = 1000; /* CONFIG_HZ */
 #define ETH_HLEN 14
 
 /* fill_l4_bytes copies what is there of the first bytes of the transport header. */
-static __always_inline void fill_l4_bytes(struct bpf_dynptr *ptr, struct facts *f)
+static __always_inline void fill_l4_bytes(struct sk_buff *skb, struct facts *f)
 {
+	struct bpf_dynptr ptr;
 	u32 n = f->len > f->thoff ? f->len - f->thoff : 0;
 
 	f->l4avail = n < 0xffff ? n : 0xffff;
 	f->l4good = f->fragoff ? 0 : f->l4avail;
 	if (n >= L4_MAX) {
-		copy_packet(ptr, f->l4, f->thoff, L4_MAX);
+		read_header(skb, f->l4, f->thoff, L4_MAX);
 		return;
 	}
 	__builtin_memset(f->l4, 0, L4_MAX);
-	if (n)
-		bpf_dynptr_read(f->l4, n, ptr, f->thoff, 0);
+	if (n && !bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &ptr))
+		bpf_dynptr_read(f->l4, n, &ptr, f->thoff, 0);
 }
 
 /* fill_walk finds the transport header of an IPv6 packet as ip6_packet_match() does
@@ -36,7 +37,6 @@ static __always_inline void fill_l4_bytes(struct bpf_dynptr *ptr, struct facts *
  * not added to that of the rules. */
 __noinline int fill_walk(struct bpf_nf_ctx *ctx, struct facts *f)
 {
-	struct bpf_dynptr ptr;
 	struct walk w;
 
 	if (!f)
@@ -52,13 +52,12 @@ __noinline int fill_walk(struct bpf_nf_ctx *ctx, struct facts *f)
 	f->proto = w.result;
 	f->thoff = w.off < 0xffff ? w.off : 0xffff;
 	f->fragoff = w.fragoff;
-	bpf_dynptr_from_skb((struct __sk_buff *)ctx->skb, 0, &ptr);
-	fill_l4_bytes(&ptr, f);
+	fill_l4_bytes(ctx->skb, f);
 	return 0;
 }
 
 /* fill_l4 finds the transport header and fills what depends on it. */
-static __always_inline void fill_l4(struct bpf_nf_ctx *ctx, struct bpf_dynptr *ptr, struct facts *f)
+static __always_inline void fill_l4(struct bpf_nf_ctx *ctx, struct sk_buff *skb, struct facts *f)
 {
 	if (family == 6) {
 		if (is_ext_header(f->l3[6])) {
@@ -68,7 +67,7 @@ static __always_inline void fill_l4(struct bpf_nf_ctx *ctx, struct bpf_dynptr *p
 		f->proto = f->l3[6];
 		f->thoff = 40;
 	}
-	fill_l4_bytes(ptr, f);
+	fill_l4_bytes(skb, f);
 }
 
 static __always_inline void fill_name(const struct net_device *dev, u8 *name)
@@ -114,18 +113,13 @@ __noinline int fill_mac(struct bpf_nf_ctx *ctx, struct facts *f)
 static __always_inline int fill(struct bpf_nf_ctx *ctx, struct facts *f)
 {
 	struct sk_buff *skb = ctx->skb;
-	struct bpf_dynptr ptr;
 
 	f->len = skb->len;
 	f->mark = skb->mark;
 	f->fragoff = 0;
 	f->l4state = L4_FOUND;
 	f->notes = 0;
-	if (bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &ptr))
-		return 0;
-	if (copy_packet(&ptr, f->l3, 0, 20))
-		return 0;
-	if (family == 6 && copy_packet(&ptr, f->l3 + 20, 20, 20))
+	if (family == 4 ? read_header(skb, f->l3, 0, 20) : read_header(skb, f->l3, 0, 40))
 		return 0;
 	if (family == 4) {
 		f->proto = f->l3[9];
@@ -133,7 +127,7 @@ static __always_inline int fill(struct bpf_nf_ctx *ctx, struct facts *f)
 		f->fragoff = be16_at(f->l3 + 6) & IP_OFFSET;
 	}
 	if (needs & NEED_L4)
-		fill_l4(ctx, &ptr, f);
+		fill_l4(ctx, skb, f);
 	if (needs & NEED_IIF)
 		fill_name(ctx->state->in, f->iif);
 	if (needs & NEED_OIF)

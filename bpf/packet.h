@@ -28,34 +28,23 @@ static __always_inline int read_packet(struct bpf_nf_ctx *ctx, void *to, u32 off
 	return bpf_dynptr_read(to, n, &ptr, off, 0);
 }
 
-/* copy_packet copies a number of bytes that is known when compiling, a multiple of 4.
- * Usually they lie in one piece and are copied from where they are. */
-static __always_inline int copy_packet(struct bpf_dynptr *ptr, void *to, u32 off, const u32 n)
+/* read_header copies 20 or 40 bytes, from the linear part if they are there: a few
+ * loads, where a dynptr is a dozen calls. to is aligned to 8 bytes. */
+static __always_inline int read_header(struct sk_buff *skb, u8 *to, u32 off, const u32 n)
 {
-	const u32 *from = bpf_dynptr_slice(ptr, off, to, n);
-
-	if (!from)
-		return -1;
-#pragma unroll
-	for (u32 i = 0; i < n / 4; i++)
-		((u32 *)to)[i] = from[i];
-	return 0;
-}
-
-/* read_header copies 20 bytes, from the linear part if they are there. to is aligned
- * to 4 bytes. */
-static __always_inline int read_header(struct bpf_nf_ctx *ctx, u8 *to, u32 off)
-{
-	struct sk_buff *skb = ctx->skb;
 	ulong at = (ulong)skb->data + off;
+	struct bpf_dynptr ptr;
 
-	if (skb->len - skb->data_len < off + 20)
-		return read_packet(ctx, to, off, 20);
-	((u32 *)to)[0] = load4(at);
-	((u32 *)to)[1] = load4(at + 4);
-	((u32 *)to)[2] = load4(at + 8);
-	((u32 *)to)[3] = load4(at + 12);
-	((u32 *)to)[4] = load4(at + 16);
+	if (skb->len - skb->data_len < off + n) {
+		if (bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &ptr))
+			return -1;
+		return bpf_dynptr_read(to, n, &ptr, off, 0);
+	}
+#pragma unroll
+	for (u32 i = 0; i < n / 8; i++)
+		((u64 *)to)[i] = load8(at + 8 * i);
+	if (n % 8)
+		((u32 *)to)[n / 4 - 1] = load4(at + n - 4);
 	return 0;
 }
 
