@@ -49,9 +49,6 @@ func (s saved) tables() map[string]saved {
 	return out
 }
 
-// text is the rules alone.
-func (s saved) text() string { return strings.Join(s.lines, "\n") + "\n" }
-
 // compareSaved compares the text line by line and the counters of equal lines;
 // counted is how many counters were compared.
 func compareSaved(ref, ours saved) (diffs []Difference, counted int) {

@@ -30,7 +30,6 @@ type rulesetWriter struct {
 	six  bool
 	out  strings.Builder
 	name string // of the table
-	deep int    // user chains so far: a rule may jump to later ones only
 }
 
 var baseChains = map[string][]string{
