@@ -77,6 +77,8 @@ static __always_inline void fill_conntrack(struct sk_buff *skb, struct facts *f)
 	ulong ct = conn_of(skb);
 	u64 status;
 
+	f->hasconn = 0;
+	f->ctmark = 0;
 	if (!ct) {
 		f->ctstate = info == IP_CT_UNTRACKED ? STATE_UNTRACKED : STATE_INVALID;
 		return;
