@@ -113,7 +113,7 @@ func (b *builder) tree(actions []plan.Action, lo, hi int) string {
 	for i := lo; i < hi; i += step {
 		end := min(i+step, hi)
 		if step == 1 {
-			lines = append(lines, strings.Join([]string{"-A", name, quoteAll(actions[i].Guard), b.match(Take, i, i), "-j", quoteAll(actions[i].Args)}, " "))
+			lines = append(lines, "-A "+name+" "+guard(actions[i].Guard)+b.match(Take, i, i)+" -j "+quoteAll(actions[i].Args))
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("-A %s %s -j %s", name, b.match(Range, i, end-1), b.tree(actions, i, end)))
@@ -226,4 +226,12 @@ func chainsFirst(lines []string) []string {
 		}
 	}
 	return out
+}
+
+// guard is the options that stand before the match, each with a space behind.
+func guard(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return quoteAll(args) + " "
 }

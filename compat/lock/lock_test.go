@@ -1,0 +1,35 @@
+package lock
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestAcquire(t *testing.T) {
+	t.Setenv("XTABLES_LOCKFILE", filepath.Join(t.TempDir(), "lock"))
+	first, err := Acquire(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wait := range []time.Duration{0, 30 * time.Millisecond} {
+		if _, err := Acquire(wait); !errors.Is(err, ErrBusy) {
+			t.Errorf("wait %v: %v, want busy", wait, err)
+		}
+	}
+	got := make(chan error)
+	go func() {
+		second, err := Acquire(Forever)
+		if err == nil {
+			err = second.Release()
+		}
+		got <- err
+	}()
+	if err := first.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Errorf("after release: %v", err)
+	}
+}
