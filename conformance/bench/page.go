@@ -23,8 +23,8 @@ Nanoseconds for the whole way of a received UDP packet into a host, until it is 
 and found by a socket whose buffer is full. The ruleset is N rules ` + "`-s A/32 -p udp --dport P`" + ` of which the last one
 matches; with conntrack, ` + "`-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`" + ` comes first and the packet is
 NEW. "no rules": nothing at all, or for drops a BPF program of two instructions at the hook. Frames
-are fed by BPF_PROG_RUN with live frames, batch %d, on one processor; the fastest of several runs that alternate
-between the variants. Every run is checked against the counter of the last rule.
+are fed by BPF_PROG_RUN with live frames, batch %d, on one processor; the fastest of runs that alternate between the
+variants, until none gets faster. Every run is checked against the counter of the last rule.
 
 `
 
