@@ -91,8 +91,7 @@ func measure(all []*variant, size size, progress io.Writer) (*results, error) {
 // measure loads the ruleset everywhere, then lets the variants take turns.
 func (row *packetRow) measure(all []*variant, size size) error {
 	cpu := runtime.NumCPU() - 1
-	var feeders [count]*feeder
-	var frames, fed [count]int
+	var turns [count]turn
 	for i, v := range all {
 		sock, err := v.fullSocket(row.flow().port)
 		if err != nil {
@@ -102,45 +101,66 @@ func (row *packetRow) measure(all []*variant, size size) error {
 		if _, err := v.apply(row.load); err != nil {
 			return err
 		}
-		if feeders[i], err = newFeeder(v.space, row.flow()); err != nil {
-			return err
-		}
-		defer feeders[i].close()
-		first, err := feeders[i].feed(4*batch, cpu)
+		in, err := newFeeder(v.space, row.flow())
 		if err != nil {
 			return err
 		}
-		fed[i] = 4 * batch
-		frames[i] = max(4*batch, int(size.run/first)/batch*batch)
+		defer in.close()
+		turns[i] = turn{feeder: in, frames: 4 * batch}
+		first, err := turns[i].take(cpu)
+		if err != nil {
+			return err
+		}
+		turns[i].frames = max(4*batch, int(size.run/first)/batch*batch)
 	}
+	if err := row.rounds(turns[:], size, cpu); err != nil {
+		return err
+	}
+	return row.confirm(all, turns[:])
+}
+
+// turn is how one variant is fed.
+type turn struct {
+	*feeder
+	frames int // each time
+	fed    int // altogether
+}
+
+func (t *turn) take(cpu int) (perFrame time.Duration, err error) {
+	t.fed += t.frames
+	return t.feed(t.frames, cpu)
+}
+
+// rounds goes on until no variant gets faster.
+func (row *packetRow) rounds(turns []turn, size size, cpu int) error {
 	for round, last := 0, 0; round-last < size.rounds && round < size.most; round++ {
-		for i, f := range feeders {
-			d, err := f.feed(frames[i], cpu)
+		for i := range turns {
+			d, err := turns[i].take(cpu)
 			if err != nil {
 				return err
 			}
-			fed[i] += frames[i]
-			if row.took[i] == 0 || d < row.took[i]*99/100 {
+			best := &row.took[i]
+			if *best == 0 || d < *best*99/100 {
 				last = round
 			}
-			if row.took[i] == 0 || d < row.took[i] {
-				row.took[i] = d
+			if *best == 0 || d < *best {
+				*best = d
 			}
 		}
 	}
-	return row.confirm(all, fed)
+	return nil
 }
 
 // confirm sees that the last rule has judged every frame, and takes the rules away.
-func (row *packetRow) confirm(all []*variant, fed [count]int) error {
+func (row *packetRow) confirm(all []*variant, turns []turn) error {
 	for i, v := range all {
 		if v.save != nil {
 			got, err := v.matched()
 			if err != nil {
 				return err
 			}
-			if got < fed[i] { // a run that a signal interrupts is begun again
-				return fmt.Errorf("%s, %d rules: the last rule counted %d of %d packets", v.title, row.n, got, fed[i])
+			if got < turns[i].fed { // a run that a signal interrupts is begun again
+				return fmt.Errorf("%s, %d rules: the last rule counted %d of %d packets", v.title, row.n, got, turns[i].fed)
 			}
 		}
 		if err := v.empty(); err != nil {
