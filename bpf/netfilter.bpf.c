@@ -17,6 +17,7 @@
 #include "limit.h"
 #include "addrtype.h"
 #include "recent.h"
+#include "chain.h"
 
 const volatile u32 entry_slot;
 const volatile u32 shim;
@@ -39,35 +40,6 @@ int pass(struct bpf_nf_ctx *ctx)
 {
 	note_reset(ctx, false);
 	return NF_ACCEPT;
-}
-
-/* chain is replaced by generated code. It mentions every function that generated code
- * may call, so that they are in the object; the loader takes out those that nobody
- * calls. */
-__noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
-{
-	/* Volatile, or the compiler takes the stub's answer for the answer. */
-	volatile enum verdict verdict = V_DROP;
-
-	if (!f)
-		return verdict;
-	get_field(ctx, f, 0);
-	get_addr(ctx, f, 0);
-	get_name(ctx, f, 0);
-	find_ext(ctx, f, 0);
-	tcp_option(ctx, f, 0);
-	tcp_mss(ctx, f, 0);
-	dccp_option(ctx, f, 0);
-	sctp_chunks(ctx, f, 0);
-	load_be32(ctx, f, 0);
-	addr_type(ctx, f, 0);
-	limit(ctx, f, 0);
-	nth(ctx, f, 0);
-	random31(ctx, f, 0);
-	recent(ctx, f, 0);
-	count(ctx, f, 0);
-	note(ctx, f, 0);
-	return verdict;
 }
 
 SEC("netfilter")

@@ -79,31 +79,7 @@ __noinline int addr_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 	return (arg & 0xffff) >> (g->types[dst][dev] & 15) & 1;
 }
 
-/* chain is replaced by generated code, see netfilter.bpf.c. */
-__noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
-{
-	volatile enum verdict verdict = V_DROP;
-
-	if (!f)
-		return verdict;
-	get_field(ctx, f, 0);
-	get_addr(ctx, f, 0);
-	get_name(ctx, f, 0);
-	find_ext(ctx, f, 0);
-	tcp_option(ctx, f, 0);
-	tcp_mss(ctx, f, 0);
-	dccp_option(ctx, f, 0);
-	sctp_chunks(ctx, f, 0);
-	load_be32(ctx, f, 0);
-	addr_type(ctx, f, 0);
-	limit(ctx, f, 0);
-	nth(ctx, f, 0);
-	random31(ctx, f, 0);
-	recent(ctx, f, 0);
-	count(ctx, f, 0);
-	note(ctx, f, 0);
-	return verdict;
-}
+#include "chain.h"
 
 /* override takes what the kernel cannot be made to have from the map. */
 static __always_inline void override(struct facts *f, const struct facts *g)

@@ -57,18 +57,11 @@ func lists(rs *ruleset.Ruleset, t *ruleset.Table) map[string]*ruleset.Rule {
 }
 
 // listOf finds the list that a lowered -m recent uses.
-func listOf(p pred.Pred) (string, bool) {
-	switch p := p.(type) {
-	case pred.Recent:
-		return p.List, true
-	case pred.Not:
-		return listOf(p.P)
-	case pred.And:
-		for _, q := range p {
-			if name, ok := listOf(q); ok {
-				return name, true
-			}
-		}
-	}
-	return "", false
+func listOf(p pred.Pred) (name string, ok bool) {
+	ok = pred.Any(p, func(part pred.Pred) bool {
+		r, is := part.(pred.Recent)
+		name = r.List
+		return is
+	})
+	return name, ok
 }

@@ -150,7 +150,7 @@ func (t *table) lower() {
 			l := &lowered{action: pred.Action{Op: pred.Continue}}
 			for _, m := range r.Matches {
 				p := m.Lower(place)
-				if why := unsupported(p); why != "" {
+				if why := pred.UnsupportedReason(p); why != "" {
 					t.note(r, m.Word(), why)
 				}
 				l.conds = append(l.conds, p)
@@ -164,32 +164,6 @@ func (t *table) lower() {
 			t.lines[r] = l
 		}
 	}
-}
-
-// unsupported finds the first part of a predicate that BPF cannot ask.
-func unsupported(p pred.Pred) string {
-	switch p := p.(type) {
-	case pred.Unsupported:
-		return p.Reason
-	case pred.Not:
-		return unsupported(p.P)
-	case pred.HotdropIf:
-		return unsupported(p.P)
-	case pred.And:
-		return firstUnsupported(p)
-	case pred.Or:
-		return firstUnsupported(p)
-	}
-	return ""
-}
-
-func firstUnsupported(ps []pred.Pred) string {
-	for _, p := range ps {
-		if why := unsupported(p); why != "" {
-			return why
-		}
-	}
-	return ""
 }
 
 // callee is the chain that a rule jumps or goes to; "" when it does not.

@@ -69,34 +69,9 @@ func (r *Row) Lower(rule *ruleset.Rule) (p pred.And, reason string) {
 	for _, m := range rule.Matches {
 		l := m.Lower(in)
 		p = append(p, l)
-		if u := unsupported(l); u != "" {
+		if u := pred.UnsupportedReason(l); u != "" {
 			reason = u
 		}
 	}
 	return p, reason
-}
-
-func unsupported(p pred.Pred) string {
-	switch p := p.(type) {
-	case pred.Unsupported:
-		return p.Reason
-	case pred.Not:
-		return unsupported(p.P)
-	case pred.HotdropIf:
-		return unsupported(p.P)
-	case pred.And:
-		return unsupportedIn(p)
-	case pred.Or:
-		return unsupportedIn(p)
-	}
-	return ""
-}
-
-func unsupportedIn(ps []pred.Pred) string {
-	for _, p := range ps {
-		if r := unsupported(p); r != "" {
-			return r
-		}
-	}
-	return ""
 }

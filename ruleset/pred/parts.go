@@ -1,0 +1,95 @@
+package pred
+
+// Any says whether a part of a predicate that holds no others answers yes to a
+// question.
+func Any(p Pred, ask func(part Pred) bool) bool {
+	switch p := p.(type) {
+	case Not:
+		return Any(p.P, ask)
+	case HotdropIf:
+		return Any(p.P, ask)
+	case And:
+		return anyOf(p, ask)
+	case Or:
+		return anyOf(p, ask)
+	}
+	return ask(p)
+}
+
+func anyOf(ps []Pred, ask func(part Pred) bool) bool {
+	for _, p := range ps {
+		if Any(p, ask) {
+			return true
+		}
+	}
+	return false
+}
+
+// inFacts are the fields that the datapath has in memory before the first rule;
+// the others are asked for by a call.
+var inFacts = map[Field]bool{
+	FieldLen: true, FieldProto: true, FieldL4State: true, FieldFragOff: true, FieldTHOff: true,
+	FieldMark: true, FieldCtState: true, FieldHasConn: true, FieldCtMark: true,
+	FieldEther: true, FieldMACHi: true, FieldMACLo: true, FieldL4Avail: true,
+}
+
+// InFacts says whether the datapath has the field in memory before the first rule.
+func (f Field) InFacts() bool { return inFacts[f] }
+
+// InMemory says whether a predicate can be answered from what the datapath has in
+// memory, without a call.
+func InMemory(p Pred) bool { return !Any(p, called) }
+
+func called(part Pred) bool {
+	switch p := part.(type) {
+	case Const, Have:
+		return false
+	case Cmp:
+		f, isField := p.Of.(Field)
+		return isField && !f.InFacts()
+	case Addr:
+		return p.Of > AddrDst
+	case AddrRange:
+		return p.Of > AddrDst
+	case Name:
+		return p.Of > NameOut
+	}
+	return true
+}
+
+// AsksConntrack says whether a predicate reads the packet's conntrack entry.
+func AsksConntrack(p Pred) bool {
+	return Any(p, func(part Pred) bool {
+		switch p := part.(type) {
+		case Cmp:
+			f, ok := p.Of.(Field)
+			return ok && f >= FieldCtState && f <= FieldCtExpire
+		case Addr:
+			return p.Of >= AddrCtOrigSrc
+		}
+		return false
+	})
+}
+
+// Stateless says whether a predicate gives the same answer when it is asked twice
+// of the same packet.
+func Stateless(p Pred) bool {
+	return !Any(p, func(part Pred) bool {
+		switch part.(type) {
+		case Limit, Nth, Random, Recent, Unsupported:
+			return true
+		}
+		return false
+	})
+}
+
+// UnsupportedReason is the reason of the first part of a predicate that BPF cannot
+// ask exactly; "" when it can ask all of it.
+func UnsupportedReason(p Pred) (reason string) {
+	Any(p, func(part Pred) bool {
+		u, is := part.(Unsupported)
+		reason = u.Reason
+		return is
+	})
+	return reason
+}
