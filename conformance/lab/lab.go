@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
@@ -68,6 +69,8 @@ const (
 
 var created atomic.Int64
 
+var reapOnce = sync.OnceFunc(reap)
+
 // New builds a lab. Close removes it; after an error nothing is left.
 func New(o Options) (*Lab, error) {
 	if len(o.Interfaces) == 0 {
@@ -86,6 +89,7 @@ func New(o Options) (*Lab, error) {
 }
 
 func (l *Lab) build(o Options) error {
+	reapOnce()
 	base := fmt.Sprintf("bt-%d-%d", os.Getpid(), created.Add(1))
 	for i, suffix := range []string{"c", "h", "s"} {
 		if err := run("ip", "netns", "add", base+suffix); err != nil {

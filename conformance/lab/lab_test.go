@@ -212,3 +212,19 @@ func TestParseErrors(t *testing.T) {
 }
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+// TestReap: what a killed process left is removed, what a living one has is not.
+func TestReap(t *testing.T) {
+	l := newLab(t, Options{})
+	const dead = "bt-999999999-1h" // above any process number
+	if err := run("ip", "netns", "add", dead); err != nil {
+		t.Fatal(err)
+	}
+	reap()
+	if _, err := os.Stat("/run/netns/" + dead); !os.IsNotExist(err) {
+		t.Errorf("%s is left: %v", dead, err)
+	}
+	if _, err := os.Stat("/run/netns/" + l.Host()); err != nil {
+		t.Error(err)
+	}
+}
