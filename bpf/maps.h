@@ -9,7 +9,7 @@
 #define SLOTS 16	/* two halves, one for generations of each parity */
 #define SLOTS_HALF 8	/* raw PREROUTING, OUTPUT; filter and security INPUT, FORWARD, OUTPUT */
 #define NOTE_SLOTS 3	/* raw, filter, security */
-#define NOTE_ACTIONS 64
+#define NOTE_ACTIONS 256
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -59,7 +59,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 4096);
 	__type(key, u64); /* address of the skb */
 	__type(value, struct note_entry);
 } out_notes SEC(".maps");

@@ -10,7 +10,7 @@ import (
 
 // MaxNotes is how many actions a packet's note holds. A table that could ask for more
 // is left to netfilter: the bound is proven here, never met at run time.
-const MaxNotes = 64
+const MaxNotes = 256
 
 // number gives each different target its action number, in the order in which a
 // walk through the chains meets them; targets that end the traversal come last.

@@ -106,7 +106,7 @@ type NetfilterNoteEntry struct {
 	Stamp   uint32
 	Verdict uint8
 	Pad     [3]uint8
-	Action  [64]uint16
+	Action  [256]uint16
 }
 
 type NetfilterNthState struct {

@@ -84,7 +84,7 @@ type ProbeNoteEntry struct {
 	Stamp   uint32
 	Verdict uint8
 	Pad     [3]uint8
-	Action  [64]uint16
+	Action  [256]uint16
 }
 
 type ProbeNthState struct {
@@ -99,7 +99,7 @@ type ProbeOutcome struct {
 	Rule     uint32
 	Overflow uint32
 	N        uint32
-	Actions  [64]uint16
+	Actions  [256]uint16
 }
 
 type ProbeRecentConfig struct {

@@ -28,7 +28,7 @@ type ShimNoteEntry struct {
 	Stamp   uint32
 	Verdict uint8
 	Pad     [3]uint8
-	Action  [64]uint16
+	Action  [256]uint16
 }
 
 // Names of all BPF objects in the ELF.
