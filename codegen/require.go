@@ -54,65 +54,46 @@ func (g *generator) require(p pred.Pred, no emit.Label) error {
 	return nil
 }
 
-// all requires several predicates in order. Those that only guard against fragments
-// and cut headers are skipped at once for a packet that has the bytes.
+// all requires several predicates in order. The usual guards against fragments and
+// cut headers are asked with one comparison.
 func (g *generator) all(ps pred.And, no emit.Label) error {
-	guards, bytes := guards(ps)
-	ok := g.NewLabel()
-	if guards > 0 {
+	if n, bytes, hotFragment := guards(ps); n > 0 {
 		g.needs |= abi.NeedL4
-		g.HaveL4(uint32(bytes), ok)
+		g.HaveL4(uint32(bytes), hotFragment, no, g.hot)
+		ps = ps[n:]
 	}
-	for i, p := range ps {
-		if i == guards {
-			g.Bind(ok)
-		}
+	for _, p := range ps {
 		if err := g.require(p, no); err != nil {
 			return err
 		}
 	}
-	if guards == len(ps) {
-		g.Bind(ok)
-	}
 	return nil
 }
 
-// guards counts the predicates at the start that are all yes for a packet that is no
-// later fragment and has so many bytes of transport header. 0 when it is not worth
-// asking that first.
-func guards(ps pred.And) (n int, bytes uint16) {
-	for _, p := range ps {
-		switch q := p.(type) {
-		case pred.Cmp:
-			if q != pred.Eq(pred.FieldFragOff, 0) {
-				return worthwhile(n, bytes)
-			}
-		case pred.HotdropIf:
-			if q.P == pred.Pred(pred.Eq(pred.FieldFragOff, 1)) {
-				break
-			}
-			not, ok := q.P.(pred.Not)
-			if !ok {
-				return worthwhile(n, bytes)
-			}
-			have, ok := not.P.(pred.Have)
-			if !ok || have.Base != pred.BaseL4 {
-				return worthwhile(n, bytes)
-			}
-			bytes = max(bytes, have.Len)
-		default:
-			return worthwhile(n, bytes)
-		}
+// guards recognizes how matches on transport headers begin: (hotdrop at fragment offset
+// 1,) no at any other offset but 0, hotdrop when bytes are missing. n is how many
+// predicates that are, 0 for another beginning.
+func guards(ps pred.And) (n int, bytes uint16, hotFragment bool) {
+	if len(ps) > 0 && ps[0] == pred.Pred(pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)}) {
+		hotFragment = true
 		n++
 	}
-	return worthwhile(n, bytes)
-}
-
-func worthwhile(n int, bytes uint16) (int, uint16) {
-	if n < 2 || bytes == 0 {
-		return 0, 0
+	if len(ps) < n+2 || ps[n] != pred.Pred(pred.Eq(pred.FieldFragOff, 0)) {
+		return 0, 0, false
 	}
-	return n, bytes
+	cut, ok := ps[n+1].(pred.HotdropIf)
+	if !ok {
+		return 0, 0, false
+	}
+	not, ok := cut.P.(pred.Not)
+	if !ok {
+		return 0, 0, false
+	}
+	have, ok := not.P.(pred.Have)
+	if !ok || have.Base != pred.BaseL4 || have.Len == 0 {
+		return 0, 0, false
+	}
+	return n + 2, have.Len, hotFragment
 }
 
 // exclude falls through on no and goes to yes otherwise.

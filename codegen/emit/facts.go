@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/cilium/ebpf/asm"
 )
 
@@ -54,11 +55,21 @@ func (b *Builder) Range(c Cell, mask, lo, hi uint32, no Label) {
 	b.inRange(mask, full, lo, hi, no)
 }
 
-// HaveL4 goes to a label when the packet is no later fragment and has so many bytes of
-// transport header.
-func (b *Builder) HaveL4(bytes uint32, to Label) {
+// HaveL4 falls through when the packet is no later fragment and has so many bytes of
+// transport header. Otherwise it goes to hot, or for a later fragment to no; with
+// hotFragment, a fragment at offset 1 goes to hot, too.
+func (b *Builder) HaveL4(bytes uint32, hotFragment bool, no, hot Label) {
+	ok := b.NewLabel()
 	b.loadRaw(regVal, cellL4Good)
-	b.branch(asm.JGE.Imm32(regVal, int32(bytes), ""), to)
+	b.branch(asm.JGE.Imm32(regVal, int32(bytes), ""), ok)
+	b.loadRaw(regVal, fieldCells[pred.FieldFragOff])
+	last := int32(0)
+	if hotFragment {
+		last = 1
+	}
+	b.branch(asm.JGT.Imm32(regVal, last, ""), no)
+	b.Jump(hot)
+	b.Bind(ok)
 }
 
 // inRange asks the same of regVal, in host order.
