@@ -3,6 +3,7 @@
  *
  *   link -> entry -> progs[half + slot] -> hook: facts, chain(), counters, note
  *                                       or pass, where the table has no rules here
+ *   link -> guard, behind a table of netfilter that runs actions for us
  *
  * "chain" is the hole: the loader puts the generated rules in its place. */
 #include "kernel.h"
@@ -60,6 +61,27 @@ int hook(struct bpf_nf_ctx *ctx)
 	if (shim && f.notes)
 		return note_close(ctx, &f, verdict);
 	return verdict == V_ACCEPT;
+}
+
+/* guard stands behind the table of netfilter where rules have actions for it. A packet
+ * that comes here with a note of the live generation has missed them: someone has removed
+ * our rules from the table. The packet is dropped, as "left" would have done. */
+SEC("netfilter")
+int guard(struct bpf_nf_ctx *ctx)
+{
+	u64 skb = (u64)ctx->skb;
+	struct note_entry *note = note_find(skb);
+	u32 zero = 0, *live;
+
+	if (!note || note->skb != skb || !note->n)
+		return NF_ACCEPT;
+	live = bpf_map_lookup_elem(&active, &zero);
+	if (!live || *live != note->gen)
+		return NF_ACCEPT;
+	note->n = 0;
+	if (hook_number == HOOK_OUTPUT)
+		bpf_map_delete_elem(&out_notes, &skb);
+	return NF_DROP;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/conformance/lab"
-	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // The fail points of package compat/apply, in the order in which restore meets
@@ -156,18 +155,7 @@ func signature(t *testing.T, l *lab.Lab) string {
 	command(t, l.Host(), "", "conntrack", "-F") // NAT remembers its connections
 	var b strings.Builder
 	for _, text := range probes {
-		p, err := lab.Parse(packet.IPv4, text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		events, err := l.Send(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&b, "%s\n", text)
-		for _, e := range events {
-			fmt.Fprintf(&b, "  %s\n", e)
-		}
+		fmt.Fprintf(&b, "%s\n%s\n", text, events(t, l, text))
 	}
 	return b.String()
 }

@@ -200,6 +200,7 @@ const (
 	NetfilterMapRecentLists      = "recent_lists"
 	NetfilterMapSctpChunkConfigs = "sctp_chunk_configs"
 	NetfilterProgEntry           = "entry"
+	NetfilterProgGuard           = "guard"
 	NetfilterProgHook            = "hook"
 	NetfilterProgPass            = "pass"
 	NetfilterVarAtomic           = "atomic"
@@ -258,6 +259,7 @@ type NetfilterSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type NetfilterProgramSpecs struct {
 	Entry *ebpf.ProgramSpec `ebpf:"entry"`
+	Guard *ebpf.ProgramSpec `ebpf:"guard"`
 	Hook  *ebpf.ProgramSpec `ebpf:"hook"`
 	Pass  *ebpf.ProgramSpec `ebpf:"pass"`
 }
@@ -367,6 +369,7 @@ type NetfilterVariables struct {
 // It can be passed to LoadNetfilterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type NetfilterPrograms struct {
 	Entry *ebpf.Program `ebpf:"entry"`
+	Guard *ebpf.Program `ebpf:"guard"`
 	Hook  *ebpf.Program `ebpf:"hook"`
 	Pass  *ebpf.Program `ebpf:"pass"`
 }
@@ -374,6 +377,7 @@ type NetfilterPrograms struct {
 func (p *NetfilterPrograms) Close() error {
 	return _NetfilterClose(
 		p.Entry,
+		p.Guard,
 		p.Hook,
 		p.Pass,
 	)

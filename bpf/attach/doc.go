@@ -9,6 +9,7 @@
 //	  NETNS/FAMILY/               NETNS is the inode of the namespace
 //	    progs active notes ...    maps that outlive generations
 //	    links/filter-INPUT ...    links of the constant entry programs
+//	    links/guard-filter-INPUT  behind netfilter's table, where it runs actions for us
 //	    gen-7/counters ...        maps and shim programs of one generation
 //	/run/bpftables/NETNS/FAMILY/  state of the caller (Space.Dir)
 //

@@ -178,7 +178,7 @@ func (g *Generation) Install(shims []ShimProgram) error {
 	if err := g.space.fillHalf(g.number, g.progs); err != nil {
 		return err
 	}
-	return g.space.link(g.progs)
+	return g.link(shims)
 }
 
 // pin puts maps and programs under the directory of the generation.

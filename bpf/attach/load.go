@@ -96,6 +96,18 @@ func loadEntry(slot int, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	return load(spec, prog, given)
 }
 
+// loadGuard loads the program that is linked behind netfilter's table of a slot.
+func loadGuard(slot int, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	spec, prog, err := subset(abi.NetfilterProgGuard)
+	if err != nil {
+		return nil, err
+	}
+	if err := set(spec, placeVariables(slot, 0)); err != nil {
+		return nil, err
+	}
+	return load(spec, prog, given)
+}
+
 // loadPass loads the program of a slot without rules.
 func loadPass(slot int, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgPass)

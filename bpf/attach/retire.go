@@ -29,11 +29,13 @@ func (s *Space) Retire(keep uint32) error {
 		return fmt.Errorf("generation %d is live, not %d", live, keep)
 	}
 	for slot, p := range places {
-		if _, err := os.Stat(filepath.Join(s.genDir(keep), p.String())); err == nil {
-			continue
-		}
-		if err := s.unlink(slot); err != nil {
-			return err
+		for pin, h := range map[string]hookLink{p.String(): entryLink(slot), p.table + "-" + leftKind: guardLink(slot)} {
+			if _, err := os.Stat(filepath.Join(s.genDir(keep), pin)); err == nil {
+				continue
+			}
+			if err := s.unlink(h); err != nil {
+				return err
+			}
 		}
 	}
 	if err := s.emptyHalf(keep + 1); err != nil {
@@ -78,7 +80,7 @@ func (s *Space) removeGenerations(keep uint32) error {
 // maps, pins and the state directory.
 func (s *Space) RemoveAll() error {
 	for slot := range places {
-		if err := s.unlink(slot); err != nil {
+		if err := errors.Join(s.unlink(entryLink(slot)), s.unlink(guardLink(slot))); err != nil {
 			return err
 		}
 	}

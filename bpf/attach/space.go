@@ -104,6 +104,9 @@ func (s *Space) makeShared() error {
 			return err
 		}
 		if m != nil {
+			if err := spec.Maps[name].Compatible(m); err != nil {
+				return fmt.Errorf("map %s was made by another version of bpftables: %w; 'bpftables flush --all' removes it", name, err)
+			}
 			continue
 		}
 		if s.maps[name], err = ebpf.NewMap(spec.Maps[name].Copy()); err != nil {
