@@ -27,7 +27,10 @@ func (restoreCmd) Help() string {
   bpftables restore --strict /etc/iptables/rules.v4
 
 The rules are enforced as a whole or not at all. An error names file, line and
-column; the old rules then go on, untouched.`
+column; the old rules then go on, untouched. As with iptables-restore, tables that
+the text does not name stay as they are, and without -n everything else in those that
+it names is replaced, also rules that other tools have put into netfilter's own
+tables of that name.`
 }
 
 // Run applies the text.

@@ -81,13 +81,19 @@ func (e *Engine) look() (*Live, error) {
 	if st == nil {
 		return nil, fmt.Errorf("%s: the state of generation %d is missing; remove what is left with 'bpftables flush --all'", e.space.Dir(), gen.Number())
 	}
-	rs, _, err := iptables.Read(strings.NewReader(st.Text), iptables.Options{
-		File: "state", Family: e.family, Resolver: iptables.NewResolver(), Counters: true,
-	})
+	rs, err := e.readState(st)
 	if err != nil {
 		return nil, fmt.Errorf("state of generation %d: %w", st.Generation, err)
 	}
 	return &Live{State: st, Ruleset: rs, gen: gen}, nil
+}
+
+// readState reads the rules of a state, with their counters.
+func (e *Engine) readState(st *state.State) (*ruleset.Ruleset, error) {
+	rs, _, err := iptables.Read(strings.NewReader(st.Text), iptables.Options{
+		File: "state", Family: e.family, Resolver: iptables.NewResolver(), Counters: true,
+	})
+	return rs, err
 }
 
 // Current gives the enforced ruleset with live counters; nil when there is none.
@@ -129,9 +135,7 @@ func (e *Engine) carry(live *Live) error {
 		return err
 	}
 	defer gen.Close()
-	rs, _, err := iptables.Read(strings.NewReader(old.Text), iptables.Options{
-		File: "state", Family: e.family, Resolver: iptables.NewResolver(),
-	})
+	rs, err := e.readState(old)
 	if err != nil {
 		return fmt.Errorf("state of generation %d: %w", old.Generation, err)
 	}

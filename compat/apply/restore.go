@@ -54,6 +54,9 @@ func (e *Engine) Restore(req *Request) error {
 	if err != nil {
 		return err
 	}
+	if len(report.Tables) == 0 {
+		return nil // an empty text changes nothing
+	}
 	c := &change{before: before, after: after, report: report, strict: req.Strict}
 	for _, t := range report.Tables {
 		if !req.NoFlush {
@@ -156,7 +159,11 @@ func (e *Engine) apply(c *change) error {
 	undo := func(err error) error {
 		return errors.Join(err, e.settle())
 	}
-	if err := state.Write(e.space.Dir(), e.newState(c, b, number)); err != nil {
+	st := e.newState(c, b, number)
+	if _, err := e.readState(st); err != nil {
+		return undo(fmt.Errorf("a rule cannot be stored, as iptables prints it in a form that cannot be read: %w; write it in another way", err))
+	}
+	if err := state.Write(e.space.Dir(), st); err != nil {
 		return undo(err)
 	}
 	failPoint("state")
