@@ -20,7 +20,7 @@ const (
 	maxFrames    = 7
 	maxFunctions = 200
 	helperFrames = 2
-	partWeight   = 12000
+	partWeight   = 24000
 	inlineWeight = 600000
 )
 
@@ -63,7 +63,7 @@ func (b *hookBuilder) build(base *ruleset.Chain, h packet.Hook) (*plan.Hook, str
 		}
 	}
 	if !b.inlineSmall(base) {
-		return nil, "it reaches more chains than a BPF program can have functions, and they are too long to be copied in place"
+		return nil, "it reaches more chains and rules than a BPF program can have"
 	}
 	b.symbols = map[*ruleset.Chain]string{base: "chain"}
 	b.emit(base)
@@ -81,7 +81,7 @@ func (b *hookBuilder) inlineSmall(base *ruleset.Chain) bool {
 			if callers[c] == 0 || b.inline[c] {
 				continue
 			}
-			functions += 1 + b.size(c)/(partWeight/2)
+			functions += 1 + b.size(c)*5/4/partWeight
 			if c != base && b.size(c) < partWeight/2 {
 				small = append(small, c)
 			}

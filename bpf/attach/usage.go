@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -65,17 +66,31 @@ func (u *Usage) addProgram(path, hook string) error {
 		return err
 	}
 	defer p.Close()
-	info, err := p.Info()
+	u.Programs++
+	u.Hooks = append(u.Hooks, hook)
+	// Not p.Info(): that copies the instructions, and the kernel fails to for a
+	// program of some megabytes (bpf_insn_prepare_dump(), kernel/bpf/syscall.c).
+	return u.addFDInfo(p.FD())
+}
+
+// addFDInfo adds what bpf_prog_show_fdinfo() (kernel/bpf/syscall.c) tells of a program.
+func (u *Usage) addFDInfo(fd int) error {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
 	if err != nil {
 		return err
 	}
-	u.Programs++
-	u.Hooks = append(u.Hooks, hook)
-	if n, ok := info.VerifiedInstructions(); ok {
-		u.Instructions += int(n)
-	}
-	if n, ok := info.Memlock(); ok {
-		u.Bytes += n
+	for _, line := range strings.Split(string(text), "\n") {
+		name, value, _ := strings.Cut(line, ":")
+		n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 64)
+		if err != nil {
+			continue // other lines hold no numbers
+		}
+		switch name {
+		case "memlock":
+			u.Bytes += n
+		case "verified_insns":
+			u.Instructions += int(n)
+		}
 	}
 	return nil
 }
