@@ -88,15 +88,15 @@ func (t *tools) edit(tables []string, change func(table, saved string) string) e
 
 // add adds layouts beside what is there.
 func (t *tools) add(layouts []*shim.Layout) error {
-	var whole, targets []*shim.Layout
+	var exact, targets []*shim.Layout
 	for _, l := range layouts {
-		if l.Whole {
-			whole = append(whole, l)
+		if l.Exact {
+			exact = append(exact, l)
 		} else {
 			targets = append(targets, l)
 		}
 	}
-	return errors.Join(restore(t.forTables, whole), restore(t.forTargets, targets))
+	return errors.Join(restore(t.forTables, exact), restore(t.forTargets, targets))
 }
 
 func restore(find func() (*tool.Tool, error), layouts []*shim.Layout) error {

@@ -47,8 +47,10 @@ type Program struct {
 
 // Layout is the part of one generation in one netfilter table.
 type Layout struct {
-	Table    string
-	Whole    bool // the table is netfilter's
+	Table string
+	// Exact says that only iptables-legacy runs the rules exactly: whole tables, and
+	// targets that need -p in their rule, which nf_tables asks in another way.
+	Exact    bool
 	Lines    []string
 	Programs []Program
 }
@@ -73,6 +75,9 @@ func Targets(t *plan.Table, gen uint32, pins string) *Layout {
 		return nil
 	}
 	b := &builder{Layout: Layout{Table: t.Name}, gen: gen, pins: pins}
+	for _, a := range t.Actions {
+		b.Exact = b.Exact || len(a.Guard) > 0
+	}
 	root := Prefix(gen)
 	b.chain(root)
 	top := b.tree(t.Actions, 0, len(t.Actions))
@@ -126,7 +131,7 @@ func (b *builder) tree(actions []plan.Action, lo, hi int) string {
 // generation, entered from the built-in chains while the generation is live. The
 // policy is a rule behind the chain, so that RETURN and goto end there.
 func Whole(t *ruleset.Table, gen uint32, pins string, text func(r *ruleset.Rule, chain string) string) *Layout {
-	b := &builder{Layout: Layout{Table: t.Name, Whole: true}, gen: gen, pins: pins}
+	b := &builder{Layout: Layout{Table: t.Name, Exact: true}, gen: gen, pins: pins}
 	names := map[string]string{}
 	for i, c := range t.Chains {
 		names[c.Name] = fmt.Sprintf("%s-%d", Prefix(gen), i)
