@@ -71,9 +71,6 @@ func New(symbol string) *Builder {
 // Source names what the next instruction stands for; the verifier's messages show it.
 func (b *Builder) Source(s fmt.Stringer) { b.src = s }
 
-// Len is the number of instructions so far.
-func (b *Builder) Len() int { return len(b.ins) }
-
 func (b *Builder) add(i asm.Instruction) {
 	if b.src != nil {
 		i = i.WithSource(b.src)

@@ -25,9 +25,6 @@ func (b *Builder) CallAnswer(symbol string, arg uint32, no, hot Label) {
 	b.branch(asm.JEq.Imm32(asm.R0, 2, ""), hot)
 }
 
-// ReturnResult ends the function with the result of the last call.
-func (b *Builder) ReturnResult() { b.add(asm.Return()) }
-
 // ReturnUnless ends the function with the result of the last call unless it is r.
 func (b *Builder) ReturnUnless(r Result) {
 	same := b.NewLabel()

@@ -21,9 +21,6 @@ func PacketCell(area Area, off int16, width uint8) Cell {
 	return Cell{off: area.off + off, size: sizes[width], be: width > 1}
 }
 
-// At is the cell off bytes further, of the same form.
-func (c Cell) At(off int16) Cell { c.off += off; return c }
-
 // loadRaw reads a cell into a register without changing its byte order.
 func (b *Builder) loadRaw(dst asm.Register, c Cell) {
 	b.add(asm.LoadMem(dst, regFacts, c.off, c.size))

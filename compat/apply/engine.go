@@ -147,11 +147,12 @@ func (e *Engine) carry(live *Live) error {
 	return nil
 }
 
-// settle completes the switch to the live generation and removes all others.
-func (e *Engine) settle() error {
+// settle completes the switch to the live generation, removes all others, and gives
+// the live one, closed; nil when there is none.
+func (e *Engine) settle() (*Live, error) {
 	live, err := e.Live()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	keep, carried := uint32(0), true
 	if live != nil {
@@ -160,27 +161,27 @@ func (e *Engine) settle() error {
 	}
 	others, err := state.Others(e.space.Dir(), keep)
 	if err != nil || len(others) == 0 && carried {
-		return err
+		return live, err
 	}
 	if err := attach.Quiesce(); err != nil {
-		return err
+		return nil, err
 	}
 	if !carried {
 		if err := e.completeCarry(live); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	failPoint("carried")
 	if err := e.removeRest(keep); err != nil {
-		return err
+		return nil, err
 	}
 	if live == nil {
-		return os.MkdirAll(e.space.Dir(), 0o700)
+		return nil, os.MkdirAll(e.space.Dir(), 0o700)
 	}
 	if live.State.Conntrack {
-		return nil
+		return live, nil
 	}
-	return e.space.ConntrackOff()
+	return live, e.space.ConntrackOff()
 }
 
 // completeCarry stores the counters that the live generation's rules brought along.

@@ -38,15 +38,15 @@ type change struct {
 
 // Restore reads a text and enforces it.
 func (e *Engine) Restore(req *Request) error {
-	if !req.Test {
-		if err := e.settle(); err != nil {
-			return err
-		}
+	look := e.settle
+	if req.Test {
+		look = e.peek
 	}
-	before, err := e.before()
+	live, err := look()
 	if err != nil {
 		return err
 	}
+	before := e.before(live)
 	after, report, err := iptables.Read(req.Text, iptables.Options{
 		File: req.File, Family: e.family, Resolver: iptables.NewResolver(), Table: req.Table,
 		Counters: req.Counters, NoFlush: req.NoFlush, Base: before, Output: req.Output,
@@ -69,27 +69,30 @@ func (e *Engine) Restore(req *Request) error {
 	return e.apply(c)
 }
 
-// before is the enforced ruleset; without one, an empty ruleset.
-func (e *Engine) before() (*ruleset.Ruleset, error) {
+// peek gives the live generation, closed, and changes nothing.
+func (e *Engine) peek() (*Live, error) {
 	live, err := e.Live()
-	if err != nil {
+	if err != nil || live == nil {
 		return nil, err
 	}
+	return live, live.gen.Close()
+}
+
+// before is the enforced ruleset; without one, an empty ruleset.
+func (e *Engine) before(live *Live) *ruleset.Ruleset {
 	if live == nil {
-		return &ruleset.Ruleset{Family: e.family}, nil
+		return &ruleset.Ruleset{Family: e.family}
 	}
-	return live.Ruleset, live.gen.Close()
+	return live.Ruleset
 }
 
 // Flush empties tables ("" for all): rules and user chains go, policies stay.
 func (e *Engine) Flush(table string) error {
-	if err := e.settle(); err != nil {
-		return err
-	}
-	before, err := e.before()
+	live, err := e.settle()
 	if err != nil {
 		return err
 	}
+	before := e.before(live)
 	c := &change{before: before, after: &ruleset.Ruleset{Family: e.family}}
 	for _, t := range before.Tables {
 		if table != "" && t.Name != table {
@@ -157,7 +160,8 @@ func (e *Engine) apply(c *change) error {
 	defer gen.Close()
 	failPoint("loaded")
 	undo := func(err error) error {
-		return errors.Join(err, e.settle())
+		_, settled := e.settle()
+		return errors.Join(err, settled)
 	}
 	st := e.newState(c, b, number)
 	if _, err := e.readState(st); err != nil {
@@ -190,7 +194,7 @@ func (e *Engine) apply(c *change) error {
 
 // finish removes what the new generation replaces.
 func (e *Engine) finish(c *change, number uint32) error {
-	if err := e.settle(); err != nil {
+	if _, err := e.settle(); err != nil {
 		return fmt.Errorf("the new rules are enforced, but the old ones are not all removed: %w", err)
 	}
 	pins := e.space.Pins()

@@ -77,7 +77,7 @@ func (t *tools) edit(tables []string, change func(table, saved string) string) e
 				continue
 			}
 			if text := change(table, saved); text != "" {
-				if err := one.Restore(text, false); err != nil {
+				if err := one.Restore(text); err != nil {
 					return fmt.Errorf("remove old rules from netfilter's %s table: %w", table, err)
 				}
 			}
@@ -107,7 +107,7 @@ func restore(find func() (*tool.Tool, error), layouts []*shim.Layout) error {
 	if err != nil {
 		return err
 	}
-	if err := t.Restore(shim.Text(layouts), false); err != nil {
+	if err := t.Restore(shim.Text(layouts)); err != nil {
 		return fmt.Errorf("netfilter refuses its part: %w", err)
 	}
 	return nil

@@ -109,30 +109,10 @@ func hostVariant(name string) string {
 // Path is the path of its restore program.
 func (t *Tool) Path() string { return t.restore }
 
-// Legacy says whether it is the variant with kernel tables of its own.
-func (t *Tool) Legacy() bool { return t.legacy }
-
-// Restore applies restore text without flushing (flush false) or replacing the
-// tables it names. Counters in the text are used.
-func (t *Tool) Restore(text string, flush bool) error {
-	return t.run(text, t.restoreArgs(flush)...)
-}
-
-// Test lets the tool parse the text without applying it.
-func (t *Tool) Test(text string) error {
-	return t.run(text, append(t.restoreArgs(false), "--test")...)
-}
-
-func (t *Tool) restoreArgs(flush bool) []string {
-	args := []string{"-c"}
-	if !flush {
-		args = append(args, "-n")
-	}
-	return args
-}
-
-func (t *Tool) run(text string, args ...string) error {
-	cmd := exec.Command(t.restore, args...)
+// Restore applies restore text to what is there, each table at once. Counters in the
+// text are used.
+func (t *Tool) Restore(text string) error {
+	cmd := exec.Command(t.restore, "-c", "-n")
 	cmd.Stdin = strings.NewReader(text)
 	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+t.lock)
 	var stderr bytes.Buffer
