@@ -29,6 +29,7 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	recent(ctx, f, 0);
 	count(ctx, f, 0);
 	note(ctx, f, 0);
+	classify(ctx, f, 0);
 	return verdict;
 }
 

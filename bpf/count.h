@@ -28,6 +28,7 @@ static __always_inline void count_packet(struct facts *f, u32 rule)
 /* count credits a rule that does not end the traversal. */
 __noinline int count(struct bpf_nf_ctx *ctx, struct facts *f, u32 rule)
 {
+	takes(ctx);
 	if (!f)
 		return 0;
 	count_packet(f, rule);

@@ -119,6 +119,7 @@ static __always_inline int fill(struct bpf_nf_ctx *ctx, struct facts *f)
 	f->fragoff = 0;
 	f->l4state = L4_FOUND;
 	f->notes = 0;
+	f->version = 0;
 	if (family == 4 ? read_header(skb, f->l3, 0, 20) : read_header(skb, f->l3, 0, 40))
 		return 0;
 	if (family == 4) {

@@ -147,6 +147,10 @@ struct dst_entry {
 
 #define BPF_NO_DYNPTR_FLAGS 0
 
+/* takes names an argument that a function has for its callers only: the compiler would leave
+ * it out of calls. */
+#define takes(arg) asm volatile("" : : "r"(arg))
+
 extern int bpf_dynptr_from_skb(struct __sk_buff *skb, u64 flags, struct bpf_dynptr *ptr) __ksym;
 extern void *bpf_dynptr_slice(const struct bpf_dynptr *ptr, u32 off, void *buffer, u32 buffer__szk) __ksym;
 extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym;

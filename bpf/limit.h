@@ -47,6 +47,7 @@ __noinline int limit(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 	u64 now = world_jiffies(), before;
 	bool yes;
 
+	takes(ctx);
 	if (!f || !s)
 		return A_NO;
 	if (*(volatile u32 *)&s->credit < s->cost && *(volatile u64 *)&s->prev == now)
@@ -75,6 +76,7 @@ __noinline int nth(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 	struct nth_state *s = bpf_map_lookup_elem(&nths, &slot);
 	u32 old, next, try;
 
+	takes(ctx);
 	if (!f || !s)
 		return A_NO;
 	for (try = 0; try < TRIES; try++) {
@@ -89,6 +91,7 @@ __noinline int nth(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 /* random31 is the same with --mode random. */
 __noinline int random31(struct bpf_nf_ctx *ctx, struct facts *f, u32 threshold)
 {
+	takes(ctx);
 	if (!f)
 		return A_NO;
 	return (world_random() & 0x7fffffff) < threshold;

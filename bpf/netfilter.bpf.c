@@ -18,6 +18,7 @@
 #include "limit.h"
 #include "addrtype.h"
 #include "recent.h"
+#include "classify.h"
 #include "chain.h"
 
 const volatile u32 entry_slot;

@@ -37,6 +37,7 @@ __noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, u32 field)
 {
 	struct given *g = given_facts();
 
+	takes(ctx);
 	if (!f || !g || field >= GIVEN_FIELDS)
 		return 0;
 	return g->fields[field];
@@ -47,6 +48,7 @@ __noinline int get_addr(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 {
 	struct given *g = given_facts();
 
+	takes(ctx);
 	if (!f || !g || which >= GIVEN_ADDRS)
 		return 0;
 	__builtin_memcpy(f->tmp, g->addrs[which], 16);
@@ -58,6 +60,7 @@ __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 {
 	struct given *g = given_facts();
 
+	takes(ctx);
 	if (!f || !g || which >= GIVEN_NAMES)
 		return 0;
 	__builtin_memcpy(f->tmp, g->names[which], IFNAME);
@@ -70,6 +73,7 @@ __noinline int addr_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 	struct given *g = given_facts();
 	u32 dst = arg >> 16 & 1, dev = arg >> 24 & 3;
 
+	takes(ctx);
 	if (!f || !g)
 		return A_NO;
 	if (family == 6)
@@ -79,6 +83,7 @@ __noinline int addr_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 	return (arg & 0xffff) >> (g->types[dst][dev] & 15) & 1;
 }
 
+#include "classify.h"
 #include "chain.h"
 
 /* override takes what the kernel cannot be made to have from the map. */

@@ -256,6 +256,7 @@ __noinline int recent(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 	u32 zero = 0;
 	bool yes;
 
+	takes(ctx);
 	if (!f || !c || !map)
 		return A_HOTDROP;
 	l = bpf_map_lookup_elem(map, &zero);

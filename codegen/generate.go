@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/emit"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
@@ -18,9 +19,13 @@ import (
 // Generate makes the programs of all BPF tables of a plan.
 func Generate(p *plan.Plan) ([]Program, error) {
 	var out []Program
+	image, err := rows.Build(p)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Family, err)
+	}
 	for _, t := range p.Tables {
 		for _, h := range t.Hooks {
-			prog, err := generateHook(p, t, h)
+			prog, err := generateHook(p, t, h, image)
 			if err != nil {
 				return nil, fmt.Errorf("%s %s %s: %w", p.Family, t.Name, h.Hook, err)
 			}
@@ -30,15 +35,18 @@ func Generate(p *plan.Plan) ([]Program, error) {
 	return out, nil
 }
 
-func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook) (Program, error) {
+func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image) (Program, error) {
 	g := &generator{family: p.Family, atomic: h.Hook == packet.Output}
 	for _, f := range h.Funcs {
 		if err := g.function(f); err != nil {
 			return Program{}, fmt.Errorf("chain %s: %w", f.Chain, err)
 		}
 	}
+	if g.classified {
+		g.needClasses(p.Classes)
+	}
 	return Program{
-		Family: p.Family, Table: t.Name, Hook: h.Hook,
+		Image: image, Family: p.Family, Table: t.Name, Hook: h.Hook,
 		Needs: g.needs, Atomic: g.atomic, Shim: h.Shim, Insns: g.insns,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, SCTPs: p.Chunks,
 	}, nil
@@ -49,6 +57,13 @@ func (g *generator) function(f *plan.Func) error {
 	g.Builder = emit.New(f.Symbol)
 	g.hot = g.NewLabel()
 	end := g.NewLabel()
+	if f.Class != nil {
+		g.classify(f.Class)
+		g.ReturnResult()
+		insns, err := g.Finish()
+		g.insns = append(g.insns, insns...)
+		return err
+	}
 	for _, part := range f.Parts {
 		g.Call(part)
 		g.JumpIfResult(emit.Continue, end)
@@ -120,8 +135,7 @@ func (g *generator) action(r *plan.Rule, end emit.Label) error {
 
 func (g *generator) jump(r *plan.Rule) error {
 	g.Count(r.ID, g.atomic)
-	if r.Call != "" {
-		g.Call(r.Call)
+	if g.called(r) {
 		g.ReturnUnless(emit.Continue)
 		return nil
 	}
@@ -131,11 +145,29 @@ func (g *generator) jump(r *plan.Rule) error {
 	return err
 }
 
+// called calls the chain that a rule names; false when it is in place.
+func (g *generator) called(r *plan.Rule) bool {
+	switch {
+	case r.Class != nil:
+		g.classify(r.Class)
+	case r.Call != "":
+		g.Call(r.Call)
+	default:
+		return false
+	}
+	return true
+}
+
+// classify calls the lookup of a classified chain.
+func (g *generator) classify(c *plan.Class) {
+	g.classified = true
+	g.Call(abi.FuncClassify, uint32(c.Number))
+}
+
 // goTo runs a chain whose end is the end of this one.
 func (g *generator) goTo(r *plan.Rule, end emit.Label) error {
 	g.Count(r.ID, g.atomic)
-	if r.Call != "" {
-		g.Call(r.Call)
+	if g.called(r) {
 		g.ReturnUnless(emit.Continue)
 	} else if err := g.rules(r.Inline, end); err != nil {
 		return err

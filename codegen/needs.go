@@ -4,6 +4,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // need records which groups of facts a predicate reads, so that the datapath
@@ -32,6 +33,29 @@ func (g *generator) need(p pred.Pred) {
 		g.needAddress(p.Of)
 	case pred.TCPOption, pred.TCPMSS, pred.DCCPOption, pred.SCTPChunks:
 		g.needs |= abi.NeedL4
+	}
+}
+
+// needClasses asks for what any classified chain may read; the ports and the protocol
+// are part of the key.
+func (g *generator) needClasses(classes []*plan.Class) {
+	g.needs |= abi.NeedL4
+	for _, c := range classes {
+		for _, r := range c.Rules {
+			for _, p := range r.Conds {
+				pred.Any(p, func(part pred.Pred) bool {
+					g.need(part)
+					return false
+				})
+			}
+			for _, s := range r.Action.Sets {
+				g.needField(s.Dst)
+				g.needField(s.Src)
+			}
+			if r.Action.NoTrack {
+				g.needField(pred.FieldHasConn)
+			}
+		}
 	}
 }
 

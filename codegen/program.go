@@ -3,6 +3,7 @@ package codegen
 import (
 	"github.com/cilium/ebpf/asm"
 
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
@@ -25,6 +26,7 @@ type Program struct {
 	Atomic bool   // count with atomic adds: the hook may be interrupted by itself
 	Shim   bool   // rules of this hook have actions for netfilter's own targets
 	Insns  asm.Instructions
+	Image  *rows.Image // the classified chains of the generation; nil: there are none
 
 	// Rule ids and slots are numbers within the whole generation: a chain that is
 	// reached from two hooks has one set of counters and states. A slot that two

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/emit"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/cilium/ebpf/asm"
@@ -14,11 +15,12 @@ import (
 // the function at hand.
 type generator struct {
 	*emit.Builder
-	family packet.Family
-	atomic bool
-	hot    emit.Label // returns Hotdrop
-	needs  uint32
-	insns  asm.Instructions
+	family     packet.Family
+	atomic     bool
+	hot        emit.Label // returns Hotdrop
+	needs      uint32
+	classified bool
+	insns      asm.Instructions
 }
 
 // require generates a test that falls through on yes and goes to no otherwise;
@@ -240,41 +242,12 @@ func (g *generator) u32(p pred.U32, no emit.Label) {
 
 // call generates a predicate that a function of the C part answers.
 func (g *generator) call(p pred.Pred, no emit.Label) error {
-	var symbol string
-	var arg uint32
-	switch p := p.(type) {
-	case pred.FindExt:
-		symbol, arg = abi.FuncFindExt, uint32(p.Header)|bit(p.Hot, 8)|bit(p.Whole, 9)
-	case pred.TCPOption:
-		symbol, arg = abi.FuncTCPOption, uint32(p.Kind)
-	case pred.TCPMSS:
-		symbol, arg = abi.FuncTCPMSS, uint32(p.Lo)|uint32(p.Hi)<<16
-	case pred.DCCPOption:
-		symbol, arg = abi.FuncDCCPOption, uint32(p.Kind)
-	case pred.SCTPChunks:
-		symbol, arg = abi.FuncSCTPChunks, uint32(p.Slot)
-	case pred.AddrType:
-		symbol, arg = abi.FuncAddrType, uint32(p.Mask)|uint32(p.Of)<<16|bit(p.In, 24)|bit(p.Out, 25)
-	case pred.Limit:
-		symbol, arg = abi.FuncLimit, uint32(p.Slot)
-	case pred.Nth:
-		symbol, arg = abi.FuncNth, uint32(p.Slot)
-	case pred.Random:
-		symbol, arg = abi.FuncRandom, p.Threshold
-	case pred.Recent:
-		symbol, arg = abi.FuncRecent, uint32(p.Slot)
-	default:
+	symbol, arg, ok := rows.Call(p)
+	if !ok {
 		return fmt.Errorf("predicate %s cannot be generated", p)
 	}
 	g.CallAnswer(symbol, arg, no, g.hot)
 	return nil
-}
-
-func bit(set bool, n uint) uint32 {
-	if set {
-		return 1 << n
-	}
-	return 0
 }
 
 // effects changes the facts as a target run by netfilter will change the packet.

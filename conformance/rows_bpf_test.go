@@ -23,13 +23,19 @@ func TestRowsInBPF(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, how := range []translate.Classifier{translate.ClassifyCode, translate.ClassifyTuples} {
+		t.Run(translate.ClassifierNames[how], func(t *testing.T) { rowsInBPF(t, all, how) })
+	}
+}
+
+func rowsInBPF(t *testing.T, all []*rows.Row, how translate.Classifier) {
 	judged, packets, left := 0, 0, map[string]int{}
 	for _, r := range all {
 		if r.Refused != "" || len(r.Packets) == 0 {
 			continue
 		}
 		t.Run(r.Name(), func(t *testing.T) {
-			prog, why := rowProgram(t, r)
+			prog, why := rowProgram(t, r, how)
 			if why != "" {
 				left[r.Word]++
 				return
@@ -46,7 +52,7 @@ func TestRowsInBPF(t *testing.T) {
 
 // rowProgram generates the program of a rule with target DROP; why is set when
 // the rule does not run in BPF.
-func rowProgram(t *testing.T, r *rows.Row) (prog *codegen.Program, why string) {
+func rowProgram(t *testing.T, r *rows.Row, how translate.Classifier) (prog *codegen.Program, why string) {
 	t.Helper()
 	table, chain := bpfPlace(r)
 	text := fmt.Sprintf("*%s\n-A %s %s -j DROP\nCOMMIT\n", table, chain, r.Rule)
@@ -54,7 +60,7 @@ func rowProgram(t *testing.T, r *rows.Row) (prog *codegen.Program, why string) {
 	if err != nil {
 		t.Fatalf("%s: %v", r.Pos, err)
 	}
-	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule})
+	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: how})
 	if notes := res.Plan.Tables[0].Notes; len(notes) > 0 {
 		return nil, notes[0].Reason
 	}

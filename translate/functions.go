@@ -26,6 +26,7 @@ const (
 
 // functions makes the functions of every hook of the table.
 func (t *table) functions() {
+	t.classify()
 	for _, c := range t.src.Chains {
 		h, ok := packet.HookByName(c.Name)
 		if !ok || !c.BuiltIn() {
@@ -53,21 +54,33 @@ type hookBuilder struct {
 
 func (b *hookBuilder) build(base *ruleset.Chain, h packet.Hook) (*plan.Hook, string) {
 	b.hook = &plan.Hook{Hook: h, Shim: len(b.out.Actions) > 0}
-	for b.frames(base, map[*ruleset.Chain]int{}) > maxFrames {
-		if !b.inlineDeepest(base) {
-			return nil, "its jumps nest deeper than BPF calls can, and the chains are too long to be copied in place"
-		}
-		clear(b.sizes)
-		if b.total(base) > inlineWeight {
-			return nil, "its jumps nest deeper than BPF calls can, and copying the chains in place would make too long a program"
-		}
+	why := b.shape(base)
+	if why != "" && b.classifyAll(base) {
+		why = ""
 	}
-	if !b.inlineSmall(base) {
-		return nil, "it reaches more chains and rules than a BPF program can have"
+	if why != "" {
+		return nil, why
 	}
 	b.symbols = map[*ruleset.Chain]string{base: "chain"}
 	b.emit(base)
 	return b.hook, ""
+}
+
+// shape decides which chains are put inline, so that the rest fits into a program.
+func (b *hookBuilder) shape(base *ruleset.Chain) (why string) {
+	for b.frames(base, map[*ruleset.Chain]int{}) > maxFrames {
+		if !b.inlineDeepest(base) {
+			return "its jumps nest deeper than BPF calls can, and the chains are too long to be copied in place"
+		}
+		clear(b.sizes)
+		if b.total(base) > inlineWeight {
+			return "its jumps nest deeper than BPF calls can, and copying the chains in place would make too long a program"
+		}
+	}
+	if !b.inlineSmall(base) {
+		return "it reaches more chains and rules than a BPF program can have"
+	}
+	return ""
 }
 
 // inlineSmall puts chains inline until the program has few enough functions, first
@@ -82,7 +95,7 @@ func (b *hookBuilder) inlineSmall(base *ruleset.Chain) bool {
 				continue
 			}
 			functions += 1 + b.size(c)*5/4/partWeight
-			if c != base && b.size(c) < partWeight/2 {
+			if c != base && b.classes[c] == nil && b.size(c) < partWeight/2 {
 				small = append(small, c)
 			}
 		}
@@ -130,8 +143,11 @@ func (b *hookBuilder) callers(base *ruleset.Chain) map[*ruleset.Chain]int {
 	return out
 }
 
-// callees are the chains that rules of c call, in order.
+// callees are the chains that rules of c call as functions, in order.
 func (b *hookBuilder) callees(c *ruleset.Chain) []*ruleset.Chain {
+	if b.classes[c] != nil {
+		return nil
+	}
 	var out []*ruleset.Chain
 	for _, r := range c.Rules {
 		if name := callee(b.src, r); name != "" {
@@ -143,6 +159,9 @@ func (b *hookBuilder) callees(c *ruleset.Chain) []*ruleset.Chain {
 
 // size is the weight of a chain's rules, about one per instruction.
 func (b *hookBuilder) size(c *ruleset.Chain) int {
+	if b.classes[c] != nil {
+		return classWeight
+	}
 	if n, ok := b.sizes[c]; ok {
 		return n
 	}
@@ -196,6 +215,9 @@ func weightAll(ps []pred.Pred) int {
 func (b *hookBuilder) frames(c *ruleset.Chain, memo map[*ruleset.Chain]int) int {
 	if n, ok := memo[c]; ok {
 		return n
+	}
+	if b.classes[c] != nil {
+		return classFrames
 	}
 	deepest := 0
 	if b.callsHelper(c) {
@@ -253,12 +275,12 @@ func (b *hookBuilder) inlineDeepest(base *ruleset.Chain) bool {
 	down(base, 1)
 	deepest := 1
 	for c, d := range depth {
-		if !b.inline[c] {
+		if !b.inline[c] && b.classes[c] == nil {
 			deepest = max(deepest, d)
 		}
 	}
 	for c, d := range depth {
-		if d == deepest && c != base {
+		if d == deepest && c != base && b.classes[c] == nil {
 			b.inline[c] = true
 		}
 	}
@@ -272,6 +294,10 @@ func (b *hookBuilder) emit(c *ruleset.Chain) {
 		f.Policy = &plan.Policy{ID: b.policyID(c), Drop: c.Policy == "DROP"}
 	}
 	b.hook.Funcs = append(b.hook.Funcs, f)
+	if f.Class = b.classes[c]; f.Class != nil {
+		f.Policy = nil
+		return
+	}
 	if b.size(c) > partWeight {
 		b.emitParts(f, c)
 		return
@@ -305,17 +331,13 @@ func (b *hookBuilder) rules(c *ruleset.Chain) []*plan.Rule {
 }
 
 func (b *hookBuilder) rule(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
-	l := b.lines[r]
-	out := &plan.Rule{ID: b.ruleID(r), Action: l.action, Pos: r.Pos.String(), Text: b.text(r, c.Name)}
-	out.Conds = make([]pred.Pred, len(l.conds))
-	for i, p := range l.conds {
-		out.Conds[i] = b.slots.assign(p, stateKey{r, i})
-	}
-	switch l.action.Op {
-	case pred.Shim:
-		out.Note = b.numbers[shimKey(l.action)]
+	out := b.planned(r, c)
+	switch l := b.lines[r]; l.action.Op {
 	case pred.Jump, pred.Goto:
 		callee := b.src.Chain(l.action.Chain)
+		if out.Class = b.classes[callee]; out.Class != nil {
+			break
+		}
 		if b.inline[callee] {
 			out.Inline = b.rules(callee)
 			if out.Inline == nil {
@@ -324,6 +346,20 @@ func (b *hookBuilder) rule(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
 			break
 		}
 		out.Call = b.function(callee)
+	}
+	return out
+}
+
+// planned is a rule of the plan, but for what it calls.
+func (t *table) planned(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
+	l := t.lines[r]
+	out := &plan.Rule{ID: t.ruleID(r), Action: l.action, Pos: r.Pos.String(), Text: t.text(r, c.Name)}
+	out.Conds = make([]pred.Pred, len(l.conds))
+	for i, p := range l.conds {
+		out.Conds[i] = t.slots.assign(p, stateKey{r, i})
+	}
+	if l.action.Op == pred.Shim {
+		out.Note = t.numbers[shimKey(l.action)]
 	}
 	return out
 }

@@ -21,6 +21,8 @@ type Options struct {
 	// Netfilter names tables to leave to netfilter whatever they hold, with the
 	// reason; the loader uses it when the verifier refuses a table.
 	Netfilter map[string]string
+	// Classifier says which chains are looked up instead of run as code.
+	Classifier Classifier
 }
 
 // Result is the plan and the counter slot of every rule and policy in BPF.
@@ -56,6 +58,7 @@ type table struct {
 	hooks   map[*ruleset.Chain]uint8
 	lines   map[*ruleset.Rule]*lowered
 	numbers map[string]int // action numbers by shimKey
+	classes map[*ruleset.Chain]*plan.Class
 }
 
 // lowered is a rule after the first pass.
@@ -69,7 +72,7 @@ func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, 
 		family: family, src: src, o: o, res: res, slots: s,
 		out:   &plan.Table{Name: src.Name, Passes: 1},
 		hooks: src.Hooks(family),
-		lines: map[*ruleset.Rule]*lowered{},
+		lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{},
 	}
 }
 

@@ -21,6 +21,173 @@ const (
 	NetfilterAnswerA_HOTDROP NetfilterAnswer = 2
 )
 
+type NetfilterClassAction uint32
+
+const (
+	NetfilterClassActionDO_CONTINUE NetfilterClassAction = 0
+	NetfilterClassActionDO_ACCEPT   NetfilterClassAction = 1
+	NetfilterClassActionDO_DROP     NetfilterClassAction = 2
+	NetfilterClassActionDO_RETURN   NetfilterClassAction = 3
+	NetfilterClassActionDO_JUMP     NetfilterClassAction = 4
+	NetfilterClassActionDO_GOTO     NetfilterClassAction = 5
+	NetfilterClassActionDO_NOTE     NetfilterClassAction = 6
+	NetfilterClassActionDO_UP       NetfilterClassAction = 7
+)
+
+type NetfilterClassChain uint32
+
+const (
+	NetfilterClassChainCHAIN_KIND    NetfilterClassChain = 0
+	NetfilterClassChainCHAIN_FIRST   NetfilterClassChain = 1
+	NetfilterClassChainCHAIN_POLICY  NetfilterClassChain = 2
+	NetfilterClassChainCHAIN_TUPLES  NetfilterClassChain = 3
+	NetfilterClassChainCHAIN_NTUPLES NetfilterClassChain = 4
+	NetfilterClassChainCHAIN_TREES   NetfilterClassChain = 5
+	NetfilterClassChainCHAIN_NTREES  NetfilterClassChain = 6
+	NetfilterClassChainCHAIN_OWN     NetfilterClassChain = 7
+	NetfilterClassChainCHAIN_SIZE    NetfilterClassChain = 16
+)
+
+type NetfilterClassFlag uint32
+
+const (
+	NetfilterClassFlagNOT_SRC        NetfilterClassFlag = 1
+	NetfilterClassFlagNOT_DST        NetfilterClassFlag = 2
+	NetfilterClassFlagHAS_PROTO      NetfilterClassFlag = 4
+	NetfilterClassFlagNOT_PROTO      NetfilterClassFlag = 8
+	NetfilterClassFlagNOT_SPORT      NetfilterClassFlag = 16
+	NetfilterClassFlagNOT_DPORT      NetfilterClassFlag = 32
+	NetfilterClassFlagNOT_TCP_FLAGS  NetfilterClassFlag = 64
+	NetfilterClassFlagNOT_STATE      NetfilterClassFlag = 128
+	NetfilterClassFlagSTATE_FIRST    NetfilterClassFlag = 256
+	NetfilterClassFlagNEED_TRANSPORT NetfilterClassFlag = 512
+	NetfilterClassFlagHOT_FRAGMENT   NetfilterClassFlag = 1024
+)
+
+type NetfilterClassGuard uint32
+
+const (
+	NetfilterClassGuardGUARD_NONE      NetfilterClassGuard = 0
+	NetfilterClassGuardGUARD_TRANSPORT NetfilterClassGuard = 1
+	NetfilterClassGuardGUARD_HEADER    NetfilterClassGuard = 2
+)
+
+type NetfilterClassHeader uint32
+
+const (
+	NetfilterClassHeaderHDR_VERSION NetfilterClassHeader = 0
+	NetfilterClassHeaderHDR_CHAINS  NetfilterClassHeader = 1
+	NetfilterClassHeaderHDR_NCHAINS NetfilterClassHeader = 2
+	NetfilterClassHeaderHDR_KEYS    NetfilterClassHeader = 3
+	NetfilterClassHeaderHDR_ZERO    NetfilterClassHeader = 4
+	NetfilterClassHeaderHDR_OWN     NetfilterClassHeader = 5
+	NetfilterClassHeaderHDR_SIZE    NetfilterClassHeader = 64
+)
+
+type NetfilterClassKeys uint32
+
+const (
+	NetfilterClassKeysKEYS_NAMES NetfilterClassKeys = 1
+	NetfilterClassKeysKEYS_MARK  NetfilterClassKeys = 2
+)
+
+type NetfilterClassKind uint32
+
+const (
+	NetfilterClassKindKIND_LIST   NetfilterClassKind = 0
+	NetfilterClassKindKIND_TUPLES NetfilterClassKind = 1
+)
+
+type NetfilterClassNote uint32
+
+const (
+	NetfilterClassNoteNOTE_NUMBER   NetfilterClassNote = 0
+	NetfilterClassNoteNOTE_TERMINAL NetfilterClassNote = 1
+	NetfilterClassNoteNOTE_UNTRACK  NetfilterClassNote = 2
+	NetfilterClassNoteNOTE_NSETS    NetfilterClassNote = 3
+	NetfilterClassNoteNOTE_SETS     NetfilterClassNote = 4
+)
+
+type NetfilterClassOp uint32
+
+const (
+	NetfilterClassOpOP_YES         NetfilterClassOp = 0
+	NetfilterClassOpOP_NO          NetfilterClassOp = 1
+	NetfilterClassOpOP_HOT         NetfilterClassOp = 2
+	NetfilterClassOpOP_GUARD       NetfilterClassOp = 3
+	NetfilterClassOpOP_JUMP        NetfilterClassOp = 4
+	NetfilterClassOpOP_FACT        NetfilterClassOp = 5
+	NetfilterClassOpOP_FIELD       NetfilterClassOp = 6
+	NetfilterClassOpOP_BYTES       NetfilterClassOp = 7
+	NetfilterClassOpOP_BOUNDS      NetfilterClassOp = 8
+	NetfilterClassOpOP_FIND_EXT    NetfilterClassOp = 9
+	NetfilterClassOpOP_TCP_OPTION  NetfilterClassOp = 10
+	NetfilterClassOpOP_TCP_MSS     NetfilterClassOp = 11
+	NetfilterClassOpOP_DCCP_OPTION NetfilterClassOp = 12
+	NetfilterClassOpOP_SCTP_CHUNKS NetfilterClassOp = 13
+	NetfilterClassOpOP_ADDR_TYPE   NetfilterClassOp = 14
+	NetfilterClassOpOP_LIMIT       NetfilterClassOp = 15
+	NetfilterClassOpOP_NTH         NetfilterClassOp = 16
+	NetfilterClassOpOP_RANDOM      NetfilterClassOp = 17
+	NetfilterClassOpOP_RECENT      NetfilterClassOp = 18
+	NetfilterClassOpOP_GET_ADDR    NetfilterClassOp = 19
+	NetfilterClassOpOP_GET_NAME    NetfilterClassOp = 20
+	NetfilterClassOpOP_U32START    NetfilterClassOp = 21
+	NetfilterClassOpOP_U32LOAD     NetfilterClassOp = 22
+	NetfilterClassOpOP_U32AND      NetfilterClassOp = 23
+	NetfilterClassOpOP_U32LEFT     NetfilterClassOp = 24
+	NetfilterClassOpOP_U32RIGHT    NetfilterClassOp = 25
+	NetfilterClassOpOP_U32ADVANCE  NetfilterClassOp = 26
+	NetfilterClassOpOP_U32IN       NetfilterClassOp = 27
+)
+
+type NetfilterClassRow uint32
+
+const (
+	NetfilterClassRowROW_LABEL   NetfilterClassRow = 0
+	NetfilterClassRowROW_BORN    NetfilterClassRow = 1
+	NetfilterClassRowROW_DEAD    NetfilterClassRow = 2
+	NetfilterClassRowROW_ID      NetfilterClassRow = 3
+	NetfilterClassRowROW_ACTION  NetfilterClassRow = 4
+	NetfilterClassRowROW_ARG     NetfilterClassRow = 5
+	NetfilterClassRowROW_PROGRAM NetfilterClassRow = 6
+	NetfilterClassRowROW_SPORT   NetfilterClassRow = 7
+	NetfilterClassRowROW_DPORT   NetfilterClassRow = 8
+	NetfilterClassRowROW_PROTO   NetfilterClassRow = 9
+	NetfilterClassRowROW_ORDER   NetfilterClassRow = 10
+	NetfilterClassRowROW_NEXT    NetfilterClassRow = 11
+	NetfilterClassRowROW_SRC     NetfilterClassRow = 12
+	NetfilterClassRowROW_SIZE4   NetfilterClassRow = 16
+	NetfilterClassRowROW_SIZE6   NetfilterClassRow = 32
+)
+
+type NetfilterClassSet uint32
+
+const (
+	NetfilterClassSetSET_DST       NetfilterClassSet = 0
+	NetfilterClassSetSET_SRC       NetfilterClassSet = 1
+	NetfilterClassSetSET_KEEP      NetfilterClassSet = 2
+	NetfilterClassSetSET_AND       NetfilterClassSet = 3
+	NetfilterClassSetSET_XOR       NetfilterClassSet = 4
+	NetfilterClassSetSET_SHIFT     NetfilterClassSet = 5
+	NetfilterClassSetSET_NEED_CONN NetfilterClassSet = 6
+	NetfilterClassSetSET_SIZE      NetfilterClassSet = 7
+)
+
+type NetfilterClassTuple uint32
+
+const (
+	NetfilterClassTupleTUPLE_SLOTS NetfilterClassTuple = 0
+	NetfilterClassTupleTUPLE_SHIFT NetfilterClassTuple = 1
+	NetfilterClassTupleTUPLE_LEAST NetfilterClassTuple = 2
+	NetfilterClassTupleTUPLE_WIDE  NetfilterClassTuple = 3
+	NetfilterClassTupleTUPLE_ROWS  NetfilterClassTuple = 4
+	NetfilterClassTupleTUPLE_OWN   NetfilterClassTuple = 5
+	NetfilterClassTupleTUPLE_MASK  NetfilterClassTuple = 6
+	NetfilterClassTupleTUPLE_SIZE4 NetfilterClassTuple = 14
+	NetfilterClassTupleTUPLE_SIZE6 NetfilterClassTuple = 20
+)
+
 type NetfilterCounter struct {
 	_       structs.HostLayout
 	Packets uint64
@@ -52,6 +219,13 @@ type NetfilterFacts struct {
 	Notes   uint16
 	Rule    uint32
 	L4good  uint32
+	Version uint32
+	At      uint32
+	Word    uint32
+	Base    uint32
+	After   uint32
+	Last    uint32
+	Slot    uint32
 }
 
 type NetfilterField uint32
@@ -189,6 +363,8 @@ const (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	NetfilterMapActive           = "active"
+	NetfilterMapClassIndex       = "class_index"
+	NetfilterMapClassRows        = "class_rows"
 	NetfilterMapCounters         = "counters"
 	NetfilterMapLimits           = "limits"
 	NetfilterMapNotes            = "notes"
@@ -205,14 +381,22 @@ const (
 	NetfilterProgPass            = "pass"
 	NetfilterVarAtomic           = "atomic"
 	NetfilterVarBlankNote        = "blank_note"
+	NetfilterVarClassLayout      = "class_layout"
 	NetfilterVarCreditsPerJiffy  = "credits_per_jiffy"
 	NetfilterVarEntrySlot        = "entry_slot"
 	NetfilterVarFamily           = "family"
 	NetfilterVarGen              = "gen"
+	NetfilterVarHashKey0         = "hash_key0"
+	NetfilterVarHashKey1         = "hash_key1"
+	NetfilterVarHashKey2         = "hash_key2"
+	NetfilterVarHashKey3         = "hash_key3"
 	NetfilterVarHookNumber       = "hook_number"
 	NetfilterVarHz               = "hz"
+	NetfilterVarIndexMask        = "index_mask"
 	NetfilterVarNeeds            = "needs"
 	NetfilterVarNoteSlot         = "note_slot"
+	NetfilterVarProgramOps       = "program_ops"
+	NetfilterVarRowsMask         = "rows_mask"
 	NetfilterVarShim             = "shim"
 )
 
@@ -269,6 +453,8 @@ type NetfilterProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type NetfilterMapSpecs struct {
 	Active           *ebpf.MapSpec `ebpf:"active"`
+	ClassIndex       *ebpf.MapSpec `ebpf:"class_index"`
+	ClassRows        *ebpf.MapSpec `ebpf:"class_rows"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
 	Limits           *ebpf.MapSpec `ebpf:"limits"`
 	Notes            *ebpf.MapSpec `ebpf:"notes"`
@@ -287,14 +473,22 @@ type NetfilterMapSpecs struct {
 type NetfilterVariableSpecs struct {
 	Atomic          *ebpf.VariableSpec `ebpf:"atomic"`
 	BlankNote       *ebpf.VariableSpec `ebpf:"blank_note"`
+	ClassLayout     *ebpf.VariableSpec `ebpf:"class_layout"`
 	CreditsPerJiffy *ebpf.VariableSpec `ebpf:"credits_per_jiffy"`
 	EntrySlot       *ebpf.VariableSpec `ebpf:"entry_slot"`
 	Family          *ebpf.VariableSpec `ebpf:"family"`
 	Gen             *ebpf.VariableSpec `ebpf:"gen"`
+	HashKey0        *ebpf.VariableSpec `ebpf:"hash_key0"`
+	HashKey1        *ebpf.VariableSpec `ebpf:"hash_key1"`
+	HashKey2        *ebpf.VariableSpec `ebpf:"hash_key2"`
+	HashKey3        *ebpf.VariableSpec `ebpf:"hash_key3"`
 	HookNumber      *ebpf.VariableSpec `ebpf:"hook_number"`
 	Hz              *ebpf.VariableSpec `ebpf:"hz"`
+	IndexMask       *ebpf.VariableSpec `ebpf:"index_mask"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
+	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
+	RowsMask        *ebpf.VariableSpec `ebpf:"rows_mask"`
 	Shim            *ebpf.VariableSpec `ebpf:"shim"`
 }
 
@@ -319,6 +513,8 @@ func (o *NetfilterObjects) Close() error {
 // It can be passed to LoadNetfilterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type NetfilterMaps struct {
 	Active           *ebpf.Map `ebpf:"active"`
+	ClassIndex       *ebpf.Map `ebpf:"class_index"`
+	ClassRows        *ebpf.Map `ebpf:"class_rows"`
 	Counters         *ebpf.Map `ebpf:"counters"`
 	Limits           *ebpf.Map `ebpf:"limits"`
 	Notes            *ebpf.Map `ebpf:"notes"`
@@ -334,6 +530,8 @@ type NetfilterMaps struct {
 func (m *NetfilterMaps) Close() error {
 	return _NetfilterClose(
 		m.Active,
+		m.ClassIndex,
+		m.ClassRows,
 		m.Counters,
 		m.Limits,
 		m.Notes,
@@ -353,14 +551,22 @@ func (m *NetfilterMaps) Close() error {
 type NetfilterVariables struct {
 	Atomic          *ebpf.Variable `ebpf:"atomic"`
 	BlankNote       *ebpf.Variable `ebpf:"blank_note"`
+	ClassLayout     *ebpf.Variable `ebpf:"class_layout"`
 	CreditsPerJiffy *ebpf.Variable `ebpf:"credits_per_jiffy"`
 	EntrySlot       *ebpf.Variable `ebpf:"entry_slot"`
 	Family          *ebpf.Variable `ebpf:"family"`
 	Gen             *ebpf.Variable `ebpf:"gen"`
+	HashKey0        *ebpf.Variable `ebpf:"hash_key0"`
+	HashKey1        *ebpf.Variable `ebpf:"hash_key1"`
+	HashKey2        *ebpf.Variable `ebpf:"hash_key2"`
+	HashKey3        *ebpf.Variable `ebpf:"hash_key3"`
 	HookNumber      *ebpf.Variable `ebpf:"hook_number"`
 	Hz              *ebpf.Variable `ebpf:"hz"`
+	IndexMask       *ebpf.Variable `ebpf:"index_mask"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
+	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`
+	RowsMask        *ebpf.Variable `ebpf:"rows_mask"`
 	Shim            *ebpf.Variable `ebpf:"shim"`
 }
 

@@ -46,7 +46,15 @@ type ProbeGiven struct {
 		Notes   uint16
 		Rule    uint32
 		L4good  uint32
+		Version uint32
+		At      uint32
+		Word    uint32
+		Base    uint32
+		After   uint32
+		Last    uint32
+		Slot    uint32
 	}
+	_         [4]byte
 	Fields    [32]uint64
 	Addrs     [6][4]uint32
 	Names     [4][16]uint8
@@ -158,6 +166,8 @@ type ProbeSctpConfig struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	ProbeMapActive           = "active"
+	ProbeMapClassIndex       = "class_index"
+	ProbeMapClassRows        = "class_rows"
 	ProbeMapCounters         = "counters"
 	ProbeMapGiven            = "given"
 	ProbeMapLimits           = "limits"
@@ -173,13 +183,21 @@ const (
 	ProbeProgProbe           = "probe"
 	ProbeVarAtomic           = "atomic"
 	ProbeVarBlankNote        = "blank_note"
+	ProbeVarClassLayout      = "class_layout"
 	ProbeVarCreditsPerJiffy  = "credits_per_jiffy"
 	ProbeVarFamily           = "family"
 	ProbeVarGen              = "gen"
+	ProbeVarHashKey0         = "hash_key0"
+	ProbeVarHashKey1         = "hash_key1"
+	ProbeVarHashKey2         = "hash_key2"
+	ProbeVarHashKey3         = "hash_key3"
 	ProbeVarHookNumber       = "hook_number"
 	ProbeVarHz               = "hz"
+	ProbeVarIndexMask        = "index_mask"
 	ProbeVarNeeds            = "needs"
 	ProbeVarNoteSlot         = "note_slot"
+	ProbeVarProgramOps       = "program_ops"
+	ProbeVarRowsMask         = "rows_mask"
 )
 
 // LoadProbe returns the embedded CollectionSpec for Probe.
@@ -232,6 +250,8 @@ type ProbeProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProbeMapSpecs struct {
 	Active           *ebpf.MapSpec `ebpf:"active"`
+	ClassIndex       *ebpf.MapSpec `ebpf:"class_index"`
+	ClassRows        *ebpf.MapSpec `ebpf:"class_rows"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
 	Given            *ebpf.MapSpec `ebpf:"given"`
 	Limits           *ebpf.MapSpec `ebpf:"limits"`
@@ -252,13 +272,21 @@ type ProbeMapSpecs struct {
 type ProbeVariableSpecs struct {
 	Atomic          *ebpf.VariableSpec `ebpf:"atomic"`
 	BlankNote       *ebpf.VariableSpec `ebpf:"blank_note"`
+	ClassLayout     *ebpf.VariableSpec `ebpf:"class_layout"`
 	CreditsPerJiffy *ebpf.VariableSpec `ebpf:"credits_per_jiffy"`
 	Family          *ebpf.VariableSpec `ebpf:"family"`
 	Gen             *ebpf.VariableSpec `ebpf:"gen"`
+	HashKey0        *ebpf.VariableSpec `ebpf:"hash_key0"`
+	HashKey1        *ebpf.VariableSpec `ebpf:"hash_key1"`
+	HashKey2        *ebpf.VariableSpec `ebpf:"hash_key2"`
+	HashKey3        *ebpf.VariableSpec `ebpf:"hash_key3"`
 	HookNumber      *ebpf.VariableSpec `ebpf:"hook_number"`
 	Hz              *ebpf.VariableSpec `ebpf:"hz"`
+	IndexMask       *ebpf.VariableSpec `ebpf:"index_mask"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
+	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
+	RowsMask        *ebpf.VariableSpec `ebpf:"rows_mask"`
 }
 
 // ProbeObjects contains all objects after they have been loaded into the kernel.
@@ -282,6 +310,8 @@ func (o *ProbeObjects) Close() error {
 // It can be passed to LoadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProbeMaps struct {
 	Active           *ebpf.Map `ebpf:"active"`
+	ClassIndex       *ebpf.Map `ebpf:"class_index"`
+	ClassRows        *ebpf.Map `ebpf:"class_rows"`
 	Counters         *ebpf.Map `ebpf:"counters"`
 	Given            *ebpf.Map `ebpf:"given"`
 	Limits           *ebpf.Map `ebpf:"limits"`
@@ -299,6 +329,8 @@ type ProbeMaps struct {
 func (m *ProbeMaps) Close() error {
 	return _ProbeClose(
 		m.Active,
+		m.ClassIndex,
+		m.ClassRows,
 		m.Counters,
 		m.Given,
 		m.Limits,
@@ -320,13 +352,21 @@ func (m *ProbeMaps) Close() error {
 type ProbeVariables struct {
 	Atomic          *ebpf.Variable `ebpf:"atomic"`
 	BlankNote       *ebpf.Variable `ebpf:"blank_note"`
+	ClassLayout     *ebpf.Variable `ebpf:"class_layout"`
 	CreditsPerJiffy *ebpf.Variable `ebpf:"credits_per_jiffy"`
 	Family          *ebpf.Variable `ebpf:"family"`
 	Gen             *ebpf.Variable `ebpf:"gen"`
+	HashKey0        *ebpf.Variable `ebpf:"hash_key0"`
+	HashKey1        *ebpf.Variable `ebpf:"hash_key1"`
+	HashKey2        *ebpf.Variable `ebpf:"hash_key2"`
+	HashKey3        *ebpf.Variable `ebpf:"hash_key3"`
 	HookNumber      *ebpf.Variable `ebpf:"hook_number"`
 	Hz              *ebpf.Variable `ebpf:"hz"`
+	IndexMask       *ebpf.Variable `ebpf:"index_mask"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
+	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`
+	RowsMask        *ebpf.Variable `ebpf:"rows_mask"`
 }
 
 // ProbePrograms contains all programs after they have been loaded into the kernel.

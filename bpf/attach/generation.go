@@ -141,6 +141,7 @@ func states(progs []codegen.Program) (*maps.States, error) {
 	for i := range progs {
 		p := &progs[i]
 		st.Rules = max(st.Rules, p.Rules)
+		st.Image = p.Image
 		for _, l := range p.Limits {
 			st.Limits[l.Slot] = l
 		}

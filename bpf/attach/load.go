@@ -11,6 +11,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -68,6 +69,7 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 			replace[name] = m
 			// What a map of the namespace holds was said when it was made.
 			spec.Maps[name].MaxEntries = m.MaxEntries()
+			spec.Maps[name].ValueSize = m.ValueSize()
 			spec.Maps[name].Contents = nil
 		}
 	}
@@ -152,6 +154,9 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 	if err := clock(spec); err != nil {
 		return nil, err
 	}
+	if err := setClasses(spec, p.Image); err != nil {
+		return nil, err
+	}
 	loaded, err := load(spec, prog, given)
 	if err != nil {
 		return nil, refused(p, prog.Instructions, err)
@@ -168,6 +173,25 @@ func clock(spec *ebpf.CollectionSpec) error {
 	return set(spec, map[string]uint32{
 		abi.NetfilterVarHz:              hz,
 		abi.NetfilterVarCreditsPerJiffy: maps.CreditsPerJiffy(hz),
+	})
+}
+
+// setClasses sets the variables that tell how the classified chains are laid out.
+func setClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
+	if image == nil {
+		return nil
+	}
+	for name, key := range map[string]uint64{
+		abi.NetfilterVarHashKey0: image.Keys[0], abi.NetfilterVarHashKey1: image.Keys[1],
+		abi.NetfilterVarHashKey2: image.Keys[2], abi.NetfilterVarHashKey3: image.Keys[3],
+	} {
+		if err := spec.Variables[name].Set(key); err != nil {
+			return fmt.Errorf("datapath variable %s: %w", name, err)
+		}
+	}
+	return set(spec, map[string]uint32{
+		abi.NetfilterVarRowsMask: image.RowsMask(), abi.NetfilterVarIndexMask: image.IndexMask(),
+		abi.NetfilterVarProgramOps: image.Ops,
 	})
 }
 

@@ -69,6 +69,9 @@ func NewRunner(p *codegen.Program, ticks uint64) (*Runner, error) {
 	if err := set(spec, values); err != nil {
 		return nil, err
 	}
+	if err := setClasses(spec, p.Image); err != nil {
+		return nil, err
+	}
 	r := &Runner{family: p.Family, hook: p.Hook, lists: map[string]*ebpf.Map{}}
 	if err := r.makeMaps(all, p, uint32(ticks)); err != nil {
 		return nil, errors.Join(err, r.Close())

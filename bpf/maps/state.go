@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -19,6 +20,7 @@ type States struct {
 	Recents map[int]pred.Recent
 	SCTPs   map[int]pred.SCTPChunks
 	Lists   map[string]*ebpf.Map // of Recents, by name; they stay the caller's
+	Image   *rows.Image          // the classified chains; nil: none
 	HZ      uint32
 }
 
@@ -72,6 +74,9 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 		}
 	}
 	if err := states.recents(specs, out); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	if err := states.classes(specs, out); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
 	return out, nil

@@ -6,6 +6,7 @@ import (
 	"github.com/bpftables/bpftables/compat/apply"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/translate"
 )
 
 // restoreCmd is "bpftables restore".
@@ -17,7 +18,21 @@ type restoreCmd struct {
 	Table    string `short:"t" aliases:"T" enum:",raw,mangle,nat,filter,security" default:"" help:"Only this table of the text."`
 	Test     bool   `help:"Check only: parse, plan and verify in the kernel; attach nothing."`
 	Strict   bool   `help:"Refuse what would have to be left to netfilter."`
-	File     string `arg:"" optional:"" help:"The text; standard input by default."`
+	classifierFlag
+	File string `arg:"" optional:"" help:"The text; standard input by default."`
+}
+
+// classifierFlag is --classifier.
+type classifierFlag struct {
+	Classifier string `enum:"auto,code,tuples,tree" default:"auto" env:"BPFTABLES_CLASSIFIER" help:"How rules are found, for tests: ${enum}."`
+}
+
+func (f classifierFlag) classifier() translate.Classifier {
+	c, err := translate.ParseClassifier(f.Classifier)
+	if err != nil {
+		panic(err) // the enum of the flag lists other names
+	}
+	return c
 }
 
 // Help is the long help.
@@ -43,6 +58,7 @@ func (c *restoreCmd) Run(s *streams) error {
 	req := &apply.Request{
 		Text: in, File: name, Table: c.Table, NoFlush: c.NoFlush, Counters: c.Counters,
 		Test: c.Test, Strict: c.Strict, Output: s.out,
+		Classifier: c.classifier(),
 	}
 	return locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Restore(req) })
 }

@@ -33,6 +33,9 @@ func (b *Builder) ReturnUnless(r Result) {
 	b.Bind(same)
 }
 
+// ReturnResult ends the function with the result of the last call.
+func (b *Builder) ReturnResult() { b.add(asm.Return()) }
+
 // JumpIfResult goes to a label when the last call gave r.
 func (b *Builder) JumpIfResult(r Result, to Label) {
 	b.branch(asm.JEq.Imm32(asm.R0, int32(r), ""), to)

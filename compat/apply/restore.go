@@ -25,15 +25,18 @@ type Request struct {
 	Test     bool      // verify, attach nothing
 	Strict   bool      // refuse what would be left to netfilter
 	Output   io.Writer // what -L and -S in the text print
+	// Classifier says which chains are looked up.
+	Classifier translate.Classifier
 }
 
 // change is a ruleset on its way to become live.
 type change struct {
-	before  *ruleset.Ruleset
-	after   *ruleset.Ruleset
-	report  iptables.Report
-	flushed []string // tables whose rules of other owners are replaced
-	strict  bool
+	before     *ruleset.Ruleset
+	after      *ruleset.Ruleset
+	report     iptables.Report
+	flushed    []string // tables whose rules of other owners are replaced
+	strict     bool
+	classifier translate.Classifier
 }
 
 // Restore reads a text and enforces it.
@@ -57,7 +60,7 @@ func (e *Engine) Restore(req *Request) error {
 	if len(report.Tables) == 0 {
 		return nil // an empty text changes nothing
 	}
-	c := &change{before: before, after: after, report: report, strict: req.Strict}
+	c := &change{before: before, after: after, report: report, strict: req.Strict, classifier: req.Classifier}
 	for _, t := range report.Tables {
 		if !req.NoFlush {
 			c.flushed = append(c.flushed, t.Name)
@@ -214,7 +217,7 @@ func (e *Engine) build(c *change, number uint32, load func([]codegen.Program) er
 		return nil, err
 	}
 	for {
-		b := &build{res: translate.Translate(c.after, translate.Options{Text: iptables.PrintRule, Netfilter: refused})}
+		b := &build{res: translate.Translate(c.after, translate.Options{Text: iptables.PrintRule, Netfilter: refused, Classifier: c.classifier})}
 		if err := strict(c, b.res.Plan); err != nil {
 			return nil, err
 		}

@@ -24,6 +24,8 @@ type Plan struct {
 	Nths    []pred.Nth
 	Recents []pred.Recent
 	Chunks  []pred.SCTPChunks
+	// Classes are the classified chains by number: rows that are looked up.
+	Classes []*Class
 	// Conntrack says that a rule needs the kernel's conntrack in the namespace.
 	Conntrack bool
 }
@@ -71,7 +73,19 @@ type Func struct {
 	Policy *Policy // base chain only
 	Rules  []*Rule
 	Parts  []string // set instead of Rules: the functions of a chain too long for one
+	Class  *Class   // set instead of Rules: the chain is classified
 	Part   bool     // falling off the end goes on with the next part
+}
+
+// Class is a chain whose rules are looked up instead of run as code; so are all chains
+// that it calls.
+type Class struct {
+	Number int
+	Table  string
+	Chain  string
+	Policy *Policy // base chain only
+	Rules  []*Rule
+	Forced bool // looked up by tables even if it is short
 }
 
 // Policy is the end of a base chain.
@@ -87,6 +101,7 @@ type Rule struct {
 	Conds  []pred.Pred
 	Action pred.Action
 	Call   string  // Jump, Goto: the function; empty if Inline
+	Class  *Class  // Jump, Goto: the callee, if it is classified
 	Inline []*Rule // Jump, Goto: the rules of the callee, in place
 	Note   int     // Shim: number of the action
 	Text   string  // the rule as iptables-save prints it, for messages
@@ -97,6 +112,11 @@ type Rule struct {
 func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "plan %s counters=%d conntrack=%t\n", p.Family, p.Counters, p.Conntrack)
+	for _, c := range p.Classes {
+		fmt.Fprintf(&b, "class %d table=%s chain=%s\n", c.Number, c.Table, c.Chain)
+		writeRules(&b, c.Rules, "  ")
+		c.Policy.write(&b, "  ")
+	}
 	for _, t := range p.Tables {
 		where := "netfilter"
 		if t.InBPF {
@@ -124,14 +144,22 @@ func (f *Func) write(b *strings.Builder) {
 	for _, p := range f.Parts {
 		fmt.Fprintf(b, "      part %s\n", p)
 	}
-	writeRules(b, f.Rules, "      ")
-	if f.Policy != nil {
-		verdict := "accept"
-		if f.Policy.Drop {
-			verdict = "drop"
-		}
-		fmt.Fprintf(b, "      policy %d %s\n", f.Policy.ID, verdict)
+	if f.Class != nil {
+		fmt.Fprintf(b, "      class %d\n", f.Class.Number)
 	}
+	writeRules(b, f.Rules, "      ")
+	f.Policy.write(b, "      ")
+}
+
+func (p *Policy) write(b *strings.Builder, indent string) {
+	if p == nil {
+		return
+	}
+	verdict := "accept"
+	if p.Drop {
+		verdict = "drop"
+	}
+	fmt.Fprintf(b, "%spolicy %d %s\n", indent, p.ID, verdict)
 }
 
 func writeRules(b *strings.Builder, rules []*Rule, indent string) {
@@ -143,6 +171,9 @@ func writeRules(b *strings.Builder, rules []*Rule, indent string) {
 		to := r.Action.String()
 		if r.Call != "" {
 			to += " = " + r.Call
+		}
+		if r.Class != nil {
+			to += fmt.Sprintf(" = class %d", r.Class.Number)
 		}
 		if r.Action.Op == pred.Shim {
 			to = fmt.Sprintf("action %d: %s", r.Note, to)

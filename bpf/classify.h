@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Classified chains: finding the rules that a packet matches without asking all of them.
+ *
+ * Every row is asked completely before it counts as matched: the structures only say
+ * which rows need not be asked. They assume a packet whose transport header is whole, or
+ * that is a later fragment. For others, rules answer hotdrop depending on their
+ * place, so their rows are asked one after the other. */
+#ifndef BPFTABLES_CLASSIFY_H
+#define BPFTABLES_CLASSIFY_H
+
+#include "conntrack.h"
+#include "count.h"
+#include "facts.h"
+#include "notes.h"
+#include "program.h"
+#include "rows.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, 4 * ROW_SIZE6);
+} class_rows SEC(".maps");
+
+/* Rows, a power of two, less one. */
+const volatile u32 rows_mask;
+
+/* Odd multipliers of the hash, drawn anew for every generation. */
+const volatile u64 hash_key0 = 1, hash_key1 = 3, hash_key2 = 5, hash_key3 = 7;
+
+/* Never read: it keeps the layout's names in the type information, from which the Go side
+ * has them. */
+const volatile struct {
+	enum class_header header;
+	enum class_keys keys;
+	enum class_chain chain;
+	enum class_kind kind;
+	enum class_tuple tuple;
+	enum class_row row;
+	enum class_action action;
+	enum class_flag flag;
+	enum class_note note;
+	enum class_set set;
+	enum class_op op;
+	enum class_guard guard;
+} class_layout;
+
+/* How deep chains may call each other. */
+#define CLASS_DEPTH 12
+
+#define KEYS6 4 /* address words of IPv6 */
+
+/* What next_row() gives: the row that was found, 0 for none, and the guard that its
+ * packet's broken header sets off (enum class_guard). */
+#define FOUND_ROW 0xffffff
+#define FOUND_GUARD 24
+#define FOUND_HOTDROP (1U << 31) /* the kernel's budget for loops is used up */
+
+static __always_inline const u32 *row_words(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&class_rows, &zero);
+}
+
+static __always_inline const u32 *row_at(const u32 *rows, u32 n)
+{
+	return rows + (n & rows_mask) * (family == 4 ? ROW_SIZE4 : ROW_SIZE6);
+}
+
+/* header_bytes is how much of the transport header the rules of a protocol may ask for.
+ * Package codegen/rows leaves to programs what asks for more. */
+static __always_inline u32 header_bytes(u8 proto)
+{
+	switch (proto) {
+	case 6:
+		return 20;
+	case 17:
+	case 136:
+	case 1:
+	case 58:
+		return 8;
+	case 132:
+	case 33:
+		return 12;
+	}
+	return 0;
+}
+
+static __always_inline u64 name_hash(const u8 *name)
+{
+	const u64 *n = (const u64 *)name;
+
+	return (n[0] * hash_key0 ^ n[1] * hash_key1) >> 32;
+}
+
+/* is_broken says that the transport header is not whole, as far as rows may ask. */
+static __always_inline bool is_broken(const struct facts *f)
+{
+	return f->l4state != L4_FOUND || (family == 4 && f->fragoff == 1) ||
+	       (!f->fragoff && f->l4avail < header_bytes(f->proto));
+}
+
+static __always_inline bool visible(const u32 *row, u32 version)
+{
+	return row[ROW_BORN] <= version && version < row[ROW_DEAD];
+}
+
+static __always_inline bool same_addresses(const u32 *row, const struct facts *f, u32 flags)
+{
+	u32 src = 0, dst = 0;
+
+	if (family == 4) {
+		src = (*(u32 *)(f->l3 + 12) & row[ROW_SRC + 1]) ^ row[ROW_SRC];
+		dst = (*(u32 *)(f->l3 + 16) & row[ROW_SRC + 3]) ^ row[ROW_SRC + 2];
+	} else {
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			src |= (*(u32 *)(f->l3 + 8 + 4 * i) & row[ROW_SRC + 4 + i]) ^ row[ROW_SRC + i];
+			dst |= (*(u32 *)(f->l3 + 24 + 4 * i) & row[ROW_SRC + 12 + i]) ^ row[ROW_SRC + 8 + i];
+		}
+	}
+	return !src == !(flags & NOT_SRC) && !dst == !(flags & NOT_DST);
+}
+
+static __always_inline bool same_state(u32 states, const struct facts *f, u32 flags)
+{
+	return !states || !(f->ctstate & states) == !!(flags & NOT_STATE);
+}
+
+static __always_inline bool in_ports(const u8 *at, u32 ports)
+{
+	u32 port = be16_at(at);
+
+	return port >= (ports & 0xffff) && port <= ports >> 16;
+}
+
+static __always_inline bool same_transport(const u32 *row, const struct facts *f, u32 flags)
+{
+	u32 tcp = row[ROW_PROTO] >> 8;
+
+	return in_ports(f->l4, row[ROW_SPORT]) == !(flags & NOT_SPORT) &&
+	       in_ports(f->l4 + 2, row[ROW_DPORT]) == !(flags & NOT_DPORT) &&
+	       ((f->l4[13] & tcp & 0xff) == (tcp >> 8 & 0xff)) == !(flags & NOT_TCP_FLAGS);
+}
+
+/* ask_fields answers for the fields of a row. For a packet with a broken header it gives
+ * the guard that fires, in their order; its row's program then has the rest. */
+static __always_inline enum answer ask_fields(const u32 *row, const struct facts *f,
+					      bool broken, enum class_guard *fired)
+{
+	u32 flags = row[ROW_ACTION] >> 4, states = row[ROW_ACTION] >> 20;
+	u32 need = row[ROW_PROTO] >> 24;
+
+	if (!same_addresses(row, f, flags))
+		return A_NO;
+	if (broken && flags & NEED_TRANSPORT && f->l4state != L4_FOUND) {
+		*fired = GUARD_TRANSPORT;
+		return A_YES;
+	}
+	if (flags & HAS_PROTO && (f->proto != (row[ROW_PROTO] & 0xff)) != !!(flags & NOT_PROTO))
+		return A_NO;
+	if (flags & STATE_FIRST && !same_state(states, f, flags))
+		return A_NO;
+	if (need && f->l4good < need) {
+		if (f->fragoff > (flags & HOT_FRAGMENT ? 1 : 0) || !broken)
+			return A_NO;
+		*fired = GUARD_HEADER;
+		return A_YES;
+	}
+	if (need && !same_transport(row, f, flags))
+		return A_NO;
+	return same_state(states, f, flags) ? A_YES : A_NO;
+}
+
+/* What the searches below carry along lies in the facts: the verifier does not follow it
+ * there, or it would walk their loops once for every history. */
+
+/* next_in_list looks for the next row of a chain whose fields do not answer no. */
+static __always_inline u32 next_in_list(struct facts *f, const u32 *rows, const u32 *chain, bool broken)
+{
+	u32 n = f->last ? f->last : chain[CHAIN_FIRST];
+	enum class_guard fired;
+	const u32 *row;
+
+	for (;;) {
+		may_break;
+		if (!n)
+			return 0;
+		row = row_at(rows, n);
+		fired = GUARD_NONE;
+		if (row[ROW_LABEL] > f->after && visible(row, f->version) &&
+		    ask_fields(row, f, broken, &fired) == A_YES)
+			return n | fired << FOUND_GUARD;
+		n = row[ROW_ORDER];
+	}
+	return FOUND_HOTDROP;
+}
+
+/* in_slot looks for the row with the smallest label below the bound in the list of a
+ * slot; 0: none. */
+static __always_inline u32 in_slot(struct facts *f, const u32 *rows, u32 n)
+{
+	enum class_guard fired = GUARD_NONE;
+	const u32 *row;
+
+	for (;;) {
+		may_break;
+		row = row_at(rows, n);
+		if (!n || row[ROW_LABEL] >= f->at)
+			return 0;
+		if (row[ROW_LABEL] > f->after && visible(row, f->version) &&
+		    ask_fields(row, f, false, &fired) == A_YES)
+			return n;
+		n = row[ROW_NEXT];
+	}
+	return FOUND_HOTDROP;
+}
+
+static __always_inline u64 pair(const u32 *at)
+{
+	return at[0] | (u64)at[1] << 32;
+}
+
+static __always_inline u64 masked(const void *at, const u32 *mask)
+{
+	return pair(at) & pair(mask);
+}
+
+/* tuple_hash is the hash of the key under the masks of a table. */
+static __always_inline u64 tuple_hash(const struct facts *f, const u32 *tuple)
+{
+	u64 transport = *(u32 *)f->l4 | (u64)f->proto << 32;
+	const u32 *mask = tuple + TUPLE_MASK;
+	u64 h;
+
+	if (family == 4) {
+		h = masked(f->l3 + 12, mask) * hash_key0;
+		mask += 2;
+	} else {
+		h = masked(f->l3 + 8, mask) * hash_key0 ^ masked(f->l3 + 16, mask + 2) * hash_key1;
+		h = (h ^ h >> 32) * hash_key3;
+		h ^= masked(f->l3 + 24, mask + 4) * hash_key0 ^ masked(f->l3 + 32, mask + 6) * hash_key1;
+		h = (h ^ h >> 32) * hash_key3;
+		mask += 8;
+	}
+	h ^= (transport & pair(mask)) * hash_key2;
+	if (tuple[TUPLE_WIDE]) {
+		h = (h ^ h >> 32) * hash_key3;
+		h ^= ((name_hash(f->iif) | name_hash(f->oif) << 32) & pair(mask + 2)) * hash_key0;
+		h ^= (f->mark & pair(mask + 4)) * hash_key1;
+	}
+	return (h ^ h >> 32) * hash_key3;
+}
+
+/* next_in_tuples looks for the row with the smallest label whose fields match. */
+static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, const u32 *index,
+					  const u32 *chain)
+{
+	u32 at = chain[CHAIN_TUPLES], left = chain[CHAIN_NTUPLES], slot, tag, off, n;
+	const u32 *tuple;
+	u64 h;
+
+	f->at = ~0U;
+	f->word = 0;
+	for (;;) {
+		may_break;
+		if (!left)
+			return f->word;
+		left--;
+		tuple = index_at(index, at);
+		at += family == 4 ? TUPLE_SIZE4 : TUPLE_SIZE6;
+		if (tuple[TUPLE_LEAST] >= f->at)
+			continue;
+		h = tuple_hash(f, tuple);
+		off = tuple[TUPLE_SLOTS] + (h >> (tuple[TUPLE_SHIFT] & 63));
+		slot = *index_at(index, off);
+		tag = slot >> SLOT_TAG;
+		if (!slot || (tag != TAG_MIXED && tag != (h & 0x7f)))
+			continue;
+		n = in_slot(f, rows, off == f->slot ? f->last : slot & SLOT_ROW);
+		if (!n)
+			continue;
+		if (n == FOUND_HOTDROP)
+			break;
+		f->at = row_at(rows, n)[ROW_LABEL];
+		f->word = n;
+		f->base = off;
+	}
+	return FOUND_HOTDROP;
+}
+
+static __always_inline const u32 *chain_at(const u32 *index, u32 chain)
+{
+	return index_at(index, *index_at(index, index[HDR_CHAINS] + chain));
+}
+
+/* next_row looks for the next row of a chain whose fields match. */
+__noinline u32 next_row(struct facts *f, u32 chain)
+{
+	const u32 *index = class_words(), *rows = row_words(), *at;
+	bool broken;
+	u32 found;
+
+	if (!f || !index || !rows)
+		return FOUND_HOTDROP;
+	at = chain_at(index, chain);
+	broken = is_broken(f);
+	if (at[CHAIN_KIND] == KIND_LIST || broken)
+		return next_in_list(f, rows, at, broken);
+	found = next_in_tuples(f, rows, index, at);
+	f->slot = f->base;
+	return found;
+}
+
+/* policy_row gives the policy of a chain that is in force; 0 in a user chain. */
+__noinline u32 policy_row(struct facts *f, u32 chain)
+{
+	const u32 *index = class_words(), *rows = row_words(), *row;
+	u32 n;
+
+	if (!f || !index || !rows)
+		return 0;
+	n = chain_at(index, chain)[CHAIN_POLICY];
+	for (;;) {
+		may_break;
+		row = row_at(rows, n);
+		if (!n || visible(row, f->version))
+			return n;
+		n = row[ROW_ORDER];
+	}
+	return 0;
+}
+
+#ifndef CLASS_EARLY
+/* set_mark does to the facts what a target of netfilter will do to the packet. */
+static __always_inline void set_mark(struct facts *f, const u32 *set)
+{
+	u32 dst = set[SET_DST], src = set[SET_SRC], v;
+	s32 shift = set[SET_SHIFT];
+	u32 *to;
+
+	if (dst > sizeof(*f) - 4 || (set[SET_NEED_CONN] && !f->hasconn))
+		return;
+	v = (fact(f, src, 4) & set[SET_AND]) ^ set[SET_XOR];
+	v = shift < 0 ? v >> (-shift & 31) : v << (shift & 31);
+	to = (u32 *)((u8 *)f + dst);
+	*to = (*to & set[SET_KEEP]) ^ v;
+}
+
+#define NOTE_SETS_MAX 4
+
+/* take_note does what a rule with a target of netfilter does; true: it ends the
+ * traversal. */
+static __always_inline bool take_note(struct bpf_nf_ctx *ctx, struct facts *f, const u32 *n)
+{
+	u32 i, sets = n[NOTE_NSETS];
+
+	note(ctx, f, n[NOTE_NUMBER]);
+	if (n[NOTE_TERMINAL])
+		return true;
+	count_packet(f, f->rule);
+#pragma unroll
+	for (i = 0; i < NOTE_SETS_MAX; i++)
+		if (i < sets)
+			set_mark(f, n + NOTE_SETS + i * SET_SIZE);
+	if (n[NOTE_UNTRACK] && !f->hasconn)
+		f->ctstate = STATE_UNTRACKED;
+	return false;
+}
+#endif
+
+/* start_chain makes the search begin with the first row. */
+static __always_inline void start_chain(struct facts *f)
+{
+	f->after = 0;
+	f->last = 0;
+	f->slot = 0;
+}
+
+/* classify runs a classified chain and those that it calls. */
+__noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 chain)
+{
+	const u32 *index = class_words(), *rows = row_words(), *row;
+	u32 calls[CLASS_DEPTH], depth, base = chain, n, guard;
+	enum answer answer;
+
+	if (!f || !index || !rows)
+		return V_HOTDROP;
+	if (!f->version)
+		f->version = index[HDR_VERSION];
+	start_chain(f);
+	depth = index[HDR_ZERO]; /* 0, but the verifier cannot know */
+	for (;;) {
+		may_break;
+		n = next_row(f, chain);
+		guard = n >> FOUND_GUARD;
+		if (n & FOUND_HOTDROP)
+			return V_HOTDROP;
+		n &= FOUND_ROW;
+		row = row_at(rows, n);
+		if (n) {
+			f->after = row[ROW_LABEL];
+			f->last = n;
+			answer = guard == GUARD_NONE ? A_YES : A_HOTDROP;
+			if (row[ROW_PROGRAM])
+				answer = run_program(ctx, f, row[ROW_PROGRAM], guard);
+			if (answer == A_NO)
+				continue;
+			if (answer == A_HOTDROP)
+				return V_HOTDROP;
+		}
+		switch (n ? row[ROW_ACTION] & 15 : DO_RETURN) {
+		case DO_ACCEPT:
+			f->rule = row[ROW_ID];
+			return V_ACCEPT;
+		case DO_DROP:
+			f->rule = row[ROW_ID];
+			return V_DROP;
+		case DO_CONTINUE:
+			count_packet(f, row[ROW_ID]);
+			continue;
+		case DO_RETURN:
+			if (n)
+				count_packet(f, row[ROW_ID]);
+			if (!depth)
+				goto end;
+			depth--;
+			if (depth >= CLASS_DEPTH)
+				return V_HOTDROP;
+			row = row_at(rows, calls[depth]);
+			chain = row[ROW_ARG] >> 16;
+			start_chain(f);
+			f->last = calls[depth];
+			f->after = row[ROW_LABEL];
+			continue;
+		case DO_JUMP:
+			if (depth >= CLASS_DEPTH)
+				return V_HOTDROP;
+			calls[depth] = n;
+			depth++;
+			break;
+		case DO_GOTO:
+			break;
+#ifdef CLASS_EARLY
+		case DO_UP:
+			return V_CONTINUE;
+#else
+		case DO_NOTE:
+			f->rule = row[ROW_ID];
+			if (take_note(ctx, f, index_at(index, row[ROW_ARG])))
+				return V_DROP;
+			continue;
+#endif
+		default:
+			return V_HOTDROP;
+		}
+		count_packet(f, row[ROW_ID]);
+		chain = row[ROW_ARG] & 0xffff;
+		start_chain(f);
+	}
+	return V_HOTDROP;
+end:
+	n = policy_row(f, base);
+	if (!n)
+		return V_CONTINUE;
+	row = row_at(rows, n);
+	f->rule = row[ROW_ID];
+	return (row[ROW_ACTION] & 15) == DO_ACCEPT ? V_ACCEPT : V_DROP;
+}
+
+#endif

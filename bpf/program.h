@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Programs of rows: the conditions that a row has no field for, in the order of the
+ * rule, see enum class_op. */
+#ifndef BPFTABLES_PROGRAM_H
+#define BPFTABLES_PROGRAM_H
+
+#include "facts.h"
+#include "rows.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, 4 * HDR_SIZE);
+} class_index SEC(".maps");
+
+/* Words of the index, a power of two, less one. */
+const volatile u32 index_mask;
+
+/* The instructions (1 << kind) that programs may have: what is not among them costs the
+ * verifier nothing. */
+const volatile u32 program_ops;
+
+static __always_inline const u32 *class_words(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&class_index, &zero);
+}
+
+static __always_inline const u32 *index_at(const u32 *index, u32 off)
+{
+	return index + (off & index_mask);
+}
+
+/* may_break ends the loop around it when the kernel's budget for loops is used up (Linux
+ * 6.9, JCOND of kernel/bpf/verifier.c); compilers do not know the instruction. */
+#define may_break                                                                           \
+	({                                                                                  \
+		__label__ out, on;                                                          \
+		asm volatile goto("1: .byte 0xe5; .byte 0;"                                 \
+				  ".long ((%l[out] - 1b - 8) / 8) & 0xffff; .short 0"       \
+				  : : : : out);                                             \
+		goto on;                                                                    \
+	out:                                                                                \
+		break;                                                                      \
+	on:;                                                                                \
+	})
+
+/* fact reads a number of 1, 2 or 4 bytes of the facts. */
+static __always_inline u32 fact(const struct facts *f, u32 off, u32 how)
+{
+	const u8 *at;
+
+	if (off > sizeof(*f) - 4)
+		return 0;
+	at = (const u8 *)f + off;
+	switch (how) {
+	case 1:
+		return *at;
+	case 2:
+		return *(u16 *)at;
+	case 2 | OP_WIRE:
+		return __builtin_bswap16(*(u16 *)at);
+	case 4:
+		return *(u32 *)at;
+	}
+	return __builtin_bswap32(*(u32 *)at);
+}
+
+static __always_inline bool within(const u32 *range, u32 v)
+{
+	v &= range[0];
+	return range[1] <= v && v <= range[2];
+}
+
+/* same_bytes compares up to four words of the facts under a mask. */
+static __always_inline bool same_bytes(const struct facts *f, const u32 *op, u32 n)
+{
+	u32 off = op[1], i, different = 0;
+	const u32 *at;
+
+	if (off > sizeof(*f) - 16)
+		return false;
+	at = (const u32 *)((const u8 *)f + off);
+#pragma unroll
+	for (i = 0; i < 4; i++)
+		if (i < n)
+			different |= (at[i] & op[6 + i]) ^ op[2 + i];
+	return !different;
+}
+
+static __always_inline u64 wire64(const u32 *at)
+{
+	return __builtin_bswap64((u64)at[1] << 32 | at[0]);
+}
+
+/* in_bounds compares 16 bytes with two limits, as big-endian numbers. */
+static __always_inline bool in_bounds(const struct facts *f, const u32 *op)
+{
+	u32 off = op[1];
+	u64 hi, lo, limit;
+	const u32 *at;
+
+	if (off > sizeof(*f) - 16)
+		return false;
+	at = (const u32 *)((const u8 *)f + off);
+	hi = wire64(at);
+	lo = wire64(at + 2);
+	limit = wire64(op + 2);
+	if (hi < limit || (hi == limit && lo < wire64(op + 4)))
+		return false;
+	limit = wire64(op + 6);
+	return hi < limit || (hi == limit && lo <= wire64(op + 8));
+}
+
+#define U32_PLACES 0x7fffffff /* beyond any packet; compared with before it wraps */
+
+static __always_inline bool has(enum class_op op)
+{
+	return program_ops >> op & 1;
+}
+
+/* run_program answers for the conditions of one row. fired is the guard that failed
+ * where the packet has a broken header (enum class_guard). What it keeps from instruction to
+ * instruction lies in the facts, where the verifier does not follow it: the loop is then
+ * walked once. */
+__noinline enum answer run_program(struct bpf_nf_ctx *ctx, struct facts *f, u32 program, u32 fired)
+{
+	const u32 *index = class_words(), *op;
+	u32 kind, a;
+	s64 got;
+
+	if (!f || !index)
+		return A_HOTDROP;
+	f->at = program;
+	for (;;) {
+		may_break;
+		op = index_at(index, f->at);
+		kind = op[0] & 0xff;
+		a = op[0] >> 8 & 0xff;
+		got = A_YES;
+		switch (kind) {
+		case OP_YES:
+			return A_YES;
+		case OP_NO:
+			return A_NO;
+		case OP_GUARD:
+			if (fired == a)
+				return A_HOTDROP;
+			f->at += 1;
+			continue;
+		case OP_JUMP:
+			got = A_NO;
+			break;
+		case OP_FACT:
+			got = within(op + 2, fact(f, op[1], a));
+			f->at += 5;
+			break;
+		case OP_BYTES:
+			if (!has(OP_BYTES))
+				return A_HOTDROP;
+			got = same_bytes(f, op, a);
+			f->at += 10;
+			break;
+		case OP_BOUNDS:
+			if (!has(OP_BOUNDS))
+				return A_HOTDROP;
+			got = in_bounds(f, op);
+			f->at += 10;
+			break;
+#ifndef CLASS_EARLY
+		case OP_FIELD:
+			if (!has(OP_FIELD))
+				return A_HOTDROP;
+			got = within(op + 2, get_field(ctx, f, op[1]));
+			f->at += 5;
+			break;
+		case OP_FIND_EXT:
+			if (!has(OP_FIND_EXT))
+				return A_HOTDROP;
+			got = find_ext(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_TCP_OPTION:
+			if (!has(OP_TCP_OPTION))
+				return A_HOTDROP;
+			got = tcp_option(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_TCP_MSS:
+			if (!has(OP_TCP_MSS))
+				return A_HOTDROP;
+			got = tcp_mss(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_DCCP_OPTION:
+			if (!has(OP_DCCP_OPTION))
+				return A_HOTDROP;
+			got = dccp_option(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_SCTP_CHUNKS:
+			if (!has(OP_SCTP_CHUNKS))
+				return A_HOTDROP;
+			got = sctp_chunks(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_ADDR_TYPE:
+			if (!has(OP_ADDR_TYPE))
+				return A_HOTDROP;
+			got = addr_type(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_LIMIT:
+			if (!has(OP_LIMIT))
+				return A_HOTDROP;
+			got = limit(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_NTH:
+			if (!has(OP_NTH))
+				return A_HOTDROP;
+			got = nth(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_RANDOM:
+			if (!has(OP_RANDOM))
+				return A_HOTDROP;
+			got = random31(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_RECENT:
+			if (!has(OP_RECENT))
+				return A_HOTDROP;
+			got = recent(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_GET_ADDR:
+			if (!has(OP_GET_ADDR))
+				return A_HOTDROP;
+			get_addr(ctx, f, op[1]);
+			f->at += 2;
+			continue;
+		case OP_GET_NAME:
+			if (!has(OP_GET_NAME))
+				return A_HOTDROP;
+			get_name(ctx, f, op[1]);
+			f->at += 2;
+			continue;
+		case OP_U32_START:
+			f->base = 0;
+			f->at += 1;
+			continue;
+		case OP_U32_LOAD:
+			if (!has(OP_U32_LOAD))
+				return A_HOTDROP;
+			got = A_NO;
+			f->at += 2;
+			if ((u64)f->base + op[1] <= U32_PLACES) {
+				s64 read = load_be32(ctx, f, f->base + op[1]);
+
+				f->word = read;
+				got = read >= 0;
+			}
+			break;
+		case OP_U32_AND:
+			f->word &= op[1];
+			f->at += 2;
+			continue;
+		case OP_U32_LEFT:
+			f->word <<= op[1] & 31;
+			f->at += 2;
+			continue;
+		case OP_U32_RIGHT:
+			f->word >>= op[1] & 31;
+			f->at += 2;
+			continue;
+		case OP_U32_ADVANCE:
+			got = (u64)f->base + f->word <= U32_PLACES;
+			f->base += f->word;
+			f->at += 1;
+			break;
+		case OP_U32_IN:
+			got = op[1] <= f->word && f->word <= op[2];
+			f->at += 3;
+			break;
+#endif
+		default: /* OP_HOT, or not a program */
+			return A_HOTDROP;
+		}
+		if (got == A_HOTDROP)
+			return A_HOTDROP;
+		if (got == A_NO)
+			f->at = program + (op[0] >> 16);
+	}
+	return A_HOTDROP;
+}
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The layout of classified chains: rules as data instead of code.
+ *
+ *   class_index                                    class_rows
+ *   header: version, chains                        row 1: label, birth, death, rule id,
+ *   chain number -> descriptor                              action, conditions, links
+ *   descriptor: first row, tuple tables, tree      row 2: ...
+ *   tuple table: masks, slots -> rows
+ *   programs: conditions that a row has no field for
+ *
+ * Both are the single values of mmapable array maps, read with plain loads and written by
+ * user space (package codegen/rows) while packets pass: a row is complete before one
+ * store links it, and is visible to packets of the versions from its birth to before its
+ * death. One store of the version makes a batch of changes visible. All numbers are u32
+ * in host order; addresses and ports are as on the wire unless said otherwise. Offsets
+ * count u32 words. */
+#ifndef BPFTABLES_ROWS_H
+#define BPFTABLES_ROWS_H
+
+#include "kernel.h"
+
+/* The header of the index. What follows word HDR_OWN is user space's own. */
+enum class_header {
+	HDR_VERSION,
+	HDR_CHAINS, /* offset of the descriptors' offsets by chain number */
+	HDR_NCHAINS,
+	HDR_KEYS, /* enum class_keys */
+	HDR_ZERO, /* always 0 */
+	HDR_OWN,
+	HDR_SIZE = 64,
+};
+
+/* Key words that some tuple table asks for and that cost something. */
+enum class_keys {
+	KEYS_NAMES = 1 << 0,
+	KEYS_MARK = 1 << 1,
+};
+
+/* The descriptor of a chain. */
+enum class_chain {
+	CHAIN_KIND,   /* enum class_kind */
+	CHAIN_FIRST,  /* first row in the order of the rules; 0: none */
+	CHAIN_POLICY, /* row of the policy, linked to others by ROW_ORDER; 0: a user chain */
+	CHAIN_TUPLES, /* offset of the first tuple table */
+	CHAIN_NTUPLES,
+	CHAIN_TREES, /* offset of the roots of the decision trees */
+	CHAIN_NTREES,
+	CHAIN_OWN, /* user space's */
+	CHAIN_SIZE = 16,
+};
+
+enum class_kind {
+	KIND_LIST, /* rows are asked in order */
+	KIND_TUPLES, /* and trees, if there are any */
+};
+
+/* A tuple table: rows whose conditions fix all bits of its masks. Rows are found by the
+ * hash of the masked key. A slot holds the first row of its list, sorted by label,
+ * in the low 24 bits and a tag of the rows' hashes above them. */
+enum class_tuple {
+	TUPLE_SLOTS, /* offset of the slots */
+	TUPLE_SHIFT, /* 64 - log2 of their number */
+	TUPLE_LEAST, /* no row has a smaller label */
+	TUPLE_WIDE,  /* masks beyond addresses, ports and protocol are not all zero */
+	TUPLE_ROWS,  /* user space's */
+	TUPLE_OWN,
+	TUPLE_MASK, /* pairs of words: a mask for every key word */
+	TUPLE_SIZE4 = TUPLE_MASK + 8,
+	TUPLE_SIZE6 = TUPLE_MASK + 14,
+};
+
+#define SLOT_ROW 0xffffff
+#define SLOT_TAG 24
+#define TAG_MIXED 0x80 /* rows of more than one tag */
+
+/* A row. IPv4 has 16 words, IPv6 32. */
+enum class_row {
+	ROW_LABEL, /* place in the chain: grows from rule to rule; rows of one rule share it */
+	ROW_BORN,
+	ROW_DEAD,
+	ROW_ID,	    /* counter slot */
+	ROW_ACTION, /* action | flags << 4 | conntrack states << 20 */
+	ROW_ARG,    /* jump, goto: chain number | that of this row << 16; note: its offset */
+	ROW_PROGRAM, /* offset; 0: none */
+	ROW_SPORT,  /* lo | hi << 16, in host order */
+	ROW_DPORT,
+	ROW_PROTO, /* protocol | TCP flags mask << 8 | value << 16 | header bytes << 24 */
+	ROW_ORDER, /* the row of the next rule; 0: none */
+	ROW_NEXT,  /* the next row of the slot */
+	ROW_SRC,
+	ROW_SIZE4 = 16, /* source, its mask, destination, its mask */
+	ROW_SIZE6 = 32,
+};
+
+enum class_action {
+	DO_CONTINUE,
+	DO_ACCEPT,
+	DO_DROP,
+	DO_RETURN,
+	DO_JUMP,
+	DO_GOTO,
+	DO_NOTE,
+	DO_UP, /* early stage: the packet goes up the stack */
+};
+
+/* Flags of a row. A condition without its flag or field always holds. */
+enum class_flag {
+	NOT_SRC = 1 << 0,
+	NOT_DST = 1 << 1,
+	HAS_PROTO = 1 << 2,
+	NOT_PROTO = 1 << 3,
+	NOT_SPORT = 1 << 4,
+	NOT_DPORT = 1 << 5,
+	NOT_TCP_FLAGS = 1 << 6,
+	NOT_STATE = 1 << 7,
+	STATE_FIRST = 1 << 8,	/* conntrack state is asked before the transport header */
+	NEED_TRANSPORT = 1 << 9, /* IPv6: hotdrop where there is no transport header */
+	HOT_FRAGMENT = 1 << 10, /* hotdrop at fragment offset 1 */
+};
+
+/* A note: what a rule asks of netfilter, and what that changes for later rules. */
+enum class_note {
+	NOTE_NUMBER,
+	NOTE_TERMINAL,
+	NOTE_UNTRACK,
+	NOTE_NSETS,
+	NOTE_SETS, /* of enum class_set */
+};
+
+/* One change of a mark, struct Set of package pred. */
+enum class_set {
+	SET_DST, /* offset in struct facts */
+	SET_SRC,
+	SET_KEEP,
+	SET_AND,
+	SET_XOR,
+	SET_SHIFT, /* signed */
+	SET_NEED_CONN,
+	SET_SIZE,
+};
+
+/* Instructions of a program: kind | a << 8 | else << 16, then words. "Else" is where it
+ * goes on when the answer is no, in words from the start of the program. */
+enum class_op {
+	OP_YES,
+	OP_NO,
+	OP_HOT,
+	OP_GUARD, /* a: enum class_guard; ends the program with hotdrop if that one fired */
+	OP_JUMP,
+	OP_FACT,  /* a: bytes, 0x80 as on the wire; words: offset in facts, mask, lo, hi */
+	OP_FIELD, /* words: field, mask, lo, hi */
+	OP_BYTES, /* a: words; words: offset in facts, value, mask */
+	OP_BOUNDS, /* words: offset in facts, 16 bytes lo, 16 bytes hi */
+	OP_FIND_EXT, /* the functions of the datapath; word: argument */
+	OP_TCP_OPTION,
+	OP_TCP_MSS,
+	OP_DCCP_OPTION,
+	OP_SCTP_CHUNKS,
+	OP_ADDR_TYPE,
+	OP_LIMIT,
+	OP_NTH,
+	OP_RANDOM,
+	OP_RECENT,
+	OP_GET_ADDR,
+	OP_GET_NAME,
+	OP_U32_START,
+	OP_U32_LOAD, /* word: place */
+	OP_U32_AND,  /* word: argument */
+	OP_U32_LEFT,
+	OP_U32_RIGHT,
+	OP_U32_ADVANCE,
+	OP_U32_IN, /* words: lo, hi */
+};
+
+#define OP_WIRE 0x80
+
+/* Which test of a row without program failed for a packet with a broken header. */
+enum class_guard {
+	GUARD_NONE,
+	GUARD_TRANSPORT, /* NEED_TRANSPORT */
+	GUARD_HEADER,	 /* header bytes, HOT_FRAGMENT */
+};
+
+/* Room behind the last word of the index that a read may touch. */
+#define INDEX_SLACK 64
+
+#endif

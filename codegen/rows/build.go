@@ -1,0 +1,270 @@
+package rows
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// Image is what the maps of a new generation hold.
+type Image struct {
+	Memory
+	// First is the first row of every rule by rule id, for changes in place; 0: a
+	// rule that matches nothing has none.
+	First map[uint32]uint32
+	// Ops are the instructions that programs may have, as bits by kind.
+	Ops uint32
+}
+
+// RowsMask is one less than the number of rows that the map has room for.
+func (m *Memory) RowsMask() uint32 { return uint32(len(m.Rows))/m.rowSize() - 1 }
+
+// IndexMask is one less than the number of words of the index, without the slack.
+func (m *Memory) IndexMask() uint32 { return uint32(len(m.Index)) - abi.IndexSlack - 1 }
+
+// Build lays out the classified chains of a plan; nil when there are none.
+func Build(p *plan.Plan) (*Image, error) {
+	if len(p.Classes) == 0 {
+		return nil, nil
+	}
+	keys, err := newHashKeys()
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{
+		Image:    &Image{Memory: Memory{Family: p.Family, Keys: keys}, First: map[uint32]uint32{}},
+		programs: map[string]uint32{},
+	}
+	total := 0
+	for _, c := range p.Classes {
+		total += len(c.Rules)
+	}
+	b.Rows = make([]uint32, b.rowSize(), b.rowSize()*uint32(total+total/8+16))
+	b.Index = make([]uint32, abi.HeaderSize+uint32(len(p.Classes)), int(abi.HeaderSize)+4*total)
+	b.Index[abi.HeaderChains], b.Index[abi.HeaderNChains] = abi.HeaderSize, uint32(len(p.Classes))
+	for i, c := range p.Classes {
+		if err := b.chain(i, c); err != nil {
+			return nil, fmt.Errorf("chain %s: %w", c.Chain, err)
+		}
+	}
+	b.finish()
+	return b.Image, nil
+}
+
+// newHashKeys draws odd multipliers, so that nobody can choose addresses that collide.
+func newHashKeys() (keys HashKeys, err error) {
+	var random [8 * len(keys)]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return keys, fmt.Errorf("hash keys: %w", err)
+	}
+	for i := range keys {
+		keys[i] = binary.LittleEndian.Uint64(random[8*i:]) | 1
+	}
+	return keys, nil
+}
+
+type builder struct {
+	*Image
+	number   uint32            // of the chain at hand
+	programs map[string]uint32 // programs and notes that are there, by their words
+}
+
+// entry is a row of the chain at hand.
+type entry struct {
+	n           uint32
+	label       uint32
+	value, mask key
+}
+
+// Labels of a new chain lie in the middle half of what a word holds, so that rules can
+// be put before and behind them.
+const (
+	labelFirst = 1 << 30
+	labelRoom  = 1 << 31
+	labelStep  = 1 << 20 // at most
+)
+
+func (b *builder) chain(number int, c *plan.Class) error {
+	b.number = uint32(number)
+	step := uint32(min(labelRoom/(len(c.Rules)+1), labelStep))
+	entries := make([]entry, 0, len(c.Rules))
+	label := uint32(labelFirst)
+	for _, r := range c.Rules {
+		label += step
+		compiled, err := compile(b.Family, r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.Pos, err)
+		}
+		for i := range compiled {
+			n, err := b.add(&compiled[i], label, r)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.Pos, err)
+			}
+			if i == 0 {
+				b.First[r.ID] = n
+			}
+			value, mask := b.fixed(&compiled[i])
+			entries = append(entries, entry{n, label, value, mask})
+		}
+	}
+	d := make([]uint32, abi.ChainSize)
+	if c.Policy != nil {
+		d[abi.ChainPolicy] = b.policy(c.Policy)
+	}
+	b.order(d, entries)
+	d[abi.ChainKind] = abi.KindList
+	if !b.short(c, entries) {
+		d[abi.ChainKind] = abi.KindTuples
+		d[abi.ChainTuples], d[abi.ChainNTuples] = b.tuples(entries)
+	}
+	b.Index[b.Index[abi.HeaderChains]+uint32(number)] = uint32(len(b.Index))
+	b.Index = append(b.Index, d...)
+	return nil
+}
+
+// shortList is up to how many rows are asked one after the other.
+const shortList = 8
+
+func (b *builder) short(c *plan.Class, entries []entry) bool {
+	return len(entries) == 0 || !c.Forced && len(entries) <= shortList
+}
+
+// order links the rows in the order of the rules.
+func (b *builder) order(d []uint32, entries []entry) {
+	for i, e := range entries {
+		if i == 0 {
+			d[abi.ChainFirst] = e.n
+			continue
+		}
+		b.row(entries[i-1].n)[abi.RowOrder] = e.n
+	}
+}
+
+// add appends a row.
+func (b *builder) add(r *row, label uint32, from *plan.Rule) (uint32, error) {
+	arg, err := b.act(r, from)
+	if err != nil {
+		return 0, err
+	}
+	var program uint32
+	if len(r.program) > 0 {
+		program = b.intern(r.program)
+		b.Ops |= r.ops
+	}
+	n := b.newRow()
+	b.write(n, label, firstVersion, r, program, arg)
+	return n, nil
+}
+
+func (b *builder) newRow() uint32 {
+	n := uint32(len(b.Rows)) / b.rowSize()
+	for range b.rowSize() {
+		b.Rows = append(b.Rows, 0)
+	}
+	return n
+}
+
+// policy adds the row of a policy.
+func (b *builder) policy(p *plan.Policy) uint32 {
+	r := &row{id: p.ID, action: abi.DoAccept, sport: anyPort, dport: anyPort}
+	if p.Drop {
+		r.action = abi.DoDrop
+	}
+	n := b.newRow()
+	b.write(n, 0, firstVersion, r, 0, 0)
+	return n
+}
+
+// act sets the action of a row and gives its argument.
+func (b *builder) act(r *row, from *plan.Rule) (arg uint32, err error) {
+	switch from.Action.Op {
+	case pred.Continue:
+		r.action = abi.DoContinue
+	case pred.Accept:
+		r.action = abi.DoAccept
+	case pred.Drop:
+		r.action = abi.DoDrop
+	case pred.Return:
+		r.action = abi.DoReturn
+	case pred.Jump:
+		r.action, arg = abi.DoJump, uint32(from.Class.Number)|b.number<<16
+	case pred.Goto:
+		r.action, arg = abi.DoGoto, uint32(from.Class.Number)|b.number<<16
+	case pred.Shim:
+		r.action = abi.DoNote
+		words, err := note(from)
+		if err != nil {
+			return 0, err
+		}
+		arg = b.intern(words)
+	default:
+		return 0, fmt.Errorf("action %s cannot run in BPF", from.Action)
+	}
+	return arg, nil
+}
+
+// intern puts words into the index, unless the same are there.
+func (b *builder) intern(words []uint32) uint32 {
+	text := make([]byte, 4*len(words))
+	for i, w := range words {
+		binary.LittleEndian.PutUint32(text[4*i:], w)
+	}
+	if at, ok := b.programs[string(text)]; ok {
+		return at
+	}
+	at := uint32(len(b.Index))
+	b.Index = append(b.Index, words...)
+	b.programs[string(text)] = at
+	return at
+}
+
+// finish sizes the maps with room for changes in place, and completes the header.
+func (b *builder) finish() {
+	used, rows := uint32(len(b.Index)), uint32(len(b.Rows))/b.rowSize()
+	h := b.Index
+	h[abi.HeaderVersion] = firstVersion
+	h[ownIndexUsed], h[ownRowsUsed] = used, rows
+	b.Rows = grow(b.Rows, powerOfTwo(rows+rows/8+64)*b.rowSize())
+	b.Index = grow(b.Index, powerOfTwo(used+used/8+1024)+abi.IndexSlack)
+}
+
+func powerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }
+
+func grow(words []uint32, n uint32) []uint32 {
+	return append(words, make([]uint32, int(n)-len(words))...)
+}
+
+// maxSets is NOTE_SETS_MAX of bpf/classify.h.
+const maxSets = 4
+
+// note is what a rule asks of netfilter, as the datapath reads it.
+func note(r *plan.Rule) ([]uint32, error) {
+	a := r.Action
+	if len(a.Sets) > maxSets {
+		return nil, fmt.Errorf("%s changes more than %d marks", a, maxSets)
+	}
+	words := []uint32{uint32(r.Note), bit(a.Terminal, 0), bit(a.NoTrack, 0), uint32(len(a.Sets))}
+	for _, s := range a.Sets {
+		dst, ok1 := place(s.Dst)
+		src, ok2 := place(s.Src)
+		if !ok1 || !ok2 {
+			return nil, fmt.Errorf("%s changes a field that is not in the facts", a)
+		}
+		words = append(words, dst, src, s.Keep, s.And, s.Xor, uint32(int32(s.Shift)), bit(s.NeedConn, 0))
+	}
+	return words, nil
+}
+
+// familyTupleSize is the length of a tuple table's description.
+func familyTupleSize(f packet.Family) uint32 {
+	if f == packet.IPv6 {
+		return abi.TupleSize6
+	}
+	return abi.TupleSize4
+}

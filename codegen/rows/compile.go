@@ -1,0 +1,446 @@
+package rows
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// portRange is a range of ports, or of ICMP type and code, in host order.
+type portRange struct{ lo, hi uint16 }
+
+var anyPort = portRange{hi: math.MaxUint16}
+
+func (r portRange) word() uint32 { return uint32(r.lo) | uint32(r.hi)<<16 }
+
+// row is a row before it has a place.
+type row struct {
+	id, action, arg    uint32
+	flags, states      uint32
+	sport, dport       portRange
+	proto              uint8
+	tcpMask, tcpValue  uint8
+	need               uint8 // bytes of the transport header
+	src, srcMask       [16]byte
+	dst, dstMask       [16]byte
+	program            []uint32  // with jumps; empty: none
+	ops                uint32    // the kinds of its instructions, as bits
+	in, out            *[16]byte // exact names
+	mark               *uint32
+	sportSet, dportSet bool
+	headerSet, tcpSet  bool
+	icmpType           bool // sport holds the type, of any code
+}
+
+// compiler turns the conditions of one rule into a row.
+type compiler struct {
+	family packet.Family
+	row
+	prog  assembler
+	fixed bool       // a condition with memory or hotdrop is in the program: the rest follows it
+	never bool       // the rule matches nothing
+	ports [2]pred.Or // alternatives that become rows of their own
+}
+
+// headerBytes is header_bytes of bpf/classify.h.
+func headerBytes(proto uint8) uint8 {
+	switch proto {
+	case 6:
+		return 20
+	case 17, 136, 1, 58:
+		return 8
+	case 132, 33:
+		return 12
+	}
+	return 0
+}
+
+// compile gives the rows of a rule: none if it matches nothing, several for a list of
+// ports. The action is left to the caller.
+func compile(family packet.Family, r *plan.Rule) ([]row, error) {
+	c := &compiler{family: family}
+	c.row = row{id: r.ID, sport: anyPort, dport: anyPort}
+	atoms := flatten(nil, r.Conds)
+	for i := 0; i < len(atoms) && !c.never; {
+		n, err := c.take(atoms[i:])
+		if err != nil {
+			return nil, err
+		}
+		i += n
+	}
+	if c.never {
+		return nil, nil
+	}
+	if err := c.finishProgram(); err != nil {
+		return nil, err
+	}
+	return c.expand(), nil
+}
+
+// flatten lists conditions that are asked one after the other.
+func flatten(out []pred.Pred, ps []pred.Pred) []pred.Pred {
+	for _, p := range ps {
+		if and, ok := p.(pred.And); ok {
+			out = flatten(out, and)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// take deals with the first of some conditions, or the first few; n is how many.
+func (c *compiler) take(atoms []pred.Pred) (n int, err error) {
+	if p, ok := atoms[0].(pred.Const); ok && pred.Answer(p) == pred.Yes {
+		return 1, nil
+	}
+	if c.fixed {
+		return 1, c.toProgram(atoms[0])
+	}
+	if p, ok := atoms[0].(pred.Const); ok && pred.Answer(p) == pred.No {
+		c.never = true
+		return 1, nil
+	}
+	if n, bytes, hot := headerGuard(atoms); n > 0 && c.guardHeader(bytes, hot) {
+		return n, nil
+	}
+	if c.guardTransport(atoms[0]) || c.field(atoms[0]) {
+		return 1, nil
+	}
+	c.note(atoms[0])
+	return 1, c.toProgram(atoms[0])
+}
+
+// headerGuard recognizes how matches on transport headers begin: (hotdrop at fragment
+// offset 1,) no at any other offset but 0, hotdrop when bytes are missing.
+func headerGuard(atoms []pred.Pred) (n int, bytes uint8, hotFragment bool) {
+	if isPred(atoms[0], pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)}) {
+		hotFragment = true
+		n++
+	}
+	if len(atoms) < n+2 || !isPred(atoms[n], pred.Eq(pred.FieldFragOff, 0)) {
+		return 0, 0, false
+	}
+	cut, ok := atoms[n+1].(pred.HotdropIf)
+	if !ok {
+		return 0, 0, false
+	}
+	not, ok := cut.P.(pred.Not)
+	if !ok {
+		return 0, 0, false
+	}
+	have, ok := not.P.(pred.Have)
+	if !ok || have.Base != pred.BaseL4 || have.Len == 0 || have.Len > 20 {
+		return 0, 0, false
+	}
+	return n + 2, uint8(have.Len), hotFragment
+}
+
+// isPred compares predicates that are comparable.
+func isPred(p, want pred.Pred) bool {
+	switch p := p.(type) {
+	case pred.Cmp:
+		return p == want
+	case pred.HotdropIf:
+		w, ok := want.(pred.HotdropIf)
+		return ok && isPred(p.P, w.P)
+	case pred.Not:
+		w, ok := want.(pred.Not)
+		return ok && isPred(p.P, w.P)
+	}
+	return false
+}
+
+// guardHeader makes the guard a field of the row, if packets that the tables are asked
+// for always pass it.
+func (c *compiler) guardHeader(bytes uint8, hotFragment bool) bool {
+	if c.headerSet {
+		// Behind a guard that asks for as much it never fires.
+		return bytes <= c.need && (!hotFragment || c.flags&abi.HotFragment != 0)
+	}
+	if !c.plainProto() || headerBytes(c.proto) < bytes {
+		return false
+	}
+	c.headerSet, c.need = true, bytes
+	if hotFragment {
+		c.flags |= abi.HotFragment
+	}
+	c.prog.guard(abi.GuardHeader)
+	return true
+}
+
+// plainProto says whether the row asks for one protocol; in IPv6 also for a packet
+// that has a transport header.
+func (c *compiler) plainProto() bool {
+	if c.family == packet.IPv6 && c.flags&abi.NeedTransport == 0 {
+		return false
+	}
+	return c.flags&abi.HasProto != 0 && c.flags&abi.NotProto == 0
+}
+
+func (c *compiler) guardTransport(p pred.Pred) bool {
+	found := pred.Eq(pred.FieldL4State, uint32(packet.L4Found))
+	if !isPred(p, pred.HotdropIf{P: pred.Not{P: found}}) {
+		return false
+	}
+	if c.flags&abi.NeedTransport == 0 {
+		if c.headerSet || c.flags&abi.HasProto != 0 {
+			return false
+		}
+		c.flags |= abi.NeedTransport
+		c.prog.guard(abi.GuardTransport)
+	}
+	return true
+}
+
+// field makes a condition a field of the row, if there is one for it.
+func (c *compiler) field(p pred.Pred) bool {
+	negate := false
+	if not, ok := p.(pred.Not); ok {
+		negate, p = true, not.P
+	}
+	switch p := p.(type) {
+	case pred.Addr:
+		return c.address(p, negate)
+	case pred.Or:
+		return !negate && c.alternatives(p)
+	case pred.Cmp:
+		switch of := p.Of.(type) {
+		case pred.Field:
+			return c.number(of, p, negate)
+		case pred.Load:
+			return c.headerSet && of.Base == pred.BaseL4 && c.load(of, p, negate)
+		}
+	}
+	return false
+}
+
+func (c *compiler) address(p pred.Addr, negate bool) bool {
+	value, mask, flag := &c.src, &c.srcMask, abi.NotSrc
+	switch p.Of {
+	case pred.AddrSrc:
+	case pred.AddrDst:
+		value, mask, flag = &c.dst, &c.dstMask, abi.NotDst
+	default:
+		return false
+	}
+	if *mask != [16]byte{} || c.flags&flag != 0 {
+		return false
+	}
+	*value, *mask = p.Value, p.Mask
+	if negate {
+		c.flags |= flag
+	}
+	return true
+}
+
+func (c *compiler) number(of pred.Field, p pred.Cmp, negate bool) bool {
+	switch of {
+	case pred.FieldProto:
+		if p.Mask != math.MaxUint32 || p.Lo != p.Hi || p.Lo > 255 || c.flags&abi.HasProto != 0 || c.headerSet {
+			return false
+		}
+		c.proto = uint8(p.Lo)
+		c.flags |= abi.HasProto
+		if negate {
+			c.flags |= abi.NotProto
+		}
+		return true
+	case pred.FieldCtState:
+		return c.state(p, negate)
+	}
+	return false
+}
+
+// state takes "one of these state bits" and "none of them".
+func (c *compiler) state(p pred.Cmp, negate bool) bool {
+	any := p.Lo == 1 && p.Hi == math.MaxUint32
+	none := p.Lo == 0 && p.Hi == 0
+	if c.states != 0 || p.Mask == 0 || p.Mask >= 1<<12 || !any && !none {
+		return false
+	}
+	c.states = p.Mask
+	if none != negate {
+		c.flags |= abi.NotState
+	}
+	if !c.headerSet {
+		c.flags |= abi.StateFirst
+	}
+	return true
+}
+
+// load takes ports, TCP flags, and type and code of ICMP.
+func (c *compiler) load(of pred.Load, p pred.Cmp, negate bool) bool {
+	icmp := c.proto == 1 || c.proto == 58
+	switch {
+	case icmp:
+		return !negate && c.icmp(of, p)
+	case of.Width == 2 && of.Off == 0 && c.need >= 4:
+		return setPort(&c.row.sport, &c.sportSet, &c.flags, abi.NotSPort, p, negate)
+	case of.Width == 2 && of.Off == 2 && c.need >= 4:
+		return setPort(&c.row.dport, &c.dportSet, &c.flags, abi.NotDPort, p, negate)
+	case of.Width == 1 && of.Off == 13 && c.need >= 20 && c.proto == 6:
+		if c.tcpSet || p.Lo != p.Hi || p.Lo > 255 {
+			return false
+		}
+		c.tcpSet, c.tcpMask, c.tcpValue = true, uint8(p.Mask), uint8(p.Lo)
+		if negate {
+			c.flags |= abi.NotTCPFlags
+		}
+		return true
+	}
+	return false
+}
+
+func setPort(r *portRange, set *bool, flags *uint32, flag uint32, p pred.Cmp, negate bool) bool {
+	if *set || uint16(p.Mask) != math.MaxUint16 || p.Lo > p.Hi || p.Hi > math.MaxUint16 {
+		return false
+	}
+	*set, *r = true, portRange{uint16(p.Lo), uint16(p.Hi)}
+	if negate {
+		*flags |= flag
+	}
+	return true
+}
+
+// icmp keeps type and code in the place of the source port.
+func (c *compiler) icmp(of pred.Load, p pred.Cmp) bool {
+	if of.Width != 1 || uint8(p.Mask) != math.MaxUint8 || p.Lo > p.Hi || p.Hi > math.MaxUint8 {
+		return false
+	}
+	switch {
+	case of.Off == 0 && !c.sportSet:
+		c.sportSet, c.icmpType = true, p.Lo == p.Hi
+		c.sport = portRange{uint16(p.Lo) << 8, uint16(p.Hi)<<8 | 0xff}
+		return true
+	case of.Off == 1 && c.icmpType:
+		c.icmpType = false
+		c.sport = portRange{c.sport.lo | uint16(p.Lo), c.sport.lo | uint16(p.Hi)}
+		return true
+	}
+	return false
+}
+
+// maxAlternatives is how many rows one rule may become.
+const maxAlternatives = 16
+
+// alternatives takes a list of ports: each becomes a row, all with the rule's label.
+func (c *compiler) alternatives(p pred.Or) bool {
+	if !c.headerSet || c.need < 4 || len(p) == 0 || len(p) > maxAlternatives || c.ports[0] != nil {
+		return false
+	}
+	for _, one := range p {
+		cmp, ok := one.(pred.Cmp)
+		if !ok {
+			return false
+		}
+		load, ok := cmp.Of.(pred.Load)
+		if !ok || load.Base != pred.BaseL4 || load.Width != 2 || load.Off > 2 || load.Off == 1 {
+			return false
+		}
+		if load.Off == 0 && c.sportSet || load.Off == 2 && c.dportSet {
+			return false
+		}
+		var r portRange
+		var set bool
+		if !setPort(&r, &set, new(uint32), 0, cmp, false) {
+			return false
+		}
+	}
+	c.ports[0] = p
+	// No other condition may take the fields.
+	c.sportSet, c.dportSet = true, true
+	return true
+}
+
+// expand gives a row for each alternative.
+func (c *compiler) expand() []row {
+	if c.ports[0] == nil {
+		return []row{c.row}
+	}
+	out := make([]row, 0, len(c.ports[0]))
+	for _, one := range c.ports[0] {
+		r := c.row
+		cmp := one.(pred.Cmp)
+		ports := portRange{uint16(cmp.Lo), uint16(cmp.Hi)}
+		if cmp.Of.(pred.Load).Off == 0 {
+			r.sport = ports
+		} else {
+			r.dport = ports
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// note remembers what a condition of the program fixes of the packet, for the tables.
+func (c *compiler) note(p pred.Pred) {
+	switch p := p.(type) {
+	case pred.Name:
+		if !allOnes(p.Mask) {
+			return
+		}
+		value := p.Value
+		switch p.Of {
+		case pred.NameIn:
+			c.in = &value
+		case pred.NameOut:
+			c.out = &value
+		}
+	case pred.Cmp:
+		if p.Of == pred.Value(pred.FieldMark) && p.Mask == math.MaxUint32 && p.Lo == p.Hi {
+			mark := p.Lo
+			c.mark = &mark
+		}
+	}
+}
+
+func allOnes(mask [16]byte) bool {
+	return binary.NativeEndian.Uint64(mask[:]) == math.MaxUint64 && binary.NativeEndian.Uint64(mask[8:]) == math.MaxUint64
+}
+
+// toProgram adds a condition to the program.
+func (c *compiler) toProgram(p pred.Pred) error {
+	if !pred.Stateless(p) || mayHotdrop(p) {
+		c.fixed = true
+	}
+	return c.prog.condition(c.family, p)
+}
+
+// mayHotdrop says whether a predicate can answer hotdrop.
+func mayHotdrop(p pred.Pred) bool {
+	switch p := p.(type) {
+	case pred.Const:
+		return pred.Answer(p) == pred.Hotdrop
+	case pred.Not:
+		return mayHotdrop(p.P)
+	case pred.HotdropIf:
+		return true
+	case pred.And:
+		return anyMayHotdrop(p)
+	case pred.Or:
+		return anyMayHotdrop(p)
+	case pred.Cmp, pred.Have, pred.Addr, pred.AddrRange, pred.Name, pred.U32, pred.AddrType, pred.Limit, pred.Nth, pred.Random:
+		return false
+	}
+	return true
+}
+
+func anyMayHotdrop(ps []pred.Pred) bool {
+	for _, p := range ps {
+		if mayHotdrop(p) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *compiler) finishProgram() error {
+	program, err := c.prog.finish()
+	c.program, c.ops = program, c.prog.ops
+	return err
+}
