@@ -2,7 +2,6 @@ package state
 
 import (
 	"fmt"
-	"hash/crc32"
 	"math"
 	"slices"
 )
@@ -116,14 +115,8 @@ func (b *Builder) replace(dir string) error {
 	for _, p := range parts {
 		h.size += uint64(len(p))
 	}
+	h.textSum = checksum(b.texts)
 	h.append(meta[:0])
-	sum := uint32(0)
-	for i, p := range parts {
-		if i == 0 {
-			p = p[checkedFrom:]
-		}
-		sum = crc32.Update(sum, castagnoli, p)
-	}
-	le.PutUint32(meta[checksumAt:], sum)
+	le.PutUint32(meta[checksumAt:], checksum(meta[checkedFrom:], b.rules, b.hashes, b.names, b.extra))
 	return replaceFile(basePath(dir, b.head.Generation), parts...)
 }

@@ -85,10 +85,13 @@ func (e *Edit) DeleteChain(c *Chain) {
 func (e *Edit) Rename(c *Chain, name string) {
 	was := c.Name
 	e.do(&op{kind: opRename, table: c.tableNumber(), chain: c.ordinal(), name: name})
-	c.table.jumps(was, func(from *Chain, i int, r Rule) {
+	err := c.table.jumps(was, func(from *Chain, i int, r Rule) {
 		r.Text = append(bytes.Clone(r.Text[:len(r.Text)-len(was)]), name...)
 		e.Replace(from, i, r)
 	})
+	if e.err == nil {
+		e.err = err
+	}
 }
 
 // SetExtra replaces what Store.Extra gives.

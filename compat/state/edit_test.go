@@ -313,12 +313,21 @@ func TestRename(t *testing.T) {
 		texts = append(texts, string(filter.Chain("INPUT").Rule(i).Text))
 	}
 	want := []string{`-j somebody`, `-m comment --comment "-j user"`, `-m comment --comment "say -j user" -g somebody`}
-	if !reflect.DeepEqual(texts[:3], want) || !strings.HasSuffix(texts[3], "--dport 0 -j somebody") || filter.References("user") != 0 || filter.References("somebody") != 5 {
+	if !reflect.DeepEqual(texts[:3], want) || !strings.HasSuffix(texts[3], "--dport 0 -j somebody") || references(t, filter, "user") != 0 || references(t, filter, "somebody") != 5 {
 		t.Errorf("rules %q", texts)
 	}
 	if filter.Chain("user") != nil || filter.Chain("somebody").Len() != 1 {
 		t.Error("the chain has not the new name")
 	}
+}
+
+func references(t *testing.T, table *Table, chain string) int {
+	t.Helper()
+	n, err := table.References(chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // What cannot be done is refused with the whole batch.

@@ -16,6 +16,7 @@ const (
 	magic       = "bpftstat"
 	checksumAt  = 12
 	checkedFrom = 16 // where the bytes of the checksum begin
+	textSumAt   = 68
 )
 
 // Sizes of the records.
@@ -37,14 +38,16 @@ var (
 //	 0 magic          24 generation         40 flags    56 rules
 //	 8 layout         28 version            44 family   60 bytes of names
 //	12 checksum       32 previous           48 tables   64 bytes of extra
-//	16 size of all    36 previous version   52 chains   68 zero
+//	16 size of all    36 previous version   52 chains   68 checksum of texts
 //
-// The checksum is that of all bytes behind it.
+// The first checksum is that of all bytes behind it but the texts, which have one of
+// their own: most commands do not look at them, and need not pay for reading them.
 type header struct {
 	Head
 	size                  uint64
 	tables, chains, rules int
 	names, extra          int
+	textSum               uint32
 
 	chainsAt, rulesAt, hashesAt, namesAt, textsAt, extraAt int
 }
@@ -69,7 +72,7 @@ func (h *header) append(b []byte) []byte {
 	}
 	for _, v := range []uint32{
 		h.Generation, h.Version, h.Previous, h.PreviousVersion, flags, uint32(h.Family),
-		uint32(h.tables), uint32(h.chains), uint32(h.rules), uint32(h.names), uint32(h.extra), 0,
+		uint32(h.tables), uint32(h.chains), uint32(h.rules), uint32(h.names), uint32(h.extra), h.textSum,
 	} {
 		b = le.AppendUint32(b, v)
 	}
@@ -101,19 +104,27 @@ func readHeader(path string, data []byte) (*header, error) {
 			Conntrack: u(40)&flagConntrack != 0, Carried: u(40)&flagCarried != 0,
 		},
 		size: le.Uint64(data[16:]), tables: int(u(48)), chains: int(u(52)), rules: int(u(56)),
-		names: int(u(60)), extra: int(u(64)),
+		names: int(u(60)), extra: int(u(64)), textSum: u(textSumAt),
 	}
 	if h.size != uint64(len(data)) {
 		return nil, damaged(path, fmt.Sprintf("%d bytes long, not %d", len(data), h.size))
 	}
-	if crc32.Checksum(data[checkedFrom:], castagnoli) != u(checksumAt) {
-		return nil, damaged(path, "damaged: its checksum is another one")
-	}
 	h.place()
-	if h.textsAt > h.extraAt {
-		return nil, damaged(path, "damaged: its parts are longer than the whole")
+	if h.textsAt > h.extraAt || checksum(data[checkedFrom:h.textsAt], data[h.extraAt:]) != u(checksumAt) {
+		return nil, damaged(path, wrongSum)
 	}
 	return h, nil
+}
+
+const wrongSum = "damaged: its checksum is another one"
+
+// checksum is that of some bytes, one after the other.
+func checksum(parts ...[]byte) uint32 {
+	sum := uint32(0)
+	for _, p := range parts {
+		sum = crc32.Update(sum, castagnoli, p)
+	}
+	return sum
 }
 
 // tableRecord is a table: its name, what it says, and its chains.

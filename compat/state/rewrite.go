@@ -24,6 +24,9 @@ func (s *Store) rewrite(h Head, live Live) error {
 	if s.edit != nil {
 		panic("state: rewritten inside of an edit")
 	}
+	if err := s.checkTexts(); err != nil {
+		return err
+	}
 	b := NewBuilder(h)
 	b.SetExtra(s.extra)
 	b.reserve(int(s.count)+len(s.added), len(s.texts))

@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -78,8 +79,8 @@ func TestRoundTrip(t *testing.T) {
 	if got := user.Rule(0); len(got.Text) != 0 || got.Row != None || !got.Origin.None() || user.Find(nil) != 0 {
 		t.Errorf("rule without text: %+v", got)
 	}
-	if n := filter.References("user"); n != 3 {
-		t.Errorf("%d references, want 3", n)
+	if n, err := filter.References("user"); n != 3 || err != nil {
+		t.Errorf("%d references, want 3 (%v)", n, err)
 	}
 }
 
@@ -147,7 +148,11 @@ func TestDamagedBase(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := Open(dir, 1, 5)
-		if err == nil || s != nil || !strings.Contains(err.Error(), "flush --all") {
+		if err == nil {
+			err = s.WriteText(io.Discard, TextOptions{})
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "flush --all") {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}

@@ -20,6 +20,8 @@ type Store struct {
 	rules  []byte // its records
 	hashes []byte
 	texts  []byte
+	sum    uint32 // of the texts
+	sound  bool   // it was compared
 	count  uint32 // rules of the base
 	added  []addedRule
 	tables []*Table
@@ -92,7 +94,7 @@ func mapFile(path string) ([]byte, error) {
 	if err != nil || st.Size() == 0 {
 		return nil, err
 	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}
@@ -115,7 +117,7 @@ func (s *Store) load(path string) error {
 	if err != nil {
 		return err
 	}
-	s.Head, s.count = h.Head, uint32(h.rules)
+	s.Head, s.count, s.sum = h.Head, uint32(h.rules), h.textSum
 	s.rules, s.hashes = s.data[h.rulesAt:h.hashesAt], s.data[h.hashesAt:h.namesAt]
 	s.texts, s.extra = s.data[h.textsAt:h.extraAt], s.data[h.extraAt:]
 	names := string(s.data[h.namesAt:h.textsAt])
@@ -142,6 +144,16 @@ func (c *Chain) load(r chainRecord, names string) {
 		Name: names[r.nameAt:][:r.nameLen], Policy: policies[r.policy], Counters: r.counters, Slot: r.slot, Origin: r.origin,
 	}
 	c.first, c.n = r.first, r.rules
+}
+
+// checkTexts compares the checksum of the texts, once. All that depends on every text
+// asks for it before.
+func (s *Store) checkTexts() error {
+	if !s.sound && checksum(s.texts) != s.sum {
+		return damaged(basePath(s.dir, s.Generation), wrongSum)
+	}
+	s.sound = true
+	return nil
 }
 
 // Extra is what Builder.SetExtra or Edit.SetExtra gave.

@@ -30,6 +30,9 @@ type TextOptions struct {
 // WriteText writes the state as iptables-save does: what iptables.Print would write
 // for its rules.
 func (s *Store) WriteText(w io.Writer, o TextOptions) error {
+	if err := s.checkTexts(); err != nil {
+		return err
+	}
 	out := iptables.NewSaveWriter(w, s.Family, o.PrintOptions)
 	if o.Table != "" && s.Table(o.Table) == nil {
 		absent, err := iptables.AbsentTable(o.Table)
@@ -84,14 +87,17 @@ func (l Live) add(n ruleset.Counters, cell Cell) ruleset.Counters {
 }
 
 // References is the number of rules of the table that jump to a chain.
-func (t *Table) References(chain string) int {
+func (t *Table) References(chain string) (int, error) {
 	n := 0
-	t.jumps(chain, func(*Chain, int, Rule) { n++ })
-	return n
+	err := t.jumps(chain, func(*Chain, int, Rule) { n++ })
+	return n, err
 }
 
 // jumps visits the rules that jump to a chain.
-func (t *Table) jumps(name string, visit func(c *Chain, i int, r Rule)) {
+func (t *Table) jumps(name string, visit func(c *Chain, i int, r Rule)) error {
+	if err := t.store.checkTexts(); err != nil {
+		return err
+	}
 	for _, c := range t.chains {
 		for i := range c.Len() {
 			if r := c.Rule(i); jumpsTo(r.Text, name) {
@@ -99,6 +105,7 @@ func (t *Table) jumps(name string, visit func(c *Chain, i int, r Rule)) {
 			}
 		}
 	}
+	return nil
 }
 
 // jumpsTo says whether the text of a rule ends with a jump to a chain: nothing stands
