@@ -46,6 +46,9 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
+// First is the version that a generation begins with.
+const First = 0
+
 // None as a slot, a row or the number of a rule: there is none.
 const None = math.MaxUint32
 
