@@ -92,12 +92,13 @@ func (e *Engine) look() (*Live, error) {
 	return &Live{State: st, gen: gen}, nil
 }
 
-// rules reads the rules of a state, with their counters and what live adds.
-func rules(st *state.Store, live state.Live) (*ruleset.Ruleset, error) {
+// rules reads the rules of a state, of one table or "" for all, with their counters and
+// what live adds.
+func rules(st *state.Store, table string, live state.Live) (*ruleset.Ruleset, error) {
 	out, in := io.Pipe()
 	go func() {
 		in.CloseWithError(st.WriteText(in, state.TextOptions{
-			PrintOptions: iptables.PrintOptions{Counters: true}, OldestFirst: true, Live: live,
+			PrintOptions: iptables.PrintOptions{Counters: true, Table: table}, OldestFirst: true, Live: live,
 		}))
 	}()
 	rs, _, err := iptables.Read(out, iptables.Options{
@@ -116,7 +117,7 @@ func rules(st *state.Store, live state.Live) (*ruleset.Ruleset, error) {
 // Current gives the enforced ruleset with live counters; nil when there is none.
 func (e *Engine) Current() (rs *ruleset.Ruleset, err error) {
 	err = e.counted(func(st *state.Store, counts state.Live) error {
-		rs, err = rules(st, counts)
+		rs, err = rules(st, "", counts)
 		return err
 	})
 	return rs, err

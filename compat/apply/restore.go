@@ -35,6 +35,7 @@ type change struct {
 	before  *ruleset.Ruleset
 	after   *ruleset.Ruleset
 	report  iptables.Report
+	filled  bool     // before has all rules
 	flushed []string // tables whose rules of other owners are replaced
 	strict  bool
 }
@@ -53,7 +54,7 @@ func (e *Engine) Restore(req *Request) error {
 		return err
 	}
 	defer live.Close()
-	before, err := e.before(live)
+	before, err := e.before(live, req.NoFlush)
 	if err != nil {
 		return err
 	}
@@ -67,24 +68,19 @@ func (e *Engine) Restore(req *Request) error {
 	if len(report.Tables) == 0 {
 		return nil // an empty text changes nothing
 	}
-	c := &change{live: live, before: before, after: after, report: report, strict: req.Strict}
+	c := &change{live: live, before: before, after: after, report: report, filled: req.NoFlush, strict: req.Strict}
 	for _, t := range report.Tables {
 		if !req.NoFlush {
 			c.flushed = append(c.flushed, t.Name)
 		}
 	}
+	if err := c.fill(); err != nil {
+		return err
+	}
 	if req.Test {
 		return e.check(c)
 	}
 	return e.apply(c)
-}
-
-// before is the enforced ruleset; without one, an empty ruleset.
-func (e *Engine) before(live *Live) (*ruleset.Ruleset, error) {
-	if live == nil {
-		return &ruleset.Ruleset{Family: e.family}, nil
-	}
-	return rules(live.State, nil)
 }
 
 // Flush empties tables ("" for all): rules and user chains go, policies stay.
@@ -94,7 +90,7 @@ func (e *Engine) Flush(table string) error {
 		return err
 	}
 	defer live.Close()
-	before, err := e.before(live)
+	before, err := e.before(live, false)
 	if err != nil {
 		return err
 	}
@@ -117,6 +113,9 @@ func (e *Engine) Flush(table string) error {
 	}
 	if len(c.report.Tables) == 0 {
 		return nil
+	}
+	if err := c.fill(); err != nil {
+		return err
 	}
 	return e.apply(c)
 }
@@ -310,7 +309,7 @@ func (e *Engine) writeState(c *change, b *build, number uint32) error {
 		return err
 	}
 	defer st.Close()
-	if _, err := rules(st, nil); err != nil {
+	if _, err := rules(st, "", nil); err != nil {
 		return fmt.Errorf("a rule cannot be stored, as iptables prints it in a form that cannot be read: %w; write it in another way", err)
 	}
 	return nil
