@@ -277,6 +277,9 @@ func programs(layouts []*shim.Layout) []attach.ShimProgram {
 	return out
 }
 
+// textGuess is how many bytes the text of a rule has, about.
+const textGuess = 64
+
 // writeState stores the generation that a change makes, and makes sure that its rules
 // can be read back.
 func (e *Engine) writeState(c *change, b *build, number uint32) error {
@@ -287,6 +290,7 @@ func (e *Engine) writeState(c *change, b *build, number uint32) error {
 		head.Previous, head.PreviousVersion = c.live.State.Generation, c.live.State.Version
 	}
 	out := state.NewBuilder(head)
+	out.Grow(len(b.res.Rules), textGuess*len(b.res.Rules))
 	o := newOrigins(c)
 	x := extra{Notes: map[string][]plan.Note{}}
 	for i, t := range c.after.Tables {

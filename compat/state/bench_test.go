@@ -17,7 +17,7 @@ import (
 func many(b *testing.B, n int) string {
 	b.Helper()
 	dir := b.TempDir()
-	s := state.NewBuilder(state.Head{Family: packet.IPv4, Generation: 1})
+	s := state.NewBuilder(state.Head{Family: packet.IPv4, Generation: 1, Carried: true})
 	s.Table(state.TableSpec{Name: "filter", InBPF: true})
 	s.Chain(state.ChainSpec{Name: "INPUT", Policy: "ACCEPT", Slot: 0, Origin: state.NoOrigin})
 	for i := range n {

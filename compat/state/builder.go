@@ -23,8 +23,8 @@ type Builder struct {
 // NewBuilder begins a state.
 func NewBuilder(h Head) *Builder { return &Builder{head: h} }
 
-// reserve makes room for rules and bytes of their texts.
-func (b *Builder) reserve(rules, texts int) {
+// Grow makes room for rules and bytes of their texts.
+func (b *Builder) Grow(rules, texts int) {
 	b.rules = slices.Grow(b.rules, rules*ruleSize)
 	b.hashes = slices.Grow(b.hashes, rules*hashSize)
 	b.texts = slices.Grow(b.texts, texts)

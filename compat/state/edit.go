@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -21,12 +22,15 @@ type Edit struct {
 }
 
 // Edit begins a batch that leads to a version, which must not be the current one. It
-// ends with Commit, or Abort; until then there is no other.
+// ends with Commit, or Abort; until then there is no other. The counters of the
+// previous generation must have been carried over: what an Edit adds has no origin.
 func (s *Store) Edit(version uint32) *Edit {
 	e := &Edit{s: s, from: s.Version, to: version, start: s.end}
 	switch {
 	case s.edit != nil:
 		panic("state: an edit begins inside of another")
+	case !s.Carried:
+		e.err = errors.New("state: the counters of the previous generation are not carried over yet")
 	case version == s.Version:
 		e.err = fmt.Errorf("state: the version is %d already", version)
 	}

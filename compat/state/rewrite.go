@@ -29,7 +29,7 @@ func (s *Store) rewrite(h Head, live Live) error {
 	}
 	b := NewBuilder(h)
 	b.SetExtra(s.extra)
-	b.reserve(int(s.count)+len(s.added), len(s.texts))
+	b.Grow(int(s.count)+len(s.added), len(s.texts))
 	for _, t := range s.tables {
 		b.Table(t.TableSpec)
 		for _, c := range t.chains {

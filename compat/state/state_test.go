@@ -16,7 +16,7 @@ import (
 
 // small is a state with two tables of a few rules.
 func small(gen uint32) *Builder {
-	b := NewBuilder(Head{Family: packet.IPv6, Generation: gen, Version: 5, Previous: 2, PreviousVersion: 9, Conntrack: true})
+	b := NewBuilder(Head{Family: packet.IPv6, Generation: gen, Version: 5, Previous: 2, PreviousVersion: 9, Conntrack: true, Carried: true})
 	b.SetExtra([]byte(`{"early":"off"}`))
 	b.Table(TableSpec{Name: "nat", Shims: 0})
 	b.Chain(ChainSpec{Name: "PREROUTING", Policy: "ACCEPT", Slot: None, Origin: NoOrigin})
@@ -55,7 +55,7 @@ func open(t *testing.T, dir string, gen, version uint32) *Store {
 
 func TestRoundTrip(t *testing.T) {
 	s := open(t, write(t, small(3)), 3, 5)
-	want := Head{Family: packet.IPv6, Generation: 3, Version: 5, Previous: 2, PreviousVersion: 9, Conntrack: true}
+	want := Head{Family: packet.IPv6, Generation: 3, Version: 5, Previous: 2, PreviousVersion: 9, Conntrack: true, Carried: true}
 	if s.Head != want || string(s.Extra()) != `{"early":"off"}` {
 		t.Errorf("head %+v, extra %s", s.Head, s.Extra())
 	}
