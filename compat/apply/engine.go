@@ -108,10 +108,7 @@ func rules(st *state.Store, table string, live state.Live) (*ruleset.Ruleset, er
 	if _, rest := io.Copy(io.Discard, out); err == nil {
 		err = rest
 	}
-	if err != nil {
-		return nil, fmt.Errorf("state of generation %d: %w", st.Generation, err)
-	}
-	return rs, nil
+	return rs, err
 }
 
 // Current gives the enforced ruleset with live counters; nil when there is none.
