@@ -134,9 +134,22 @@ func (e *Engine) Save(w io.Writer, o iptables.PrintOptions) error {
 	return iptables.Print(w, &ruleset.Ruleset{Family: e.family}, o)
 }
 
+// errRetired is that of a previous generation that is gone.
+var errRetired = errors.New("the generation before was removed, its counters are not known; the next change of the rules goes on without them")
+
 // counted gives the live state and what was counted on top of it; nothing is given
-// where nothing is enforced.
-func (e *Engine) counted(use func(*state.Store, state.Live) error) error {
+// where nothing is enforced. A reader without the lock may meet another process that
+// carries counters over and removes where they were: it then looks again.
+func (e *Engine) counted(use func(*state.Store, state.Live) error) (err error) {
+	for range 5 {
+		if err = e.countedOnce(use); !errors.Is(err, errRetired) {
+			return err
+		}
+	}
+	return err
+}
+
+func (e *Engine) countedOnce(use func(*state.Store, state.Live) error) error {
 	live, err := e.Live()
 	if err != nil || live == nil {
 		return err
@@ -167,23 +180,22 @@ func (e *Engine) meters(st *state.Store, gen *attach.Generation) (*meters, error
 }
 
 // carry gives what the previous generation counted for the rules of live that
-// stayed.
+// stayed; errRetired: it is gone.
 func (e *Engine) carry(live *Live, use func(state.Live) error) error {
 	old, err := state.Open(e.space.Dir(), live.State.Previous, live.State.PreviousVersion)
+	if err == nil && old == nil {
+		err = errRetired
+	}
 	if err != nil {
 		return err
-	}
-	none := func(state.Cell) ruleset.Counters { return ruleset.Counters{} }
-	if old == nil {
-		return use(none)
 	}
 	defer old.Close()
 	gen, err := e.space.Generation(old.Generation)
+	if err == nil && gen == nil {
+		err = errRetired
+	}
 	if err != nil {
 		return err
-	}
-	if gen == nil {
-		return use(none)
 	}
 	defer gen.Close()
 	m, err := e.meters(old, gen)
@@ -221,7 +233,11 @@ func (e *Engine) complete(live *Live) error {
 	}
 	if !carried {
 		// Until here the old generation may have counted.
-		if err := e.carry(live, live.State.Carry); err != nil {
+		err := e.carry(live, live.State.Carry)
+		if errors.Is(err, errRetired) {
+			err = live.State.Carry(nil)
+		}
+		if err != nil {
 			return err
 		}
 	}
