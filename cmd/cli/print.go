@@ -29,14 +29,16 @@ The text is that of iptables-legacy-save.`
 
 // Run prints the rules.
 func (c *saveCmd) Run(s *streams) error {
-	rs, err := current(c.family())
-	if err != nil {
-		return err
-	}
 	if c.JSON {
+		rs, err := current(c.family())
+		if err != nil {
+			return err
+		}
 		return writeJSON(s.out, jsonRuleset(rs, c.Table))
 	}
-	return iptables.Print(s.out, rs, iptables.PrintOptions{Counters: c.Counters, Table: c.Table, Comments: true})
+	return withEngine(c.family(), func(e *apply.Engine) error {
+		return e.Save(s.out, iptables.PrintOptions{Counters: c.Counters, Table: c.Table, Comments: true})
+	})
 }
 
 // current is the enforced ruleset with live counters; empty when there is none.
@@ -44,8 +46,8 @@ func current(family packet.Family) (*ruleset.Ruleset, error) {
 	rs := &ruleset.Ruleset{Family: family}
 	err := withEngine(family, func(e *apply.Engine) error {
 		live, err := e.Current()
-		if err == nil && live != nil {
-			rs = live.Ruleset
+		if live != nil {
+			rs = live
 		}
 		return err
 	})

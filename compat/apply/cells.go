@@ -1,6 +1,9 @@
 package apply
 
 import (
+	"encoding/json"
+	"fmt"
+
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/state"
@@ -12,152 +15,155 @@ import (
 
 // origins finds where the rules of a new ruleset stood in the ruleset before.
 type origins struct {
-	places map[*ruleset.Rule]state.Place
+	places map[*ruleset.Rule]state.Origin
 	report iptables.Report
-	before *ruleset.Ruleset
+	base   *state.Store // nil: nothing was before
 }
 
-func newOrigins(before *ruleset.Ruleset, report iptables.Report) *origins {
-	o := &origins{places: map[*ruleset.Rule]state.Place{}, report: report, before: before}
-	for _, t := range before.Tables {
-		for _, c := range t.Chains {
-			for i, r := range c.Rules {
-				o.places[r] = state.Place{Table: t.Name, Chain: c.Name, Rule: i}
+func newOrigins(c *change) *origins {
+	o := &origins{places: map[*ruleset.Rule]state.Origin{}, report: c.report}
+	if c.live == nil {
+		return o
+	}
+	o.base = c.live.State
+	for _, t := range c.before.Tables {
+		if c.replaced(t.Name) {
+			continue
+		}
+		for _, chain := range t.Chains {
+			number := o.base.Table(t.Name).Chain(chain.Name).Number()
+			for i, r := range chain.Rules {
+				o.places[r] = state.Origin{Chain: number, Rule: uint32(i)}
 			}
 		}
 	}
 	return o
 }
 
-func (o *origins) rule(table string, r *ruleset.Rule) *state.Place {
+func (o *origins) rule(table string, r *ruleset.Rule) state.Origin {
 	if tr := o.report.Table(table); tr != nil {
 		if old, ok := tr.Moved[r]; ok {
 			r = old
 		}
 	}
 	if p, ok := o.places[r]; ok {
-		return &p
+		return p
 	}
-	return nil
+	return state.NoOrigin
 }
 
-func (o *origins) policy(table string, c *ruleset.Chain) *state.Place {
-	old := o.before.Table(table)
-	if !c.BuiltIn() || old == nil || old.Chain(c.Name) == nil {
-		return nil
+func (o *origins) policy(table string, c *ruleset.Chain) state.Origin {
+	if !c.BuiltIn() || o.base == nil || o.base.Table(table) == nil {
+		return state.NoOrigin
 	}
 	if tr := o.report.Table(table); tr != nil && !tr.KeptPolicy[c.Name] {
-		return nil
+		return state.NoOrigin
 	}
-	return &state.Place{Table: table, Chain: c.Name, Rule: state.None}
+	old := o.base.Table(table).Chain(c.Name)
+	if old == nil {
+		return state.NoOrigin
+	}
+	return state.Origin{Chain: old.Number(), Rule: state.None}
 }
 
-// tableState describes one table of a new generation.
-func tableState(t *ruleset.Table, p *plan.Table, res *translate.Result, o *origins) state.Table {
-	out := state.Table{Name: t.Name, InBPF: p.InBPF, Notes: p.Notes, Shims: len(p.Actions)}
+// extra is what a state keeps for us beside the rules.
+type extra struct {
+	Notes map[string][]plan.Note `json:"notes,omitempty"` // by table
+}
+
+func readExtra(st *state.Store) (extra, error) {
+	var x extra
+	if err := json.Unmarshal(st.Extra(), &x); err != nil {
+		return x, fmt.Errorf("state of generation %d: %w", st.Generation, err)
+	}
+	return x, nil
+}
+
+// addTable describes one table of a new generation.
+func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, res *translate.Result, o *origins) {
+	out.Table(state.TableSpec{Name: t.Name, InBPF: p.InBPF, Shims: len(p.Actions)})
+	slot := func(id uint32, ok bool) uint32 {
+		if !ok || !p.InBPF {
+			return state.None
+		}
+		return id
+	}
+	var spec []byte
 	for _, c := range t.Chains {
-		cs := state.Chain{Name: c.Name, Policy: state.Cell{Slot: state.None}, Rules: make([]state.Cell, len(c.Rules))}
-		if id, ok := res.Policies[c]; ok && p.InBPF {
-			cs.Policy.Slot = int(id)
+		id, ok := res.Policies[c]
+		out.Chain(state.ChainSpec{
+			Name: c.Name, Policy: c.Policy, Counters: c.Counters, Slot: slot(id, ok), Origin: o.policy(t.Name, c),
+		})
+		for _, r := range c.Rules {
+			id, ok := res.Rules[r]
+			spec = iptables.AppendSpec(spec[:0], r)
+			out.Rule(state.Rule{
+				Text: spec, Slot: slot(id, ok), Row: state.None, Counters: r.Counters, Origin: o.rule(t.Name, r),
+			})
 		}
-		cs.Policy.From = o.policy(t.Name, c)
-		for i, r := range c.Rules {
-			cs.Rules[i] = state.Cell{Slot: state.None, From: o.rule(t.Name, r)}
-			if id, ok := res.Rules[r]; ok && p.InBPF {
-				cs.Rules[i].Slot = int(id)
-			}
-		}
-		out.Chains = append(out.Chains, cs)
 	}
-	return out
 }
 
-// readings are the live counters of a generation by place.
-type readings map[state.Place]ruleset.Counters
+// meters are the live counters of a generation.
+type meters struct {
+	slots []abi.Counter                       // of its maps
+	whole map[*state.Chain]shim.ChainCounters // of the tables left to netfilter
+}
 
-// read collects the live counters of a state: slots are the counters of its maps,
-// saved gives iptables-save text of a table left to netfilter.
-func read(s *state.State, rs *ruleset.Ruleset, slots []abi.Counter, pins string, saved func(table string) (string, error)) (readings, error) {
-	out := readings{}
-	for _, t := range s.Tables {
+// read collects the live counters of a state; saved gives iptables-save text of a
+// table left to netfilter.
+func read(s *state.Store, slots []abi.Counter, pins string, saved func(table string) (string, error)) (*meters, error) {
+	m := &meters{slots: slots, whole: map[*state.Chain]shim.ChainCounters{}}
+	for _, t := range s.Tables() {
 		if t.InBPF {
-			out.addSlots(t, slots)
 			continue
 		}
 		text, err := saved(t.Name)
 		if err != nil {
 			return nil, err
 		}
-		out.addWhole(t.Name, shim.WholeCounters(text, s.Generation, rs.Table(t.Name), pins))
-	}
-	return out, nil
-}
-
-func (r readings) addSlots(t state.Table, slots []abi.Counter) {
-	add := func(chain string, rule int, cell state.Cell) {
-		if cell.Slot != state.None && cell.Slot < len(slots) {
-			n := slots[cell.Slot]
-			r[state.Place{Table: t.Name, Chain: chain, Rule: rule}] = ruleset.Counters{Packets: n.Packets, Bytes: n.Bytes}
+		var names []string
+		for _, c := range t.Chains() {
+			names = append(names, c.Name)
+		}
+		for i, n := range shim.WholeCounters(text, s.Generation, names, pins) {
+			m.whole[t.Chains()[i]] = n
 		}
 	}
-	for _, c := range t.Chains {
-		add(c.Name, state.None, c.Policy)
-		for i, cell := range c.Rules {
-			add(c.Name, i, cell)
+	return m, nil
+}
+
+// count is what was counted in a cell of the generation.
+func (m *meters) count(c state.Cell) ruleset.Counters {
+	if c.Chain.Table().InBPF {
+		if uint64(c.Slot) >= uint64(len(m.slots)) { // None, too
+			return ruleset.Counters{}
 		}
+		n := m.slots[c.Slot]
+		return ruleset.Counters{Packets: n.Packets, Bytes: n.Bytes}
 	}
-}
-
-func (r readings) addWhole(table string, counters map[*ruleset.Chain]shim.ChainCounters) {
-	for c, cc := range counters {
-		r[state.Place{Table: table, Chain: c.Name, Rule: state.None}] = cc.Policy
-		for i, n := range cc.Rules {
-			r[state.Place{Table: table, Chain: c.Name, Rule: i}] = n
-		}
+	n := m.whole[c.Chain]
+	switch {
+	case c.Rule == state.None:
+		return n.Policy
+	case c.Rule < len(n.Rules):
+		return n.Rules[c.Rule]
 	}
+	return ruleset.Counters{}
 }
 
-// addTo adds the readings of a generation to the counters of its own ruleset.
-func (r readings) addTo(rs *ruleset.Ruleset) {
-	each(rs, func(p state.Place, c *ruleset.Counters) { add(c, r[p]) })
-}
-
-// carryTo adds the readings of the previous generation to the rules of s that
-// stood there.
-func (r readings) carryTo(s *state.State, rs *ruleset.Ruleset) {
-	from := map[state.Place]state.Place{}
-	for _, t := range s.Tables {
-		for _, c := range t.Chains {
-			if c.Policy.From != nil {
-				from[state.Place{Table: t.Name, Chain: c.Name, Rule: state.None}] = *c.Policy.From
-			}
-			for i, cell := range c.Rules {
-				if cell.From != nil {
-					from[state.Place{Table: t.Name, Chain: c.Name, Rule: i}] = *cell.From
-				}
-			}
+// carried is what was counted in the cell that a cell of the next generation goes on
+// from; m and s are those of the generation before.
+func (m *meters) carried(s *state.Store) state.Live {
+	return func(c state.Cell) ruleset.Counters {
+		if c.Origin.None() {
+			return ruleset.Counters{}
 		}
-	}
-	each(rs, func(p state.Place, c *ruleset.Counters) {
-		if old, ok := from[p]; ok {
-			add(c, r[old])
+		old := s.ChainAt(c.Origin.Chain)
+		from := state.Cell{Chain: old, Rule: int(c.Origin.Rule), Slot: old.Slot}
+		if c.Origin.Rule != state.None {
+			from.Slot = old.Rule(from.Rule).Slot
 		}
-	})
-}
-
-func add(c *ruleset.Counters, n ruleset.Counters) {
-	c.Packets += n.Packets
-	c.Bytes += n.Bytes
-}
-
-// each visits all counters of a ruleset with their places.
-func each(rs *ruleset.Ruleset, visit func(state.Place, *ruleset.Counters)) {
-	for _, t := range rs.Tables {
-		for _, c := range t.Chains {
-			visit(state.Place{Table: t.Name, Chain: c.Name, Rule: state.None}, &c.Counters)
-			for i, r := range c.Rules {
-				visit(state.Place{Table: t.Name, Chain: c.Name, Rule: i}, &r.Counters)
-			}
-		}
+		return m.count(from)
 	}
 }

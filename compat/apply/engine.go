@@ -19,9 +19,10 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"strings"
 
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/compat/shim"
@@ -41,9 +42,16 @@ type Engine struct {
 
 // Live is the generation that is enforced.
 type Live struct {
-	State   *state.State
-	Ruleset *ruleset.Ruleset // with the counters that the rules had at its start
-	gen     *attach.Generation
+	State *state.Store
+	gen   *attach.Generation
+}
+
+// Close releases what is held open; enforcement goes on.
+func (l *Live) Close() error {
+	if l == nil {
+		return nil
+	}
+	return errors.Join(l.State.Close(), l.gen.Close())
 }
 
 // Open gives the engine of the current network namespace.
@@ -74,124 +82,176 @@ func (e *Engine) look() (*Live, error) {
 	if err != nil || gen == nil {
 		return nil, err
 	}
-	st, err := state.Read(e.space.Dir(), gen.Number())
+	st, err := state.Open(e.space.Dir(), gen.Number(), state.First)
+	if err == nil && st == nil {
+		err = fmt.Errorf("%s: the state of generation %d is missing; remove what is left with 'bpftables flush --all'", e.space.Dir(), gen.Number())
+	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, gen.Close())
 	}
-	if st == nil {
-		return nil, fmt.Errorf("%s: the state of generation %d is missing; remove what is left with 'bpftables flush --all'", e.space.Dir(), gen.Number())
-	}
-	rs, err := e.readState(st)
-	if err != nil {
-		return nil, fmt.Errorf("state of generation %d: %w", st.Generation, err)
-	}
-	return &Live{State: st, Ruleset: rs, gen: gen}, nil
+	return &Live{State: st, gen: gen}, nil
 }
 
-// readState reads the rules of a state, with their counters.
-func (e *Engine) readState(st *state.State) (*ruleset.Ruleset, error) {
-	rs, _, err := iptables.Read(strings.NewReader(st.Text), iptables.Options{
-		File: "state", Family: e.family, Resolver: iptables.NewResolver(), Counters: true,
+// rules reads the rules of a state, of one table or "" for all, with their counters and
+// what live adds.
+func rules(st *state.Store, table string, live state.Live) (*ruleset.Ruleset, error) {
+	out, in := io.Pipe()
+	go func() {
+		in.CloseWithError(st.WriteText(in, state.TextOptions{
+			PrintOptions: iptables.PrintOptions{Counters: true, Table: table}, OldestFirst: true, Live: live,
+		}))
+	}()
+	rs, _, err := iptables.Read(out, iptables.Options{
+		File: "state", Family: st.Family, Resolver: iptables.NewResolver(), Counters: true,
 	})
+	// The writer has ended, or ends now: the store may be closed after this.
+	if _, rest := io.Copy(io.Discard, out); err == nil {
+		err = rest
+	}
 	return rs, err
 }
 
 // Current gives the enforced ruleset with live counters; nil when there is none.
-func (e *Engine) Current() (*Live, error) {
-	live, err := e.Live()
-	if err != nil || live == nil {
-		return nil, err
-	}
-	defer live.gen.Close()
-	r, err := e.readings(live.State, live.Ruleset, live.gen)
-	if err != nil {
-		return nil, err
-	}
-	r.addTo(live.Ruleset)
-	if !live.State.Carried {
-		return live, e.carry(live)
-	}
-	return live, nil
+func (e *Engine) Current() (rs *ruleset.Ruleset, err error) {
+	err = e.counted(func(st *state.Store, counts state.Live) error {
+		rs, err = rules(st, "", counts)
+		return err
+	})
+	return rs, err
 }
 
-// readings are the live counters of a generation.
-func (e *Engine) readings(st *state.State, rs *ruleset.Ruleset, gen *attach.Generation) (readings, error) {
+// Save writes the enforced ruleset with live counters as iptables-save does. The
+// rules need not be read for that.
+func (e *Engine) Save(w io.Writer, o iptables.PrintOptions) error {
+	saved := false
+	err := e.counted(func(st *state.Store, counts state.Live) error {
+		saved = true
+		return st.WriteText(w, state.TextOptions{PrintOptions: o, Live: counts})
+	})
+	if err != nil || saved {
+		return err
+	}
+	return iptables.Print(w, &ruleset.Ruleset{Family: e.family}, o)
+}
+
+// errRetired is that of a previous generation that is gone.
+var errRetired = errors.New("the generation before was removed, its counters are not known; the next change of the rules goes on without them")
+
+// counted gives the live state and what was counted on top of it; nothing is given
+// where nothing is enforced. A reader without the lock may meet another process that
+// carries counters over and removes where they were: it then looks again.
+func (e *Engine) counted(use func(*state.Store, state.Live) error) (err error) {
+	for range 5 {
+		if err = e.countedOnce(use); !errors.Is(err, errRetired) {
+			return err
+		}
+	}
+	return err
+}
+
+func (e *Engine) countedOnce(use func(*state.Store, state.Live) error) error {
+	live, err := e.Live()
+	if err != nil || live == nil {
+		return err
+	}
+	defer live.Close()
+	m, err := e.meters(live.State, live.gen)
+	if err != nil {
+		return err
+	}
+	if live.State.Carried {
+		return use(live.State, m.count)
+	}
+	return e.carry(live, func(before state.Live) error {
+		return use(live.State, func(c state.Cell) ruleset.Counters {
+			n, old := m.count(c), before(c)
+			return ruleset.Counters{Packets: n.Packets + old.Packets, Bytes: n.Bytes + old.Bytes}
+		})
+	})
+}
+
+// meters are the live counters of a generation.
+func (e *Engine) meters(st *state.Store, gen *attach.Generation) (*meters, error) {
 	slots, err := gen.Counters()
 	if err != nil {
 		return nil, err
 	}
-	return read(st, rs, slots, e.space.Pins(), e.tools.saveWhole)
+	return read(st, slots, e.space.Pins(), e.tools.saveWhole)
 }
 
-// carry adds to live's ruleset what the previous generation counted for the rules
-// that stayed. The previous generation must no longer run.
-func (e *Engine) carry(live *Live) error {
-	old, err := state.Read(e.space.Dir(), live.State.Previous)
-	if err != nil || old == nil {
+// carry gives what the previous generation counted for the rules of live that
+// stayed; errRetired: it is gone.
+func (e *Engine) carry(live *Live, use func(state.Live) error) error {
+	old, err := state.Open(e.space.Dir(), live.State.Previous, live.State.PreviousVersion)
+	if err == nil && old == nil {
+		err = errRetired
+	}
+	if err != nil {
 		return err
 	}
+	defer old.Close()
 	gen, err := e.space.Generation(old.Generation)
-	if err != nil || gen == nil {
+	if err == nil && gen == nil {
+		err = errRetired
+	}
+	if err != nil {
 		return err
 	}
 	defer gen.Close()
-	rs, err := e.readState(old)
-	if err != nil {
-		return fmt.Errorf("state of generation %d: %w", old.Generation, err)
-	}
-	r, err := e.readings(old, rs, gen)
+	m, err := e.meters(old, gen)
 	if err != nil {
 		return err
 	}
-	r.carryTo(live.State, live.Ruleset)
-	return nil
+	return use(m.carried(old))
 }
 
 // settle completes the switch to the live generation, removes all others, and gives
-// the live one, closed; nil when there is none.
+// the live one, nil when there is none.
 func (e *Engine) settle() (*Live, error) {
 	live, err := e.Live()
 	if err != nil {
 		return nil, err
 	}
+	if err := e.complete(live); err != nil {
+		return nil, errors.Join(err, live.Close())
+	}
+	return live, nil
+}
+
+// complete does for settle what is left to do.
+func (e *Engine) complete(live *Live) error {
 	keep, carried := uint32(0), true
 	if live != nil {
-		defer live.gen.Close()
 		keep, carried = live.State.Generation, live.State.Carried
 	}
 	others, err := state.Others(e.space.Dir(), keep)
 	if err != nil || len(others) == 0 && carried {
-		return live, err
+		return err
 	}
 	if err := attach.Quiesce(); err != nil {
-		return nil, err
+		return err
 	}
 	if !carried {
-		if err := e.completeCarry(live); err != nil {
-			return nil, err
+		// Until here the old generation may have counted.
+		err := e.carry(live, live.State.Carry)
+		if errors.Is(err, errRetired) {
+			err = live.State.Carry(nil)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	failPoint("carried")
 	if err := e.removeRest(keep); err != nil {
-		return nil, err
-	}
-	if live == nil {
-		return nil, os.MkdirAll(e.space.Dir(), 0o700)
-	}
-	if live.State.Conntrack {
-		return live, nil
-	}
-	return live, e.space.ConntrackOff()
-}
-
-// completeCarry stores the counters that the live generation's rules brought along.
-func (e *Engine) completeCarry(live *Live) error {
-	if err := e.carry(live); err != nil {
 		return err
 	}
-	live.State.Text = text(live.Ruleset)
-	live.State.Carried = true
-	return state.Write(e.space.Dir(), live.State)
+	if live == nil {
+		return os.MkdirAll(e.space.Dir(), 0o700)
+	}
+	if live.State.Conntrack {
+		return nil
+	}
+	return e.space.ConntrackOff()
 }
 
 // removeRest removes everything of ours that does not belong to a generation.
@@ -207,22 +267,4 @@ func (e *Engine) removeRest(keep uint32) error {
 	}
 	failPoint("retired")
 	return state.Remove(e.space.Dir(), keep)
-}
-
-// text is the save text of a ruleset with counters.
-func text(rs *ruleset.Ruleset) string {
-	var b strings.Builder
-	// A Builder never fails.
-	_ = iptables.Print(&b, reversed(rs), iptables.PrintOptions{Counters: true})
-	return b.String()
-}
-
-// reversed gives the tables in the other order: save prints the newest first, and
-// state must read them back oldest first.
-func reversed(rs *ruleset.Ruleset) *ruleset.Ruleset {
-	out := &ruleset.Ruleset{Family: rs.Family}
-	for i := len(rs.Tables) - 1; i >= 0; i-- {
-		out.Tables = append(out.Tables, rs.Tables[i])
-	}
-	return out
 }

@@ -1,9 +1,11 @@
 package apply
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
@@ -31,25 +33,34 @@ type Request struct {
 
 // change is a ruleset on its way to become live.
 type change struct {
+	live       *Live // what is enforced; nil: nothing
 	before     *ruleset.Ruleset
 	after      *ruleset.Ruleset
 	report     iptables.Report
+	filled     bool     // before has all rules
 	flushed    []string // tables whose rules of other owners are replaced
 	strict     bool
 	classifier translate.Classifier
 }
 
+// replaced says whether no rule of a table stays.
+func (c *change) replaced(table string) bool { return slices.Contains(c.flushed, table) }
+
 // Restore reads a text and enforces it.
 func (e *Engine) Restore(req *Request) error {
 	look := e.settle
 	if req.Test {
-		look = e.peek
+		look = e.Live // changes nothing
 	}
 	live, err := look()
 	if err != nil {
 		return err
 	}
-	before := e.before(live)
+	defer live.Close()
+	before, err := e.before(live, req.NoFlush)
+	if err != nil {
+		return err
+	}
 	after, report, err := iptables.Read(req.Text, iptables.Options{
 		File: req.File, Family: e.family, Resolver: iptables.NewResolver(), Table: req.Table,
 		Counters: req.Counters, NoFlush: req.NoFlush, Base: before, Output: req.Output,
@@ -60,33 +71,22 @@ func (e *Engine) Restore(req *Request) error {
 	if len(report.Tables) == 0 {
 		return nil // an empty text changes nothing
 	}
-	c := &change{before: before, after: after, report: report, strict: req.Strict, classifier: req.Classifier}
+	c := &change{
+		live: live, before: before, after: after, report: report, filled: req.NoFlush,
+		strict: req.Strict, classifier: req.Classifier,
+	}
 	for _, t := range report.Tables {
 		if !req.NoFlush {
 			c.flushed = append(c.flushed, t.Name)
 		}
 	}
+	if err := c.fill(); err != nil {
+		return err
+	}
 	if req.Test {
 		return e.check(c)
 	}
 	return e.apply(c)
-}
-
-// peek gives the live generation, closed, and changes nothing.
-func (e *Engine) peek() (*Live, error) {
-	live, err := e.Live()
-	if err != nil || live == nil {
-		return nil, err
-	}
-	return live, live.gen.Close()
-}
-
-// before is the enforced ruleset; without one, an empty ruleset.
-func (e *Engine) before(live *Live) *ruleset.Ruleset {
-	if live == nil {
-		return &ruleset.Ruleset{Family: e.family}
-	}
-	return live.Ruleset
 }
 
 // Flush empties tables ("" for all): rules and user chains go, policies stay.
@@ -95,8 +95,12 @@ func (e *Engine) Flush(table string) error {
 	if err != nil {
 		return err
 	}
-	before := e.before(live)
-	c := &change{before: before, after: &ruleset.Ruleset{Family: e.family}}
+	defer live.Close()
+	before, err := e.before(live, false)
+	if err != nil {
+		return err
+	}
+	c := &change{live: live, before: before, after: &ruleset.Ruleset{Family: e.family}}
 	for _, t := range before.Tables {
 		if table != "" && t.Name != table {
 			c.after.Tables = append(c.after.Tables, t)
@@ -115,6 +119,9 @@ func (e *Engine) Flush(table string) error {
 	}
 	if len(c.report.Tables) == 0 {
 		return nil
+	}
+	if err := c.fill(); err != nil {
+		return err
 	}
 	return e.apply(c)
 }
@@ -163,14 +170,10 @@ func (e *Engine) apply(c *change) error {
 	defer gen.Close()
 	failPoint("loaded")
 	undo := func(err error) error {
-		_, settled := e.settle()
-		return errors.Join(err, settled)
+		live, settled := e.settle()
+		return errors.Join(err, settled, live.Close())
 	}
-	st := e.newState(c, b, number)
-	if _, err := e.readState(st); err != nil {
-		return undo(fmt.Errorf("a rule cannot be stored, as iptables prints it in a form that cannot be read: %w; write it in another way", err))
-	}
-	if err := state.Write(e.space.Dir(), st); err != nil {
+	if err := e.writeState(c, b, number); err != nil {
 		return undo(err)
 	}
 	failPoint("state")
@@ -197,8 +200,12 @@ func (e *Engine) apply(c *change) error {
 
 // finish removes what the new generation replaces.
 func (e *Engine) finish(c *change, number uint32) error {
-	if _, err := e.settle(); err != nil {
+	live, err := e.settle()
+	if err != nil {
 		return fmt.Errorf("the new rules are enforced, but the old ones are not all removed: %w", err)
+	}
+	if err := live.Close(); err != nil {
+		return err
 	}
 	pins := e.space.Pins()
 	return e.tools.edit(c.flushed, func(table, saved string) string {
@@ -276,19 +283,44 @@ func programs(layouts []*shim.Layout) []attach.ShimProgram {
 	return out
 }
 
-// newState describes the generation that a change makes.
-func (e *Engine) newState(c *change, b *build, number uint32) *state.State {
-	s := &state.State{
-		Family: e.family, Generation: number, Text: text(c.after), Conntrack: b.res.Plan.Conntrack,
+// textGuess is how many bytes the text of a rule has, about.
+const textGuess = 64
+
+// writeState stores the generation that a change makes, and makes sure that its rules
+// can be read back.
+func (e *Engine) writeState(c *change, b *build, number uint32) error {
+	head := state.Head{
+		Family: e.family, Generation: number, Version: state.First, Conntrack: b.res.Plan.Conntrack, Carried: c.live == nil,
 	}
-	if live, err := e.space.Current(); err == nil && live != nil {
-		s.Previous = live.Number()
-		live.Close()
+	if c.live != nil {
+		head.Previous, head.PreviousVersion = c.live.State.Generation, c.live.State.Version
 	}
-	s.Carried = s.Previous == 0
-	o := newOrigins(c.before, c.report)
+	out := state.NewBuilder(head)
+	out.Grow(len(b.res.Rules), textGuess*len(b.res.Rules))
+	o := newOrigins(c)
+	x := extra{Notes: map[string][]plan.Note{}}
 	for i, t := range c.after.Tables {
-		s.Tables = append(s.Tables, tableState(t, b.res.Plan.Tables[i], b.res, o))
+		p := b.res.Plan.Tables[i]
+		addTable(out, t, p, b.res, o)
+		if len(p.Notes) > 0 {
+			x.Notes[t.Name] = p.Notes
+		}
 	}
-	return s
+	data, err := json.Marshal(x)
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	out.SetExtra(data)
+	if err := out.Write(e.space.Dir()); err != nil {
+		return err
+	}
+	st, err := state.Open(e.space.Dir(), number, state.First)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	if _, err := rules(st, "", nil); err != nil {
+		return fmt.Errorf("a rule cannot be stored, as iptables prints it in a form that cannot be read: %w; write it in another way", err)
+	}
+	return nil
 }

@@ -30,16 +30,17 @@ func (e *Engine) Status() (*Status, error) {
 	if err != nil || live == nil {
 		return out, err
 	}
-	defer live.gen.Close()
+	defer live.Close()
+	x, err := readExtra(live.State)
+	if err != nil {
+		return nil, err
+	}
 	out.Generation = live.State.Generation
 	out.Conntrack = live.State.Conntrack
-	for _, t := range live.State.Tables {
-		ts := TableStatus{Name: t.Name, Where: "netfilter", Shims: t.Shims, Notes: t.Notes}
+	for _, t := range live.State.Tables() {
+		ts := TableStatus{Name: t.Name, Where: "netfilter", Rules: t.Len(), Shims: t.Shims, Notes: x.Notes[t.Name]}
 		if t.InBPF {
 			ts.Where = "bpf"
-		}
-		for _, c := range t.Chains {
-			ts.Rules += len(c.Rules)
 		}
 		out.Tables = append(out.Tables, ts)
 	}

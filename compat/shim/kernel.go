@@ -145,13 +145,13 @@ func refersTo(rule, pins string, keep uint32) bool {
 // PinDir is the directory of a generation's pins.
 func PinDir(pins string, gen uint32) string { return fmt.Sprintf("%s/gen-%d", pins, gen) }
 
-// WholeCounters reads the counters of a table laid out by Whole from saved text:
-// by chain (its place in the table) the policy's and those of the rules.
-func WholeCounters(saved string, gen uint32, table *ruleset.Table, pins string) map[*ruleset.Chain]ChainCounters {
-	byName := map[string]*ruleset.Chain{}
-	out := map[*ruleset.Chain]ChainCounters{}
-	for i, c := range table.Chains {
-		byName[fmt.Sprintf("%s-%d", Prefix(gen), i)] = c
+// WholeCounters reads the counters of a table laid out by Whole from saved text: for
+// each chain, by its place in the table, the policy's and those of the rules.
+func WholeCounters(saved string, gen uint32, chains []string, pins string) []ChainCounters {
+	byName := map[string]int{}
+	out := make([]ChainCounters, len(chains))
+	for i := range chains {
+		byName[fmt.Sprintf("%s-%d", Prefix(gen), i)] = i
 	}
 	entries := map[string][]ruleset.Counters{}
 	for _, line := range strings.Split(saved, "\n") {
@@ -160,19 +160,15 @@ func WholeCounters(saved string, gen uint32, table *ruleset.Table, pins string) 
 			continue
 		}
 		count := counters(line)
-		if c := byName[chain]; c != nil {
-			cc := out[c]
-			cc.Rules = append(cc.Rules, count)
-			out[c] = cc
+		if i, ok := byName[chain]; ok {
+			out[i].Rules = append(out[i].Rules, count)
 		} else if strings.Contains(rule, PinDir(pins, gen)+"/") {
 			entries[chain] = append(entries[chain], count)
 		}
 	}
-	for _, c := range table.Chains {
-		if e := entries[c.Name]; len(e) == 2 { // the jump, then the policy
-			cc := out[c]
-			cc.Policy = e[1]
-			out[c] = cc
+	for i, name := range chains {
+		if e := entries[name]; len(e) == 2 { // the jump, then the policy
+			out[i].Policy = e[1]
 		}
 	}
 	return out

@@ -1,145 +1,116 @@
 // Package state keeps on disk what a generation was made from, so that any process
-// can print the ruleset with live counters, or change it.
+// can print the ruleset with live counters, or change it, without reading the text
+// of its rules.
 //
-// In: the ruleset and where its counters are. Out: the same, read back. A state
-// belongs to one generation and is written before that generation goes live: the
-// live generation's number, which the datapath holds, tells which state counts.
+// In: the tables, chains and rules of one family's generation, as texts with the
+// places of their live counters (Builder). Out: a Store, which is the file in memory:
+// opening one costs the same however many rules it has, but for the checksum. It
+// writes the text of iptables-save, finds rules, and is edited in place. Refused:
+// files that are damaged or of another layout, with what would do.
+//
+//	b := state.NewBuilder(state.Head{Family: packet.IPv4, Generation: 7})
+//	b.Table(state.TableSpec{Name: "filter", InBPF: true})
+//	b.Chain(state.ChainSpec{Name: "INPUT", Policy: "ACCEPT", Slot: 0, Origin: state.NoOrigin})
+//	b.Rule(state.Rule{Text: []byte("-p tcp -j DROP"), Slot: 1, Row: state.None, Origin: state.NoOrigin})
+//	err := b.Write(dir)
+//
+//	s, err := state.Open(dir, 7, 0)
+//	e := s.Edit(1)
+//	e.Delete(s.Table("filter").Chain("INPUT"), 0)
+//	err = e.Commit() // then one map write makes version 1 live
+//
+// # Files
+//
+//	state-GEN.db   the base: a generation at one version, replaced as a whole
+//	state-GEN.log  the journal: a batch for each later version, appended as a whole
+//
+// A generation's file is written before the generation goes live: the live number,
+// which the datapath holds, tells which state counts. A version is the same one step
+// down: the batch that leads to it is in the journal before the datapath's word says
+// that it is live, and readers follow the journal up to the live version and no
+// further. So a process killed anywhere leaves the old or the new rules.
+//
+// Numbers are little-endian. The base is a header (layout.go), then the sections
+//
+//	tables | chains | rules | hashes of the rules' texts | names | texts | extra
+//
+// whose places follow from the counts in the header.
 package state
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"math"
 
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
-	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// None as a slot or origin: there is none.
-const None = -1
+// First is the version that a generation begins with.
+const First = 0
 
-// State is one family's generation. Text is iptables-save text of all tables, in
-// creation order reversed as iptables-save prints them, with the counters that the
-// rules had when the generation began.
-type State struct {
-	Family     packet.Family
-	Generation uint32
-	Previous   uint32 // the generation before; 0: none
-	Tables     []Table
-	Text       string
-	Conntrack  bool
+// None as a slot, a row or the number of a rule: there is none.
+const None = math.MaxUint32
+
+// ErrStale is that of a state that is not at the version asked for: it was changed
+// meanwhile, and whoever holds no lock looks again.
+var ErrStale = errors.New("is not at the live version; if no other command is running, remove it with 'bpftables flush --all'")
+
+// Head is what a state says about its generation.
+type Head struct {
+	Family          packet.Family
+	Generation      uint32
+	Version         uint32 // of the generation: it changes with every change in place
+	Previous        uint32 // the generation before; 0: none
+	PreviousVersion uint32 // its last version
+	Conntrack       bool   // the rules need the kernel's connection tracking
 	// Carried says that the last counters of the previous generation were added to
-	// the counters in Text. Until then they are part of the live value.
+	// the counters of the rules. Until then they are part of the live value.
 	Carried bool
 }
 
-// Table says where a table of Text runs, chain by chain in the order of Text.
-type Table struct {
-	Name   string
-	InBPF  bool
-	Notes  []plan.Note `json:",omitempty"`
-	Shims  int         // rules that netfilter runs for the table
-	Chains []Chain
+// TableSpec is what a state says about a table.
+type TableSpec struct {
+	Name  string
+	InBPF bool // else netfilter runs it
+	Shims int  // rules that netfilter runs for the table
 }
 
-// Chain has a cell for the policy (of a built-in chain) and one for each rule.
-type Chain struct {
-	Name   string
-	Policy Cell
-	Rules  []Cell
+// ChainSpec is what a state says about a chain.
+type ChainSpec struct {
+	Name     string
+	Policy   string           // ACCEPT or DROP; empty for a user chain
+	Counters ruleset.Counters // of the policy, when the generation began
+	Slot     uint32           // of the policy, in the counters map
+	Origin   Origin           // of the policy
 }
 
-// Cell says where the live counters of a rule or policy are.
-type Cell struct {
-	// Slot is the number in the counters map, None for a table left to netfilter:
+// Rule is one rule of a state.
+type Rule struct {
+	// Text is what iptables-save prints after the name of the chain. That of a rule
+	// got from a Store is valid until the Store is closed.
+	Text []byte
+	// Slot is the number in the counters map; None for a table left to netfilter:
 	// its counters are found by place.
-	Slot int
-	// From is the place of the same rule in the previous generation, whose last
-	// counts go on here; nil: it is new.
-	From *Place `json:",omitempty"`
+	Slot uint32
+	Row  uint32 // of the classifier; None: the rule has no row
+	// Counters are what the rule had when its slot began to count.
+	Counters ruleset.Counters
+	Origin   Origin
 }
 
-// Place is a rule of a state: table, chain, and number counting from 0, or None
-// for the policy.
-type Place struct {
-	Table, Chain string
-	Rule         int
-}
+// Origin is the place of the same rule in the previous generation, whose last counts
+// go on here: the number of the chain (Store.ChainAt) and of the rule in it, None for
+// the policy.
+type Origin struct{ Chain, Rule uint32 }
 
-// path is the file of a generation.
-func path(dir string, gen uint32) string {
-	return filepath.Join(dir, fmt.Sprintf("state-%d.json", gen))
-}
+// NoOrigin is that of a rule that is new.
+var NoOrigin = Origin{Chain: None, Rule: None}
 
-// Write stores a state in a directory, in one step.
-func Write(dir string, s *State) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("state: %w", err)
-	}
-	tmp := path(dir, s.Generation) + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return fmt.Errorf("state: %w", err)
-	}
-	if err := os.Rename(tmp, path(dir, s.Generation)); err != nil {
-		return fmt.Errorf("state: %w", err)
-	}
-	return nil
-}
+// None says that there is no origin.
+func (o Origin) None() bool { return o.Chain == None }
 
-// Read loads the state of a generation; nil when there is none.
-func Read(dir string, gen uint32) (*State, error) {
-	data, err := os.ReadFile(path(dir, gen))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("state: %w", err)
-	}
-	s := &State{}
-	if err := json.Unmarshal(data, s); err != nil {
-		return nil, fmt.Errorf("state %s: %w; remove it with 'bpftables flush --all'", path(dir, gen), err)
-	}
-	return s, nil
-}
-
-// Others are the generations other than keep that have a state. A state is written
-// before anything else of its generation is made and removed after all of it: where
-// there is none, nothing is left of a generation.
-func Others(dir string, keep uint32) ([]uint32, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "state-*.json*"))
-	if err != nil {
-		return nil, err
-	}
-	var out []uint32
-	for _, f := range files {
-		digits, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(f), "state-"), ".")
-		n, err := strconv.ParseUint(digits, 10, 32)
-		if err == nil && uint32(n) != keep {
-			out = append(out, uint32(n))
-		}
-	}
-	return out, nil
-}
-
-// Remove deletes all states of a directory but that of one generation.
-func Remove(dir string, keep uint32) error {
-	others, err := Others(dir, keep)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, gen := range others {
-		for _, suffix := range []string{"", ".new"} {
-			if err := os.Remove(path(dir, gen) + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
-			}
-		}
-	}
-	return errors.Join(errs...)
+// damaged is the error of a file that cannot be read.
+func damaged(path, what string) error {
+	return fmt.Errorf("state %s: %s; remove it with 'bpftables flush --all'", path, what)
 }

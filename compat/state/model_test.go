@@ -1,0 +1,139 @@
+package state
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
+)
+
+// model is the chains of one table, as plain data.
+type model struct{ chains []modelChain }
+
+type modelChain struct {
+	Name, Policy string
+	Counters     ruleset.Counters
+	Rules        []Rule
+}
+
+func (m *model) clone() *model {
+	out := &model{chains: slices.Clone(m.chains)}
+	for i := range out.chains {
+		out.chains[i].Rules = slices.Clone(out.chains[i].Rules)
+	}
+	return out
+}
+
+// modelOf reads a table of a store.
+func modelOf(t *Table) *model {
+	m := &model{}
+	for _, c := range t.Chains() {
+		mc := modelChain{Name: c.Name, Policy: c.Policy, Counters: c.Counters}
+		for i := range c.Len() {
+			r := c.Rule(i)
+			r.Text = slices.Clone(r.Text)
+			mc.Rules = append(mc.Rules, r)
+		}
+		m.chains = append(m.chains, mc)
+	}
+	return m
+}
+
+func (m *model) same(other *model) bool {
+	return slices.EqualFunc(m.chains, other.chains, func(a, b modelChain) bool {
+		return a.Name == b.Name && a.Policy == b.Policy && a.Counters == b.Counters &&
+			slices.EqualFunc(a.Rules, b.Rules, func(x, y Rule) bool {
+				return string(x.Text) == string(y.Text) && x.Slot == y.Slot && x.Row == y.Row && x.Counters == y.Counters && x.Origin == y.Origin
+			})
+	})
+}
+
+func (m *model) String() string {
+	var b strings.Builder
+	for _, c := range m.chains {
+		fmt.Fprintf(&b, "%s %s %v\n", c.Name, c.Policy, c.Counters)
+		for _, r := range c.Rules {
+			fmt.Fprintf(&b, "  %s slot %d row %d %v %v\n", r.Text, r.Slot, r.Row, r.Counters, r.Origin)
+		}
+	}
+	return b.String()
+}
+
+// editor does the same random things to a table and to its model.
+type editor struct {
+	random *rand.Rand
+	e      *Edit
+	t      *Table
+	m      *model
+	named  int
+}
+
+func (d *editor) rule() Rule {
+	texts := []string{"", "-j DROP", "-p tcp -j user", fmt.Sprintf("-m mark --mark %d -j ACCEPT", d.random.IntN(9))}
+	return Rule{Text: []byte(texts[d.random.IntN(len(texts))]), Slot: d.random.Uint32N(99), Row: d.random.Uint32N(99),
+		Counters: ruleset.Counters{Packets: d.random.Uint64(), Bytes: d.random.Uint64()}, Origin: NoOrigin}
+}
+
+// step does one thing, if it can be done.
+func (d *editor) step() {
+	i := d.random.IntN(len(d.m.chains))
+	c, mc := d.t.Chains()[i], &d.m.chains[i]
+	if len(mc.Rules) > 0 && d.onRule(c, mc, d.random.IntN(len(mc.Rules))) {
+		return
+	}
+	switch d.random.IntN(10) {
+	case 0:
+		d.e.Flush(c)
+		mc.Rules = nil
+	case 1:
+		d.named++
+		name := fmt.Sprintf("chain%d", d.named)
+		d.e.NewChain(d.t, name)
+		d.m.chains = append(d.m.chains, modelChain{Name: name})
+	case 2:
+		if mc.Policy == "" && len(d.m.chains) > 2 {
+			d.e.DeleteChain(c)
+			d.m.chains = slices.Delete(d.m.chains, i, i+1)
+		}
+	case 3:
+		if mc.Policy != "" {
+			mc.Policy = []string{"ACCEPT", "DROP"}[d.random.IntN(2)]
+			d.e.SetPolicy(c, mc.Policy)
+			mc.Counters = ruleset.Counters{Packets: d.random.Uint64()}
+			d.e.SetCounters(c, None, mc.Counters)
+		}
+	default:
+		at, r := d.random.IntN(len(mc.Rules)+1), d.rule()
+		d.e.Insert(c, at, r)
+		mc.Rules = slices.Insert(mc.Rules, at, r)
+	}
+}
+
+func (d *editor) onRule(c *Chain, mc *modelChain, at int) bool {
+	switch d.random.IntN(8) {
+	case 0, 1:
+		d.e.Delete(c, at)
+		mc.Rules = slices.Delete(mc.Rules, at, at+1)
+	case 2:
+		r := d.rule()
+		d.e.Replace(c, at, r)
+		mc.Rules[at] = r
+	case 3:
+		n := d.random.IntN(len(mc.Rules) - at + 1)
+		counters := make([]ruleset.Counters, n)
+		for i := range counters {
+			counters[i].Bytes = d.random.Uint64()
+			mc.Rules[at+i].Counters = counters[i]
+		}
+		d.e.SetCounters(c, at, counters...)
+	case 4:
+		if found := c.Find(mc.Rules[at].Text); found > at || string(mc.Rules[max(found, 0)].Text) != string(mc.Rules[at].Text) {
+			d.e.err = fmt.Errorf("rule %d is found at %d", at, found)
+		}
+	default:
+		return false
+	}
+	return true
+}

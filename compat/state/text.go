@@ -1,0 +1,137 @@
+package state
+
+import (
+	"bytes"
+	"io"
+	"slices"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+)
+
+// Cell is the counters of one rule, or with None as Rule those of a policy.
+type Cell struct {
+	Chain  *Chain
+	Rule   int
+	Slot   uint32
+	Origin Origin
+}
+
+// Live gives what was counted in a cell since the counters that the state has.
+type Live func(Cell) ruleset.Counters
+
+// TextOptions say how WriteText prints.
+type TextOptions struct {
+	iptables.PrintOptions
+	Live        Live // nil: nothing was counted
+	OldestFirst bool // the tables, so that the text can be read back; else as iptables-save
+}
+
+// WriteText writes the state as iptables-save does: what iptables.Print would write
+// for its rules.
+func (s *Store) WriteText(w io.Writer, o TextOptions) error {
+	if err := s.checkTexts(); err != nil {
+		return err
+	}
+	out := iptables.NewSaveWriter(w, s.Family, o.PrintOptions)
+	if o.Table != "" && s.Table(o.Table) == nil {
+		absent, err := iptables.AbsentTable(o.Table)
+		if err != nil {
+			return err
+		}
+		out.Begin(absent.Name)
+		for _, c := range absent.Chains {
+			out.Chain(c.Name, c.Policy, c.Counters)
+		}
+		out.End()
+	}
+	tables := slices.Clone(s.tables)
+	if !o.OldestFirst {
+		slices.Reverse(tables)
+	}
+	for _, t := range tables {
+		if o.Table == "" || o.Table == t.Name {
+			t.write(out, o)
+		}
+	}
+	return out.Flush()
+}
+
+func (t *Table) write(out *iptables.SaveWriter, o TextOptions) {
+	out.Begin(t.Name)
+	for _, c := range t.chains {
+		out.Chain(c.Name, c.Policy, o.Live.add(c.Counters, c.cell()))
+	}
+	for _, c := range t.chains {
+		for i := range c.Len() {
+			r := c.Rule(i)
+			if o.Counters {
+				r.Counters = o.Live.add(r.Counters, Cell{c, i, r.Slot, r.Origin})
+			}
+			out.Rule(c.Name, r.Text, r.Counters)
+		}
+	}
+	out.End()
+}
+
+// cell is that of the policy.
+func (c *Chain) cell() Cell { return Cell{c, None, c.Slot, c.Origin} }
+
+// add gives counters with what was counted since.
+func (l Live) add(n ruleset.Counters, cell Cell) ruleset.Counters {
+	if l == nil {
+		return n
+	}
+	live := l(cell)
+	return ruleset.Counters{Packets: n.Packets + live.Packets, Bytes: n.Bytes + live.Bytes}
+}
+
+// References is the number of rules of the table that jump to a chain.
+func (t *Table) References(chain string) (int, error) {
+	n := 0
+	err := t.jumps(chain, func(*Chain, int, Rule) { n++ })
+	return n, err
+}
+
+// jumps visits the rules that jump to a chain.
+func (t *Table) jumps(name string, visit func(c *Chain, i int, r Rule)) error {
+	if err := t.store.checkTexts(); err != nil {
+		return err
+	}
+	for _, c := range t.chains {
+		for i := range c.Len() {
+			if r := c.Rule(i); jumpsTo(r.Text, name) {
+				visit(c, i, r)
+			}
+		}
+	}
+	return nil
+}
+
+// jumpsTo says whether the text of a rule ends with a jump to a chain: nothing stands
+// behind the name of a chain.
+func jumpsTo(text []byte, name string) bool {
+	const option = len("-j ")
+	at := len(text) - len(name) - option
+	if at < 0 || string(text[at+option:]) != name || text[at] != '-' || text[at+1] != 'j' && text[at+1] != 'g' || text[at+2] != ' ' {
+		return false
+	}
+	if at > 0 && text[at-1] != ' ' {
+		return false
+	}
+	return bytes.IndexByte(text, '"') < 0 || !quoted(text[:at])
+}
+
+// quoted says whether a quote is open at the end of a text.
+func quoted(text []byte) bool {
+	open := false
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '"':
+			open = !open
+		case open && text[i] == '\\':
+			i++
+		}
+	}
+	return open
+}
