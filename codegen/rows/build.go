@@ -46,7 +46,7 @@ func Build(p *plan.Plan) (*Image, error) {
 		total += len(c.Rules)
 	}
 	b.Rows = make([]uint32, b.rowSize(), b.rowSize()*uint32(total+total/8+16))
-	b.Index = make([]uint32, abi.HeaderSize+uint32(len(p.Classes)), int(abi.HeaderSize)+4*total)
+	b.Index = make([]uint32, abi.HeaderSize+uint32(len(p.Classes)), int(abi.HeaderSize)+len(p.Classes)+4*total)
 	b.Index[abi.HeaderChains], b.Index[abi.HeaderNChains] = abi.HeaderSize, uint32(len(p.Classes))
 	for i, c := range p.Classes {
 		if err := b.chain(i, c); err != nil {
