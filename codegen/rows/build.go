@@ -183,30 +183,35 @@ func (b *builder) policy(p *plan.Policy) uint32 {
 
 // act sets the action of a row and gives its argument.
 func (b *builder) act(r *row, from *plan.Rule) (arg uint32, err error) {
-	switch from.Action.Op {
-	case pred.Continue:
-		r.action = abi.DoContinue
-	case pred.Accept:
-		r.action = abi.DoAccept
-	case pred.Drop:
-		r.action = abi.DoDrop
-	case pred.Return:
-		r.action = abi.DoReturn
-	case pred.Jump:
-		r.action, arg = abi.DoJump, uint32(from.Class.Number)|b.number<<16
-	case pred.Goto:
-		r.action, arg = abi.DoGoto, uint32(from.Class.Number)|b.number<<16
-	case pred.Shim:
-		r.action = abi.DoNote
+	if from.Action.Op == pred.Shim {
 		words, err := note(from)
 		if err != nil {
 			return 0, err
 		}
-		arg = b.intern(words)
-	default:
-		return 0, fmt.Errorf("action %s cannot run in BPF", from.Action)
+		r.action = abi.DoNote
+		return b.intern(words), nil
 	}
-	return arg, nil
+	r.action, arg, err = action(from, b.number)
+	return arg, err
+}
+
+// action is what a rule of a chain does, but for notes, with its argument.
+func action(r *plan.Rule, chain uint32) (do, arg uint32, err error) {
+	switch r.Action.Op {
+	case pred.Continue:
+		return abi.DoContinue, 0, nil
+	case pred.Accept:
+		return abi.DoAccept, 0, nil
+	case pred.Drop:
+		return abi.DoDrop, 0, nil
+	case pred.Return:
+		return abi.DoReturn, 0, nil
+	case pred.Jump:
+		return abi.DoJump, uint32(r.Class.Number) | chain<<16, nil
+	case pred.Goto:
+		return abi.DoGoto, uint32(r.Class.Number) | chain<<16, nil
+	}
+	return 0, 0, fmt.Errorf("action %s cannot run in BPF", r.Action)
 }
 
 // intern puts words into the index, unless the same are there.
@@ -229,9 +234,18 @@ func (b *builder) finish() {
 	used, rows := uint32(len(b.Index)), uint32(len(b.Rows))/b.rowSize()
 	h := b.Index
 	h[abi.HeaderVersion] = firstVersion
-	h[ownIndexUsed], h[ownRowsUsed] = used, rows
+	h[ownIndexUsed], h[ownRowsUsed], h[ownOps] = used, rows, b.Ops
+	for i, k := range b.Keys {
+		h[int(ownKeys)+2*i], h[int(ownKeys)+2*i+1] = uint32(k), uint32(k>>32)
+	}
 	b.Rows = grow(b.Rows, powerOfTwo(rows+rows/8+64)*b.rowSize())
 	b.Index = grow(b.Index, powerOfTwo(used+used/8+1024)+abi.IndexSlack)
+}
+
+// SetLimits tells what changes in place may use: counter slots, and what the programs
+// of the generation fill of the facts.
+func (m *Image) SetLimits(ids, idsMax int, needs uint32) {
+	m.Index[ownIDs], m.Index[ownIDsMax], m.Index[ownNeeds] = uint32(ids), uint32(idsMax), needs
 }
 
 func powerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }

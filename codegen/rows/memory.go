@@ -13,9 +13,16 @@ import (
 const (
 	ownIndexUsed = abi.HeaderOwn + iota // words of the index that are taken
 	ownRowsUsed                         // rows that were ever taken, row 0 included
-	ownFree                             // first row that can be taken again, linked by RowNext
-	ownDead                             // first row that only old packets see, linked by ownLink
-	ownRules                            // rows that are visible
+	ownFree                             // first row that can be taken again, linked by RowArg
+	ownUnlinked                         // first row that only packets on their way can still meet
+	ownDead                             // how many rows are dead and linked
+	ownRest                             // how many rows lie in tables without masks
+	ownDirty                            // an edit has begun and has not ended
+	ownIDs                              // counter slots that were ever taken
+	ownIDsMax                           // and how many there are
+	ownNeeds                            // what the datapath fills of the facts (abi.Need*)
+	ownOps                              // instructions that programs may have
+	ownKeys                             // HashKeys: a pair of words each
 )
 
 // firstVersion is the version of a new image; the datapath reads 0 as "not known".
@@ -35,6 +42,16 @@ type Memory struct {
 
 // HashKeys are the multipliers of the hash; all are odd.
 type HashKeys [4]uint64
+
+// Open gives the memory of a generation from its maps.
+func Open(family packet.Family, rows, index []uint32) *Memory {
+	m := &Memory{Family: family, Rows: rows, Index: index}
+	for i := range m.Keys {
+		at := index[int(ownKeys)+2*i:]
+		m.Keys[i] = uint64(at[0]) | uint64(at[1])<<32
+	}
+	return m
+}
 
 // rowSize is the length of a row in words.
 func (m *Memory) rowSize() uint32 {

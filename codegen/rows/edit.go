@@ -1,0 +1,375 @@
+package rows
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// ErrNoRoom says that a change does not fit into the maps as they are: a new generation
+// has to be made.
+var ErrNoRoom = errors.New("the change does not fit into the maps of this generation")
+
+// Edit is a batch of changes in place. Packets see none of them before Publish, and all
+// of them after it. One process at a time edits.
+type Edit struct {
+	m       *Memory
+	version uint32 // that the batch makes
+	born    []uint32
+	died    []uint32
+}
+
+// Edit begins a batch.
+func (m *Memory) Edit() *Edit {
+	if m.Index[ownDirty] != 0 {
+		m.recover()
+	}
+	m.Index[ownDirty] = 1
+	return &Edit{m: m, version: m.Version() + 1}
+}
+
+// recover takes back what a process that was killed before Publish has begun.
+func (m *Memory) recover() {
+	e := &Edit{m: m, version: m.Version() + 1}
+	for n := uint32(1); n < m.Index[ownRowsUsed]; n++ {
+		switch w := m.row(n); {
+		case w[abi.RowBorn] == e.version:
+			e.born = append(e.born, n)
+		case w[abi.RowDead] == e.version:
+			e.died = append(e.died, n)
+		}
+	}
+	e.Abort()
+}
+
+// Version is the version that packets see after Publish.
+func (e *Edit) Version() uint32 { return e.version }
+
+// Publish makes the changes visible, all at once.
+func (e *Edit) Publish() {
+	e.m.Publish(e.version)
+	e.m.Index[ownDead] += uint32(len(e.died))
+	e.m.Index[ownDirty] = 0
+}
+
+// Abort takes the changes back; no packet has seen them.
+func (e *Edit) Abort() {
+	for _, n := range e.died {
+		store(&e.m.row(n)[abi.RowDead], forever)
+	}
+	for _, n := range e.born {
+		// Born and dead at once: no version shows it. It is unlinked with other dead rows.
+		store(&e.m.row(n)[abi.RowDead], 0)
+	}
+	e.m.Index[ownDead] += uint32(len(e.born))
+	e.m.Index[ownDirty] = 0
+}
+
+// Needs is what the programs of the generation fill of the facts.
+func (m *Memory) Needs() uint32 { return m.Index[ownNeeds] }
+
+// Insert puts a rule behind the rule whose first row is before; 0: in front of all. It
+// gives the rule's first row, 0 if the rule can never match, and its counter slot. The
+// rule's ID is not used.
+func (e *Edit) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, err error) {
+	m := e.m
+	compiled, err := compile(m.Family, r)
+	if err != nil {
+		return 0, 0, err
+	}
+	for i := range compiled {
+		if compiled[i].ops&^m.Index[ownOps] != 0 {
+			return 0, 0, fmt.Errorf("%w: a condition of a new kind", ErrNoRoom)
+		}
+	}
+	rows, id, err := e.take(len(compiled))
+	if err != nil {
+		return 0, 0, err
+	}
+	d := m.chain(chain)
+	prev := m.lastOfRule(before)
+	label, err := m.labelBehind(d, prev)
+	if err != nil {
+		return 0, 0, err
+	}
+	for i, n := range rows {
+		c := &compiled[i]
+		c.id = id
+		arg, program, err := e.place(c, r, uint32(chain))
+		if err != nil {
+			return 0, 0, err
+		}
+		m.write(n, label, e.version, c, program, arg)
+		e.born = append(e.born, n)
+		m.linkOrder(d, prev, n)
+		m.linkTuple(d, c, n, label)
+		prev = n
+	}
+	if len(rows) > 0 {
+		row = rows[0]
+	}
+	return row, id, nil
+}
+
+// Delete takes away the rule whose first row is given.
+func (e *Edit) Delete(row uint32) {
+	for _, n := range e.m.rowsOf(row) {
+		store(&e.m.row(n)[abi.RowDead], e.version)
+		e.died = append(e.died, n)
+	}
+}
+
+// SetPolicy changes the policy of a base chain.
+func (e *Edit) SetPolicy(chain int, drop bool) error {
+	d := e.m.chain(chain)
+	old := e.m.policyOf(d)
+	n, _, err := e.takeRow()
+	if err != nil {
+		return err
+	}
+	r := &row{id: e.m.row(old)[abi.RowID], action: abi.DoAccept, sport: anyPort, dport: anyPort}
+	if drop {
+		r.action = abi.DoDrop
+	}
+	e.m.write(n, 0, e.version, r, 0, 0)
+	e.m.row(n)[abi.RowOrder] = d[abi.ChainPolicy]
+	store(&d[abi.ChainPolicy], n)
+	store(&e.m.row(old)[abi.RowDead], e.version)
+	e.born, e.died = append(e.born, n), append(e.died, old)
+	return nil
+}
+
+// policyOf is the row of the policy that the next version shows.
+func (m *Memory) policyOf(d []uint32) uint32 {
+	n := d[abi.ChainPolicy]
+	for m.row(n)[abi.RowDead] != forever {
+		n = m.row(n)[abi.RowOrder]
+	}
+	return n
+}
+
+// rowsOf are the rows of the rule whose first row is given.
+func (m *Memory) rowsOf(first uint32) []uint32 {
+	if first == 0 {
+		return nil
+	}
+	out := []uint32{first}
+	label := m.row(first)[abi.RowLabel]
+	for n := m.row(first)[abi.RowOrder]; n != 0 && m.row(n)[abi.RowLabel] == label; n = m.row(n)[abi.RowOrder] {
+		out = append(out, n)
+	}
+	return out
+}
+
+func (m *Memory) lastOfRule(first uint32) uint32 {
+	rows := m.rowsOf(first)
+	if len(rows) == 0 {
+		return 0
+	}
+	return rows[len(rows)-1]
+}
+
+// endStep is the room between rules that are put before all others or behind them.
+const endStep = 1024
+
+// labelBehind gives a label between a row and the one that follows it. Rules often come one
+// after the other at the same place: the new label then leaves the room where the next
+// one will need it, as the younger of the two neighbours tells.
+func (m *Memory) labelBehind(d []uint32, prev uint32) (uint32, error) {
+	next := d[abi.ChainFirst]
+	lo, born := uint32(0), uint32(0)
+	if prev != 0 {
+		next = m.row(prev)[abi.RowOrder]
+		lo, born = m.row(prev)[abi.RowLabel], m.row(prev)[abi.RowBorn]
+	}
+	if next == 0 {
+		if lo >= forever-2*endStep {
+			return 0, fmt.Errorf("%w: no label behind the last rule", ErrNoRoom)
+		}
+		return max(lo, labelFirst) + endStep, nil
+	}
+	hi := m.row(next)[abi.RowLabel]
+	if prev == 0 && hi > 2*endStep {
+		return hi - endStep, nil
+	}
+	gap := hi - lo
+	if gap < 2 {
+		return 0, fmt.Errorf("%w: no label between two rules", ErrNoRoom)
+	}
+	small := max(1, gap/64)
+	switch nextBorn := m.row(next)[abi.RowBorn]; {
+	case nextBorn > born:
+		return hi - small, nil
+	case nextBorn < born:
+		return lo + small, nil
+	}
+	return lo + gap/2, nil
+}
+
+// linkOrder links a row behind another, or as the first one.
+func (m *Memory) linkOrder(d []uint32, prev, n uint32) {
+	at := &d[abi.ChainFirst]
+	if prev != 0 {
+		at = &m.row(prev)[abi.RowOrder]
+	}
+	m.row(n)[abi.RowOrder] = *at
+	store(at, n)
+}
+
+// linkTuple links a row into the table that fixes most of what it fixes and has room.
+func (m *Memory) linkTuple(d []uint32, r *row, n, label uint32) {
+	if d[abi.ChainKind] != abi.KindTuples {
+		return
+	}
+	value, mask := m.fixed(r)
+	best, ones := uint32(0), -1
+	size := familyTupleSize(m.Family)
+	for i := range d[abi.ChainNTuples] {
+		at := d[abi.ChainTuples] + i*size
+		tm := m.readMask(m.Index[at+abi.TupleMask:])
+		k := value.and(&tm)
+		if o := tm.ones(); o > ones && tm.within(&mask) && (o == 0 || m.hasRoom(at, &k, &tm)) {
+			best, ones = at, o
+		}
+	}
+	t := m.Index[best:]
+	tm := m.readMask(t[abi.TupleMask:])
+	k := value.and(&tm)
+	h := m.hash(&k, tm.wide())
+	if label < t[abi.TupleLeast] {
+		store(&t[abi.TupleLeast], label)
+	}
+	t[abi.TupleRows]++
+	if ones == 0 {
+		m.Index[ownRest]++
+	}
+	m.linkSlot(&m.Index[t[abi.TupleSlots]+uint32(h>>(t[abi.TupleShift]&63))], n, label, uint32(h)&0x7f)
+}
+
+func (m *Memory) readMask(at []uint32) (k key) {
+	n := 1
+	if m.Family.Bits() == 128 {
+		n = 4
+	}
+	for i := range n {
+		k.addresses[i] = uint64(at[2*i]) | uint64(at[2*i+1])<<32
+	}
+	for i := range k.other {
+		k.other[i] = uint64(at[2*(n+i)]) | uint64(at[2*(n+i)+1])<<32
+	}
+	return k
+}
+
+// hasRoom says whether the list of a key is short.
+func (m *Memory) hasRoom(at uint32, k, mask *key) bool {
+	t := m.Index[at:]
+	h := m.hash(k, mask.wide())
+	n := m.Index[t[abi.TupleSlots]+uint32(h>>(t[abi.TupleShift]&63))] & abi.SlotRow
+	for i := 0; n != 0; i++ {
+		if i == 2*maxSame {
+			return false
+		}
+		n = m.row(n)[abi.RowNext]
+	}
+	return true
+}
+
+// linkSlot links a row into the list of a slot, in the order of labels. A packet that
+// walks the list meets it whole, with or without the row.
+func (m *Memory) linkSlot(slot *uint32, n, label, tag uint32) {
+	old := *slot
+	if old != 0 && old>>abi.SlotTag != tag {
+		tag = abi.TagMixed
+		store(slot, old&abi.SlotRow|tag<<abi.SlotTag)
+	}
+	head := old & abi.SlotRow
+	if head == 0 || m.row(head)[abi.RowLabel] > label {
+		m.row(n)[abi.RowNext] = head
+		store(slot, n|tag<<abi.SlotTag)
+		return
+	}
+	prev := head
+	for next := m.row(prev)[abi.RowNext]; next != 0 && m.row(next)[abi.RowLabel] <= label; next = m.row(prev)[abi.RowNext] {
+		prev = next
+	}
+	m.row(n)[abi.RowNext] = m.row(prev)[abi.RowNext]
+	store(&m.row(prev)[abi.RowNext], n)
+}
+
+// place sets the action of a row and puts what it needs into the index.
+func (e *Edit) place(c *row, r *plan.Rule, chain uint32) (arg, program uint32, err error) {
+	if len(c.program) > 0 {
+		if program, err = e.append(c.program); err != nil {
+			return 0, 0, err
+		}
+	}
+	if r.Action.Op == pred.Shim {
+		words, err := note(r)
+		if err != nil {
+			return 0, 0, err
+		}
+		c.action = abi.DoNote
+		arg, err = e.append(words)
+		return arg, program, err
+	}
+	c.action, arg, err = action(r, chain)
+	return arg, program, err
+}
+
+// append puts words behind the others of the index.
+func (e *Edit) append(words []uint32) (at uint32, err error) {
+	m := e.m
+	at = m.Index[ownIndexUsed]
+	if at+uint32(len(words)) > m.IndexMask() {
+		return 0, fmt.Errorf("%w: the index is full", ErrNoRoom)
+	}
+	copy(m.Index[at:], words)
+	m.Index[ownIndexUsed] = at + uint32(len(words))
+	return at, nil
+}
+
+// take takes rows, and the counter slot of the rule that they belong to: one that is free
+// again, or a new one.
+func (e *Edit) take(count int) (rows []uint32, id uint32, err error) {
+	id = noID
+	for range count {
+		n, brings, err := e.takeRow()
+		if err != nil {
+			return nil, 0, err
+		}
+		if id == noID {
+			id = brings
+		}
+		rows = append(rows, n)
+	}
+	if id != noID {
+		return rows, id, nil
+	}
+	id = e.m.Index[ownIDs]
+	if id >= e.m.Index[ownIDsMax] {
+		return nil, 0, fmt.Errorf("%w: all counters are taken", ErrNoRoom)
+	}
+	e.m.Index[ownIDs] = id + 1
+	return rows, id, nil
+}
+
+// takeRow takes a row that is free again, with its counter slot or noID, or a new one.
+func (e *Edit) takeRow() (n, id uint32, err error) {
+	m := e.m
+	if n = m.Index[ownFree]; n != 0 {
+		m.Index[ownFree] = m.row(n)[abi.RowArg]
+		return n, m.row(n)[abi.RowID], nil
+	}
+	n = m.Index[ownRowsUsed]
+	if n > m.RowsMask() || n >= abi.SlotRow {
+		return 0, 0, fmt.Errorf("%w: all rows are taken", ErrNoRoom)
+	}
+	m.Index[ownRowsUsed] = n + 1
+	return n, noID, nil
+}
+
+// noID as RowID of a free row: it brings no counter slot along.
+const noID = ^uint32(0)
