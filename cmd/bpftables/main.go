@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/bpftables/bpftables/cmd/cli"
+	_ "github.com/bpftables/bpftables/compat/serve/client/early" // a server runs the command, if there is one
 )
 
 func main() {

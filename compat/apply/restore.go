@@ -62,7 +62,7 @@ func (e *Engine) Restore(req *Request) error {
 		return err
 	}
 	after, report, err := iptables.Read(req.Text, iptables.Options{
-		File: req.File, Family: e.family, Resolver: iptables.NewResolver(), Table: req.Table,
+		File: req.File, Family: e.family, Resolver: e.caller.Resolver(), Table: req.Table,
 		Counters: req.Counters, NoFlush: req.NoFlush, Base: before, Output: req.Output,
 	})
 	if err != nil {
