@@ -32,6 +32,8 @@ var Version = "0.1.0"
 
 // commands is the command line; kong reads it.
 type commands struct {
+	Iptables  ruleCmd      `cmd:"" help:"One command of iptables: change or list single rules."`
+	Ip6tables ruleCmd      `cmd:"" help:"The same for IPv6."`
 	Restore   restoreCmd   `cmd:"" help:"Read iptables-save text and enforce it."`
 	Save      saveCmd      `cmd:"" help:"Print the rules as iptables-save does."`
 	List      listCmd      `cmd:"" help:"List the rules as iptables -L does."`
@@ -79,6 +81,11 @@ func Run(args []string, in io.Reader, out, errOut io.Writer) int {
 // RunFor executes one command line for a caller and gives the exit code.
 func RunFor(c *caller.Caller, args []string, engines Engines) int {
 	s := &streams{in: c.In, out: c.Out, err: c.Err, caller: c, engine: engines}
+	if len(args) > 0 {
+		if family, ok := ruleFamily(args[0]); ok {
+			return s.ruleCommand(family, args)
+		}
+	}
 	exited := -1
 	var cli commands
 	parser, err := kong.New(&cli, append(kongOptions(),

@@ -6,7 +6,7 @@ import "syscall"
 // of the program. done is false when the command must be run here: nothing has been
 // read from the streams or written to them then.
 func Forward(args []string) (code int, done bool) {
-	if len(args) == 0 || !served(args[0]) {
+	if len(args) == 0 || !served(args[0]) || asksHelp(args) {
 		return 0, false
 	}
 	if off, _ := syscall.Getenv(NoServeEnv); off != "" {

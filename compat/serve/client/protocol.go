@@ -72,6 +72,17 @@ func served(command string) bool {
 	return false
 }
 
+// asksHelp says whether help may be what is asked for: it depends on the terminal, which
+// the server does not ask.
+func asksHelp(args []string) bool {
+	for _, a := range args {
+		if a == "--help" || a == "-h" {
+			return true
+		}
+	}
+	return false
+}
+
 // matters says whether the server needs a variable, given as NAME=VALUE: ours, those
 // of netfilter's tools, where these are looked for, and the time zone.
 func matters(variable string) bool {
