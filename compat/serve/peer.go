@@ -14,7 +14,7 @@ import (
 // admit says why a peer is not served; nil: it is. A peer gets what it could do itself
 // and no more: it must be root with all the rights that the server has, see the same
 // processes, and be the same program, so that the results are the same.
-func (s *Server) admit(conn int) error {
+func admit(conn int) error {
 	peer, err := unix.GetsockoptUcred(conn, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return fmt.Errorf("peer: %w", err)

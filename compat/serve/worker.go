@@ -84,22 +84,23 @@ func (s *Server) handle(conn int) {
 
 // take receives a request and moves the thread to where it came from.
 func (s *Server) take(conn int) (*call, error) {
-	if err := s.admit(conn); err != nil {
-		return nil, err
-	}
 	if err := answerTime(conn, requestTime); err != nil {
 		return nil, err
 	}
+	// The request is read in any case: a client that is still sending would not see why
+	// it is refused.
 	c, err := receive(conn)
 	if err != nil {
 		return nil, err
 	}
-	// Later answers may take as long as a user takes.
-	if err := answerTime(conn, 0); err != nil {
-		c.close()
-		return nil, err
+	err = admit(conn)
+	if err == nil {
+		err = c.enter()
 	}
-	if err := c.enter(); err != nil {
+	if err == nil {
+		err = answerTime(conn, 0) // later answers may take as long as a user takes
+	}
+	if err != nil {
 		c.close()
 		return nil, err
 	}
