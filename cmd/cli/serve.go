@@ -37,8 +37,11 @@ func (serveCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	engines := serve.NewEngines()
 	server := serve.New(serve.Options{
-		Run: func(c *caller.Caller, args []string) int { return RunFor(c, args, openEngine) },
+		Run:     func(c *caller.Caller, args []string) int { return RunFor(c, args, engines.Get) },
+		Engines: engines,
+		Log:     func(line string) { fmt.Fprintln(s.err, "bpftables:", line) },
 	})
 	fmt.Fprintln(s.err, "bpftables: serving on", path)
 	return server.Serve(ctx, l)

@@ -73,6 +73,10 @@ func (e *Engine) For(c *caller.Caller) {
 	e.tools = tools{family: e.family, lock: e.space.Dir() + "/netfilter.lock", env: c.Env}
 }
 
+// Fresh says whether what the engine holds is still what is enforced, so that it may
+// be used for another command, although other processes work without it.
+func (e *Engine) Fresh() bool { return e.space.Fresh() }
+
 // Close releases what the engine holds open; enforcement goes on.
 func (e *Engine) Close() error { return e.space.Close() }
 

@@ -16,6 +16,11 @@ type Options struct {
 	// Run runs one command line for a caller and gives the exit code. It is called
 	// on a thread that is in the caller's namespaces, by several goroutines.
 	Run func(c *caller.Caller, args []string) int
+	// Engines are those that Run uses; those of a namespace are dropped when nothing
+	// of ours is in it any more.
+	Engines *Engines
+	Jobs    []Job
+	Log     func(string) // what nobody asked for
 }
 
 // Server runs commands.
@@ -24,11 +29,14 @@ type Server struct {
 	listener *Listener
 	stop     int            // an eventfd that is readable when the server is to end
 	running  sync.WaitGroup // workers that have a command or wait for one
+	keeper   *keeper
 	failed   chan error
 }
 
 // New gives a server.
-func New(o Options) *Server { return &Server{o: o, failed: make(chan error, 1)} }
+func New(o Options) *Server {
+	return &Server{o: o, failed: make(chan error, 1), keeper: newKeeper(o.Jobs, o.Engines.Forget, o.Log)}
+}
 
 // Serve runs the commands that come in until the context ends, and then those that
 // have begun.
@@ -39,8 +47,11 @@ func (s *Server) Serve(ctx context.Context, l *Listener) error {
 	}
 	defer unix.Close(stop)
 	s.listener, s.stop = l, stop
+	keep, stopKeeping := context.WithCancel(context.Background())
+	defer stopKeeping()
+	s.keeper.start(keep)
 	s.running.Add(1)
-	go s.worker()
+	go spare(s.worker)
 	select {
 	case <-ctx.Done():
 	case err = <-s.failed:
@@ -52,5 +63,8 @@ func (s *Server) Serve(ctx context.Context, l *Listener) error {
 		return errors.Join(err, stopErr)
 	}
 	s.running.Wait()
+	stopKeeping()
+	s.keeper.close()
+	s.o.Engines.Close()
 	return errors.Join(err, l.Close())
 }

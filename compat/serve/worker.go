@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -19,16 +18,10 @@ const requestTime = 5 * time.Second
 // exitPanic is the exit code of a Go program that panics.
 const exitPanic = 2
 
-// worker waits for one client and runs its command. The thread ends with it, as it is
+// worker waits for one client and runs its command, on a thread that ends with it: it is
 // in the client's namespaces then.
 func (s *Server) worker() {
 	defer s.running.Done()
-	runtime.LockOSThread()
-	if unix.Gettid() == unix.Getpid() {
-		// The first thread never ends: it must stay where the process began.
-		go s.worker()
-		select {}
-	}
 	conn, err := s.accept()
 	if err != nil {
 		select {
@@ -41,7 +34,7 @@ func (s *Server) worker() {
 		return
 	}
 	s.running.Add(1)
-	go s.worker()
+	go spare(s.worker)
 	defer unix.Close(conn)
 	s.handle(conn)
 }
@@ -75,11 +68,9 @@ func (s *Server) handle(conn int) {
 		return
 	}
 	defer c.close()
-	if c.send([]byte{client.Accept}) != nil {
-		return
-	}
 	code := s.run(c)
 	_ = c.send([]byte{client.Exit, byte(code), byte(c.signal)})
+	s.keeper.ran()
 }
 
 // take receives a request and moves the thread to where it came from.

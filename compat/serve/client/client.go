@@ -89,14 +89,14 @@ const lost = "bpftables: the server was killed while it ran this command, which 
 // converse answers the server until the command has ended.
 func converse(conn int) (code int, done bool) {
 	packet := make([]byte, 4096)
-	for accepted := false; ; {
+	for asked := false; ; asked = true {
 		n := 0
 		err := retry(func() (err error) { n, err = syscall.Read(conn, packet); return err })
+		if err == syscall.ECONNRESET && !asked {
+			debug("the server does not take the request")
+			return 0, false
+		}
 		if err != nil || n == 0 {
-			if !accepted {
-				debug("the server does not take the request")
-				return 0, false
-			}
 			syscall.Write(2, []byte(lost))
 			return 1, true
 		}
@@ -104,8 +104,6 @@ func converse(conn int) (code int, done bool) {
 		case Decline:
 			debug(string(packet[1:n]))
 			return 0, false
-		case Accept:
-			accepted = true
 		case Open:
 			open(conn, string(packet[1:n]))
 		case Present:

@@ -13,10 +13,12 @@
 //
 //	server                     client
 //	Decline REASON                       run the command yourself
-//	Accept                               it runs, from now on here alone
 //	Open PATH                  Opened and a descriptor, or Refused ERRNO
 //	Present                    Present   a client that is gone has not answered
 //	Exit CODE SIGNAL                     end like this
+//
+// A server that goes without having read the request resets the connection, and the
+// client runs the command; one that goes later just closes it: the command may be done.
 package client
 
 // The first bytes of a request; the last one is the version of the protocol.
@@ -25,7 +27,6 @@ const Magic = "bpft\x01"
 // The packets after the request, by their first byte.
 const (
 	Decline = 'N'
-	Accept  = 'A'
 	Open    = 'O'
 	Opened  = 'o'
 	Refused = 'e'
