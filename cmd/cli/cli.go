@@ -44,6 +44,7 @@ type commands struct {
 	Verify    verifyCmd    `cmd:"" help:"Let netfilter and BPF judge the same packets and print every difference."`
 	Status    statusCmd    `cmd:"" help:"Show what runs where, and what the kernel offers."`
 	Serve     serveCmd     `cmd:"" help:"Stay in memory and run the commands of others faster."`
+	Lookup    lookupCmd    `cmd:"" help:"Answer questions about hosts." hidden:""`
 	Man       manCmd       `cmd:"" help:"Print the manual page." hidden:""`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

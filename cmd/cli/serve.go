@@ -46,3 +46,9 @@ func (serveCmd) Run(s *streams) error {
 	fmt.Fprintln(s.err, "bpftables: serving on", path)
 	return server.Serve(ctx, l)
 }
+
+// lookupCmd is "bpftables lookup", which a server starts.
+type lookupCmd struct{}
+
+// Run answers questions.
+func (lookupCmd) Run(s *streams) error { return serve.Lookup(s.in, s.out) }

@@ -408,6 +408,33 @@ func TestServeFiles(t *testing.T) {
 	}
 }
 
+// TestServeNames has names of hosts that only the mount namespace of the client knows.
+func TestServeNames(t *testing.T) {
+	h := newHost(t)
+	h.serve()
+	if err := os.WriteFile(filepath.Join(h.dir, "hosts"), []byte("192.0.2.77 client.example\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const script = `mount --bind hosts /etc/hosts; $SELF iptables -A INPUT -s client.example -j DROP; $SELF list INPUT
+		! $SELF iptables -A INPUT -s "no such host" -j DROP`
+	var texts [2]string
+	for i, off := range []string{"", "1"} {
+		h.served("", "flush", "--all")
+		cmd := h.command("bash", "-e", "-c", script)
+		cmd.Env = append(cmd.Env, "SELF="+h.self, client.NoServeEnv+"="+off)
+		out, errs, code := runCommand(cmd, "")
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, errs)
+		}
+		h.expect(h.rules(), "-A INPUT -s 192.0.2.77/32 -j DROP")
+		h.expect(out, "client.example")
+		texts[i] = out + errs
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("with a server:\n%s\nwithout:\n%s", texts[0], texts[1])
+	}
+}
+
 func TestServeActivated(t *testing.T) {
 	h := newHost(t)
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: h.socket(), Net: "unixpacket"})

@@ -25,6 +25,7 @@ type call struct {
 	files  [client.Files]int // of the client; -1: closed
 	args   []string
 	env    []string
+	names  names
 	signal unix.Signal // by which the client must end; 0: by its exit code
 }
 
@@ -92,8 +93,9 @@ func descriptors(rights []byte) (fds []int) {
 	return fds
 }
 
-// close closes what came with the request.
+// close closes what came with the request, and what the command needed.
 func (c *call) close() {
+	c.names.close()
 	for i := range c.files {
 		c.closeFile(i)
 	}
@@ -114,7 +116,7 @@ func (c *call) caller() *caller.Caller {
 		Err:      newOutput(c, c.files[client.Stderr], "/dev/stderr"),
 		Open:     c.open,
 		Env:      c.env,
-		Resolver: iptables.NewResolver,
+		Resolver: func() *iptables.System { return iptables.NewResolverAsking(&c.names) },
 		Gone:     c.gone,
 	}
 }

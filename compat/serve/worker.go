@@ -106,6 +106,7 @@ func answerTime(conn int, limit time.Duration) error {
 
 // run runs the command. A panic ends the command, as it would end its process.
 func (s *Server) run(c *call) (code int) {
+	c.names.env = c.env
 	caller := c.caller()
 	defer func() {
 		if why := recover(); why != nil {
