@@ -11,11 +11,15 @@ export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/bpftables ./cmd/bpftables
 
-# The program and its manual page.
+# The program, its manual page and its units for systemd.
 PREFIX ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 install: build
 	install -D -m 755 bin/bpftables $(DESTDIR)$(PREFIX)/sbin/bpftables
 	install -D -m 644 docs/bpftables.8 $(DESTDIR)$(PREFIX)/share/man/man8/bpftables.8
+	install -D -m 644 systemd/bpftables.socket $(DESTDIR)$(UNITDIR)/bpftables.socket
+	sed 's,@SBINDIR@,$(PREFIX)/sbin,' systemd/bpftables.service.in > bin/bpftables.service
+	install -m 644 bin/bpftables.service $(DESTDIR)$(UNITDIR)/bpftables.service
 
 # Installs what the tests and the demo need: netfilter's tools and clang.
 setup:
