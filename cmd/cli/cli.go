@@ -33,7 +33,7 @@ var Version = "0.1.0"
 // commands is the command line; kong reads it.
 type commands struct {
 	Iptables  ruleCmd      `cmd:"" help:"One command of iptables: change or list single rules."`
-	Ip6tables ruleCmd      `cmd:"" help:"The same for IPv6."`
+	Ip6tables ruleCmd      `cmd:"" name:"ip6tables" help:"The same for IPv6."`
 	Restore   restoreCmd   `cmd:"" help:"Read iptables-save text and enforce it."`
 	Save      saveCmd      `cmd:"" help:"Print the rules as iptables-save does."`
 	List      listCmd      `cmd:"" help:"List the rules as iptables -L does."`
