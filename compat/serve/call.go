@@ -140,6 +140,9 @@ func (c *call) present() bool {
 
 // open lets the client open a file.
 func (c *call) open(path string) (io.ReadCloser, error) {
+	if len(path) >= unix.PathMax {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ENAMETOOLONG}
+	}
 	answer, fds, err := c.ask(append([]byte{client.Open}, path...))
 	if err != nil {
 		return nil, err
