@@ -8,22 +8,28 @@ export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS
 
 .PHONY: build install setup generate check test conformance fuzz bench demo man clean
 
+# Where the process begins: see compat/serve/client/start.
+START := $(if $(filter linux/amd64,$(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH)),-E bpftables_start)
 build:
-	$(GO) build -trimpath -ldflags '-s -w' -o bin/bpftables ./cmd/bpftables
+	$(GO) build -trimpath -ldflags '-s -w $(START)' -o bin/bpftables ./cmd/bpftables
 
-# The program and its manual page.
+# The program, its manual page and its units for systemd.
 PREFIX ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 install: build
 	install -D -m 755 bin/bpftables $(DESTDIR)$(PREFIX)/sbin/bpftables
 	install -D -m 644 docs/bpftables.8 $(DESTDIR)$(PREFIX)/share/man/man8/bpftables.8
+	install -D -m 644 systemd/bpftables.socket $(DESTDIR)$(UNITDIR)/bpftables.socket
+	sed 's,@SBINDIR@,$(PREFIX)/sbin,' systemd/bpftables.service.in > bin/bpftables.service
+	install -m 644 bin/bpftables.service $(DESTDIR)$(UNITDIR)/bpftables.service
 
 # Installs what the tests and the demo need: netfilter's tools and clang.
 setup:
 	scripts/setup
 
-# Compiles the C datapath; its output is committed.
+# Compiles the C parts; their output is committed.
 generate:
-	$(GO) generate ./bpf/...
+	$(GO) generate ./bpf/... ./compat/...
 
 check:
 	scripts/check

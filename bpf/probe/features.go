@@ -3,6 +3,8 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -36,8 +38,24 @@ func Release() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
+// known holds the features once all of them are there: a kernel does not lose any, and
+// asking takes long.
+var known atomic.Pointer[[]Feature]
+
 // Features asks the kernel for everything that the datapath relies on.
 func Features() []Feature {
+	if all := known.Load(); all != nil {
+		return slices.Clone(*all)
+	}
+	all := askAll()
+	if !slices.ContainsFunc(all, func(f Feature) bool { return !f.Have }) {
+		kept := slices.Clone(all)
+		known.Store(&kept)
+	}
+	return all
+}
+
+func askAll() []Feature {
 	return []Feature{
 		ask("BTF", "5.4", func() error { _, err := btf.LoadKernelSpec(); return err }),
 		ask("netfilter programs", "6.4", func() error { return features.HaveProgramType(ebpf.Netfilter) }),

@@ -5,6 +5,9 @@ import (
 	"os"
 
 	"github.com/bpftables/bpftables/cmd/cli"
+	// A server runs the command, if there is one.
+	_ "github.com/bpftables/bpftables/compat/serve/client/early"
+	_ "github.com/bpftables/bpftables/compat/serve/client/start"
 )
 
 func main() {

@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/bpftables/bpftables/compat/apply"
+	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -31,6 +32,8 @@ var Version = "0.1.0"
 
 // commands is the command line; kong reads it.
 type commands struct {
+	Iptables  ruleCmd      `cmd:"" help:"One command of iptables: change or list single rules."`
+	Ip6tables ruleCmd      `cmd:"" name:"ip6tables" help:"The same for IPv6."`
 	Restore   restoreCmd   `cmd:"" help:"Read iptables-save text and enforce it."`
 	Save      saveCmd      `cmd:"" help:"Print the rules as iptables-save does."`
 	List      listCmd      `cmd:"" help:"List the rules as iptables -L does."`
@@ -40,26 +43,54 @@ type commands struct {
 	Explain   explainCmd   `cmd:"" help:"Walk the rules for one packet."`
 	Verify    verifyCmd    `cmd:"" help:"Let netfilter and BPF judge the same packets and print every difference."`
 	Status    statusCmd    `cmd:"" help:"Show what runs where, and what the kernel offers."`
+	Serve     serveCmd     `cmd:"" help:"Stay in memory and run the commands of others faster."`
+	Lookup    lookupCmd    `cmd:"" help:"Answer questions about hosts." hidden:""`
 	Man       manCmd       `cmd:"" help:"Print the manual page." hidden:""`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
-// streams are what a command reads and writes.
+// streams are what a command reads and writes, and where its engines come from.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+	caller   *caller.Caller
+	engine   Engines
+}
+
+// Engines gives the engine of a family in the network namespace of the thread, for a
+// caller, and what is called when the command is done with it.
+type Engines func(packet.Family, *caller.Caller) (e *apply.Engine, done func(), err error)
+
+// openEngine opens an engine for one command.
+func openEngine(family packet.Family, c *caller.Caller) (*apply.Engine, func(), error) {
+	e, err := apply.Open(family)
+	if err != nil {
+		return nil, nil, err
+	}
+	e.For(c)
+	return e, func() { e.Close() }, nil
 }
 
 // errReported ends a command with exit code 1 after it has printed everything.
 var errReported = errors.New("reported")
 
-// Run executes one command line and gives the exit code.
+// Run executes one command line of this process and gives the exit code.
 func Run(args []string, in io.Reader, out, errOut io.Writer) int {
-	s := &streams{in, out, errOut}
+	return RunFor(caller.Self(in, out, errOut), args, openEngine)
+}
+
+// RunFor executes one command line for a caller and gives the exit code.
+func RunFor(c *caller.Caller, args []string, engines Engines) int {
+	s := &streams{in: c.In, out: c.Out, err: c.Err, caller: c, engine: engines}
+	if len(args) > 0 {
+		if family, ok := ruleFamily(args[0]); ok {
+			return s.ruleCommand(family, args)
+		}
+	}
 	exited := -1
 	var cli commands
 	parser, err := kong.New(&cli, append(kongOptions(),
-		kong.Writers(out, errOut),
+		kong.Writers(s.out, s.err),
 		kong.Exit(func(code int) {
 			if exited < 0 {
 				exited = code
@@ -75,10 +106,10 @@ func Run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(errOut, "bpftables: %v; see bpftables --help\n", err)
+		fmt.Fprintf(s.err, "bpftables: %v; see bpftables --help\n", err)
 		return exitUsage
 	}
-	return exitCode(ctx.Run(s), errOut)
+	return exitCode(ctx.Run(s), s.err)
 }
 
 func kongOptions() []kong.Option {
@@ -159,7 +190,7 @@ func (s *streams) open(file string) (r io.ReadCloser, name string, err error) {
 	if file == "" || file == "-" {
 		return io.NopCloser(s.in), "stdin", nil
 	}
-	f, err := os.Open(file)
+	f, err := s.caller.Open(file)
 	return f, file, err
 }
 

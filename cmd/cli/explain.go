@@ -59,7 +59,7 @@ func (c *explainCmd) rules(s *streams, family packet.Family) (*ruleset.Ruleset, 
 	if c.Ruleset != "" {
 		return s.readRuleset(c.Ruleset, family)
 	}
-	rs, err := current(family)
+	rs, err := s.current(family)
 	if err != nil {
 		return nil, err
 	}

@@ -55,10 +55,26 @@ and nothing has changed then.
 .It Pa /run/bpftables
 State of each network namespace, and a BPF file system with links, maps and
 programs.
+.It Pa /run/bpftables/serve.sock
+The socket of
+.Nm Cm serve ,
+which the commands restore, save, list, flush, status, check, iptables and
+ip6tables use when it is there.
 .It Pa /run/xtables.lock
 The lock that all iptables tools share; another file if the environment variable
 .Ev XTABLES_LOCKFILE
 names one.
+.El
+.Sh ENVIRONMENT
+.Bl -tag -width Ds
+.It Ev BPFTABLES_NO_SERVE
+When it is not empty, commands work alone although a server runs.
+.It Ev BPFTABLES_SERVE
+The path of another socket, for
+.Nm Cm serve
+and for the commands that use it.
+.It Ev BPFTABLES_SERVE_DEBUG
+When it is not empty, commands say why they do not use a server.
 .El
 .Sh EXIT STATUS
 .Bl -tag -width Ds -compact
@@ -68,6 +84,8 @@ Done.
 Refused or failed; nothing has changed.
 .It 2
 The command line is wrong.
+.It 3
+There is no such table (iptables and ip6tables).
 .It 4
 The lock is held by another process; see
 .Fl w .
@@ -81,6 +99,11 @@ Enforce in BPF what iptables enforces now, and see what became of it:
 See what a ruleset does with one packet, without loading it:
 .Pp
 .Dl bpftables explain --ruleset rules.v4 'tcp 192.0.2.7:5555 > 198.51.100.1:22 in eth0'
+.Pp
+Change a single rule, many times, fast:
+.Pp
+.Dl bpftables serve &
+.Dl bpftables iptables -w -A INPUT -s 192.0.2.7 -j DROP
 .Sh SEE ALSO
 .Xr ip6tables 8 ,
 .Xr iptables 8 ,

@@ -30,21 +30,21 @@ The text is that of iptables-legacy-save.`
 // Run prints the rules.
 func (c *saveCmd) Run(s *streams) error {
 	if c.JSON {
-		rs, err := current(c.family())
+		rs, err := s.current(c.family())
 		if err != nil {
 			return err
 		}
 		return writeJSON(s.out, jsonRuleset(rs, c.Table))
 	}
-	return withEngine(c.family(), func(e *apply.Engine) error {
+	return s.withEngine(c.family(), func(e *apply.Engine) error {
 		return e.Save(s.out, iptables.PrintOptions{Counters: c.Counters, Table: c.Table, Comments: true})
 	})
 }
 
 // current is the enforced ruleset with live counters; empty when there is none.
-func current(family packet.Family) (*ruleset.Ruleset, error) {
+func (s *streams) current(family packet.Family) (*ruleset.Ruleset, error) {
 	rs := &ruleset.Ruleset{Family: family}
-	err := withEngine(family, func(e *apply.Engine) error {
+	err := s.withEngine(family, func(e *apply.Engine) error {
 		live, err := e.Current()
 		if live != nil {
 			rs = live
@@ -74,7 +74,7 @@ func (listCmd) Help() string {
 
 // Run lists the rules.
 func (c *listCmd) Run(s *streams) error {
-	rs, err := current(c.family())
+	rs, err := s.current(c.family())
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (c *listCmd) Run(s *streams) error {
 		LineNumbers: c.LineNumbers, Chain: c.Chain,
 	}
 	if !c.Numeric {
-		o.Names = iptables.NewResolver()
+		o.Names = s.caller.Resolver()
 	}
 	return iptables.List(s.out, t, o)
 }

@@ -60,25 +60,25 @@ func (c *restoreCmd) Run(s *streams) error {
 		Test: c.Test, Strict: c.Strict, Output: s.out,
 		Classifier: c.classifier(),
 	}
-	return locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Restore(req) })
+	return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Restore(req) })
 }
 
 // locked runs a change under the xtables lock.
-func locked(w waitFlag, family packet.Family, change func(*apply.Engine) error) error {
-	l, err := lock.Acquire(w.duration())
+func (s *streams) locked(w waitFlag, family packet.Family, change func(*apply.Engine) error) error {
+	l, err := lock.Acquire(w.duration(), s.caller)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
-	return withEngine(family, change)
+	return s.withEngine(family, change)
 }
 
-func withEngine(family packet.Family, do func(*apply.Engine) error) error {
-	e, err := apply.Open(family)
+func (s *streams) withEngine(family packet.Family, do func(*apply.Engine) error) error {
+	e, done, err := s.engine(family, s.caller)
 	if err != nil {
 		return err
 	}
-	defer e.Close()
+	defer done()
 	return do(e)
 }
 
@@ -101,12 +101,12 @@ ours is left and packets meet only what others have set up.`
 }
 
 // Run empties the tables.
-func (c *flushCmd) Run() error {
+func (c *flushCmd) Run(s *streams) error {
 	if !c.All {
-		return locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Flush(c.Table) })
+		return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Flush(c.Table) })
 	}
 	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
-		if err := locked(c.waitFlag, family, (*apply.Engine).FlushAll); err != nil {
+		if err := s.locked(c.waitFlag, family, (*apply.Engine).FlushAll); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (c *checkCmd) Run(s *streams) error {
 		return err
 	}
 	defer in.Close()
-	err = withEngine(c.family(), func(e *apply.Engine) error {
+	err = s.withEngine(c.family(), func(e *apply.Engine) error {
 		return e.Restore(&apply.Request{Text: in, File: name, Test: true, Output: s.out})
 	})
 	if err == nil {

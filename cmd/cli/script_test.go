@@ -5,25 +5,38 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/cmd/cli"
+	"github.com/bpftables/bpftables/compat/serve/client"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"bpftables": func() { os.Exit(cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"bpftables": bpftables,
 	})
+}
+
+// bpftables is what the program does.
+func bpftables() {
+	code, done := client.Forward(os.Args[1:])
+	if !done {
+		code = cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	}
+	os.Exit(code)
 }
 
 var scripts atomic.Int32
 
 // TestScripts runs testdata/script: command lines as users type them. Every script
 // has a network namespace of its own; "ns CMD ARGS" runs a command there, and
-// "status N" checks the exit code of the command before.
+// "status N" checks the exit code of the command before. The scripts run twice: each
+// command on its own, and with a server that does the work.
 func TestScripts(t *testing.T) {
 	if os.Geteuid() != 0 {
 		if os.Getenv("REQUIRE_KERNEL") != "" {
@@ -31,12 +44,42 @@ func TestScripts(t *testing.T) {
 		}
 		t.Skip("the command lines need root")
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
-		RequireExplicitExec: true,
-		Setup:               makeNamespace,
-		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"ns": inNamespace, "status": status},
+	for name, setup := range map[string]func(*testscript.Env) error{"alone": makeNamespace, "served": makeServed} {
+		t.Run(name, func(t *testing.T) {
+			testscript.Run(t, testscript.Params{
+				Dir:                 filepath.Join("testdata", "script"),
+				RequireExplicitExec: true,
+				Setup:               setup,
+				Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"ns": inNamespace, "status": status},
+			})
+		})
+	}
+}
+
+// makeServed is makeNamespace with a server, which all commands must use.
+func makeServed(env *testscript.Env) error {
+	if err := makeNamespace(env); err != nil {
+		return err
+	}
+	self, err := exec.LookPath("bpftables")
+	if err != nil {
+		return err
+	}
+	socket := filepath.Join(env.WorkDir, "serve.sock")
+	env.Setenv(client.SocketEnv, socket)
+	env.Setenv(client.NoServeEnv, "")
+	env.Setenv(client.DebugEnv, "1")
+	s, err := startServer(self, socket)
+	if err != nil {
+		return err
+	}
+	env.Defer(func() {
+		if err := s.end(unix.SIGTERM); err != nil {
+			env.T().Log("server:", err)
+			env.T().FailNow()
+		}
 	})
+	return nil
 }
 
 // makeNamespace adds the namespace, removes it with everything of ours at the end.
@@ -51,6 +94,7 @@ func makeNamespace(env *testscript.Env) error {
 	}
 	env.Setenv("NS", name)
 	env.Setenv("BPFTABLES_IPTABLES", "legacy")
+	env.Setenv(client.NoServeEnv, "1")
 	env.Defer(func() {
 		// The script's own command checks that this works; here it only cleans up.
 		_ = exec.Command("ip", "netns", "exec", name, self, "flush", "--all", "-w", "30").Run()
@@ -65,6 +109,9 @@ var exitCode = map[string]int{}
 func inNamespace(ts *testscript.TestScript, neg bool, args []string) {
 	ns := ts.Getenv("NS")
 	err := ts.Exec("ip", append([]string{"netns", "exec", ns}, args...)...)
+	if strings.Contains(ts.ReadFile("stderr"), "working alone") {
+		ts.Fatalf("%v: the server did not do it", args)
+	}
 	exitCode[ns] = 0
 	if exit, ok := err.(*exec.ExitError); ok {
 		exitCode[ns] = exit.ExitCode()

@@ -34,7 +34,7 @@ type report struct {
 func (c *statusCmd) Run(s *streams) error {
 	r := report{Features: probe.Features()}
 	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
-		err := withEngine(family, func(e *apply.Engine) error {
+		err := s.withEngine(family, func(e *apply.Engine) error {
 			st, err := e.Status()
 			r.Families = append(r.Families, st)
 			return err

@@ -61,7 +61,7 @@ func (s *streams) readRuleset(file string, family packet.Family) (*ruleset.Rules
 	}
 	defer in.Close()
 	rs, _, err := iptables.Read(in, iptables.Options{
-		File: name, Family: family, Resolver: iptables.NewResolver(), Output: s.out,
+		File: name, Family: family, Resolver: s.caller.Resolver(), Output: s.out,
 	})
 	return rs, err
 }

@@ -25,6 +25,7 @@ import (
 	"os"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/state"
 	"github.com/bpftables/bpftables/ruleset"
@@ -38,6 +39,7 @@ type Engine struct {
 	family packet.Family
 	space  *attach.Space
 	tools  tools
+	caller *caller.Caller
 }
 
 // Live is the generation that is enforced.
@@ -60,8 +62,20 @@ func Open(family packet.Family) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{family: family, space: space, tools: tools{family: family, lock: space.Dir() + "/netfilter.lock"}}, nil
+	e := &Engine{family: family, space: space}
+	e.For(caller.Self(nil, io.Discard, io.Discard))
+	return e, nil
 }
+
+// For makes the engine work for a caller: with its names and its netfilter tools.
+func (e *Engine) For(c *caller.Caller) {
+	e.caller = c
+	e.tools = tools{family: e.family, lock: e.space.Dir() + "/netfilter.lock", env: c.Env}
+}
+
+// Fresh says whether what the engine holds is still what is enforced, so that it may
+// be used for another command, although other processes work without it.
+func (e *Engine) Fresh() bool { return e.space.Fresh() }
 
 // Close releases what the engine holds open; enforcement goes on.
 func (e *Engine) Close() error { return e.space.Close() }

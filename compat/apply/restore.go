@@ -17,9 +17,10 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// Request is one restore.
+// Request is one restore, or one command line of iptables.
 type Request struct {
 	Text     io.Reader
+	Argv     *iptables.Argv // instead of Text
 	File     string
 	Table    string    // only this table
 	NoFlush  bool      // keep what is not named
@@ -61,8 +62,8 @@ func (e *Engine) Restore(req *Request) error {
 	if err != nil {
 		return err
 	}
-	after, report, err := iptables.Read(req.Text, iptables.Options{
-		File: req.File, Family: e.family, Resolver: iptables.NewResolver(), Table: req.Table,
+	after, report, err := req.read(iptables.Options{
+		File: req.File, Family: e.family, Resolver: e.caller.Resolver(), Table: req.Table,
 		Counters: req.Counters, NoFlush: req.NoFlush, Base: before, Output: req.Output,
 	})
 	if err != nil {
@@ -87,6 +88,13 @@ func (e *Engine) Restore(req *Request) error {
 		return e.check(c)
 	}
 	return e.apply(c)
+}
+
+func (req *Request) read(o iptables.Options) (*ruleset.Ruleset, iptables.Report, error) {
+	if req.Argv != nil {
+		return req.Argv.Run(o)
+	}
+	return iptables.Read(req.Text, o)
 }
 
 // Flush empties tables ("" for all): rules and user chains go, policies stay.

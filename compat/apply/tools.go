@@ -14,6 +14,7 @@ import (
 type tools struct {
 	family      packet.Family
 	lock        string
+	env         []string   // where the tools are looked for, and what they get
 	host, exact *tool.Tool // nil until asked for
 }
 
@@ -21,7 +22,7 @@ func (t *tools) forTargets() (*tool.Tool, error) {
 	if t.host != nil {
 		return t.host, nil
 	}
-	found, err := tool.Find(t.family, t.lock)
+	found, err := tool.Find(t.family, t.lock, t.env)
 	t.host = found
 	return found, err
 }
@@ -30,7 +31,7 @@ func (t *tools) forTables() (*tool.Tool, error) {
 	if t.exact != nil {
 		return t.exact, nil
 	}
-	found, err := tool.FindExact(t.family, t.lock)
+	found, err := tool.FindExact(t.family, t.lock, t.env)
 	t.exact = found
 	return found, err
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/compat/caller"
 )
 
 // ErrBusy says that another process holds the lock.
@@ -29,24 +31,35 @@ const poll = 20 * time.Millisecond
 // Lock is a held lock.
 type Lock struct{ file *os.File }
 
-// File is the path of the lock file.
-func File() string {
-	if f := os.Getenv("XTABLES_LOCKFILE"); f != "" {
-		return f
+// FileEnv names another lock file.
+const FileEnv = "XTABLES_LOCKFILE"
+
+// ErrGone says that the one who wanted the lock has gone.
+var ErrGone = errors.New("the caller is gone; nothing has changed")
+
+// File is the path of the lock file, by the value of FileEnv.
+func File(env string) string {
+	if env != "" {
+		return env
 	}
 	return DefaultFile
 }
 
-// Acquire takes the lock. It waits for at most the given time: 0 does not wait,
-// Forever has no end. The error wraps ErrBusy when the lock is held by another.
-func Acquire(wait time.Duration) (*Lock, error) {
-	f, err := os.OpenFile(File(), os.O_CREATE|os.O_RDONLY, 0o600)
+// Acquire takes the lock for a caller. It waits for at most the given time, and as long
+// as the caller is there: 0 does not wait, Forever has no end. The error wraps
+// ErrBusy when the lock is held by another.
+func Acquire(wait time.Duration, c *caller.Caller) (*Lock, error) {
+	f, err := os.OpenFile(File(c.Getenv(FileEnv)), os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("xtables lock: %w", err)
 	}
 	deadline := time.Now().Add(wait)
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && c.Gone() {
+			f.Close()
+			return nil, ErrGone
+		}
 		if err == nil {
 			return &Lock{f}, nil
 		}
@@ -57,6 +70,10 @@ func Acquire(wait time.Duration) (*Lock, error) {
 		if wait != Forever && !time.Now().Before(deadline) {
 			f.Close()
 			return nil, busy(wait)
+		}
+		if c.Gone() {
+			f.Close()
+			return nil, ErrGone
 		}
 		time.Sleep(poll)
 	}

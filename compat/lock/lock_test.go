@@ -5,22 +5,25 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/bpftables/bpftables/compat/caller"
 )
 
 func TestAcquire(t *testing.T) {
 	t.Setenv("XTABLES_LOCKFILE", filepath.Join(t.TempDir(), "lock"))
-	first, err := Acquire(0)
+	self := caller.Self(nil, nil, nil)
+	first, err := Acquire(0, self)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, wait := range []time.Duration{0, 30 * time.Millisecond} {
-		if _, err := Acquire(wait); !errors.Is(err, ErrBusy) {
+		if _, err := Acquire(wait, self); !errors.Is(err, ErrBusy) {
 			t.Errorf("wait %v: %v, want busy", wait, err)
 		}
 	}
 	got := make(chan error)
 	go func() {
-		second, err := Acquire(Forever)
+		second, err := Acquire(Forever, self)
 		if err == nil {
 			err = second.Release()
 		}

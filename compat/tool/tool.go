@@ -12,8 +12,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -27,32 +30,33 @@ type Tool struct {
 	save    string // path of the -save program
 	restore string
 	legacy  bool
-	lock    string // path of the lock file for child processes
+	env     []string // of child processes
 }
 
 // VariantEnv names the variant ("legacy" or "nft") when the host's choice is not wanted.
 const VariantEnv = "BPFTABLES_IPTABLES"
 
 // Find gives the tool that the host's iptables stands for. lock is a file that
-// only children of this process use.
-func Find(family packet.Family, lock string) (*Tool, error) {
-	variant := os.Getenv(VariantEnv)
+// only children of this process use. env says where tools are looked for, and is
+// their environment.
+func Find(family packet.Family, lock string, env []string) (*Tool, error) {
+	variant := caller.Getenv(env, VariantEnv)
 	if variant == "" {
-		variant = hostVariant(name(family))
+		variant = hostVariant(name(family), env)
 	}
-	return find(family, variant, lock)
+	return find(family, variant, lock, env)
 }
 
 // FindExact gives the tool whose tables are netfilter's reference: iptables-legacy
 // where the host has it. The nft variant compiles -p and some matches to expressions
 // that do not drop packets with cut headers. VariantEnv overrides it, too.
-func FindExact(family packet.Family, lock string) (*Tool, error) {
-	if os.Getenv(VariantEnv) != "" {
-		return Find(family, lock)
+func FindExact(family packet.Family, lock string, env []string) (*Tool, error) {
+	if caller.Getenv(env, VariantEnv) != "" {
+		return Find(family, lock, env)
 	}
-	t, err := find(family, "legacy", lock)
+	t, err := find(family, "legacy", lock, env)
 	if errors.Is(err, ErrMissing) {
-		return Find(family, lock)
+		return Find(family, lock, env)
 	}
 	return t, err
 }
@@ -64,15 +68,15 @@ func name(family packet.Family) string {
 	return "iptables"
 }
 
-func find(family packet.Family, variant, lock string) (*Tool, error) {
+func find(family packet.Family, variant, lock string, env []string) (*Tool, error) {
 	base := name(family)
 	if variant != "" {
 		base += "-" + variant
 	}
-	t := &Tool{family: family, legacy: variant != "nft", lock: lock}
+	t := &Tool{family: family, legacy: variant != "nft", env: append(slices.Clip(env), "XTABLES_LOCKFILE="+lock)}
 	var err1, err2 error
-	t.save, err1 = lookPath(base + "-save")
-	t.restore, err2 = lookPath(base + "-restore")
+	t.save, err1 = lookPath(base+"-save", env)
+	t.restore, err2 = lookPath(base+"-restore", env)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("%s: %w", base, ErrMissing)
 	}
@@ -80,21 +84,28 @@ func find(family packet.Family, variant, lock string) (*Tool, error) {
 }
 
 // lookPath also looks where a caller without root's PATH would miss it.
-func lookPath(name string) (string, error) {
-	if p, err := exec.LookPath(name); err == nil {
-		return p, nil
+func lookPath(name string, env []string) (string, error) {
+	for _, dir := range append(filepath.SplitList(caller.Getenv(env, "PATH")), "/usr/sbin") {
+		if !filepath.IsAbs(dir) {
+			continue
+		}
+		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return p, nil
+		}
 	}
-	return exec.LookPath("/usr/sbin/" + name)
+	return "", exec.ErrNotFound
 }
 
 // hostVariant asks iptables --version which variant it is; "" when there is only
 // one without a name.
-func hostVariant(name string) string {
-	path, err := lookPath(name)
+func hostVariant(name string, env []string) string {
+	path, err := lookPath(name, env)
 	if err != nil {
 		return "legacy"
 	}
-	out, err := exec.Command(path, "--version").Output()
+	version := exec.Command(path, "--version")
+	version.Env = env
+	out, err := version.Output()
 	switch {
 	case err != nil:
 		return ""
@@ -114,7 +125,7 @@ func (t *Tool) Path() string { return t.restore }
 func (t *Tool) Restore(text string) error {
 	cmd := exec.Command(t.restore, "-c", "-n")
 	cmd.Stdin = strings.NewReader(text)
-	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+t.lock)
+	cmd.Env = t.env
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
@@ -130,7 +141,7 @@ func (t *Tool) Save(table string) (string, error) {
 		return "", nil
 	}
 	cmd := exec.Command(t.save, "-c", "-t", table)
-	cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+t.lock)
+	cmd.Env = t.env
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -100,6 +100,8 @@ func (p *specParser) base(f found, invert bool) {
 // special takes the options that end or refuse a command.
 func (p *specParser) special(f found, invert bool) {
 	switch {
+	case p.argv != nil:
+		p.argvOption(f, invert)
 	case f.code == 't':
 		if p.restore {
 			p.fault(f.at, f.name, "cannot be used inside a text", "the \"*table\" line names the table")

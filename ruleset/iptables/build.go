@@ -23,6 +23,7 @@ func jumpChain(t ruleset.Target) (string, bool) {
 // once and shared by all rules that have them.
 type builder struct {
 	o        *Options
+	argv     bool // for a command line
 	protos   map[uint16]ruleset.Match
 	ifaces   map[string]ruleset.Match
 	verdicts map[string]ruleset.Target
@@ -202,15 +203,18 @@ func (b *builder) target(c *command, chain func(string) *chainEdit) (ruleset.Tar
 	case c.target != nil:
 		return c.target.target.Target(), nil
 	case c.gotoSet:
-		return nil, &fault{at: c.jump.at, thing: "-g", what: fmt.Sprintf("%q is not a chain", name), fix: declare(name)}
+		return nil, &fault{at: c.jump.at, thing: "-g", what: fmt.Sprintf("%q is not a chain", name), fix: b.declare(name)}
 	}
 	fix := spaceFix(name)
 	if fix == "" {
-		fix = declare(name)
+		fix = b.declare(name)
 	}
 	return nil, &fault{at: c.jump.at, thing: name, what: "no such target or chain", fix: fix}
 }
 
-func declare(chain string) string {
+func (b *builder) declare(chain string) string {
+	if b.argv {
+		return "a chain must be created before it is named, with -N " + chain
+	}
 	return fmt.Sprintf("a chain must be created before it is named, with \":%s - [0:0]\"", chain)
 }

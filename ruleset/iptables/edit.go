@@ -15,6 +15,7 @@ type tableEdit struct {
 	name      string
 	base      *ruleset.Table // what it was when this part of the text began
 	changed   bool           // false: COMMIT does nothing
+	argv      bool           // for a command line
 	pos       ruleset.Pos
 	chains    map[string]*chainEdit
 	order     []*chainEdit                    // built-in chains first, then as they came
@@ -173,8 +174,12 @@ func (c *chainEdit) jumpHere() ruleset.Target {
 }
 
 func (t *tableEdit) missing(name string) *fault {
-	return &fault{thing: name, what: "no such chain in table " + t.name,
+	f := &fault{thing: name, what: "no such chain in table " + t.name,
 		fix: fmt.Sprintf("create it before, with \":%s - [0:0]\"", name)}
+	if t.argv {
+		f.fix = "create it before, with -N " + name
+	}
+	return f
 }
 
 // zero sets the counters of a chain, or of one of its rules, to 0. Counters that the

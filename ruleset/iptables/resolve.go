@@ -23,7 +23,8 @@ const lookupTimeout = 10 * time.Second
 // in no file are asked of the name servers. A file is read when first asked for. It
 // may be used by several goroutines.
 type System struct {
-	root string // "" or the directory that stands for /
+	root  string // "" or the directory that stands for /
+	hosts Hosts
 
 	services  func() []service
 	protocols func() []named
@@ -40,6 +41,13 @@ var (
 	_ ruleset.Names    = (*System)(nil)
 )
 
+// Hosts answers what the files of a host and its name servers know of hosts, as a
+// net.Resolver does.
+type Hosts interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+}
+
 // service is one line of /etc/services.
 type service struct {
 	names []string
@@ -55,10 +63,14 @@ type named struct {
 
 // NewResolver gives the names of this host: /etc/services, /etc/protocols, users,
 // groups, networks, hosts and the name files of iproute2.
-func NewResolver() *System { return newSystem("") }
+func NewResolver() *System { return newSystem("", net.DefaultResolver) }
 
-func newSystem(root string) *System {
-	s := &System{root: root, files: map[string][]named{}}
+// NewResolverAsking gives the names of this host, with answers about hosts from another
+// place.
+func NewResolverAsking(hosts Hosts) *System { return newSystem("", hosts) }
+
+func newSystem(root string, hosts Hosts) *System {
+	s := &System{root: root, hosts: hosts, files: map[string][]named{}}
 	s.services = sync.OnceValue(s.readServices)
 	s.protocols = sync.OnceValue(func() []named { return s.readNamed("/etc/protocols", nameFirst) })
 	s.users = sync.OnceValue(func() []named { return s.readNamed("/etc/passwd", colons) })
@@ -246,7 +258,7 @@ func (s *System) Host(name string, family packet.Family) ([]string, error) {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), lookupTimeout)
 	defer stop()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, name)
+	addrs, err := s.hosts.LookupNetIP(ctx, network, name)
 	if err != nil {
 		return nil, fmt.Errorf("host %q: %w", name, err)
 	}
@@ -261,7 +273,7 @@ func (s *System) Host(name string, family packet.Family) ([]string, error) {
 func (s *System) Address(a netip.Addr) (string, bool) {
 	ctx, stop := context.WithTimeout(context.Background(), lookupTimeout)
 	defer stop()
-	if names, err := net.DefaultResolver.LookupAddr(ctx, a.String()); err == nil && len(names) > 0 {
+	if names, err := s.hosts.LookupAddr(ctx, a.String()); err == nil && len(names) > 0 {
 		return strings.TrimSuffix(names[0], "."), true
 	}
 	if !a.Is4() {

@@ -67,6 +67,7 @@ type reader struct {
 	announced map[string]bool
 	report    Report
 	faults    []error
+	usage     bool // a fault is about the command, not about what is there
 	now       line
 	args      []arg
 	scratch   ruleset.Place // for placeWords

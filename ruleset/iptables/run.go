@@ -56,6 +56,7 @@ func (rd *reader) run(counters ruleset.Counters, hasCounters bool) {
 
 // refuse notes the faults of a command, and those that only the table can show.
 func (rd *reader) refuse(c *command) {
+	rd.usage = true
 	for _, f := range rd.parser.faults {
 		if f != errStop {
 			rd.fault(f.at, f.thing, f.what, f.fix)
@@ -178,10 +179,12 @@ func noRule(e *chainEdit, c *command) *fault {
 func (rd *reader) withRule(c *command) *fault {
 	src, dst, f := rd.build.addresses(c)
 	if f != nil {
+		rd.usage = true
 		return f
 	}
 	goal, f := rd.build.target(c, func(name string) *chainEdit { return rd.cur.chains[name] })
 	if f != nil {
+		rd.usage = true
 		return f
 	}
 	e := rd.cur.chains[c.chain.text]

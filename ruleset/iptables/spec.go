@@ -16,6 +16,7 @@ const nameMax = 28
 type specParser struct {
 	o         *Options
 	restore   bool            // inside a text, where -t and -w are refused
+	argv      *Argv           // what a command line says beside its command; nil: it is none
 	table     string          // of the command
 	announced map[string]bool // names that ":CHAIN" lines gave: no targets
 

@@ -1,0 +1,131 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+)
+
+// Netns is the inode of the network namespace of the calling thread, by which Root and
+// the other functions name it.
+func Netns() (string, error) { return currentNetns() }
+
+// Cookie is the number of the network namespace of the calling thread. Inodes of
+// namespaces come again, cookies do not.
+func Cookie() (string, error) { return netnsCookie() }
+
+// Occupied are the network namespaces in which something of ours is pinned.
+func Occupied() ([]string, error) {
+	entries, err := os.ReadDir(pinRoot)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if _, err := strconv.ParseUint(e.Name(), 10, 64); err == nil {
+			out = append(out, e.Name())
+		}
+	}
+	return out, nil
+}
+
+// Occupies says whether something of ours is pinned in a network namespace.
+func Occupies(netns string) bool {
+	_, err := os.Stat(filepath.Join(pinRoot, netns))
+	return err == nil
+}
+
+// Find opens a network namespace that a mount in this mount namespace or a thread of
+// any process is in; nil when there is none.
+func Find(netns string) (*os.File, error) {
+	link := "net:[" + netns + "]"
+	info, err := os.ReadFile("/proc/thread-self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(info)) {
+		// The fourth field is the root in the file system, the fifth the mount point.
+		if f := strings.Fields(line); len(f) > 4 && f[3] == link {
+			if ns := openNetns(unescape(f[4]), netns); ns != nil {
+				return ns, nil
+			}
+		}
+	}
+	for _, pattern := range []string{"/proc/[0-9]*/ns/net", "/proc/[0-9]*/task/[0-9]*/ns/net"} {
+		paths, _ := filepath.Glob(pattern) // the patterns are well formed
+		for _, path := range paths {
+			if to, err := os.Readlink(path); err != nil || to != link {
+				continue
+			}
+			if ns := openNetns(path, netns); ns != nil {
+				return ns, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// openNetns opens a namespace, if it still is the one that is looked for.
+func openNetns(path, netns string) *os.File {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	if st, err := f.Stat(); err != nil || inode(st) != netns {
+		f.Close()
+		return nil
+	}
+	return f
+}
+
+// unescape reads a path of mountinfo, where blanks are octal numbers (mangle(),
+// fs/proc_namespace.c).
+func unescape(path string) string {
+	for _, c := range []string{" ", "\t", "\n", `\`} {
+		path = strings.ReplaceAll(path, fmt.Sprintf(`\%03o`, c[0]), c)
+	}
+	return path
+}
+
+// Fresh says whether the maps that are held open are still those of the namespace, so
+// that the space may be used again. A space that holds none open is not fresh.
+func (s *Space) Fresh() bool {
+	held := s.maps[abi.NetfilterMapActive]
+	if held == nil {
+		return false
+	}
+	look := &Space{family: s.family, netns: s.netns, maps: map[string]*ebpf.Map{}}
+	defer look.Close()
+	now, err := look.shared(abi.NetfilterMapActive)
+	return err == nil && now != nil && sameMap(held, now)
+}
+
+// sameMap says whether two descriptors are of one map.
+func sameMap(a, b *ebpf.Map) bool {
+	x, errX := a.Info()
+	y, errY := b.Info()
+	if errX != nil || errY != nil {
+		return false
+	}
+	idX, okX := x.ID()
+	idY, okY := y.ID()
+	return okX && okY && idX == idY
+}
+
+// inode is the number of a file, in decimal.
+func inode(st fs.FileInfo) string {
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return strconv.FormatUint(sys.Ino, 10)
+}

@@ -1,0 +1,48 @@
+package cli_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bpftables/bpftables/compat/serve/client"
+)
+
+const unitDir = "../../systemd"
+
+func TestUnits(t *testing.T) {
+	socket, err := os.ReadFile(filepath.Join(unitDir, "bpftables.socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"ListenSequentialPacket=" + client.DefaultSocket, "SocketMode=0600"} {
+		if !strings.Contains(string(socket), "\n"+line+"\n") {
+			t.Errorf("bpftables.socket does not say %s", line)
+		}
+	}
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	service, err := os.ReadFile(filepath.Join(unitDir, "bpftables.service.in"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := map[string]string{
+		"bpftables.socket": string(socket),
+		// Any program that is there.
+		"bpftables.service": strings.ReplaceAll(string(service), "@SBINDIR@/bpftables", "/bin/true"),
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verify := exec.Command(analyze, "verify", "--man=no", filepath.Join(dir, "bpftables.service"), filepath.Join(dir, "bpftables.socket"))
+	if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,198 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/compat/caller"
+	"github.com/bpftables/bpftables/compat/serve/client"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+)
+
+// errGone ends a command whose client is gone.
+var errGone = errors.New("the client is gone")
+
+// call is one command that a client wants.
+type call struct {
+	conn   int
+	files  [client.Files]int // of the client; -1: closed
+	args   []string
+	env    []string
+	names  names
+	signal unix.Signal // by which the client must end; 0: by its exit code
+}
+
+// receive reads a request.
+func receive(conn int) (*call, error) {
+	size, _, err := unix.Recvfrom(conn, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	packet, rights := make([]byte, size), make([]byte, unix.CmsgSpace(4*client.Files))
+	n, nrights, flags, _, err := unix.Recvmsg(conn, packet, rights, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	c := &call{conn: conn}
+	fds := descriptors(rights[:nrights])
+	for i := range c.files {
+		c.files[i] = -1
+		if i < len(fds) {
+			c.files[i] = fds[i]
+		}
+	}
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || len(fds) != client.Files {
+		c.close()
+		return nil, errors.New("request: incomplete")
+	}
+	if err := c.parse(packet[:n]); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// parse reads the strings of a request.
+func (c *call) parse(packet []byte) error {
+	rest, ok := bytes.CutPrefix(packet, []byte(client.Magic))
+	if !ok || len(rest) < 4 {
+		return errors.New("request: of another version")
+	}
+	nargs := int(binary.LittleEndian.Uint32(rest))
+	var all []string
+	for _, text := range bytes.SplitAfter(rest[4:], []byte{0}) {
+		if len(text) > 0 {
+			all = append(all, string(bytes.TrimSuffix(text, []byte{0})))
+		}
+	}
+	if nargs > len(all) {
+		return errors.New("request: arguments are missing")
+	}
+	c.args, c.env = all[:nargs], all[nargs:]
+	return nil
+}
+
+// descriptors are the file descriptors that came with a packet.
+func descriptors(rights []byte) (fds []int) {
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil {
+		return nil
+	}
+	for i := range messages {
+		if some, err := unix.ParseUnixRights(&messages[i]); err == nil {
+			fds = append(fds, some...)
+		}
+	}
+	return fds
+}
+
+// close closes what came with the request, and what the command needed.
+func (c *call) close() {
+	c.names.close()
+	for i := range c.files {
+		c.closeFile(i)
+	}
+}
+
+func (c *call) closeFile(i int) {
+	if c.files[i] >= 0 {
+		unix.Close(c.files[i])
+		c.files[i] = -1
+	}
+}
+
+// caller is the client as the command sees it.
+func (c *call) caller() *caller.Caller {
+	return &caller.Caller{
+		In:       newInput(c, c.files[client.Stdin], "/dev/stdin"),
+		Out:      newOutput(c, c.files[client.Stdout], "/dev/stdout"),
+		Err:      newOutput(c, c.files[client.Stderr], "/dev/stderr"),
+		Open:     c.open,
+		Env:      c.env,
+		Resolver: func() *iptables.System { return iptables.NewResolverAsking(&c.names) },
+		Gone:     c.gone,
+	}
+}
+
+func (c *call) getenv(name string) string { return caller.Getenv(c.env, name) }
+
+// gone says whether the client is gone.
+func (c *call) gone() bool {
+	poll := []unix.PollFd{{Fd: int32(c.conn), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(poll, 0)
+	return err == nil && n > 0
+}
+
+// present asks the client whether it is still there: one that a signal has hit does not
+// answer, although its end may not have got here yet.
+func (c *call) present() bool {
+	answer, fds, err := c.ask([]byte{client.Present})
+	closeAll(fds)
+	return err == nil && answer[0] == client.Present
+}
+
+// open lets the client open a file.
+func (c *call) open(path string) (io.ReadCloser, error) {
+	if len(path) >= unix.PathMax {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ENAMETOOLONG}
+	}
+	answer, fds, err := c.ask(append([]byte{client.Open}, path...))
+	if err != nil {
+		return nil, err
+	}
+	if answer[0] == client.Opened && len(fds) == 1 {
+		return &file{newInput(c, fds[0], path)}, nil
+	}
+	closeAll(fds)
+	errno := unix.EIO
+	if answer[0] == client.Refused && len(answer) == 3 {
+		errno = unix.Errno(binary.LittleEndian.Uint16(answer[1:]))
+	}
+	return nil, &fs.PathError{Op: "open", Path: path, Err: errno}
+}
+
+// ask sends a packet and gives the answer.
+func (c *call) ask(packet []byte) (answer []byte, fds []int, err error) {
+	if err := c.send(packet); err != nil {
+		return nil, nil, errGone
+	}
+	answer, rights := make([]byte, 16), make([]byte, unix.CmsgSpace(4*client.Files))
+	for {
+		n, nrights, _, _, err := unix.Recvmsg(c.conn, answer, rights, unix.MSG_CMSG_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return nil, nil, errGone
+		}
+		return answer[:n], descriptors(rights[:nrights]), nil
+	}
+}
+
+// send sends a packet.
+func (c *call) send(packet []byte) error {
+	for {
+		if err := unix.Sendmsg(c.conn, packet, nil, nil, unix.MSG_NOSIGNAL); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
+// file is an input that the command closes.
+type file struct{ *input }
+
+// Close closes the file.
+func (f *file) Close() error { return os.NewSyscallError("close", unix.Close(f.fd)) }

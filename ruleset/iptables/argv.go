@@ -1,0 +1,153 @@
+package iptables
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// ErrUsage is wrapped by errors about a command line that could not be understood, for
+// which iptables exits with status 2.
+var ErrUsage = errors.New("wrong command line")
+
+// ErrNoTable is wrapped by errors about a table that there is not, for which iptables
+// exits with status 3.
+var ErrNoTable = errors.New("no such table")
+
+// Argv is one command line of iptables or ip6tables, without the name of the program.
+type Argv struct {
+	Table   string
+	Waits   bool // -w
+	Wait    int  // seconds; -1: as long as it takes
+	Help    bool
+	Version bool
+	Lists   bool // -L and -S: Run prints
+	Changes bool // all commands but -L, -S and -C
+
+	args []arg
+	o    Options
+}
+
+// ParseArgv reads the arguments of one command, as do_parse() of iptables/xshared.c.
+// Of the options, File, Family and Resolver are used. The error joins a
+// *ruleset.Error for every fault and wraps ErrUsage or ErrNoTable.
+func ParseArgv(args []string, o Options) (*Argv, error) {
+	a := &Argv{Table: "filter", o: o}
+	at := 0
+	for _, text := range args {
+		a.args = append(a.args, arg{text, at})
+		at += len(text) + 1
+	}
+	rd := newReader(o)
+	rd.parser.argv, rd.parser.restore = a, false
+	rd.parser.table = a.Table
+	c := rd.parser.parse(a.args)
+	if rd.parser.table != a.Table {
+		// What options mean may depend on the table, which may stand behind them.
+		rd.parser.table = a.Table
+		c = rd.parser.parse(a.args)
+	}
+	if a.Help || a.Version {
+		return a, nil
+	}
+	for _, f := range rd.parser.faults {
+		if f != errStop {
+			rd.fault(f.at, f.thing, f.what, f.fix)
+		}
+	}
+	if len(rd.faults) > 0 {
+		return nil, marked{joined(rd.faults), ErrUsage}
+	}
+	if ruleset.BuiltIns[a.Table] == nil {
+		return nil, marked{&ruleset.Error{Pos: ruleset.Pos{File: o.File}, Thing: a.Table, What: "no such table", Fix: tablesFix}, ErrNoTable}
+	}
+	const reads = cmdList | cmdListRules | cmdCheck
+	a.Lists = c.bits&(cmdList|cmdListRules) != 0
+	a.Changes = c.bits&^reads != 0
+	return a, nil
+}
+
+// Run runs the command on base and gives what becomes of it, as Read does. An error
+// that wraps ErrUsage is about the command line, the others about what is there.
+func (a *Argv) Run(o Options) (*ruleset.Ruleset, Report, error) {
+	o.File, o.Family, o.NoFlush, o.Table = a.o.File, a.o.Family, true, ""
+	rd := newReader(o)
+	rd.parser.argv, rd.parser.restore = &Argv{}, false // a itself may be run again
+	rd.build.argv = true
+	rd.cur = newTableEdit(a.Table, rd.table(a.Table))
+	rd.cur.argv = true
+	rd.parser.table = a.Table
+	rd.args = a.args
+	rd.run(ruleset.Counters{}, false)
+	if len(rd.faults) == 0 {
+		rd.commit()
+	}
+	switch {
+	case len(rd.faults) == 0:
+		return rd.result(), rd.report, nil
+	case rd.usage:
+		return nil, Report{}, marked{joined(rd.faults), ErrUsage}
+	}
+	return nil, Report{}, joined(rd.faults)
+}
+
+// marked is an error with a sentinel that its text does not show.
+type marked struct {
+	error
+	as error
+}
+
+func (m marked) Unwrap() []error { return []error{m.error, m.as} }
+
+// argvOption takes the options that stand in a command line but in no text.
+func (p *specParser) argvOption(f found, invert bool) {
+	a := p.argv
+	switch f.code {
+	case 't':
+		if invert {
+			p.fatal(f.at, f.name, "cannot have ! before it", "remove the !")
+		}
+		a.Table = f.val.text
+	case 'w':
+		a.Waits, a.Wait = true, -1
+		if n, ok := p.optionalValue(f); ok {
+			a.Wait = p.seconds(f, n)
+		}
+	case 'W':
+		// It says how often to look for the lock, which since iptables 1.8.9 means nothing.
+		if n, ok := p.optionalValue(f); ok {
+			p.seconds(f, n)
+		}
+	case 'h':
+		a.Help = true
+		p.faults = append(p.faults, errStop)
+	case 'V':
+		a.Version = true
+		p.faults = append(p.faults, errStop)
+	case '4', '6':
+		if (f.code == '4') != (p.o.Family == packet.IPv4) {
+			p.fatal(f.at, f.name, fmt.Sprintf("not the family of %s", p.o.Family), "use the command of the other family")
+		}
+	default:
+		p.fatal(f.at, f.name, "unknown option", "")
+	}
+}
+
+// optionalValue is the argument of an option that may have one.
+func (p *specParser) optionalValue(f found) (arg, bool) {
+	if f.hasVal {
+		return f.val, true
+	}
+	return p.scan.takeFollowing()
+}
+
+func (p *specParser) seconds(f found, a arg) int {
+	n, err := strconv.Atoi(a.text)
+	if err != nil || n < 0 {
+		p.fatal(a.at, f.name, fmt.Sprintf("%q is not a number", a.text), "give a whole number, or nothing")
+	}
+	return n
+}
