@@ -2,6 +2,7 @@ package attach
 
 import (
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/bpf/prelink"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -24,13 +26,24 @@ var datapath = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 	return spec, nil
 })
 
+// linked is the C object with what its programs ask of the kernel resolved.
+var linked = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
+	spec, err := datapath()
+	if err != nil {
+		return nil, err
+	}
+	spec = spec.Copy()
+	prelink.Object(spec, filepath.Join(Root, "netfilter.linked"), abi.NetfilterObject(), kernelTypes)
+	return spec, nil
+})
+
 // kernelTypes is the kernel's BTF, which takes longer to read than most programs to
 // load.
 var kernelTypes = btf.NewCache()
 
 // subset is the part of the C object that one program needs.
 func subset(program string) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
-	all, err := datapath()
+	all, err := linked()
 	if err != nil {
 		return nil, nil, fmt.Errorf("datapath: %w", err)
 	}
