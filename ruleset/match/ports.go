@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -31,11 +32,17 @@ func (r portRange) full() bool { return r.lo == 0 && r.hi == 65535 }
 func (r portRange) has(port uint16) bool { return (r.lo <= port && port <= r.hi) != r.negate }
 
 func (r portRange) args(option string) []string {
-	ports := fmt.Sprint(r.lo)
+	return ruleset.WordsOf(r.appendText(nil, option)[1:])
+}
+
+// appendText appends a space, the option and its ports.
+func (r portRange) appendText(b []byte, option string) []byte {
+	b = appendBang(append(b, ' '), r.negate)
+	b = strconv.AppendUint(append(append(b, option...), ' '), uint64(r.lo), 10)
 	if r.lo != r.hi {
-		ports = fmt.Sprintf("%d:%d", r.lo, r.hi)
+		b = strconv.AppendUint(append(b, ':'), uint64(r.hi), 10)
 	}
-	return append(bang(r.negate), option, ports)
+	return b
 }
 
 // lower compares the two bytes at an offset of the transport header.
