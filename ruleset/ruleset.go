@@ -133,6 +133,7 @@ type Rule struct {
 	Matches  []Match
 	Target   Target // nil: the rule only counts
 	Goto     bool   // -g instead of -j
+	Verbatim bool   // it was read from the very text that is printed for it
 	Counters Counters
 }
 

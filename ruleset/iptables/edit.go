@@ -147,7 +147,7 @@ func (t *tableEdit) rename(name, to string) *fault {
 
 func (t *tableEdit) retarget(r *ruleset.Rule, c *chainEdit) *ruleset.Rule {
 	anew := *r
-	anew.Target = c.jumpHere()
+	anew.Target, anew.Verbatim = c.jumpHere(), false
 	return t.replaced(r, &anew)
 }
 

@@ -70,6 +70,7 @@ type reader struct {
 	now       line
 	args      []arg
 	scratch   ruleset.Place // for placeWords
+	printed   []byte        // for verbatim
 }
 
 func newReader(o Options) *reader {
