@@ -165,11 +165,14 @@ func (m *tcp) Eval(f *packet.Facts) pred.Answer {
 	return pred.Eval(pred.Negated(pred.TCPOption{Kind: m.option}, m.negateOpt), f)
 }
 
+// overFlags drops a fragment that begins inside the header.
+var overFlags pred.Pred = pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)}
+
 // Lower gives the same in predicates.
 func (m *tcp) Lower(in *ruleset.Place) pred.Pred {
-	var p pred.And
+	p := make(pred.And, 0, 7)
 	if in.Family == packet.IPv4 { // of IPv6 the offset counts in bytes and is never 1
-		p = append(p, pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)})
+		p = append(p, overFlags)
 	}
 	p = append(p, lowerL4Header(20)...)
 	p = append(p, m.ports.src.lower(0), m.ports.dst.lower(2))
