@@ -134,8 +134,8 @@ type Rule struct {
 	Matches  []Match
 	Target   Target // nil: the rule only counts
 	Goto     bool   // -g instead of -j
-	Verbatim bool   // it was read from the very text that is printed for it
 	Counters Counters
+	Source   uint64 // of the text that it was read from; 0: not known (iptables.Readback)
 }
 
 // Match is one condition of a rule: a word after -m, or one of the base options.

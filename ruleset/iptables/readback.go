@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"bytes"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -12,64 +13,92 @@ import (
 // countersMax is how long "[packets:bytes] " before a rule may be.
 const countersMax = 48
 
-// verbatim says whether a line of the text, from "-A" on, is what is printed for the
-// rule that was read from it: then reading the print gives the rule again.
-func (rd *reader) verbatim(chain string, r *ruleset.Rule) bool {
+// sources is the key of the hash of texts. An accident that makes two texts equal is as
+// likely as one that breaks the machine.
+var sources = maphash.MakeSeed()
+
+// hashOf is the hash of what a rule has after its chain; never 0.
+func hashOf(spec []byte) uint64 { return max(1, maphash.Bytes(sources, spec)) }
+
+// source is the hash of the text of the rule that is being read; 0 unless it is a line
+// as Print writes it.
+func (rd *reader) source(chain string) uint64 {
 	text := rd.now.text
 	if len(text) > 0 && text[0] == '[' {
-		for i := 0; i < len(text)-1; i++ {
-			if text[i] == ' ' {
-				text = text[i+1:]
-				break
-			}
-		}
+		text = text[1+strings.IndexByte(text, ' '):]
 	}
-	if rd.now.before != 0 || len(text) > chunkMax-countersMax || len(text) < 2 || text[:2] != "-A" {
-		return false
+	spec, isRule := strings.CutPrefix(text, "-A ")
+	spec, inChain := strings.CutPrefix(spec, chain)
+	spec, whole := strings.CutSuffix(spec, "\n")
+	if !isRule || !inChain || !whole || rd.now.before != 0 || len(text) > chunkMax-countersMax {
+		return 0
 	}
-	rd.printed = append(AppendRule(rd.printed[:0], r, chain), '\n')
-	return string(rd.printed) == text
+	if spec != "" && spec[0] != ' ' {
+		return 0
+	}
+	return max(1, maphash.String(sources, strings.TrimPrefix(spec, " ")))
 }
 
-// CheckReadable refuses a ruleset that Print would write in a form that Read does not
-// take. Rules whose text was read are known to be good; the others are printed and
-// read, with those that decide which chains are reached from where.
-func CheckReadable(rs *ruleset.Ruleset, o Options) error {
-	doubtful := doubtfulPart(rs)
-	if len(doubtful.Tables) == 0 {
+// Readback makes sure that what Print writes of a ruleset can be read. A rule whose
+// print is the text that it was read from is known to be good; the others are printed
+// and read, with those that decide which chains are reached from where. Each table is
+// Table, then Rule for all of its rules, chain by chain.
+type Readback struct {
+	rs       *ruleset.Ruleset
+	all      bool // nothing is known to be good
+	doubtful ruleset.Ruleset
+	table    *ruleset.Table
+	chains   map[string]*ruleset.Chain
+	found    bool // in table
+}
+
+// NewReadback begins with a ruleset.
+func NewReadback(rs *ruleset.Ruleset) *Readback {
+	return &Readback{rs: rs, all: oddNames(rs), doubtful: ruleset.Ruleset{Family: rs.Family}}
+}
+
+// Table begins a table.
+func (b *Readback) Table(t *ruleset.Table) {
+	b.endTable()
+	b.table, b.found = &ruleset.Table{Name: t.Name}, b.all
+	b.chains = make(map[string]*ruleset.Chain, len(t.Chains))
+	for _, c := range t.Chains {
+		part := &ruleset.Chain{Name: c.Name, Policy: c.Policy, Counters: c.Counters}
+		b.table.AddChain(part)
+		b.chains[c.Name] = part
+	}
+}
+
+func (b *Readback) endTable() {
+	if b.table != nil && b.found {
+		b.doubtful.Tables = append(b.doubtful.Tables, b.table)
+	}
+	b.table = nil
+}
+
+// Rule takes a rule of a chain and what AppendSpec gave for it.
+func (b *Readback) Rule(chain string, r *ruleset.Rule, spec []byte) {
+	good := r.Source != 0 && r.Source == hashOf(spec)
+	b.found = b.found || !good
+	if b.all || !good || isJump(r.Target) || ends(r) {
+		c := b.chains[chain]
+		c.Rules = append(c.Rules, r)
+	}
+}
+
+// Check gives the error of reading what is not known to be good.
+func (b *Readback) Check(o Options) error {
+	b.endTable()
+	if len(b.doubtful.Tables) == 0 {
 		return nil
 	}
-	slices.Reverse(doubtful.Tables) // Print turns them round
+	slices.Reverse(b.doubtful.Tables) // Print turns them round
 	var text bytes.Buffer
-	if err := Print(&text, doubtful, PrintOptions{Counters: true}); err != nil {
+	if err := Print(&text, &b.doubtful, PrintOptions{Counters: true}); err != nil {
 		return err
 	}
-	_, _, err := Read(&text, Options{File: o.File, Family: rs.Family, Resolver: o.Resolver, Counters: true})
+	_, _, err := Read(&text, Options{File: o.File, Family: b.rs.Family, Resolver: o.Resolver, Counters: true})
 	return err
-}
-
-// doubtfulPart is what CheckReadable must read: tables with rules that are not known to
-// be good, and of them only those rules and the ones that end or leave a chain.
-func doubtfulPart(rs *ruleset.Ruleset) *ruleset.Ruleset {
-	out := &ruleset.Ruleset{Family: rs.Family}
-	all := oddNames(rs)
-	for _, t := range rs.Tables {
-		part, found := &ruleset.Table{Name: t.Name}, all
-		for _, c := range t.Chains {
-			kept := &ruleset.Chain{Name: c.Name, Policy: c.Policy, Counters: c.Counters}
-			for _, r := range c.Rules {
-				found = found || !r.Verbatim
-				if all || !r.Verbatim || isJump(r.Target) || ends(r) {
-					kept.Rules = append(kept.Rules, r)
-				}
-			}
-			part.AddChain(kept)
-		}
-		if found {
-			out.Tables = append(out.Tables, part)
-		}
-	}
-	return out
 }
 
 // oddNames says whether a chain has a name that does not read as it was given, or one

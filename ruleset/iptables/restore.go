@@ -70,7 +70,6 @@ type reader struct {
 	now       line
 	args      []arg
 	scratch   ruleset.Place // for placeWords
-	printed   []byte        // for verbatim
 }
 
 func newReader(o Options) *reader {
