@@ -21,11 +21,13 @@ func (t *Table) Hooks(family packet.Family) map[*Chain]uint8 {
 			reach(c, 1<<h)
 		}
 	}
+	in := &Place{Family: family, Table: t.Name}
 	for len(todo) > 0 {
 		c := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
+		in.Hooks = out[c]
 		for _, r := range c.Rules {
-			in := &Place{Family: family, Table: t.Name, Hooks: out[c], Rule: r}
+			in.Rule = r
 			if a := in.Action(); a.Op == pred.Jump || a.Op == pred.Goto {
 				reach(t.Chain(a.Chain), out[c])
 			}

@@ -7,7 +7,7 @@
 package ruleset
 
 import (
-	"fmt"
+	"strconv"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -21,14 +21,15 @@ type Pos struct {
 
 // String is FILE:LINE:COL, without the parts that are not known.
 func (p Pos) String() string {
-	s := p.File
-	if p.Line > 0 {
-		s = fmt.Sprintf("%s:%d", s, p.Line)
+	if p.Line <= 0 {
+		return p.File
 	}
-	if p.Line > 0 && p.Col > 0 {
-		s = fmt.Sprintf("%s:%d", s, p.Col)
+	var room [64]byte
+	b := strconv.AppendInt(append(append(room[:0], p.File...), ':'), int64(p.Line), 10)
+	if p.Col > 0 {
+		b = strconv.AppendInt(append(b, ':'), int64(p.Col), 10)
 	}
-	return s
+	return string(b)
 }
 
 // Error is a fault of the input: position, thing, what is wrong, what would do.
@@ -134,6 +135,7 @@ type Rule struct {
 	Target   Target // nil: the rule only counts
 	Goto     bool   // -g instead of -j
 	Counters Counters
+	Source   uint64 // of the text that it was read from; 0: not known (iptables.Readback)
 }
 
 // Match is one condition of a rule: a word after -m, or one of the base options.

@@ -9,13 +9,40 @@ type Texter interface {
 	Text() string
 }
 
+// Appender is a match or target that prints without making a string: those that long
+// rulesets have in every rule.
+type Appender interface {
+	// AppendText appends what iptables-save prints for it to b.
+	AppendText(b []byte) []byte
+}
+
 // TextOf gives what iptables-save prints for a match or target: Text where there
 // is one, else the arguments joined by spaces.
 func TextOf(w interface{ Args() []string }) string {
-	if t, ok := w.(Texter); ok {
+	switch t := w.(type) {
+	case Texter:
 		return t.Text()
+	case Appender:
+		return string(t.AppendText(nil))
 	}
 	return strings.Join(w.Args(), " ")
+}
+
+// AppendTextOf appends TextOf to b.
+func AppendTextOf(b []byte, w interface{ Args() []string }) []byte {
+	if t, ok := w.(Appender); ok {
+		return t.AppendText(b)
+	}
+	return append(b, TextOf(w)...)
+}
+
+// WordsOf splits a printed text at its spaces: the Args of an Appender whose arguments
+// have none.
+func WordsOf(text []byte) []string {
+	if len(text) == 0 {
+		return nil
+	}
+	return strings.Split(string(text), " ")
 }
 
 // Quoted is the argument as xtables_save_string() of libxtables prints it: bare if

@@ -11,6 +11,9 @@ import (
 // table of netfilter's uses, too: a list has one owner. Lists are shared by all
 // tables of a namespace (recent_table_lookup(), net/netfilter/xt_recent.c).
 func shareLists(rs *ruleset.Ruleset, o Options, res *Result, s *slots) {
+	if len(res.Plan.Recents) == 0 {
+		return // no table in BPF has one
+	}
 	for again := true; again; {
 		again = false
 		owner := map[string]string{}

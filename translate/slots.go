@@ -18,9 +18,12 @@ func newSlots(p *plan.Plan) *slots {
 	return &slots{plan: p, byKey: map[any]int{}}
 }
 
-// assign returns the predicate with its slot numbers filled in. Key is the
-// identity of the state where the predicate brings none.
-func (s *slots) assign(p pred.Pred, key any) pred.Pred {
+// assign returns the predicate with its slot numbers filled in; one without state is
+// returned as it is. Key is the identity of the state where the predicate brings none.
+func (s *slots) assign(p pred.Pred, key stateKey) pred.Pred {
+	if !pred.Any(p, numbered) {
+		return p
+	}
 	switch p := p.(type) {
 	case pred.Not:
 		return pred.Not{P: s.assign(p.P, key)}
@@ -58,7 +61,16 @@ func (s *slots) assign(p pred.Pred, key any) pred.Pred {
 	return p
 }
 
-func (s *slots) assignAll(ps []pred.Pred, key any) []pred.Pred {
+// numbered says whether a part of a predicate has a slot.
+func numbered(part pred.Pred) bool {
+	switch part.(type) {
+	case pred.Limit, pred.Nth, pred.Recent, pred.SCTPChunks:
+		return true
+	}
+	return false
+}
+
+func (s *slots) assignAll(ps []pred.Pred, key stateKey) []pred.Pred {
 	out := make([]pred.Pred, len(ps))
 	for i, p := range ps {
 		out[i] = s.assign(p, key)

@@ -39,12 +39,32 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 		Rules:    map[*ruleset.Rule]uint32{},
 		Policies: map[*ruleset.Chain]uint32{},
 	}
+	if n := rules(rs); n > 0 {
+		res.Rules = make(map[*ruleset.Rule]uint32, n)
+	}
 	slots := newSlots(res.Plan)
 	for _, t := range rs.Tables {
 		res.Plan.Tables = append(res.Plan.Tables, newTable(rs.Family, t, o, res, slots).plan())
 	}
 	shareLists(rs, o, res, slots)
 	return res
+}
+
+// rules is the number of rules in tables that can run in BPF.
+func rules(rs *ruleset.Ruleset) (n int) {
+	for _, t := range rs.Tables {
+		if bpfTables[t.Name] {
+			n += ruleCount(t)
+		}
+	}
+	return n
+}
+
+func ruleCount(t *ruleset.Table) (n int) {
+	for _, c := range t.Chains {
+		n += len(c.Rules)
+	}
+	return n
 }
 
 // table is the work on one table.
@@ -57,6 +77,7 @@ type table struct {
 	out     *plan.Table
 	hooks   map[*ruleset.Chain]uint8
 	lines   map[*ruleset.Rule]*lowered
+	shims   bool // a rule has a target that netfilter runs
 	numbers map[string]int // action numbers by shimKey
 	classes map[*ruleset.Chain]*plan.Class
 }
@@ -86,8 +107,10 @@ func (t *table) plan() *plan.Table {
 		return t.out
 	}
 	t.lower()
-	t.templates()
-	if len(t.out.Notes) == 0 {
+	if t.shims {
+		t.templates()
+	}
+	if t.shims && len(t.out.Notes) == 0 {
 		t.number()
 	}
 	if len(t.out.Notes) == 0 {
@@ -144,13 +167,18 @@ func (t *table) note(r *ruleset.Rule, thing, reason string) {
 
 // lower turns matches and targets into predicates and actions.
 func (t *table) lower() {
+	place := &ruleset.Place{Family: t.family, Table: t.src.Name}
+	t.lines = make(map[*ruleset.Rule]*lowered, ruleCount(t.src))
 	for _, c := range t.src.Chains {
 		if t.hooks[c] == 0 {
 			continue // no packet meets it
 		}
-		for _, r := range c.Rules {
-			place := &ruleset.Place{Family: t.family, Table: t.src.Name, Hooks: t.hooks[c], Rule: r}
-			l := &lowered{action: pred.Action{Op: pred.Continue}}
+		all := make([]lowered, len(c.Rules))
+		place.Hooks = t.hooks[c]
+		for i, r := range c.Rules {
+			place.Rule = r
+			l := &all[i]
+			l.conds = make([]pred.Pred, 0, len(r.Matches))
 			for _, m := range r.Matches {
 				p := m.Lower(place)
 				if why := pred.UnsupportedReason(p); why != "" {
@@ -161,6 +189,7 @@ func (t *table) lower() {
 			if r.Target != nil {
 				l.action = r.Target.Lower(place)
 			}
+			t.shims = t.shims || l.action.Op == pred.Shim
 			if l.action.Op == pred.Foreign {
 				t.note(r, r.Target.Word(), l.action.Reason)
 			}

@@ -59,3 +59,6 @@ const (
 // MapCounters is the per-CPU array of Counter, for generated code that counts by
 // itself (asm.Instruction.WithReference).
 const MapCounters = NetfilterMapCounters
+
+// NetfilterObject is the object that LoadNetfilter reads; it must not be changed.
+func NetfilterObject() []byte { return _NetfilterBytes }

@@ -2,6 +2,7 @@ package attach
 
 import (
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/bpf/prelink"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
@@ -25,20 +27,45 @@ var datapath = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 	return spec, nil
 })
 
+// linked is the same object, with what its programs ask of the kernel resolved.
+var linked = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
+	spec, err := datapath()
+	if err == nil {
+		prelink.Object(spec, filepath.Join(Root, "netfilter.linked"), abi.NetfilterObject(), kernelTypes)
+	}
+	return spec, err
+})
+
 // kernelTypes is the kernel's BTF, which takes longer to read than most programs to
 // load.
 var kernelTypes = btf.NewCache()
 
 // subset is the part of the C object that one program needs.
 func subset(program string) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
-	all, err := datapath()
+	all, err := linked()
 	if err != nil {
 		return nil, nil, fmt.Errorf("datapath: %w", err)
 	}
-	spec := all.Copy()
-	prog := spec.Programs[program]
-	spec.Programs = map[string]*ebpf.ProgramSpec{program: prog}
+	spec, prog := part(all, program)
 	return spec, prog, nil
+}
+
+// part copies what one program of an object needs; the types are shared, as nobody
+// changes them.
+func part(all *ebpf.CollectionSpec, program string) (*ebpf.CollectionSpec, *ebpf.ProgramSpec) {
+	prog := all.Programs[program].Copy()
+	spec := &ebpf.CollectionSpec{
+		Programs: map[string]*ebpf.ProgramSpec{program: prog},
+		Maps:     map[string]*ebpf.MapSpec{}, Variables: map[string]*ebpf.VariableSpec{},
+		ByteOrder: all.ByteOrder, Types: all.Types,
+	}
+	for name, m := range all.Maps {
+		spec.Maps[name] = m.Copy()
+	}
+	for name, v := range all.Variables {
+		spec.Variables[name] = v.Copy()
+	}
+	return spec, prog
 }
 
 // set gives values to the read-only variables of the C object. Names that the

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -61,6 +62,32 @@ func (s suspected) alive(link string) {
 	}
 }
 
+// namespaces takes off those of the processes or threads of a directory. One link is read
+// for each of them, nothing is listed: this is done before every change while there are
+// other namespaces of ours.
+func (s suspected) namespaces(dir string) {
+	for _, id := range numbers(dir) {
+		if len(s) == 0 {
+			return
+		}
+		if link, err := os.Readlink(dir + "/" + id + "/ns/net"); err == nil {
+			s.alive(link)
+		}
+	}
+}
+
+// numbers are the names in a directory of /proc that begin with a digit; none when it
+// is gone.
+func numbers(dir string) []string {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1) // what could be read
+	return slices.DeleteFunc(names, func(name string) bool { return name[0] < '0' || name[0] > '9' })
+}
+
 // links takes off what the links that match a pattern lead to.
 func (s suspected) links(pattern string) {
 	paths, _ := filepath.Glob(pattern) // the patterns are well formed
@@ -76,9 +103,16 @@ func (s suspected) links(pattern string) {
 
 // inProcesses looks at the namespaces of all processes, inThreads at those of all
 // their threads, inFiles at those that they hold open.
-func inProcesses(s suspected) { s.links("/proc/[0-9]*/ns/net") }
+func inProcesses(s suspected) { s.namespaces("/proc") }
 
-func inThreads(s suspected) { s.links("/proc/[0-9]*/task/[0-9]*/ns/net") }
+func inThreads(s suspected) {
+	for _, pid := range numbers("/proc") {
+		if len(s) == 0 {
+			return
+		}
+		s.namespaces("/proc/" + pid + "/task")
+	}
+}
 
 func inFiles(s suspected) { s.links("/proc/[0-9]*/fd/[0-9]*") }
 

@@ -54,9 +54,7 @@ func NewRunner(p *codegen.Program, ticks uint64) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := all.Copy()
-	prog := spec.Programs[abi.ProbeProgProbe]
-	spec.Programs = map[string]*ebpf.ProgramSpec{abi.ProbeProgProbe: prog}
+	spec, prog := part(all, abi.ProbeProgProbe)
 	if prog.Instructions, err = fill(prog.Instructions, p.Insns); err != nil {
 		return nil, err
 	}

@@ -43,12 +43,10 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := all.Copy()
-	prog := spec.Programs[s.Kind]
-	if prog == nil {
+	if all.Programs[s.Kind] == nil {
 		return nil, fmt.Errorf("there is no kind %q", s.Kind)
 	}
-	spec.Programs = map[string]*ebpf.ProgramSpec{s.Kind: prog}
+	spec, prog := part(all, s.Kind)
 	err = set(spec, map[string]uint32{
 		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: noteSlot(s.Table),
 		abi.ShimVarLo: uint32(s.Lo), abi.ShimVarHi: uint32(s.Hi),

@@ -79,7 +79,7 @@ func (s *streams) rule(e *apply.Engine, argv *iptables.Argv) error {
 			return err
 		}
 		if live != nil {
-			o.Base = live.Ruleset
+			o.Base = live
 		}
 		if _, _, err := argv.Run(o); err != nil || !argv.Changes {
 			return err

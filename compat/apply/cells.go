@@ -80,7 +80,8 @@ func readExtra(st *state.Store) (extra, error) {
 }
 
 // addTable describes one table of a new generation.
-func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, res *translate.Result, o *origins) {
+func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, res *translate.Result, o *origins, back *iptables.Readback) {
+	back.Table(t)
 	out.Table(state.TableSpec{Name: t.Name, InBPF: p.InBPF, Shims: len(p.Actions)})
 	slot := func(id uint32, ok bool) uint32 {
 		if !ok || !p.InBPF {
@@ -97,6 +98,7 @@ func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, res *translat
 		for _, r := range c.Rules {
 			id, ok := res.Rules[r]
 			spec = iptables.AppendSpec(spec[:0], r)
+			back.Rule(c.Name, r, spec)
 			out.Rule(state.Rule{
 				Text: spec, Slot: slot(id, ok), Row: state.None, Counters: r.Counters, Origin: o.rule(t.Name, r),
 			})

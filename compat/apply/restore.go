@@ -294,8 +294,7 @@ func programs(layouts []*shim.Layout) []attach.ShimProgram {
 // textGuess is how many bytes the text of a rule has, about.
 const textGuess = 64
 
-// writeState stores the generation that a change makes, and makes sure that its rules
-// can be read back.
+// writeState stores the generation that a change makes, if its rules can be read back.
 func (e *Engine) writeState(c *change, b *build, number uint32) error {
 	head := state.Head{
 		Family: e.family, Generation: number, Version: state.First, Conntrack: b.res.Plan.Conntrack, Carried: c.live == nil,
@@ -305,30 +304,22 @@ func (e *Engine) writeState(c *change, b *build, number uint32) error {
 	}
 	out := state.NewBuilder(head)
 	out.Grow(len(b.res.Rules), textGuess*len(b.res.Rules))
-	o := newOrigins(c)
+	o, readback := newOrigins(c), iptables.NewReadback(c.after)
 	x := extra{Notes: map[string][]plan.Note{}}
 	for i, t := range c.after.Tables {
 		p := b.res.Plan.Tables[i]
-		addTable(out, t, p, b.res, o)
+		addTable(out, t, p, b.res, o, readback)
 		if len(p.Notes) > 0 {
 			x.Notes[t.Name] = p.Notes
 		}
+	}
+	if err := readback.Check(iptables.Options{File: "state", Resolver: iptables.NewResolver()}); err != nil {
+		return fmt.Errorf("a rule cannot be stored, as iptables prints it in a form that cannot be read: %w; write it in another way", err)
 	}
 	data, err := json.Marshal(x)
 	if err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
 	out.SetExtra(data)
-	if err := out.Write(e.space.Dir()); err != nil {
-		return err
-	}
-	st, err := state.Open(e.space.Dir(), number, state.First)
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	if _, err := rules(st, "", nil); err != nil {
-		return fmt.Errorf("a rule cannot be stored, as iptables prints it in a form that cannot be read: %w; write it in another way", err)
-	}
-	return nil
+	return out.Write(e.space.Dir())
 }

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/nftables"
+
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -96,12 +98,21 @@ func lookPath(name string, env []string) (string, error) {
 	return "", exec.ErrNotFound
 }
 
-// hostVariant asks iptables --version which variant it is; "" when there is only
-// one without a name.
+// hostVariant says which variant the host's iptables is; "" when there is only one
+// without a name. A link to the program of all tools of a variant tells it; anything
+// else is asked for its version.
 func hostVariant(name string, env []string) string {
 	path, err := lookPath(name, env)
 	if err != nil {
 		return "legacy"
+	}
+	if program, err := filepath.EvalSymlinks(path); err == nil {
+		switch filepath.Base(program) {
+		case "xtables-nft-multi":
+			return "nft"
+		case "xtables-legacy-multi":
+			return "legacy"
+		}
 	}
 	version := exec.Command(path, "--version")
 	version.Env = env
@@ -135,9 +146,10 @@ func (t *Tool) Restore(text string) error {
 }
 
 // Save gives the text of one table with counters; "" when the kernel has no such
-// table in this namespace. Asking iptables-legacy-save for a table would create it.
+// table in this namespace. Asking iptables-legacy-save for a table would create it,
+// and starting a program to hear that there is nothing takes milliseconds.
 func (t *Tool) Save(table string) (string, error) {
-	if t.legacy && !t.exists(table) {
+	if t.legacy && !t.exists(table) || !t.legacy && !t.existsNFT(table) {
 		return "", nil
 	}
 	cmd := exec.Command(t.save, "-c", "-t", table)
@@ -168,4 +180,23 @@ func (t *Tool) exists(table string) bool {
 		}
 	}
 	return false
+}
+
+// existsNFT looks for the table among those of nf_tables in this namespace, where the
+// nft variant keeps it under the same name. Where they cannot be listed, the tool is
+// left to say why.
+func (t *Tool) existsNFT(table string) bool {
+	family := nftables.TableFamilyIPv4
+	if t.family == packet.IPv6 {
+		family = nftables.TableFamilyIPv6
+	}
+	c, err := nftables.New()
+	if err != nil {
+		return true
+	}
+	tables, err := c.ListTablesOfFamily(family)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(tables, func(have *nftables.Table) bool { return have.Name == table })
 }

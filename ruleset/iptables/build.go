@@ -29,6 +29,9 @@ type builder struct {
 	verdicts map[string]ruleset.Target
 	source   [1]match.AddrMask
 	dest     [1]match.AddrMask
+	rules    []ruleset.Rule  // made and not given out yet
+	matches  []ruleset.Match // the same
+	made     int             // rules so far
 }
 
 func newBuilder(o *Options) *builder {
@@ -103,7 +106,8 @@ func fillMask(m []byte, ones int) {
 // rule makes the rule of a command for one source and one destination. The target
 // stays as the command has it.
 func (b *builder) rule(c *command, src, dst match.AddrMask) *ruleset.Rule {
-	r := &ruleset.Rule{Counters: c.counters, Goto: c.gotoSet}
+	r := b.newRule()
+	r.Counters, r.Goto = c.counters, c.gotoSet
 	n := len(c.words)
 	for _, bit := range [...]int{optSource, optDestination, optProtocol, optIn, optOut, optFragment} {
 		if c.options&bit != 0 {
@@ -113,7 +117,7 @@ func (b *builder) rule(c *command, src, dst match.AddrMask) *ruleset.Rule {
 	if n == 0 {
 		return r
 	}
-	r.Matches = make([]ruleset.Match, 0, n)
+	r.Matches = b.newMatches(n)
 	add := func(m ruleset.Match) {
 		if m != nil {
 			r.Matches = append(r.Matches, m)
@@ -141,6 +145,30 @@ func (b *builder) rule(c *command, src, dst match.AddrMask) *ruleset.Rule {
 		add(w.match.Match())
 	}
 	return r
+}
+
+// together is how many rules of a long text lie in one piece of memory.
+const together = 64
+
+// newRule gives an empty rule. The more rules there were, the more are made at once.
+func (b *builder) newRule() *ruleset.Rule {
+	if len(b.rules) == 0 {
+		b.rules = make([]ruleset.Rule, min(together, 1+b.made))
+	}
+	r := &b.rules[0]
+	b.rules = b.rules[1:]
+	b.made++
+	return r
+}
+
+// newMatches gives room for n matches.
+func (b *builder) newMatches(n int) []ruleset.Match {
+	if len(b.matches) < n {
+		b.matches = make([]ruleset.Match, n*min(together, b.made))
+	}
+	room := b.matches[:0:n]
+	b.matches = b.matches[n:]
+	return room
 }
 
 // asks says whether an address asks anything: all of them do not, unless negated.

@@ -148,7 +148,7 @@ func (t *tableEdit) rename(name, to string) *fault {
 
 func (t *tableEdit) retarget(r *ruleset.Rule, c *chainEdit) *ruleset.Rule {
 	anew := *r
-	anew.Target = c.jumpHere()
+	anew.Target, anew.Source = c.jumpHere(), 0
 	return t.replaced(r, &anew)
 }
 

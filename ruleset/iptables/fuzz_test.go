@@ -44,6 +44,7 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
+		sameReadable(t, rs)
 		first := printed(t, rs)
 		if oneWay(rs) {
 			return

@@ -1,7 +1,6 @@
 package iptables
 
 import (
-	"bufio"
 	"io"
 	"strings"
 )
@@ -18,37 +17,68 @@ type line struct {
 	before int // bytes of the physical line before text
 }
 
+// blockSize is how much of a text is read at once: many lines, which then need no
+// memory each.
+const blockSize = 32 << 10
+
 // lineReader cuts a text into lines.
 type lineReader struct {
-	in     *bufio.Reader
+	in     io.Reader
+	err    error  // what ended the reading
+	room   []byte // what a block is read into
+	block  string // what is not given out yet
 	number int
 	before int
 }
 
 func newLineReader(r io.Reader) *lineReader {
-	return &lineReader{in: bufio.NewReaderSize(r, chunkMax), number: 1}
+	return &lineReader{in: r, room: make([]byte, 0, blockSize), number: 1}
 }
 
 // next gives the next line; io.EOF after the last.
 func (l *lineReader) next() (line, error) {
-	chunk, err := l.in.ReadSlice('\n')
-	if len(chunk) == 0 {
-		return line{}, err
+	end := strings.IndexByte(l.block[:min(len(l.block), chunkMax)], '\n')
+	if end < 0 && len(l.block) < chunkMax && l.err == nil {
+		l.fill()
+		end = strings.IndexByte(l.block[:min(len(l.block), chunkMax)], '\n')
 	}
-	if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
-		return line{}, err
+	whole := end >= 0
+	if !whole {
+		end = min(len(l.block), chunkMax) - 1
+		if end < 0 || end < chunkMax-1 && l.err != io.EOF {
+			return line{}, l.err
+		}
 	}
-	got := line{text: string(chunk), number: l.number, before: l.before}
-	if err == nil {
+	got := line{text: l.block[:end+1], number: l.number, before: l.before}
+	l.block = l.block[end+1:]
+	if whole {
 		l.number, l.before = l.number+1, 0
 	} else {
-		l.before += len(chunk)
+		l.before += end + 1
 	}
 	if nul := strings.IndexByte(got.text, 0); nul >= 0 {
 		got.text = got.text[:nul] // the rest is lost, as in a C string
 	}
 	return got, nil
 }
+
+// fill reads on until the block holds a chunk or the text ends.
+func (l *lineReader) fill() {
+	l.room = append(l.room[:0], l.block...)
+	for empty := 0; len(l.room) < chunkMax && l.err == nil; {
+		n, err := l.in.Read(l.room[len(l.room):cap(l.room)])
+		l.room, l.err = l.room[:len(l.room)+n], err
+		if empty++; n > 0 {
+			empty = 0
+		} else if empty == emptyReads && err == nil {
+			l.err = io.ErrNoProgress
+		}
+	}
+	l.block = string(l.room)
+}
+
+// emptyReads is how often a reader may give nothing and no error.
+const emptyReads = 100
 
 // fields cuts a text at blanks, tabs and newlines, as strtok(s, " \t\n") does.
 func fields(s string) []string {

@@ -52,35 +52,36 @@ func printTable(out *SaveWriter, t *ruleset.Table) {
 
 // PrintRule gives the line of a rule: "-A INPUT ...".
 func PrintRule(r *ruleset.Rule, chain string) string {
-	return string(appendTarget(appendMatches(nil, r, chain), r))
+	var room [256]byte
+	return string(AppendRule(room[:0], r, chain))
+}
+
+// AppendRule appends the line of a rule, without its newline, to buf.
+func AppendRule(buf []byte, r *ruleset.Rule, chain string) []byte {
+	return appendTarget(appendMatches(buf, r, chain), r)
 }
 
 // AppendSpec appends what the line of a rule has after the name of its chain:
 // "-p tcp -j DROP". It is empty for a rule that only counts all packets.
 func AppendSpec(buf []byte, r *ruleset.Rule) []byte {
 	start := len(buf)
-	for _, m := range r.Matches {
-		if text := ruleset.TextOf(m); text != "" {
-			if len(buf) > start {
-				buf = append(buf, ' ')
-			}
-			buf = append(buf, text...)
-		}
-	}
-	if r.Target == nil {
-		return buf
-	}
+	buf = appendTarget(appendSpaced(buf, r), r)
 	if len(buf) > start {
-		buf = append(buf, ' ')
+		buf = slices.Delete(buf, start, start+1) // the space before the first word
 	}
-	return append(append(buf, jumpOption(r)...), ruleset.TextOf(r.Target)...)
+	return buf
 }
 
 func appendMatches(buf []byte, r *ruleset.Rule, chain string) []byte {
-	buf = append(append(buf, "-A "...), chain...)
+	return appendSpaced(append(append(buf, "-A "...), chain...), r)
+}
+
+// appendSpaced appends the matches, with a space before each.
+func appendSpaced(buf []byte, r *ruleset.Rule) []byte {
 	for _, m := range r.Matches {
-		if text := ruleset.TextOf(m); text != "" {
-			buf = append(append(buf, ' '), text...)
+		before := len(buf)
+		if buf = ruleset.AppendTextOf(append(buf, ' '), m); len(buf) == before+1 {
+			buf = buf[:before] // it prints nothing
 		}
 	}
 	return buf
@@ -90,7 +91,7 @@ func appendTarget(buf []byte, r *ruleset.Rule) []byte {
 	if r.Target == nil {
 		return buf
 	}
-	return append(append(append(buf, ' '), jumpOption(r)...), ruleset.TextOf(r.Target)...)
+	return ruleset.AppendTextOf(append(append(buf, ' '), jumpOption(r)...), r.Target)
 }
 
 func jumpOption(r *ruleset.Rule) string {

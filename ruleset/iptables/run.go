@@ -204,6 +204,7 @@ func (rd *reader) withRule(c *command) *fault {
 			first = false
 			r := rd.build.rule(c, s, d)
 			r.Pos, r.Target = rd.pos(c.at), goal
+			r.Source = rd.source(e.name)
 			rd.placeWords(c, r)
 			if f := rd.place(c, e, r); f != nil {
 				return f

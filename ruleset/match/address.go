@@ -3,6 +3,7 @@ package match
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -10,10 +11,11 @@ import (
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
-// addressMatch is -s or -d.
+// addressMatch is -s or -d. Long rulesets have many of them: they hold no pointers.
 type addressMatch struct {
+	addr, mask [16]byte // as in a packet
 	of         pred.AddrField
-	addr, mask netip.Addr
+	family     packet.Family
 	negate     bool
 }
 
@@ -28,12 +30,19 @@ func NewDestination(addr, mask netip.Addr, negate bool) ruleset.Match {
 }
 
 func newAddress(of pred.AddrField, addr, mask netip.Addr, negate bool) *addressMatch {
-	a, m := addr.AsSlice(), mask.AsSlice()
-	for i := range a {
-		a[i] &= m[i]
+	m := &addressMatch{of: of, family: packet.IPv6, negate: negate}
+	if addr.Is4() {
+		m.family = packet.IPv4
+		a, b := addr.As4(), mask.As4()
+		copy(m.addr[:], a[:])
+		copy(m.mask[:], b[:])
+	} else {
+		m.addr, m.mask = addr.As16(), mask.As16()
 	}
-	masked, _ := netip.AddrFromSlice(a)
-	return &addressMatch{of: of, addr: masked, mask: mask, negate: negate}
+	for i := range m.addr {
+		m.addr[i] &= m.mask[i]
+	}
+	return m
 }
 
 // Word is "-s" or "-d".
@@ -45,16 +54,20 @@ func (m *addressMatch) Word() string {
 }
 
 // Args is empty for "any address".
-func (m *addressMatch) Args() []string {
-	ones, prefix := onesOf(m.mask.AsSlice())
+func (m *addressMatch) Args() []string { return ruleset.WordsOf(m.AppendText(nil)) }
+
+// AppendText appends what iptables-save prints.
+func (m *addressMatch) AppendText(b []byte) []byte {
+	ones, prefix := onesOf(m.mask[:m.family.Bits()/8])
 	if prefix && ones == 0 && !m.negate {
-		return nil
+		return b
 	}
-	mask := addrText(m.mask)
+	b = append(append(appendBang(b, m.negate), m.Word()...), ' ')
+	b = append(appendAddr(b, addrOf(m.family, m.addr)), '/')
 	if prefix {
-		mask = fmt.Sprint(ones)
+		return strconv.AppendInt(b, int64(ones), 10)
 	}
-	return append(bang(m.negate), m.Word(), addrText(m.addr)+"/"+mask)
+	return appendAddr(b, addrOf(m.family, m.mask))
 }
 
 // Check refuses nothing.
@@ -66,9 +79,8 @@ func (m *addressMatch) Eval(f *packet.Facts) pred.Answer {
 	if m.of == pred.AddrDst {
 		of = f.Dst()
 	}
-	a, mask, want := of.AsSlice(), m.mask.AsSlice(), m.addr.AsSlice()
-	for i := range want {
-		if a[i]&mask[i] != want[i] {
+	for i, b := range of.AsSlice() {
+		if b&m.mask[i] != m.addr[i] {
 			return pred.Bool(m.negate)
 		}
 	}
@@ -77,10 +89,7 @@ func (m *addressMatch) Eval(f *packet.Facts) pred.Answer {
 
 // Lower gives one Addr.
 func (m *addressMatch) Lower(*ruleset.Place) pred.Pred {
-	p := pred.Addr{Of: m.of}
-	copy(p.Value[:], m.addr.AsSlice())
-	copy(p.Mask[:], m.mask.AsSlice())
-	return pred.Negated(p, m.negate)
+	return pred.Negated(pred.Addr{Of: m.of, Value: m.addr, Mask: m.mask}, m.negate)
 }
 
 // AddrMask is an address with its mask, both of one family.
@@ -116,7 +125,7 @@ func ParseAddresses(family packet.Family, text string, r ruleset.Resolver) ([]Ad
 			return nil, err
 		}
 		for _, a := range addrs {
-			all = append(all, AddrMask{newAddress(pred.AddrSrc, a, mask, false).addr, mask})
+			all = append(all, AddrMask{addrOf(family, newAddress(pred.AddrSrc, a, mask, false).addr), mask})
 		}
 	}
 	return all, nil

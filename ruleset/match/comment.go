@@ -1,8 +1,6 @@
 package match
 
 import (
-	"strings"
-
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -51,8 +49,11 @@ func (m *comment) Word() string { return "comment" }
 func (m *comment) Args() []string { return []string{"-m", "comment", "--comment", m.text} }
 
 // Text prints as comment_save() of libxt_comment.c.
-func (m *comment) Text() string {
-	return strings.Join([]string{"-m", "comment", "--comment", ruleset.Quoted(m.text)}, " ")
+func (m *comment) Text() string { return string(m.AppendText(nil)) }
+
+// AppendText appends Text to b.
+func (m *comment) AppendText(b []byte) []byte {
+	return append(append(b, "-m comment --comment "...), ruleset.Quoted(m.text)...)
 }
 
 // Check refuses nothing.

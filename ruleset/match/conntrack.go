@@ -194,28 +194,35 @@ func (m *conntrack) NeedsConntrack() bool { return true }
 
 // Args prints as conntrack_dump() of libxt_conntrack.c.
 func (m *conntrack) Args() []string {
-	args := []string{"-m", "conntrack"}
-	add := func(option, value string) {
+	return ruleset.WordsOf(m.AppendText(nil))
+}
+
+// AppendText appends what iptables-save prints.
+func (m *conntrack) AppendText(b []byte) []byte {
+	b = append(b, "-m conntrack"...)
+	add := func(option string, value func() string) {
 		if m.given[option] {
-			args = append(append(args, bang(m.negate[option])...), "--"+option, value)
+			b = append(appendBang(append(b, ' '), m.negate[option]), "--"...)
+			b = append(append(append(b, option...), ' '), value()...)
 		}
 	}
-	add("ctstate", printBits(m.state, ctStates))
-	add("ctproto", fmt.Sprint(m.proto))
+	add("ctstate", func() string { return printBits(m.state, ctStates) })
+	add("ctproto", func() string { return fmt.Sprint(m.proto) })
 	for i, s := range ctSides {
-		add(s.option, m.addrs[i].text(m.family))
+		add(s.option, func() string { return m.addrs[i].text(m.family) })
 	}
 	for i, s := range ctSides {
-		add(s.option+"port", portsText(m.ports[i]))
+		add(s.option+"port", func() string { return portsText(m.ports[i]) })
 	}
-	status := printBits(m.status, ctStatuses)
-	if m.status == 0 {
-		status = "NONE"
-	}
-	add("ctstatus", status)
-	add("ctexpire", secondsText(m.expire))
-	add("ctdir", map[bool]string{true: "REPLY", false: "ORIGINAL"}[m.reply])
-	return args
+	add("ctstatus", func() string {
+		if m.status == 0 {
+			return "NONE"
+		}
+		return printBits(m.status, ctStatuses)
+	})
+	add("ctexpire", func() string { return secondsText(m.expire) })
+	add("ctdir", func() string { return map[bool]string{true: "REPLY", false: "ORIGINAL"}[m.reply] })
+	return b
 }
 
 func portsText(p [2]uint16) string {

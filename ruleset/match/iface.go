@@ -78,6 +78,14 @@ func (m *ifaceMatch) Args() []string {
 	return append(bang(m.negate), m.Word(), m.name)
 }
 
+// AppendText appends what iptables-save prints.
+func (m *ifaceMatch) AppendText(b []byte) []byte {
+	if m.name == "+" {
+		return b
+	}
+	return append(append(append(appendBang(b, m.negate), m.Word()...), ' '), m.name...)
+}
+
 // Interface is the name, as it was given, and whether the rule wants any other.
 func (m *ifaceMatch) Interface() (name string, negate bool) { return m.name, m.negate }
 

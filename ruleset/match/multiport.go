@@ -3,6 +3,7 @@ package match
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -98,15 +99,22 @@ func (m *multiport) Match() ruleset.Match { return m }
 func (m *multiport) Word() string { return "multiport" }
 
 // Args prints as __multiport_save_v1() of libxt_multiport.c.
-func (m *multiport) Args() []string {
-	list := make([]string, len(m.ranges))
+func (m *multiport) Args() []string { return ruleset.WordsOf(m.AppendText(nil)) }
+
+// AppendText appends what iptables-save prints.
+func (m *multiport) AppendText(b []byte) []byte {
+	b = append(appendBang(append(b, "-m multiport "...), m.negate), "--"...)
+	b = append(append(b, m.option...), ' ')
 	for i, r := range m.ranges {
-		list[i] = fmt.Sprint(r.lo)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendUint(b, uint64(r.lo), 10)
 		if r.lo != r.hi {
-			list[i] = fmt.Sprintf("%d:%d", r.lo, r.hi)
+			b = strconv.AppendUint(append(b, ':'), uint64(r.hi), 10)
 		}
 	}
-	return append(append([]string{"-m", "multiport"}, bang(m.negate)...), "--"+m.option, strings.Join(list, ","))
+	return b
 }
 
 // Check is multiport_mt_check(): -p must name a protocol with ports.

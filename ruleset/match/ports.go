@@ -2,7 +2,9 @@ package match
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -31,11 +33,17 @@ func (r portRange) full() bool { return r.lo == 0 && r.hi == 65535 }
 func (r portRange) has(port uint16) bool { return (r.lo <= port && port <= r.hi) != r.negate }
 
 func (r portRange) args(option string) []string {
-	ports := fmt.Sprint(r.lo)
+	return ruleset.WordsOf(r.appendText(nil, option)[1:])
+}
+
+// appendText appends a space, the option and its ports.
+func (r portRange) appendText(b []byte, option string) []byte {
+	b = appendBang(append(b, ' '), r.negate)
+	b = strconv.AppendUint(append(append(b, option...), ' '), uint64(r.lo), 10)
 	if r.lo != r.hi {
-		ports = fmt.Sprintf("%d:%d", r.lo, r.hi)
+		b = strconv.AppendUint(append(b, ':'), uint64(r.hi), 10)
 	}
-	return append(bang(r.negate), option, ports)
+	return b
 }
 
 // lower compares the two bytes at an offset of the transport header.
@@ -43,7 +51,13 @@ func (r portRange) lower(off uint16) pred.Pred {
 	if r.full() && !r.negate {
 		return pred.Const(pred.Yes)
 	}
-	return pred.Negated(pred.In(pred.Load{Base: pred.BaseL4, Off: off, Width: 2}, uint32(r.lo), uint32(r.hi)), r.negate)
+	return pred.Negated(pred.In(portAt[off], uint32(r.lo), uint32(r.hi)), r.negate)
+}
+
+// portAt are the two ports of a transport header, by offset.
+var portAt = [...]pred.Value{
+	0: pred.Load{Base: pred.BaseL4, Off: 0, Width: 2},
+	2: pred.Load{Base: pred.BaseL4, Off: 2, Width: 2},
 }
 
 // portPair is the ports of tcp, udp, sctp and dccp.
@@ -125,20 +139,29 @@ func l4Header(f *packet.Facts, n int) ([]byte, pred.Answer) {
 
 // lowerL4Header is l4Header as predicates.
 func lowerL4Header(n uint16) pred.And {
-	return pred.And{pred.Eq(pred.FieldFragOff, 0), needL4(n)}
+	return append(make(pred.And, 0, 4), firstPart, needL4(n)) // with room for two more
 }
 
-// needL4 is hotdrop without n bytes of the transport header.
-func needL4(n uint16) pred.Pred {
-	return pred.HotdropIf{P: pred.Not{P: pred.Have{Base: pred.BaseL4, Len: n}}}
-}
+// firstPart asks for a packet that is no later fragment. It and the predicates of needL4
+// are shared by all rules.
+var firstPart pred.Pred = pred.Eq(pred.FieldFragOff, 0)
+
+// needL4 is hotdrop without n bytes of the transport header, of which 20 can be asked.
+func needL4(n uint16) pred.Pred { return l4Needs()[n] }
+
+var l4Needs = sync.OnceValue(func() (needs [21]pred.Pred) {
+	for n := range needs {
+		needs[n] = pred.HotdropIf{P: pred.Not{P: pred.Have{Base: pred.BaseL4, Len: uint16(n)}}}
+	}
+	return needs
+})
 
 // l4Byte is one byte of the transport header.
 func l4Byte(off uint16) pred.Load { return pred.Load{Base: pred.BaseL4, Off: off, Width: 1} }
 
-// simplify leaves out what always holds.
+// simplify leaves out what always holds; it may change ps.
 func simplify(ps pred.And) pred.Pred {
-	kept := ps[:0:0]
+	kept := ps[:0]
 	for _, p := range ps {
 		if p != pred.Pred(pred.Const(pred.Yes)) {
 			kept = append(kept, p)

@@ -106,11 +106,14 @@ func (m *protocolMatch) Protocol() (number uint8, negate bool) { return m.number
 func (m *protocolMatch) Word() string { return "-p" }
 
 // Args is empty for "all", although in IPv6 it asks for a whole transport header.
-func (m *protocolMatch) Args() []string {
+func (m *protocolMatch) Args() []string { return ruleset.WordsOf(m.AppendText(nil)) }
+
+// AppendText appends what iptables-save prints.
+func (m *protocolMatch) AppendText(b []byte) []byte {
 	if m.number == 0 {
-		return nil
+		return b
 	}
-	return append(bang(m.negate), "-p", m.name)
+	return append(append(appendBang(b, m.negate), "-p "...), m.name...)
 }
 
 // Check refuses "! -p all", as the tool does.

@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -120,21 +121,26 @@ func (m *tcp) Word() string { return "tcp" }
 
 // Args prints as tcp_save() of libxt_tcp.c: a port range that holds every port is
 // left out even when it is negated.
-func (m *tcp) Args() []string {
-	args := []string{"-m", "tcp"}
+func (m *tcp) Args() []string { return ruleset.WordsOf(m.AppendText(nil)) }
+
+// AppendText appends what iptables-save prints.
+func (m *tcp) AppendText(b []byte) []byte {
+	b = append(b, "-m tcp"...)
 	if !m.ports.src.full() {
-		args = append(args, m.ports.src.args("--sport")...)
+		b = m.ports.src.appendText(b, "--sport")
 	}
 	if !m.ports.dst.full() {
-		args = append(args, m.ports.dst.args("--dport")...)
+		b = m.ports.dst.appendText(b, "--dport")
 	}
 	if m.option != 0 {
-		args = append(append(args, bang(m.negateOpt)...), "--tcp-option", fmt.Sprint(m.option))
+		b = append(appendBang(append(b, ' '), m.negateOpt), "--tcp-option "...)
+		b = strconv.AppendUint(b, uint64(m.option), 10)
 	}
 	if m.mask != 0 || m.negateFlags {
-		args = append(append(args, bang(m.negateFlags)...), "--tcp-flags", printTCPFlags(m.mask), printTCPFlags(m.comp))
+		b = append(appendBang(append(b, ' '), m.negateFlags), "--tcp-flags "...)
+		b = append(append(append(b, printTCPFlags(m.mask)...), ' '), printTCPFlags(m.comp)...)
 	}
-	return args
+	return b
 }
 
 // Check wants -p tcp.
@@ -159,11 +165,14 @@ func (m *tcp) Eval(f *packet.Facts) pred.Answer {
 	return pred.Eval(pred.Negated(pred.TCPOption{Kind: m.option}, m.negateOpt), f)
 }
 
+// overFlags drops a fragment that begins inside the header.
+var overFlags pred.Pred = pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)}
+
 // Lower gives the same in predicates.
 func (m *tcp) Lower(in *ruleset.Place) pred.Pred {
-	var p pred.And
+	p := make(pred.And, 0, 7)
 	if in.Family == packet.IPv4 { // of IPv6 the offset counts in bytes and is never 1
-		p = append(p, pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)})
+		p = append(p, overFlags)
 	}
 	p = append(p, lowerL4Header(20)...)
 	p = append(p, m.ports.src.lower(0), m.ports.dst.lower(2))

@@ -41,15 +41,18 @@ func (m *udp) Match() ruleset.Match { return m }
 func (m *udp) Word() string { return "udp" }
 
 // Args prints as udp_save() of libxt_udp.c.
-func (m *udp) Args() []string {
-	args := []string{"-m", "udp"}
+func (m *udp) Args() []string { return ruleset.WordsOf(m.AppendText(nil)) }
+
+// AppendText appends what iptables-save prints.
+func (m *udp) AppendText(b []byte) []byte {
+	b = append(b, "-m udp"...)
 	if !m.ports.src.full() {
-		args = append(args, m.ports.src.args("--sport")...)
+		b = m.ports.src.appendText(b, "--sport")
 	}
 	if !m.ports.dst.full() {
-		args = append(args, m.ports.dst.args("--dport")...)
+		b = m.ports.dst.appendText(b, "--dport")
 	}
-	return args
+	return b
 }
 
 // Check wants -p udp.

@@ -170,20 +170,23 @@ func (h hostMask) text(family packet.Family) string {
 
 // addrText prints an address as inet_ntop() does, which writes the last 32 bits of
 // an IPv4-compatible IPv6 address with dots.
-func addrText(a netip.Addr) string {
+func addrText(a netip.Addr) string { return string(appendAddr(nil, a)) }
+
+// appendAddr appends addrText to b.
+func appendAddr(out []byte, a netip.Addr) []byte {
 	if a.Is4() || a.Is4In6() {
-		return a.String()
+		return a.AppendTo(out)
 	}
 	b := a.As16()
 	for _, zero := range b[:12] {
 		if zero != 0 {
-			return a.String()
+			return a.AppendTo(out)
 		}
 	}
 	if b[12] == 0 && b[13] == 0 {
-		return a.String()
+		return a.AppendTo(out)
 	}
-	return "::" + netip.AddrFrom4([4]byte(b[12:])).String()
+	return netip.AddrFrom4([4]byte(b[12:])).AppendTo(append(out, "::"...))
 }
 
 // contains says whether the address agrees with h in the bits of the mask.
@@ -245,6 +248,10 @@ func parsePort(env *ruleset.Env, option, arg string) (uint16, error) {
 
 // parsePortRange reads "lo", "lo:", ":hi" or "lo:hi" (XTTYPE_PORTRC).
 func parsePortRange(env *ruleset.Env, option, arg string) (lo, hi uint16, err error) {
+	if arg != "" && !strings.Contains(arg, ":") {
+		lo, err = parsePort(env, option, arg)
+		return lo, lo, err
+	}
 	parts := strings.Split(arg, ":")
 	if len(parts) > 2 {
 		return 0, 0, fmt.Errorf("--%s: %q has more than two ports", option, arg)

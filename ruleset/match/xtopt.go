@@ -2,7 +2,9 @@ package match
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -10,8 +12,17 @@ import (
 )
 
 // given remembers which options of a word were used, as the xflags of
-// xtables_option_parse() (libxtables/xtoptions.c).
+// xtables_option_parse() (libxtables/xtoptions.c). Equal sets are one map, which is not
+// changed any more: long rulesets use few of them.
 type given map[string]bool
+
+// givenSets are all sets of options that were used: those of one option by its name,
+// all by their names in order.
+var givenSets = struct {
+	sync.Mutex
+	one map[string]given
+	all map[string]given
+}{one: map[string]given{}, all: map[string]given{}}
 
 // once notes an option; a second use is an error.
 func (g *given) once(option string) error {
@@ -24,10 +35,37 @@ func (g *given) once(option string) error {
 
 // note notes an option that may be used again.
 func (g *given) note(option string) {
-	if *g == nil {
-		*g = given{}
+	if (*g)[option] {
+		return
 	}
-	(*g)[option] = true
+	givenSets.Lock()
+	defer givenSets.Unlock()
+	if len(*g) == 0 {
+		if givenSets.one[option] == nil {
+			givenSets.one[option] = given{option: true}
+		}
+		*g = givenSets.one[option]
+		return
+	}
+	var roomNames [8]string
+	var roomKey [128]byte
+	names := append(roomNames[:0], option)
+	for name := range *g {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	key := roomKey[:0]
+	for _, name := range names {
+		key = append(append(key, name...), ' ')
+	}
+	if givenSets.all[string(key)] == nil {
+		set := given{}
+		for _, name := range names {
+			set[name] = true
+		}
+		givenSets.all[string(key)] = set
+	}
+	*g = givenSets.all[string(key)]
 }
 
 // need refuses a word without the options that it must have.
@@ -82,6 +120,14 @@ func bang(negate bool) []string {
 		return []string{"!"}
 	}
 	return nil
+}
+
+// appendBang appends "! " before a negated option.
+func appendBang(b []byte, negate bool) []byte {
+	if negate {
+		return append(b, "! "...)
+	}
+	return b
 }
 
 // nameIn finds the first name of a list of which s is a prefix, without regard to

@@ -20,6 +20,9 @@ func (j *Jump) Word() string { return j.Chain }
 // Args is the name of the chain.
 func (j *Jump) Args() []string { return []string{j.Chain} }
 
+// AppendText appends what iptables-save prints.
+func (j *Jump) AppendText(b []byte) []byte { return append(b, j.Chain...) }
+
 // Check accepts every place: that the chain exists and that no jumps form a ring
 // is a matter of the table.
 func (j *Jump) Check(*ruleset.Place) error { return nil }

@@ -47,6 +47,9 @@ func (v *Verdict) Word() string { return v.Name }
 // Args is the text after -j.
 func (v *Verdict) Args() []string { return []string{v.Name} }
 
+// AppendText appends what iptables-save prints.
+func (v *Verdict) AppendText(b []byte) []byte { return append(b, v.Name...) }
+
 // Check accepts every place: the kernel takes a verdict anywhere.
 func (v *Verdict) Check(*ruleset.Place) error { return nil }
 

@@ -1,0 +1,106 @@
+package prelink
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// answer is an instruction that needs nothing of the kernel any more, as it is kept in
+// the file. It has no padding.
+type answer struct {
+	OpCode   uint32
+	Dst, Src uint8
+	Offset   int16
+	Constant int64
+}
+
+const answerSize = 16
+
+// layout names the layout of the file; it is part of the key.
+const layout = "bpftables prelink 1"
+
+// key is what the answers were made for.
+type key [sha256.Size]byte
+
+// kernelTypes are the types of the running kernel and its modules.
+const kernelTypes = "/sys/kernel/btf"
+
+// keyOf gives the key of the running kernel and an object; ok is false where it cannot
+// be told what is running. The inode number of a file in sysfs is not given twice in one
+// boot (kernfs_get_ino_and_gen(), fs/kernfs/dir.c): a module that was loaded again has
+// another one.
+func keyOf(object []byte) (k key, ok bool) {
+	h := sha256.New()
+	var u unix.Utsname
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil || unix.Uname(&u) != nil {
+		return k, false
+	}
+	fmt.Fprintln(h, layout, boot, u.Release, u.Version, u.Machine)
+	entries, err := os.ReadDir(kernelTypes)
+	if err != nil {
+		return k, false
+	}
+	for _, e := range entries {
+		var st unix.Stat_t
+		if err := unix.Stat(filepath.Join(kernelTypes, e.Name()), &st); err != nil {
+			return k, false
+		}
+		fmt.Fprintln(h, e.Name(), st.Ino, st.Size)
+	}
+	h.Write(object)
+	return key(h.Sum(nil)), true
+}
+
+// read gives the answers of a file; none when it is not there, not ours alone, not whole
+// or made for something else.
+func read(file string, k key) []answer {
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode != unix.S_IFREG|0o600 || int(st.Uid) != os.Geteuid() {
+		return nil
+	}
+	data, err := io.ReadAll(f)
+	n := len(data) - 2*sha256.Size
+	if err != nil || n < 0 || n%answerSize != 0 || !bytes.HasPrefix(data, k[:]) {
+		return nil
+	}
+	body, sum := data[:sha256.Size+n], data[sha256.Size+n:]
+	if got := sha256.Sum256(body); !bytes.Equal(got[:], sum) {
+		return nil
+	}
+	out := make([]answer, n/answerSize)
+	if _, err := binary.Decode(body[sha256.Size:], binary.NativeEndian, out); err != nil {
+		return nil
+	}
+	return out
+}
+
+// write replaces a file in one step. What goes wrong costs the next process time, no
+// more.
+func write(file string, k key, answers []answer) {
+	data, err := binary.Append(k[:], binary.NativeEndian, answers)
+	if err != nil {
+		return
+	}
+	sum := sha256.Sum256(data)
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // mode 0600
+	if err != nil {
+		return
+	}
+	_, err = f.Write(append(data, sum[:]...))
+	if f.Close() != nil || err != nil || os.Rename(f.Name(), file) != nil {
+		os.Remove(f.Name())
+	}
+}
