@@ -46,7 +46,7 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image) 
 		g.needClasses(p.Classes)
 	}
 	return Program{
-		Image: image, Family: p.Family, Table: t.Name, Hook: h.Hook,
+		Image: image, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook,
 		Needs: g.needs, Atomic: g.atomic, Shim: h.Shim, Insns: g.insns,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, SCTPs: p.Chunks,
 	}, nil

@@ -36,27 +36,38 @@ func (g *generator) need(p pred.Pred) {
 	}
 }
 
-// needClasses asks for what any classified chain may read; the ports and the protocol
-// are part of the key.
+// needClasses asks for what any classified chain may read: the ports and the protocol
+// are part of the key, and rules that come later may ask for interfaces.
 func (g *generator) needClasses(classes []*plan.Class) {
-	g.needs |= abi.NeedL4
+	g.needs |= abi.NeedL4 | abi.NeedIif | abi.NeedOif
 	for _, c := range classes {
 		for _, r := range c.Rules {
-			for _, p := range r.Conds {
-				pred.Any(p, func(part pred.Pred) bool {
-					g.need(part)
-					return false
-				})
-			}
-			for _, s := range r.Action.Sets {
-				g.needField(s.Dst)
-				g.needField(s.Src)
-			}
-			if r.Action.NoTrack {
-				g.needField(pred.FieldHasConn)
-			}
+			g.needRule(r)
 		}
 	}
+}
+
+func (g *generator) needRule(r *plan.Rule) {
+	for _, p := range r.Conds {
+		pred.Any(p, func(part pred.Pred) bool {
+			g.need(part)
+			return false
+		})
+	}
+	for _, s := range r.Action.Sets {
+		g.needField(s.Dst)
+		g.needField(s.Src)
+	}
+	if r.Action.NoTrack {
+		g.needField(pred.FieldHasConn)
+	}
+}
+
+// Needs is what a rule in a classified chain asks of the facts (abi.Need*).
+func Needs(family packet.Family, r *plan.Rule) uint32 {
+	g := &generator{family: family}
+	g.needRule(r)
+	return g.needs
 }
 
 func (g *generator) needBase(b pred.Base) {

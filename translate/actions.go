@@ -107,6 +107,7 @@ func (t *table) bound() {
 		}
 		s := walk(c).any
 		t.out.Passes = max(t.out.Passes, min(s.descents+1, s.n))
+		t.out.Longest = max(t.out.Longest, s.n)
 		if s.n > MaxNotes {
 			t.out.Notes = append(t.out.Notes, plan.Note{
 				Pos: c.Pos.String(), Thing: "chain " + c.Name,

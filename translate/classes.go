@@ -75,11 +75,15 @@ func (t *table) class(c *ruleset.Chain) bool {
 	if t.classes[c] != nil {
 		return true
 	}
-	if t.depth(c, map[*ruleset.Chain]int{}) > classDepth {
+	depth := t.depth(c, map[*ruleset.Chain]int{})
+	if depth > classDepth {
 		return false
 	}
 	p := t.res.Plan
-	class := &plan.Class{Number: len(p.Classes), Table: t.src.Name, Chain: c.Name, Forced: t.o.Classifier != ClassifyAuto}
+	class := &plan.Class{
+		Number: len(p.Classes), Table: t.src.Name, Chain: c.Name, Forced: t.o.Classifier != ClassifyAuto,
+		Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c],
+	}
 	if c.BuiltIn() {
 		class.Policy = &plan.Policy{ID: t.policyID(c), Drop: c.Policy == "DROP"}
 	}

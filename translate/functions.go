@@ -331,6 +331,7 @@ func (b *hookBuilder) rules(c *ruleset.Chain) []*plan.Rule {
 }
 
 func (b *hookBuilder) rule(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
+	b.coded[c] = true
 	out := b.planned(r, c)
 	switch l := b.lines[r]; l.action.Op {
 	case pred.Jump, pred.Goto:

@@ -77,9 +77,10 @@ type table struct {
 	out     *plan.Table
 	hooks   map[*ruleset.Chain]uint8
 	lines   map[*ruleset.Rule]*lowered
-	shims   bool // a rule has a target that netfilter runs
+	shims   bool           // a rule has a target that netfilter runs
 	numbers map[string]int // action numbers by shimKey
 	classes map[*ruleset.Chain]*plan.Class
+	coded   map[*ruleset.Chain]bool // in a function of a hook
 }
 
 // lowered is a rule after the first pass.
@@ -93,7 +94,7 @@ func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, 
 		family: family, src: src, o: o, res: res, slots: s,
 		out:   &plan.Table{Name: src.Name, Passes: 1},
 		hooks: src.Hooks(family),
-		lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{},
+		lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{}, coded: map[*ruleset.Chain]bool{},
 	}
 }
 
@@ -156,6 +157,7 @@ func (t *table) templates() {
 			asked = asked || pred.AsksConntrack(p)
 		}
 	}
+	t.out.Template = template != nil
 	if template != nil && asked {
 		t.note(template, template.Target.Word(), "another rule of the table asks about the conntrack entry that this target attaches (xt_ct_target(), net/netfilter/xt_CT.c)")
 	}

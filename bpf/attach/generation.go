@@ -142,6 +142,9 @@ func states(progs []codegen.Program) (*maps.States, error) {
 		p := &progs[i]
 		st.Rules = max(st.Rules, p.Rules)
 		st.Image = p.Image
+		if p.Looks {
+			st.Needs &= p.Needs
+		}
 		for _, l := range p.Limits {
 			st.Limits[l.Slot] = l
 		}

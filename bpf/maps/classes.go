@@ -15,6 +15,7 @@ func (s *States) classes(specs map[string]*ebpf.MapSpec, out Set) error {
 	if s.Image == nil {
 		return nil
 	}
+	s.Image.SetLimits(s.Rules, s.slots(), s.Needs)
 	for name, words := range map[string][]uint32{
 		abi.NetfilterMapClassRows: s.Image.Rows, abi.NetfilterMapClassIndex: s.Image.Index,
 	} {

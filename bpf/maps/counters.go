@@ -40,3 +40,28 @@ func Counters(m *ebpf.Map) ([]abi.Counter, error) {
 		}
 	}
 }
+
+// ClearCounter sets the counter of a rule to zero on all processors.
+func ClearCounter(m *ebpf.Map, id uint32) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("number of processors: %w", err)
+	}
+	if err := m.Put(id, make([]abi.Counter, cpus)); err != nil {
+		return fmt.Errorf("clear counter %d: %w", id, err)
+	}
+	return nil
+}
+
+// Counter reads the counter of one rule, summed over the processors.
+func Counter(m *ebpf.Map, id uint32) (sum abi.Counter, err error) {
+	var values []abi.Counter
+	if err := m.Lookup(id, &values); err != nil {
+		return sum, fmt.Errorf("read counter %d: %w", id, err)
+	}
+	for _, c := range values {
+		sum.Packets += c.Packets
+		sum.Bytes += c.Bytes
+	}
+	return sum, nil
+}

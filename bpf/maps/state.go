@@ -21,6 +21,7 @@ type States struct {
 	SCTPs   map[int]pred.SCTPChunks
 	Lists   map[string]*ebpf.Map // of Recents, by name; they stay the caller's
 	Image   *rows.Image          // the classified chains; nil: none
+	Needs   uint32               // what all programs that look rows up fill of the facts
 	HZ      uint32
 }
 
@@ -29,7 +30,7 @@ func NewStates(hz uint32) *States {
 	return &States{
 		Limits: map[int]pred.Limit{}, Nths: map[int]pred.Nth{},
 		Recents: map[int]pred.Recent{}, SCTPs: map[int]pred.SCTPChunks{},
-		Lists: map[string]*ebpf.Map{}, HZ: hz,
+		Lists: map[string]*ebpf.Map{}, HZ: hz, Needs: ^uint32(0),
 	}
 }
 
@@ -56,7 +57,7 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 		size int
 		fill func(*ebpf.Map) error
 	}{
-		{abi.NetfilterMapCounters, states.Rules, nil},
+		{abi.NetfilterMapCounters, states.slots(), nil},
 		{abi.NetfilterMapLimits, size(states.Limits), states.fillLimits},
 		{abi.NetfilterMapNths, size(states.Nths), states.fillNths},
 		{abi.NetfilterMapSctpChunkConfigs, size(states.SCTPs), states.fillSCTPs},
@@ -80,6 +81,15 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 		return nil, errors.Join(err, out.Close())
 	}
 	return out, nil
+}
+
+// slots is how many rules the counters have room for: where chains are classified, also
+// for some that come later.
+func (s *States) slots() int {
+	if s.Image == nil {
+		return s.Rules
+	}
+	return s.Rules + s.Rules/8 + 256
 }
 
 // sized makes a map with another size than its spec says, at least 1.

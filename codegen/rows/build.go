@@ -17,7 +17,7 @@ type Image struct {
 	Memory
 	// First is the first row of every rule by rule id, for changes in place; 0: a
 	// rule that matches nothing has none.
-	First map[uint32]uint32
+	First []uint32
 	// Ops are the instructions that programs may have, as bits by kind.
 	Ops uint32
 }
@@ -38,7 +38,7 @@ func Build(p *plan.Plan) (*Image, error) {
 		return nil, err
 	}
 	b := &builder{
-		Image:    &Image{Memory: Memory{Family: p.Family, Keys: keys}, First: map[uint32]uint32{}},
+		Image:    &Image{Memory: Memory{Family: p.Family, Keys: keys}, First: make([]uint32, p.Counters)},
 		programs: map[string]uint32{},
 	}
 	total := 0
@@ -53,9 +53,14 @@ func Build(p *plan.Plan) (*Image, error) {
 			return nil, fmt.Errorf("chain %s: %w", c.Chain, err)
 		}
 	}
+	b.Ops |= usualOps
 	b.finish()
 	return b.Image, nil
 }
+
+// usualOps are instructions that rules put in place later may have, whether or not the
+// first ones have them: they cost the verifier little.
+const usualOps = 1<<abi.OpYes | 1<<abi.OpNo | 1<<abi.OpHot | 1<<abi.OpGuard | 1<<abi.OpJump | 1<<abi.OpFact | 1<<abi.OpBytes | 1<<abi.OpBounds
 
 // newHashKeys draws odd multipliers, so that nobody can choose addresses that collide.
 func newHashKeys() (keys HashKeys, err error) {
@@ -158,7 +163,7 @@ func (b *builder) add(r *row, label uint32, from *plan.Rule) (uint32, error) {
 		b.Ops |= r.ops
 	}
 	n := b.newRow()
-	b.write(n, label, firstVersion, r, program, arg)
+	b.write(n, label, FirstVersion, r, program, arg)
 	return n, nil
 }
 
@@ -177,7 +182,7 @@ func (b *builder) policy(p *plan.Policy) uint32 {
 		r.action = abi.DoDrop
 	}
 	n := b.newRow()
-	b.write(n, 0, firstVersion, r, 0, 0)
+	b.write(n, 0, FirstVersion, r, 0, 0)
 	return n
 }
 
@@ -233,7 +238,7 @@ func (b *builder) intern(words []uint32) uint32 {
 func (b *builder) finish() {
 	used, rows := uint32(len(b.Index)), uint32(len(b.Rows))/b.rowSize()
 	h := b.Index
-	h[abi.HeaderVersion] = firstVersion
+	h[abi.HeaderVersion] = FirstVersion
 	h[ownIndexUsed], h[ownRowsUsed], h[ownOps] = used, rows, b.Ops
 	for i, k := range b.Keys {
 		h[int(ownKeys)+2*i], h[int(ownKeys)+2*i+1] = uint32(k), uint32(k>>32)

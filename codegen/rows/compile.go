@@ -441,6 +441,8 @@ func anyMayHotdrop(ps []pred.Pred) bool {
 
 func (c *compiler) finishProgram() error {
 	program, err := c.prog.finish()
-	c.program, c.ops = program, c.prog.ops
+	if c.program = program; len(program) > 0 {
+		c.ops = c.prog.ops
+	}
 	return err
 }

@@ -25,8 +25,8 @@ const (
 	ownKeys                             // HashKeys: a pair of words each
 )
 
-// firstVersion is the version of a new image; the datapath reads 0 as "not known".
-const firstVersion = 1
+// FirstVersion is the version of a new image; the datapath reads 0 as "not known".
+const FirstVersion = 1
 
 // forever is the death of a row that lives.
 const forever = ^uint32(0)

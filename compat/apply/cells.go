@@ -9,7 +9,6 @@ import (
 	"github.com/bpftables/bpftables/compat/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
-	"github.com/bpftables/bpftables/translate"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -69,6 +68,43 @@ func (o *origins) policy(table string, c *ruleset.Chain) state.Origin {
 // extra is what a state keeps for us beside the rules.
 type extra struct {
 	Notes map[string][]plan.Note `json:"notes,omitempty"` // by table
+	// What changes in place have to know, by table; those without classified chains are
+	// not there.
+	Places map[string]*places `json:"places,omitempty"`
+}
+
+// places is what a table offers to changes in place.
+type places struct {
+	Classes  []*plan.Class `json:"classes"` // without rules
+	Actions  []plan.Action `json:"actions,omitempty"`
+	Longest  int           `json:"longest,omitempty"` // see plan.Table
+	Template bool          `json:"template,omitempty"`
+}
+
+// addPlaces describes the classified chains of a plan.
+func (x *extra) addPlaces(p *plan.Plan) {
+	x.Places = map[string]*places{}
+	for _, c := range p.Classes {
+		t := x.Places[c.Table]
+		if t == nil {
+			t = &places{}
+			x.Places[c.Table] = t
+		}
+		t.Classes = append(t.Classes, &plan.Class{Number: c.Number, Chain: c.Chain, Hooks: c.Hooks, Depth: c.Depth, Coded: c.Coded})
+	}
+	for _, t := range p.Tables {
+		if have := x.Places[t.Name]; have != nil {
+			have.Actions, have.Longest, have.Template = t.Actions, t.Longest, t.Template
+		}
+	}
+}
+
+func (x *extra) bytes() ([]byte, error) {
+	data, err := json.Marshal(x)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	return data, nil
 }
 
 func readExtra(st *state.Store) (extra, error) {
@@ -80,7 +116,8 @@ func readExtra(st *state.Store) (extra, error) {
 }
 
 // addTable describes one table of a new generation.
-func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, res *translate.Result, o *origins, back *iptables.Readback) {
+func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *origins, back *iptables.Readback) {
+	res := b.res
 	back.Table(t)
 	out.Table(state.TableSpec{Name: t.Name, InBPF: p.InBPF, Shims: len(p.Actions)})
 	slot := func(id uint32, ok bool) uint32 {
@@ -100,10 +137,18 @@ func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, res *translat
 			spec = iptables.AppendSpec(spec[:0], r)
 			back.Rule(c.Name, r, spec)
 			out.Rule(state.Rule{
-				Text: spec, Slot: slot(id, ok), Row: state.None, Counters: r.Counters, Origin: o.rule(t.Name, r),
+				Text: spec, Slot: slot(id, ok), Row: b.row(id, ok), Counters: r.Counters, Origin: o.rule(t.Name, r),
 			})
 		}
 	}
+}
+
+// row is the first row of a rule of a classified chain; 0: it has none.
+func (b *build) row(id uint32, known bool) uint32 {
+	if !known || len(b.progs) == 0 || b.progs[0].Image == nil {
+		return 0
+	}
+	return b.progs[0].Image.First[id]
 }
 
 // meters are the live counters of a generation.

@@ -96,7 +96,11 @@ func (e *Engine) look() (*Live, error) {
 	if err != nil || gen == nil {
 		return nil, err
 	}
-	st, err := state.Open(e.space.Dir(), gen.Number(), state.First)
+	version, err := gen.Version()
+	if err != nil {
+		return nil, errors.Join(err, gen.Close())
+	}
+	st, err := state.Open(e.space.Dir(), gen.Number(), state.First+version)
 	if err == nil && st == nil {
 		err = fmt.Errorf("%s: the state of generation %d is missing; remove what is left with 'bpftables flush --all'", e.space.Dir(), gen.Number())
 	}

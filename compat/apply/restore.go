@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +57,9 @@ func (e *Engine) Restore(req *Request) error {
 		return err
 	}
 	defer live.Close()
+	if done, err := e.inPlace(live, req); done || err != nil {
+		return err
+	}
 	before, err := e.before(live, req.NoFlush)
 	if err != nil {
 		return err
@@ -308,7 +310,7 @@ func (e *Engine) writeState(c *change, b *build, number uint32) error {
 	x := extra{Notes: map[string][]plan.Note{}}
 	for i, t := range c.after.Tables {
 		p := b.res.Plan.Tables[i]
-		addTable(out, t, p, b.res, o, readback)
+		addTable(out, t, p, b, o, readback)
 		if len(p.Notes) > 0 {
 			x.Notes[t.Name] = p.Notes
 		}
@@ -316,9 +318,10 @@ func (e *Engine) writeState(c *change, b *build, number uint32) error {
 	if err := readback.Check(iptables.Options{File: "state", Resolver: iptables.NewResolver()}); err != nil {
 		return fmt.Errorf("a rule cannot be stored, as iptables prints it in a form that cannot be read: %w; write it in another way", err)
 	}
-	data, err := json.Marshal(x)
+	x.addPlaces(b.res.Plan)
+	data, err := x.bytes()
 	if err != nil {
-		return fmt.Errorf("state: %w", err)
+		return err
 	}
 	out.SetExtra(data)
 	return out.Write(e.space.Dir())

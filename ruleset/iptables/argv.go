@@ -73,14 +73,7 @@ func ParseArgv(args []string, o Options) (*Argv, error) {
 // Run runs the command on base and gives what becomes of it, as Read does. An error
 // that wraps ErrUsage is about the command line, the others about what is there.
 func (a *Argv) Run(o Options) (*ruleset.Ruleset, Report, error) {
-	o.File, o.Family, o.NoFlush, o.Table = a.o.File, a.o.Family, true, ""
-	rd := newReader(o)
-	rd.parser.argv, rd.parser.restore = &Argv{}, false // a itself may be run again
-	rd.build.argv = true
-	rd.cur = newTableEdit(a.Table, rd.table(a.Table))
-	rd.cur.argv = true
-	rd.parser.table = a.Table
-	rd.args = a.args
+	rd := a.reader(o)
 	rd.run(ruleset.Counters{}, false)
 	if len(rd.faults) == 0 {
 		rd.commit()
@@ -92,6 +85,19 @@ func (a *Argv) Run(o Options) (*ruleset.Ruleset, Report, error) {
 		return nil, Report{}, marked{joined(rd.faults), ErrUsage}
 	}
 	return nil, Report{}, joined(rd.faults)
+}
+
+// reader is a reader that stands before the command.
+func (a *Argv) reader(o Options) *reader {
+	o.File, o.Family, o.NoFlush, o.Table = a.o.File, a.o.Family, true, ""
+	rd := newReader(o)
+	rd.parser.argv, rd.parser.restore = &Argv{}, false // a itself may be run again
+	rd.build.argv = true
+	rd.cur = newTableEdit(a.Table, rd.table(a.Table))
+	rd.cur.argv = true
+	rd.parser.table = a.Table
+	rd.args = a.args
+	return rd
 }
 
 // marked is an error with a sentinel that its text does not show.

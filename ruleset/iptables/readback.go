@@ -116,3 +116,23 @@ func oddNames(rs *ruleset.Ruleset) bool {
 
 // plainName are the characters of names that nothing has to be said about.
 const plainName = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:"
+
+// ReadsBack makes sure of one rule that what AppendSpec gave for it can be read; base
+// has the chains that it may name.
+func ReadsBack(base *ruleset.Ruleset, table, chain string, r *ruleset.Rule, spec []byte, names ruleset.Resolver) bool {
+	if oddNames(base) {
+		return false
+	}
+	if r.Source != 0 && r.Source == hashOf(spec) {
+		return true
+	}
+	text := "*" + table + "\n-A " + chain + " " + string(spec) + "\nCOMMIT\n"
+	after, _, err := Read(strings.NewReader(text), Options{
+		Family: base.Family, Resolver: names, NoFlush: true, Base: base,
+	})
+	if err != nil || after.Table(table) == nil || after.Table(table).Chain(chain) == nil {
+		return false
+	}
+	rules := after.Table(table).Chain(chain).Rules
+	return len(rules) > 0 && bytes.Equal(AppendSpec(nil, rules[len(rules)-1]), spec)
+}

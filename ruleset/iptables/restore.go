@@ -71,6 +71,7 @@ type reader struct {
 	now       line
 	args      []arg
 	scratch   ruleset.Place // for placeWords
+	edit      Editor        // nil: changes are made in cur
 }
 
 func newReader(o Options) *reader {
@@ -162,6 +163,10 @@ func (rd *reader) openTable(text string) {
 		rd.skip, rd.lost = true, true
 		return
 	}
+	if rd.edit != nil && rd.table(name) == nil {
+		rd.fault(0, name, notInPlace.what, "")
+		return
+	}
 	rd.cur = newTableEdit(name, rd.table(name))
 	rd.parser.table = name
 	rd.cur.pos = rd.pos(0)
@@ -183,6 +188,10 @@ func (rd *reader) table(name string) *ruleset.Table {
 
 // chainLine takes ":CHAIN POLICY [packets:bytes]".
 func (rd *reader) chainLine(text string) {
+	if rd.edit != nil {
+		rd.fault(0, ":", notInPlace.what, "")
+		return
+	}
 	words := fields(text[1:])
 	if len(words) == 0 {
 		rd.fault(0, ":", "chain name missing", ":CHAIN - [0:0]")
@@ -240,6 +249,10 @@ func (rd *reader) policyOf(c *chainEdit, words []string, at int) {
 
 // commit checks the table and makes it part of the result.
 func (rd *reader) commit() {
+	if rd.edit != nil {
+		rd.commitInPlace()
+		return
+	}
 	e := rd.cur
 	rd.cur = nil
 	if !e.changed && e.base != nil {

@@ -86,6 +86,9 @@ func (rd *reader) execute(c *command) *fault {
 	if c.bits&cmdWithRule != 0 {
 		return rd.withRule(c)
 	}
+	if rd.edit != nil && c.bits != 0 {
+		return rd.executeInPlace(c)
+	}
 	if c.bits&(cmdList|cmdListRules) != 0 {
 		return rd.show(c)
 	}
@@ -224,6 +227,9 @@ func (rd *reader) again(c *command) *command {
 
 // place puts a rule where its command says.
 func (rd *reader) place(c *command, e *chainEdit, r *ruleset.Rule) *fault {
+	if rd.edit != nil {
+		return rd.placeInPlace(c, e.name, r)
+	}
 	t := rd.cur
 	switch c.bits {
 	case cmdAppend:

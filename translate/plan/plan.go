@@ -38,6 +38,10 @@ type Table struct {
 	Hooks   []*Hook  // empty unless InBPF
 	Actions []Action // what the shim behind the table can be told to do, by number
 	Passes  int      // how often the shim must walk its actions
+	Longest int      // how many actions a packet can collect, at most
+	// Template says that a target gives packets a conntrack entry that rules of the
+	// table must not ask about.
+	Template bool
 }
 
 // Note says what was handed to netfilter: position, thing and reason.
@@ -85,7 +89,10 @@ type Class struct {
 	Chain  string
 	Policy *Policy // base chain only
 	Rules  []*Rule
-	Forced bool // looked up by tables even if it is short
+	Forced bool  // looked up by tables even if it is short
+	Hooks  uint8 // 1 << packet.Hook: where packets meet it
+	Depth  int   // how deep it calls others
+	Coded  bool  // another hook runs it as code, too: it cannot be changed in place
 }
 
 // Policy is the end of a base chain.

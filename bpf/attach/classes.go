@@ -1,0 +1,79 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/codegen/rows"
+)
+
+// Classes is the classified chains of an installed generation, in memory that they share
+// with the kernel.
+type Classes struct {
+	*rows.Memory
+	counters *ebpf.Map
+	words    [][]uint32
+}
+
+// Classes opens the classified chains; nil when the generation has none.
+func (g *Generation) Classes() (*Classes, error) {
+	c := &Classes{counters: g.maps[abi.NetfilterMapCounters]}
+	for _, name := range []string{abi.NetfilterMapClassRows, abi.NetfilterMapClassIndex} {
+		words, err := g.words(name)
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		if words == nil {
+			return nil, c.Close()
+		}
+		c.words = append(c.words, words)
+	}
+	c.Memory = rows.Open(g.space.family, c.words[0], c.words[1])
+	return c, nil
+}
+
+// words maps the value of a pinned map of the generation; nil when it has no such map.
+func (g *Generation) words(name string) ([]uint32, error) {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(g.space.genDir(g.number), name), nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("map %s of generation %d: %w", name, g.number, err)
+	}
+	defer m.Close()
+	return maps.Words(m)
+}
+
+// Version is the version of the generation's rules that packets see; First of package
+// state where none of them can be changed in place.
+func (g *Generation) Version() (uint32, error) {
+	words, err := g.words(abi.NetfilterMapClassIndex)
+	if err != nil || words == nil {
+		return 0, err
+	}
+	version := rows.Open(g.space.family, nil, words).Version()
+	return version - rows.FirstVersion, maps.Unmap(words)
+}
+
+// Close gives the memory back; enforcement goes on.
+func (c *Classes) Close() error {
+	var errs []error
+	for _, w := range c.words {
+		errs = append(errs, maps.Unmap(w))
+	}
+	c.words = nil
+	return errors.Join(errs...)
+}
+
+// ClearCounter sets the counter of a rule to zero.
+func (c *Classes) ClearCounter(id uint32) error { return maps.ClearCounter(c.counters, id) }
+
+// Counter reads the counter of one rule.
+func (c *Classes) Counter(id uint32) (abi.Counter, error) { return maps.Counter(c.counters, id) }

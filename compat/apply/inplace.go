@@ -1,0 +1,289 @@
+package apply
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/compat/state"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// wornRows is from how many dead rows on they are taken out of the lists.
+const wornRows = 64
+
+// inPlace makes a change where the rules are enforced, without a new generation: rows of
+// classified chains are written beside those that packets meet, the journal of the state
+// gets a batch, and one store makes packets see the new rows. False: only a new
+// generation can have the change, and nothing was done.
+func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
+	if live == nil || !req.NoFlush || req.Test || req.Counters || req.Table != "" || req.Strict || req.Classifier != translate.ClassifyAuto {
+		return false, nil
+	}
+	x, err := readExtra(live.State)
+	if err != nil || len(x.Places) == 0 {
+		return false, err
+	}
+	base, err := e.before(live, false)
+	if err != nil {
+		return false, err
+	}
+	ed, err := e.newEditor(live, &x)
+	if err != nil || ed == nil {
+		return false, err
+	}
+	ed.base, ed.names = base, e.caller.Resolver()
+	defer ed.classes.Close()
+	o := iptables.Options{
+		File: req.File, Family: e.family, Resolver: ed.names, NoFlush: true, Base: base, Output: io.Discard,
+	}
+	if !req.change(o, ed) || ed.err != nil {
+		return false, errors.Join(ed.abort(), ed.err)
+	}
+	return true, ed.commit()
+}
+
+// change hands the changes to an editor. The text can be read again.
+func (r *Request) change(o iptables.Options, ed iptables.Editor) bool {
+	if r.Argv != nil {
+		return r.Argv.Change(o, ed)
+	}
+	data, err := io.ReadAll(r.Text)
+	r.Text = bytes.NewReader(data)
+	if err != nil {
+		r.Text = io.MultiReader(r.Text, failing{err})
+		return false
+	}
+	return iptables.Change(bytes.NewReader(data), o, ed)
+}
+
+// failing gives an error to whoever reads.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// editor is an iptables.Editor of the live generation. Its error is one that no new
+// generation mends; what it cannot do is errNotInPlace.
+type editor struct {
+	live    *Live
+	base    *ruleset.Ruleset // the chains, without rules
+	names   ruleset.Resolver
+	extra   *extra
+	classes *attach.Classes
+	rows    *rows.Edit
+	state   *state.Edit
+	tables  map[string]*translate.InPlace
+	longer  bool // the bound on notes has grown
+	changed bool
+	err     error
+}
+
+var errNotInPlace = errors.New("needs a new generation")
+
+func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
+	classes, err := live.gen.Classes()
+	if err != nil || classes == nil {
+		return nil, err
+	}
+	if classes.Worn() >= wornRows {
+		if err := reclaim(classes); err != nil {
+			return nil, errors.Join(err, classes.Close())
+		}
+	}
+	ed := &editor{live: live, extra: x, classes: classes, tables: map[string]*translate.InPlace{}}
+	for name, t := range x.Places {
+		in := &translate.InPlace{
+			Family: e.family, Conntrack: live.State.Conntrack, Table: name,
+			Classes: map[string]*plan.Class{}, Actions: t.Actions, Template: t.Template,
+		}
+		for _, c := range t.Classes {
+			if !c.Coded {
+				in.Classes[c.Chain] = c
+			}
+		}
+		ed.tables[name] = in
+	}
+	ed.rows = classes.Edit()
+	ed.state = live.State.Edit(state.First + ed.rows.Version() - rows.FirstVersion)
+	return ed, nil
+}
+
+// reclaim takes dead rows out of all lists once no packet can want them any more.
+func reclaim(classes *attach.Classes) error {
+	if err := attach.Quiesce(); err != nil {
+		return err
+	}
+	return classes.Reclaim(classes.ClearCounter)
+}
+
+func (ed *editor) chain(table, chain string) *state.Chain {
+	t := ed.live.State.Table(table)
+	if t == nil {
+		return nil
+	}
+	return t.Chain(chain)
+}
+
+// Len is how many rules a chain has.
+func (ed *editor) Len(table, chain string) int {
+	if c := ed.chain(table, chain); c != nil {
+		return c.Len()
+	}
+	return 0
+}
+
+// Find gives the place of the first rule that prints as r does, or -1.
+func (ed *editor) Find(table, chain string, r *ruleset.Rule) int {
+	c := ed.chain(table, chain)
+	if c == nil {
+		return -1
+	}
+	return c.Find(iptables.AppendSpec(nil, r))
+}
+
+// place gives the chain, and what its table offers; nil where it cannot be changed.
+func (ed *editor) place(table, chain string) (*state.Chain, *translate.InPlace, *plan.Class) {
+	c, in := ed.chain(table, chain), ed.tables[table]
+	if c == nil || in == nil || in.Classes[chain] == nil || ed.err != nil {
+		return nil, nil, nil
+	}
+	return c, in, in.Classes[chain]
+}
+
+// Insert puts a rule in front of rule i.
+func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
+	c, in, class := ed.place(table, chain)
+	if c == nil {
+		return errNotInPlace
+	}
+	spec := iptables.AppendSpec(nil, r)
+	planned, ok := in.Rule(chain, r)
+	if !ok || codegen.Needs(in.Family, planned)&^ed.classes.Needs() != 0 ||
+		!iptables.ReadsBack(ed.base, table, chain, r, spec, ed.names) {
+		return errNotInPlace
+	}
+	if planned.Action.Op == pred.Shim && !ed.lengthen(table) {
+		return errNotInPlace
+	}
+	row, id, err := ed.rows.Insert(class.Number, before(c, i), planned)
+	if err != nil {
+		return ed.fail(err)
+	}
+	ed.state.Insert(c, i, state.Rule{Text: spec, Slot: id, Row: row, Counters: r.Counters, Origin: state.NoOrigin})
+	ed.changed = true
+	return nil
+}
+
+// before is the first row of the last rule in front of rule i that has one; 0: none.
+func before(c *state.Chain, i int) uint32 {
+	for i--; i >= 0; i-- {
+		if row := c.Rule(i).Row; row != 0 {
+			return row
+		}
+	}
+	return 0
+}
+
+// lengthen counts one more action on the longest way of a packet.
+func (ed *editor) lengthen(table string) bool {
+	p := ed.extra.Places[table]
+	if p.Longest >= translate.MaxNotes {
+		return false
+	}
+	p.Longest++
+	ed.longer = true
+	return true
+}
+
+// fail remembers errors that are not only about room.
+func (ed *editor) fail(err error) error {
+	if !errors.Is(err, rows.ErrNoRoom) {
+		ed.err = err
+	}
+	return errNotInPlace
+}
+
+// Delete takes rule i away.
+func (ed *editor) Delete(table, chain string, i int) error {
+	c, _, _ := ed.place(table, chain)
+	if c == nil {
+		return errNotInPlace
+	}
+	ed.rows.Delete(c.Rule(i).Row)
+	ed.state.Delete(c, i)
+	ed.changed = true
+	return nil
+}
+
+// SetPolicy sets the policy of a built-in chain.
+func (ed *editor) SetPolicy(table, chain, policy string) error {
+	c, _, class := ed.place(table, chain)
+	if c == nil || c.Policy == "" {
+		return errNotInPlace
+	}
+	if err := ed.rows.SetPolicy(class.Number, policy == "DROP"); err != nil {
+		return ed.fail(err)
+	}
+	ed.state.SetPolicy(c, policy)
+	ed.changed = true
+	return nil
+}
+
+// Commit starts the counters of the policies anew, as libiptc does with every change of
+// a table.
+func (ed *editor) Commit(table string) error {
+	for _, c := range ed.live.State.Table(table).Chains() {
+		if c.Policy == "" || c.Slot == state.None {
+			continue
+		}
+		n, err := ed.classes.Counter(c.Slot)
+		if err != nil {
+			ed.err = err
+			return err
+		}
+		ed.state.SetCounters(c, state.None, ruleset.Counters{Packets: -n.Packets, Bytes: -n.Bytes})
+	}
+	return nil
+}
+
+// abort takes everything back; no packet has seen it.
+func (ed *editor) abort() error {
+	ed.rows.Abort()
+	ed.state.Abort()
+	return nil
+}
+
+// commit writes the journal and makes packets see the changes.
+func (ed *editor) commit() error {
+	if !ed.changed {
+		return ed.abort()
+	}
+	if ed.longer {
+		data, err := ed.extra.bytes()
+		if err != nil {
+			return errors.Join(err, ed.abort())
+		}
+		ed.state.SetExtra(data)
+	}
+	if err := ed.state.Commit(); err != nil {
+		return errors.Join(err, ed.abort())
+	}
+	failPoint("journal")
+	ed.rows.Publish()
+	failPoint("published")
+	if !ed.live.State.Worn() {
+		return nil
+	}
+	if err := ed.live.State.Compact(); err != nil {
+		return fmt.Errorf("the new rules are enforced, but their journal could not be shortened: %w", err)
+	}
+	return nil
+}

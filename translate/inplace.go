@@ -1,0 +1,97 @@
+package translate
+
+import (
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// InPlace is what a live generation offers to a rule that is put into one of its
+// classified chains.
+type InPlace struct {
+	Family    packet.Family
+	Conntrack bool // the kernel's conntrack runs in the namespace
+	Table     string
+	Classes   map[string]*plan.Class // of the table, by chain
+	Actions   []plan.Action          // of the table
+	Template  bool                   // see plan.Table
+}
+
+// Rule translates a rule of a classified chain; false when only a new generation can
+// run it: its condition has a memory, its target is new, or it lets chains be met at
+// hooks where they are not met today.
+func (p *InPlace) Rule(chain string, r *ruleset.Rule) (*plan.Rule, bool) {
+	class := p.Classes[chain]
+	if class == nil {
+		return nil, false
+	}
+	place := &ruleset.Place{Family: p.Family, Table: p.Table, Hooks: class.Hooks, Rule: r}
+	out := &plan.Rule{Pos: r.Pos.String()}
+	for _, m := range r.Matches {
+		if !p.fits(m, place) {
+			return nil, false
+		}
+		c := m.Lower(place)
+		if !pred.Stateless(c) || pred.Any(c, slotted) || p.Template && pred.AsksConntrack(c) {
+			return nil, false
+		}
+		out.Conds = append(out.Conds, c)
+	}
+	if r.Target == nil {
+		return out, true
+	}
+	if !p.fits(r.Target, place) {
+		return nil, false
+	}
+	out.Action = r.Target.Lower(place)
+	return out, p.action(out, class)
+}
+
+// slotted says whether a predicate has its arguments in a map.
+func slotted(p pred.Pred) bool {
+	_, is := p.(pred.SCTPChunks)
+	return is
+}
+
+// word is a match or a target.
+type word interface {
+	Word() string
+	Check(in *ruleset.Place) error
+}
+
+func (p *InPlace) fits(w word, place *ruleset.Place) bool {
+	u, asks := w.(ruleset.ConntrackUser)
+	// What users and groups are may depend on the namespace: package apply decides.
+	return w.Check(place) == nil && w.Word() != "owner" && (!asks || !u.NeedsConntrack() || p.Conntrack)
+}
+
+// action completes what a rule does.
+func (p *InPlace) action(r *plan.Rule, class *plan.Class) bool {
+	switch r.Action.Op {
+	case pred.Continue, pred.Accept, pred.Drop, pred.Return:
+		return true
+	case pred.Jump, pred.Goto:
+		r.Class = p.Classes[r.Action.Chain]
+		return r.Class != nil && class.Hooks&^r.Class.Hooks == 0 && class.Depth > r.Class.Depth
+	case pred.Shim:
+		return p.note(r)
+	}
+	return false
+}
+
+// note finds the number of a target that netfilter runs. Only one that ends the
+// traversal can be noted once more without counting what packets may collect.
+func (p *InPlace) note(r *plan.Rule) bool {
+	if !r.Action.Terminal {
+		return false
+	}
+	key := shimKey(r.Action)
+	for i, a := range p.Actions {
+		if shimKey(pred.Action{Terminal: a.Terminal, Shim: a.Args, Guard: a.Guard}) == key {
+			r.Note = i
+			return true
+		}
+	}
+	return false
+}
