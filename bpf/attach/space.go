@@ -143,6 +143,9 @@ func (s *Space) live() (uint32, error) {
 	return gen, nil
 }
 
+// Enforced is the number of the generation that is enforced; 0: none.
+func (s *Space) Enforced() (uint32, error) { return s.live() }
+
 // Next is the number that the next generation must have.
 func (s *Space) Next() (uint32, error) {
 	live, err := s.live()

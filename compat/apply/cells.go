@@ -107,12 +107,17 @@ func (x *extra) bytes() ([]byte, error) {
 	return data, nil
 }
 
-func readExtra(st *state.Store) (extra, error) {
-	var x extra
-	if err := json.Unmarshal(st.Extra(), &x); err != nil {
-		return x, fmt.Errorf("state of generation %d: %w", st.Generation, err)
+// readExtra gives what the state keeps for us.
+func (l *Live) readExtra() (*extra, error) {
+	if l.extra != nil {
+		return l.extra, nil
 	}
-	return x, nil
+	var x extra
+	if err := json.Unmarshal(l.State.Extra(), &x); err != nil {
+		return nil, fmt.Errorf("state of generation %d: %w", l.State.Generation, err)
+	}
+	l.extra = &x
+	return l.extra, nil
 }
 
 // addTable describes one table of a new generation.

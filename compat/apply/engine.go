@@ -25,6 +25,7 @@ import (
 	"os"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/state"
@@ -40,20 +41,73 @@ type Engine struct {
 	space  *attach.Space
 	tools  tools
 	caller *caller.Caller
+	keeps  bool
+	kept   *Live // of an engine that keeps it
 }
 
 // Live is the generation that is enforced.
 type Live struct {
-	State *state.Store
-	gen   *attach.Generation
+	State   *state.Store
+	gen     *attach.Generation
+	classes *attach.Classes // nil: there are none, or they are not open
+	extra   *extra          // nil: not read
+	kept    bool            // by the engine, for the next command
 }
 
 // Close releases what is held open; enforcement goes on.
 func (l *Live) Close() error {
+	if l == nil || l.kept {
+		return nil
+	}
+	errs := []error{l.State.Close(), l.gen.Close()}
+	if l.classes != nil {
+		errs = append(errs, l.classes.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// open opens the classified chains; nil when the generation has none.
+func (l *Live) open() (classes *attach.Classes, err error) {
+	if l.classes == nil {
+		l.classes, err = l.gen.Classes()
+	}
+	return l.classes, err
+}
+
+// version is the version that packets see.
+func (l *Live) version() (uint32, error) {
+	if l.classes != nil {
+		return state.First + l.classes.Version() - rows.FirstVersion, nil
+	}
+	version, err := l.gen.Version()
+	return state.First + version, err
+}
+
+// Keep makes the engine keep the live generation open between commands. Of those that
+// use it, one may run at a time.
+func (e *Engine) Keep() { e.keeps = true }
+
+// drop closes what is kept.
+func (e *Engine) drop() error {
+	l := e.kept
 	if l == nil {
 		return nil
 	}
-	return errors.Join(l.State.Close(), l.gen.Close())
+	e.kept, l.kept = nil, false
+	return l.Close()
+}
+
+// stillLive says whether what is kept is what is enforced.
+func (e *Engine) stillLive() bool {
+	if e.kept == nil {
+		return false
+	}
+	current, err := e.space.Enforced()
+	if err != nil || current != e.kept.gen.Number() {
+		return false
+	}
+	version, err := e.kept.version()
+	return err == nil && version == e.kept.State.Version
 }
 
 // Open gives the engine of the current network namespace.
@@ -78,7 +132,7 @@ func (e *Engine) For(c *caller.Caller) {
 func (e *Engine) Fresh() bool { return e.space.Fresh() }
 
 // Close releases what the engine holds open; enforcement goes on.
-func (e *Engine) Close() error { return e.space.Close() }
+func (e *Engine) Close() error { return errors.Join(e.drop(), e.space.Close()) }
 
 // Live gives the enforced generation; nil when nothing of ours is. A reader without
 // the lock may meet a switch: it then looks again.
@@ -92,6 +146,12 @@ func (e *Engine) Live() (live *Live, err error) {
 }
 
 func (e *Engine) look() (*Live, error) {
+	if e.stillLive() {
+		return e.kept, nil
+	}
+	if err := e.drop(); err != nil {
+		return nil, err
+	}
 	gen, err := e.space.Current()
 	if err != nil || gen == nil {
 		return nil, err
@@ -107,7 +167,11 @@ func (e *Engine) look() (*Live, error) {
 	if err != nil {
 		return nil, errors.Join(err, gen.Close())
 	}
-	return &Live{State: st, gen: gen}, nil
+	l := &Live{State: st, gen: gen, kept: e.keeps}
+	if e.keeps {
+		e.kept = l
+	}
+	return l, nil
 }
 
 // rules reads the rules of a state, of one table or "" for all, with their counters and

@@ -28,7 +28,7 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 	if live == nil || !req.NoFlush || req.Test || req.Counters || req.Table != "" || req.Strict || req.Classifier != translate.ClassifyAuto {
 		return false, nil
 	}
-	x, err := readExtra(live.State)
+	x, err := live.readExtra()
 	if err != nil || len(x.Places) == 0 {
 		return false, err
 	}
@@ -36,12 +36,11 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	ed, err := e.newEditor(live, &x)
+	ed, err := e.newEditor(live, x)
 	if err != nil || ed == nil {
 		return false, err
 	}
 	ed.base, ed.names = base, e.caller.Resolver()
-	defer ed.classes.Close()
 	o := iptables.Options{
 		File: req.File, Family: e.family, Resolver: ed.names, NoFlush: true, Base: base, Output: io.Discard,
 	}
@@ -81,7 +80,7 @@ type editor struct {
 	rows    *rows.Edit
 	state   *state.Edit
 	tables  map[string]*translate.InPlace
-	longer  bool // the bound on notes has grown
+	longer  int // how much the bounds on notes have grown
 	changed bool
 	err     error
 }
@@ -89,13 +88,13 @@ type editor struct {
 var errNotInPlace = errors.New("needs a new generation")
 
 func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
-	classes, err := live.gen.Classes()
+	classes, err := live.open()
 	if err != nil || classes == nil {
 		return nil, err
 	}
 	if classes.Worn() >= wornRows {
 		if err := reclaim(classes); err != nil {
-			return nil, errors.Join(err, classes.Close())
+			return nil, err
 		}
 	}
 	ed := &editor{live: live, extra: x, classes: classes, tables: map[string]*translate.InPlace{}}
@@ -199,7 +198,7 @@ func (ed *editor) lengthen(table string) bool {
 		return false
 	}
 	p.Longest++
-	ed.longer = true
+	ed.longer++
 	return true
 }
 
@@ -258,6 +257,7 @@ func (ed *editor) Commit(table string) error {
 func (ed *editor) abort() error {
 	ed.rows.Abort()
 	ed.state.Abort()
+	ed.live.extra = nil // its bounds may have been raised
 	return nil
 }
 
@@ -266,7 +266,7 @@ func (ed *editor) commit() error {
 	if !ed.changed {
 		return ed.abort()
 	}
-	if ed.longer {
+	if ed.longer > 0 {
 		data, err := ed.extra.bytes()
 		if err != nil {
 			return errors.Join(err, ed.abort())

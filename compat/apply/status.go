@@ -31,7 +31,7 @@ func (e *Engine) Status() (*Status, error) {
 		return out, err
 	}
 	defer live.Close()
-	x, err := readExtra(live.State)
+	x, err := live.readExtra()
 	if err != nil {
 		return nil, err
 	}

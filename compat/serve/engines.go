@@ -49,6 +49,7 @@ func (s *Engines) Get(family packet.Family, c *caller.Caller) (*apply.Engine, fu
 		if e, err = apply.Open(family); err != nil {
 			return nil, nil, err
 		}
+		e.Keep()
 	}
 	e.For(c)
 	return e, func() { s.put(at, e, since) }, nil
