@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,14 +24,17 @@ const liveFrames = 1 << 1
 type Options struct {
 	Packets [][]byte // from the IP header on; sent in order, again and again
 	Wire    bool     // through the driver of the host's interface
-	CPU     int      // the processor to run on with real-time priority; below 0: any, as any process
+	CPU     int      // the processor to run on; below 0: any
+	Fair    bool     // as any process; otherwise with real-time priority on the processor
 }
 
 // Feeder feeds the packets.
 type Feeder struct {
 	space *Space // that the frames start in
 	cpu   int
+	fair  bool
 	prog  *ebpf.Program
+	kept  link.Link
 	at    *ebpf.Map
 	frame []byte
 	xdp   []byte // struct xdp_md
@@ -41,7 +46,7 @@ func (h *Host) NewFeeder(o Options) (*Feeder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Feeder{space: h.Space, cpu: o.CPU}
+	f := &Feeder{space: h.Space, cpu: o.CPU, fair: o.Fair}
 	in, redirect := dev.Index, 0
 	if o.Wire {
 		wire, err := h.Far.device(FarDevice)
@@ -58,6 +63,9 @@ func (h *Host) NewFeeder(o Options) (*Feeder, error) {
 	if f.prog, f.at, err = load(frames, redirect); err != nil {
 		return nil, err
 	}
+	if err := f.keep(h.Far); err != nil {
+		return nil, errors.Join(err, f.prog.Close(), f.at.Close())
+	}
 	var b bytes.Buffer
 	// data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
 	if err := binary.Write(&b, binary.NativeEndian, [6]uint32{1: uint32(len(f.frame)), 3: uint32(in)}); err != nil {
@@ -67,8 +75,23 @@ func (h *Host) NewFeeder(o Options) (*Feeder, error) {
 	return f, nil
 }
 
+// keep attaches the program to an interface where nothing comes. While a program
+// runs or is attached, the kernel has it in a list of direct calls, and each change
+// of the list waits for an RCU grace period, many milliseconds (bpf_prog_change_xdp in
+// net/core/filter.c, kernel/bpf/dispatcher.c).
+func (f *Feeder) keep(far *Space) error {
+	return far.Do(func() (err error) {
+		dev, err := net.InterfaceByName(keepDevice)
+		if err != nil {
+			return err
+		}
+		f.kept, err = link.AttachXDP(link.XDPOptions{Program: f.prog, Interface: dev.Index, Flags: link.XDPDriverMode})
+		return err
+	})
+}
+
 // Close releases the frames.
-func (f *Feeder) Close() error { return errors.Join(f.prog.Close(), f.at.Close()) }
+func (f *Feeder) Close() error { return errors.Join(f.kept.Close(), f.prog.Close(), f.at.Close()) }
 
 // Sent is how many frames have been sent since the start: packet i of n has been
 // sent Sent/n times, once more if i is below the rest.
@@ -79,8 +102,7 @@ func (f *Feeder) Sent() (uint64, error) {
 }
 
 // testRun is the part of union bpf_attr for BPF_PROG_TEST_RUN (include/uapi/linux/bpf.h).
-// It is spelled here because ebpf.Program.Run does not give the duration, and the
-// time around the system call is mostly an RCU grace period (bpf_prog_change_xdp).
+// It is spelled here because ebpf.Program.Run does not give the duration.
 type testRun struct {
 	progFD, retval          uint32
 	dataSizeIn, dataSizeOut uint32
@@ -95,10 +117,8 @@ type testRun struct {
 // may make them more.
 func (f *Feeder) Feed(n int) (perFrame time.Duration, err error) {
 	err = f.space.Do(func() (err error) {
-		if f.cpu >= 0 {
-			if err := Claim(f.cpu); err != nil {
-				return err
-			}
+		if err := f.place(); err != nil {
+			return err
 		}
 		perFrame, err = f.feed(n)
 		return err
@@ -109,10 +129,8 @@ func (f *Feeder) Feed(n int) (perFrame time.Duration, err error) {
 // FeedAll feeds batches of n frames, from one thread, until next says no.
 func (f *Feeder) FeedAll(n int, next func() bool) error {
 	return f.space.Do(func() error {
-		if f.cpu >= 0 {
-			if err := Claim(f.cpu); err != nil {
-				return err
-			}
+		if err := f.place(); err != nil {
+			return err
 		}
 		for next() {
 			if _, err := f.feed(n); err != nil {
@@ -141,9 +159,13 @@ func (f *Feeder) feed(n int) (perFrame time.Duration, err error) {
 	}
 }
 
-// Claim binds the thread to a processor, ahead of everything that is not real-time.
-func Claim(cpu int) error {
-	if err := Bind(cpu); err != nil {
+// place puts the thread where the options say: on a processor, there ahead of everything
+// that is not real-time.
+func (f *Feeder) place() error {
+	if f.cpu < 0 {
+		return nil
+	}
+	if err := Bind(f.cpu); err != nil || f.fair {
 		return err
 	}
 	attr := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 50}

@@ -17,6 +17,9 @@ const (
 	FarAddress = "192.0.2.2"
 )
 
+// keepDevice is an interface of the far end where nothing comes.
+const keepDevice = "keep0"
+
 // Host is a namespace that receives, and the one at the other end of its wire.
 type Host struct {
 	*Space
@@ -42,6 +45,7 @@ var farLines = []string{
 	"ip link set " + FarDevice + " up",
 	"ip link set lo up",
 	"ethtool -K " + FarDevice + " gro on",
+	"ip link add " + keepDevice + " type veth peer name keep1",
 }
 
 // hostSettings let in packets whose source is an address of the host's own.
@@ -82,6 +86,9 @@ func (h *Host) setUp() error {
 			}
 		}
 	}
+	if err := h.Far.quiet(); err != nil {
+		return err
+	}
 	return h.Do(func() error {
 		for name, value := range hostSettings {
 			if err := os.WriteFile("/proc/sys/net/ipv4/conf/"+name, []byte(value), 0); err != nil {
@@ -91,6 +98,17 @@ func (h *Host) setUp() error {
 		return nil
 	})
 }
+
+// quiet keeps the far end from talking about IPv6: the host receives what is fed, and
+// what far programs send by IPv4.
+func (s *Space) quiet() error {
+	return s.Do(func() error {
+		return os.WriteFile("/proc/sys/net/ipv6/conf/"+FarDevice+"/disable_ipv6", []byte("1"), 0)
+	})
+}
+
+// Device gives the interface of the host, from inside its namespace.
+func (h *Host) Device() (*net.Interface, error) { return net.InterfaceByName(HostDevice) }
 
 // Remove deletes the namespaces.
 func (h *Host) Remove() error { return errors.Join(h.Space.Remove(), h.Far.Remove()) }

@@ -15,7 +15,7 @@
 // All addresses are of 198.18.0.0/15 and 2001:db8::/32.
 //
 //	set, err := shapes.New(shapes.Options{Kind: shapes.ACL, Family: packet.IPv4, Rules: 1000, Seed: 1})
-//	text := set.Text("ACCEPT")
+//	text := set.Text(shapes.Frame{Policy: "ACCEPT"})
 //	h := set.Draw(rand.New(rand.NewPCG(1, 1)))
 //	i := set.First(&h)
 package shapes

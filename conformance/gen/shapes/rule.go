@@ -204,8 +204,9 @@ func flagNames(bits uint8) string {
 	return strings.Join(names, ",")
 }
 
-// Packet is a packet with this header, from the IP header on.
-func (h *Header) Packet() ([]byte, error) {
+// Packet is a packet with this header, from the IP header on, and as much payload as takes
+// it to so many bytes.
+func (h *Header) Packet(size int) ([]byte, error) {
 	family := packet.IPv4
 	if h.Src.Is6() {
 		family = packet.IPv6
@@ -216,5 +217,10 @@ func (h *Header) Packet() ([]byte, error) {
 	if h.Proto == icmp || h.Proto == icmpv6 {
 		s.Type = h.Type
 	}
+	raw, err := s.Build()
+	if err != nil || len(raw) >= size {
+		return raw, err
+	}
+	s.Payload = make([]byte, size-len(raw))
 	return s.Build()
 }

@@ -66,16 +66,25 @@ func New(o Options) (*Ruleset, error) {
 	return set, nil
 }
 
-// Text is the ruleset in INPUT of the table filter, behind other rules, each as it
-// follows "-A INPUT".
-func (s *Ruleset) Text(policy string, first ...string) string {
+// Frame is what is around the rules in their chain: each rule as it follows "-A INPUT".
+type Frame struct {
+	Policy        string
+	Before, After []string
+}
+
+// Text is the ruleset in INPUT of the table filter.
+func (s *Ruleset) Text(f Frame) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "*filter\n:INPUT %s [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n", policy)
-	for _, text := range first {
-		b.WriteString("-A INPUT " + text + "\n")
+	fmt.Fprintf(&b, "*filter\n:INPUT %s [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n", f.Policy)
+	line := func(text string) { b.WriteString("-A INPUT " + text + "\n") }
+	for _, text := range f.Before {
+		line(text)
 	}
 	for i := range s.Rules {
-		b.WriteString("-A INPUT " + s.Rules[i].Text() + "\n")
+		line(s.Rules[i].Text())
+	}
+	for _, text := range f.After {
+		line(text)
 	}
 	b.WriteString("COMMIT\n")
 	return b.String()

@@ -34,7 +34,7 @@ func each(t *testing.T, n int, check func(t *testing.T, s *Ruleset)) {
 }
 
 func read(t *testing.T, s *Ruleset) *ruleset.Ruleset {
-	rs, _, err := iptables.Read(strings.NewReader(s.Text("ACCEPT")), iptables.Options{Family: s.Family, Resolver: iptables.NewResolver()})
+	rs, _, err := iptables.Read(strings.NewReader(s.Text(Frame{Policy: "ACCEPT"})), iptables.Options{Family: s.Family, Resolver: iptables.NewResolver()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestFirst(t *testing.T) {
 			if h.In == "" {
 				h.In = "wlan0"
 			}
-			raw, err := h.Packet()
+			raw, err := h.Packet(0)
 			if err != nil {
 				t.Fatalf("%+v: %v", h, err)
 			}
@@ -116,7 +116,7 @@ func TestSeedAndSize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.Text("DROP", "-i lo -j ACCEPT")
+		return s.Text(Frame{Policy: "DROP", Before: []string{"-i lo -j ACCEPT"}})
 	}
 	if one, again := text(1), text(1); one != again || one == text(2) {
 		t.Error("rules must follow from the seed")
