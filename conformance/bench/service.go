@@ -27,10 +27,11 @@ const (
 	roleClient   = "client"
 )
 
-// Requests and answers are so long; a client keeps so many connections busy.
+// Requests and answers are so long; a client asks on so many connections, so often on each.
 const (
 	requestSize = 64
 	connections = 4
+	askEvery    = time.Millisecond
 )
 
 // play runs as one of the ends.
@@ -76,7 +77,7 @@ func answer(c net.Conn) {
 
 // answers is what a client found.
 type answers struct {
-	Requests int
+	Answered int
 	Took     time.Duration
 	P50, P99 time.Duration
 }
@@ -90,17 +91,18 @@ func clientMain() error {
 	start := time.Now()
 	var mu sync.Mutex
 	var all []time.Duration
+	var out answers
 	var wg sync.WaitGroup
 	for range connections {
 		wg.Go(func() {
-			mine := askUntil(start.Add(length))
+			mine, answered := askUntil(start.Add(length))
 			mu.Lock()
 			defer mu.Unlock()
-			all = append(all, mine...)
+			all, out.Answered = append(all, mine...), out.Answered+answered
 		})
 	}
 	wg.Wait()
-	out := answers{Requests: len(all), Took: time.Since(start)}
+	out.Took = time.Since(start)
 	if len(all) > 0 {
 		slices.Sort(all)
 		out.P50, out.P99 = all[len(all)/2], all[len(all)*99/100]
@@ -108,29 +110,47 @@ func clientMain() error {
 	return json.NewEncoder(os.Stdout).Encode(out)
 }
 
-// askUntil asks on one connection. An answer that does not come in time ends it: it
-// is no answer.
-func askUntil(end time.Time) (took []time.Duration) {
+// askUntil asks on one connection at a fixed rate. What comes too late is asked as
+// soon as possible, and its time counts from when it should have been asked: a service
+// that stands still for a second is not one slow answer but a thousand. Requests
+// without an answer at the end count with the time until then.
+func askUntil(end time.Time) (took []time.Duration, answered int) {
+	next := time.Now()
+	defer func() {
+		for ; next.Before(end); next = next.Add(askEvery) {
+			took = append(took, end.Sub(next))
+		}
+	}()
 	c, err := net.DialTimeout("tcp4", net.JoinHostPort(flood.Address4, fmt.Sprint(servicePort)), time.Until(end))
 	if err != nil {
-		return nil
+		return took, 0
 	}
 	defer c.Close()
 	if err := c.SetDeadline(end); err != nil {
-		return nil
+		return took, 0
 	}
+	for ; next.Before(end); next = next.Add(askEvery) {
+		since := next
+		if wait := time.Until(next); wait > 0 {
+			time.Sleep(wait)
+			since = time.Now()
+		}
+		if err := ask(c); err != nil {
+			break
+		}
+		took = append(took, time.Since(since))
+		answered++
+	}
+	return took, answered
+}
+
+func ask(c net.Conn) error {
 	var b [requestSize]byte
-	for time.Now().Before(end) {
-		start := time.Now()
-		if _, err := c.Write(b[:]); err != nil {
-			break
-		}
-		if _, err := io.ReadFull(c, b[:]); err != nil {
-			break
-		}
-		took = append(took, time.Since(start))
+	if _, err := c.Write(b[:]); err != nil {
+		return err
 	}
-	return took
+	_, err := io.ReadFull(c, b[:])
+	return err
 }
 
 // startService runs the service on a processor of the host.
