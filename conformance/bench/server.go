@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,25 +15,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serverSocket is where commands find "bpftables serve".
-const serverSocket = "/run/bpftables/serve.sock"
+// socketVariable tells commands and server where they meet: not where the host's own
+// server is.
+const socketVariable = "BPFTABLES_SERVE"
 
 // server is a running "bpftables serve".
 type server struct {
-	cmd  *exec.Cmd
-	said bytes.Buffer
-	gone chan struct{} // closed when it has ended
+	cmd    *exec.Cmd
+	socket string
+	said   bytes.Buffer
+	gone   chan struct{} // closed when it has ended
 }
 
 // served makes the commands use a server that runs meanwhile.
 func (f *firewall) served(program string) *firewall {
-	f.env = nil
 	s, err := startServer(program)
 	if err != nil {
 		f.absent = reason(err)
 		return f
 	}
-	f.server, f.close = s, s.stop
+	f.env, f.server, f.close = []string{socketVariable + "=" + s.socket}, s, s.stop
 	return f
 }
 
@@ -42,34 +44,41 @@ func startServer(program string) (*server, error) {
 	if err != nil || !strings.Contains(string(help), "\n  serve ") {
 		return nil, errors.New("the program has no serve")
 	}
-	if listens(serverSocket) {
-		return nil, errors.New("a server runs already at " + serverSocket)
+	dir, err := os.MkdirTemp("", "bench-serve")
+	if err != nil {
+		return nil, err
 	}
-	s := &server{cmd: exec.Command(program, "serve"), gone: make(chan struct{})}
+	s := &server{cmd: exec.Command(program, "serve"), socket: filepath.Join(dir, "socket"), gone: make(chan struct{})}
+	s.cmd.Env = append(os.Environ(), socketVariable+"="+s.socket)
 	s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(dir))
 	}
 	go func() {
 		defer close(s.gone)
 		_ = s.cmd.Wait() // how it ended is of no interest; that it has is
 	}()
-	for deadline := time.Now().Add(10 * time.Second); !listens(serverSocket); {
+	for deadline := time.Now().Add(10 * time.Second); !s.listens(); {
 		select {
 		case <-s.gone:
-			return nil, fmt.Errorf("serve ended: %s", bytes.TrimSpace(s.said.Bytes()))
+			return nil, errors.Join(fmt.Errorf("serve ended: %s", bytes.TrimSpace(s.said.Bytes())), os.RemoveAll(dir))
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			return nil, errors.Join(fmt.Errorf("serve does not answer at %s", serverSocket), s.stop())
+			return nil, errors.Join(fmt.Errorf("serve does not answer at %s", s.socket), s.stop())
 		}
 	}
 	return s, nil
 }
 
-func listens(socket string) bool {
-	c, err := net.Dial("unix", socket)
-	return err == nil && c.Close() == nil
+// listens says whether the socket takes connections, of whichever type it is.
+func (s *server) listens() bool {
+	for _, network := range []string{"unixpacket", "unix"} {
+		if c, err := net.Dial(network, s.socket); err == nil {
+			return c.Close() == nil
+		}
+	}
+	return false
 }
 
 // stop ends the server.
@@ -78,7 +87,7 @@ func (s *server) stop() error {
 		return err
 	}
 	<-s.gone
-	return nil
+	return os.RemoveAll(filepath.Dir(s.socket))
 }
 
 // peak is the largest resident memory that it had, in KiB.
