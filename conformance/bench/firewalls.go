@@ -161,9 +161,9 @@ func (b *bench) early(mode string) *firewall {
 
 // attachNone puts what a dropped packet costs without rules: a BPF program of two
 // instructions, at the hook INPUT or in the driver. To accept, nothing is there.
-func (f *firewall) attachNone(r *rules) error {
+func (f *firewall) attachNone(r *rules) (note string) {
 	if r.accept() && f.title == none {
-		return nil
+		return ""
 	}
 	typ, attach, verdict := ebpf.Netfilter, ebpf.AttachNetfilter, int32(0) // NF_DROP
 	if f.title == empty {
@@ -174,13 +174,17 @@ func (f *firewall) attachNone(r *rules) error {
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, verdict), asm.Return()},
 	})
 	if err != nil {
-		return fmt.Errorf("load the dropping program: %w", err)
+		return reason(err)
 	}
 	defer prog.Close()
-	return f.host.Do(func() (err error) {
+	err = f.host.Do(func() (err error) {
 		f.drop, err = f.attach(prog, r.Family)
 		return err
 	})
+	if err != nil {
+		return reason(err)
+	}
+	return ""
 }
 
 func (f *firewall) attach(prog *ebpf.Program, family packet.Family) (link.Link, error) {

@@ -18,7 +18,7 @@ var growthFirewalls = []string{legacy, nft, nftSet, ours}
 
 var growthPart = &part{
 	name: "growth", title: "Growth",
-	about: `The rules of the first section, packets spread over all of them, from 10 to 1,000,000 rules: cost per packet, time and peak memory of the
+	about: `The rules of the first section, packets spread over all of them, from 10 to 1,000,000 rules: cost per packet, time and peak memory of one
 restore. A firewall that would take more than a minute to load is left out from there on.`,
 	firewalls: growthFirewalls, what: "of", show: timeAndMemory,
 	measure: measureGrowth,
@@ -38,23 +38,19 @@ func measureGrowth(b *bench, r *result) error {
 	for _, n := range b.size.growth {
 		rules := newRules(shapes.Same, packet.IPv4, n)
 		loads := r.add(restoreCost, n)
-		b.say("restore, N = %d", n)
-		for _, f := range all[1:] {
-			if note := b.hopeless(last[f.title]); note != "" {
-				loads.Cells[f.title] = cell{Note: note}
-				continue
+		load := func(f *firewall) (note string) {
+			if f.load == nil {
+				return f.attachNone(rules)
 			}
-			loads.Cells[f.title] = f.peak(rules, b.size.limit)
-			if e := f.empty(packet.IPv4); err == nil {
-				err = e
+			c := cell{Note: b.hopeless(last[f.title])}
+			if c.Note == "" {
+				c = f.peak(rules, b.size.limit)
 			}
+			loads.Cells[f.title], last[f.title] = c, c
+			return c.Note
 		}
-		for _, f := range all[1:] {
-			last[f.title] = loads.Cells[f.title]
-		}
-		against := func(f *firewall) string { return loads.Cells[f.title].Note }
 		if err == nil {
-			err = b.packets(r.add(packetCost, n), all, rules, rules.spread(b.size.spread), against)
+			err = b.packets(r.add(packetCost, n), all, rules, rules.spread(b.size.spread), load)
 		}
 	}
 	r.sort()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -11,16 +10,6 @@ import (
 // nftMost is up to how many rules iptables-nft is asked: beyond, one packet takes
 // more than a millisecond.
 const nftMost = 10000
-
-// notTooMany speaks against iptables-nft with too many rules.
-func notTooMany(n int) func(*firewall) string {
-	return func(f *firewall) string {
-		if f.title == nft && n > nftMost {
-			return fmt.Sprintf("not measured with more than %d rules", nftMost)
-		}
-		return ""
-	}
-}
 
 const (
 	byLast = "last rule"
@@ -43,10 +32,10 @@ rule that is drawn. "no rules": a BPF program of two instructions at the hook dr
 		for _, n := range b.size.rules {
 			rules := newRules(shapes.Same, packet.IPv4, n)
 			if err == nil {
-				err = b.packets(r.add(byLast, n), all, rules, rules.last(), notTooMany(n))
+				err = b.packets(r.add(byLast, n), all, rules, rules.last(), b.loading(rules))
 			}
 			if err == nil {
-				err = b.packets(r.add(byAll, n), all, rules, rules.spread(b.size.spread), notTooMany(n))
+				err = b.packets(r.add(byAll, n), all, rules, rules.spread(b.size.spread), b.loading(rules))
 			}
 		}
 		r.sort()
@@ -115,7 +104,7 @@ func measureMixed(b *bench, r *result) error {
 			for _, n := range numbers {
 				rules := newRules(kind, family, n)
 				if err == nil {
-					err = b.packets(r.add(mixedName(kind, family), n), all, rules, rules.spread(b.size.spread), nil)
+					err = b.packets(r.add(mixedName(kind, family), n), all, rules, rules.spread(b.size.spread), b.loading(rules))
 				}
 			}
 		}

@@ -19,9 +19,9 @@ type turn struct {
 	best   time.Duration
 }
 
-// packets measures one packet of the traffic with the rules, in all firewalls but
-// those that a reason speaks against.
-func (b *bench) packets(row *row, all []*firewall, r *rules, t *traffic, against func(*firewall) string) (err error) {
+// packets measures one packet of the traffic with the rules, in all firewalls that load
+// can load them into; for the others it says why not.
+func (b *bench) packets(row *row, all []*firewall, r *rules, t *traffic, load func(*firewall) (note string)) (err error) {
 	b.say("%s, N = %d", row.What, row.N)
 	packets, err := t.packets()
 	if err != nil {
@@ -39,7 +39,7 @@ func (b *bench) packets(row *row, all []*firewall, r *rules, t *traffic, against
 		}
 	}()
 	for _, f := range all {
-		if note := b.prepare(f, r, against); note != "" {
+		if note := load(f); note != "" {
 			row.Cells[f.title] = cell{Note: note}
 			continue
 		}
@@ -61,21 +61,18 @@ func (b *bench) packets(row *row, all []*firewall, r *rules, t *traffic, against
 	return nil
 }
 
-// prepare loads the rules, or says why not.
-func (b *bench) prepare(f *firewall, r *rules, against func(*firewall) string) (note string) {
-	if against != nil {
-		if note := against(f); note != "" {
-			return note
+// loading loads rules, into iptables-nft not too many.
+func (b *bench) loading(r *rules) func(*firewall) (note string) {
+	return func(f *firewall) (note string) {
+		switch {
+		case f.load == nil:
+			return f.attachNone(r)
+		case f.title == nft && len(r.Rules) > nftMost:
+			return fmt.Sprintf("not measured with more than %d rules", nftMost)
 		}
-	}
-	if f.load != nil {
 		_, note = f.apply(r, b.size.limit)
 		return note
 	}
-	if err := f.attachNone(r); err != nil {
-		return reason(err)
-	}
-	return ""
 }
 
 // rounds goes on until no firewall gets faster, or for long enough.
