@@ -45,6 +45,7 @@ FUZZTIME ?= 5m
 fuzz:
 	scripts/fuzz $(FUZZTIME)
 
+# All parts, or those that BENCH names: BENCH=packets,updates. BENCH_SHORT=1: no figures.
 bench: setup build
 	scripts/bench
 

@@ -1,52 +1,68 @@
-// Command bench measures what a packet and a restore cost with bpftables, with
-// iptables-legacy, with iptables-nft and with no firewall, all in one run.
-//
-// In: the number of rules and rounds, and the bpftables program to measure. Out: the
-// page docs/benchmarks.md, and one line per target of the project that says whether
-// it is met. Refused: running without root, or without one of the iptables tools.
-//
-// A packet's cost is the kernel's time per frame, where frames are fed into the receive path
-// of a network namespace by BPF_PROG_RUN with BPF_F_TEST_XDP_LIVE_FRAMES
-// (net/bpf/test_run.c, bpf_test_run_xdp_live): the program returns XDP_PASS, and the
-// kernel builds a packet from each frame and takes it through the stack, in the same
-// thread. Runs of all variants alternate and the fastest of each counts, so that what
-// else the machine does falls on all alike. Only ratios carry over to other machines.
-//
-// Examples:
-//
-//	bench -bpftables bin/bpftables -o docs/benchmarks.md
-//	bench -rules 1,10
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
 )
 
 func main() {
+	if role := os.Getenv(roleVariable); role != "" {
+		exit(play(role))
+	}
 	short := flag.Bool("short", os.Getenv("BENCH_SHORT") != "", "only see that everything runs (env BENCH_SHORT)")
 	program := flag.String("bpftables", "bin/bpftables", "the bpftables program")
-	rules := flag.String("rules", "", "only packets, with these numbers of rules: 1,10")
-	out := flag.String("o", "", "file to write the page to; standard output by default")
+	most := flag.Int("most", 0, "measure no more rules than so many")
+	docs := flag.String("docs", "", "directory for the page, its plots and its data; by default the page is printed")
 	flag.Parse()
-	size := full
+	b := &bench{program: *program, size: full, progress: os.Stderr, cpu: runtime.NumCPU() - 1}
 	if *short {
-		size = small
+		b.size = small
 	}
-	err := size.limit(*rules)
-	if err == nil {
-		err = run(*program, size, *out)
+	if *most > 0 {
+		b.size.limitTo(*most)
 	}
+	exit(b.run(flag.Args(), *docs))
+}
+
+func exit(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
-// run measures everything and writes the page.
-func run(program string, size size, out string) (err error) {
+// bench is one run of the command.
+type bench struct {
+	program  string
+	size     size
+	progress io.Writer
+	cpu      int // where packets are processed
+}
+
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.progress, "bench: "+format+"\n", args...)
+}
+
+// run measures the named parts, all if there are no names, and writes what is known.
+func (b *bench) run(names []string, docs string) (err error) {
+	chosen, err := choose(names)
+	if err != nil {
+		return err
+	}
+	if b.program, err = filepath.Abs(b.program); err != nil {
+		return err
+	}
+	if _, err := os.Stat(b.program); err != nil {
+		return fmt.Errorf("%w; 'make build' makes it", err)
+	}
 	lock, err := os.CreateTemp("", "bench-lock")
 	if err != nil {
 		return err
@@ -57,37 +73,39 @@ func run(program string, size size, out string) (err error) {
 	if err := os.Setenv("XTABLES_LOCKFILE", lock.Name()); err != nil {
 		return err
 	}
-	variants, err := newVariants(program)
+	known, err := readResults(docs)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, v := range variants {
-			if e := v.remove(); err == nil {
-				err = e
-			}
+	for _, p := range chosen {
+		start := time.Now()
+		r := &result{Machine: machine(), Date: start.Format("2006-01-02")}
+		if err := p.measure(b, r); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
-	}()
-	results, err := measure(variants, size, os.Stderr)
-	if err != nil {
-		return err
-	}
-	if err := write(out, results); err != nil {
-		return err
-	}
-	results.targets(os.Stderr)
-	return nil
-}
-
-func write(file string, r *results) error {
-	var w io.Writer = os.Stdout
-	if file != "" {
-		f, err := os.Create(file)
-		if err != nil {
+		known[p.name] = r
+		b.say("%s took %.0f s", p.name, time.Since(start).Seconds())
+		if err := known.write(docs); err != nil { // also when a later part fails
 			return err
 		}
-		defer f.Close()
-		w = f
 	}
-	return r.page(w)
+	return known.publish(docs, b.progress)
+}
+
+// choose gives the parts with these names, in order.
+func choose(names []string) ([]*part, error) {
+	if len(names) == 0 {
+		return parts, nil
+	}
+	var chosen []*part
+	var errs []error
+	for _, n := range names {
+		p := partNamed(n)
+		if p == nil {
+			errs = append(errs, fmt.Errorf("%s: no such part; there are %s", n, strings.Join(partNames(), ", ")))
+			continue
+		}
+		chosen = append(chosen, p)
+	}
+	return chosen, errors.Join(errs...)
 }

@@ -5,100 +5,157 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sort"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const intro = `# Benchmarks
 
-Written by ` + "`make bench`" + ` (conformance/bench), all in one run, on %s.
+Written by ` + "`make bench`" + ` (conformance/bench), which can also measure parts: ` + "`make bench BENCH=packets,updates`" + `. All figures of a
+section come from one run; its date and machine are given. Absolute times change with the machine and with what else it does;
+ratios taken in one run hold.
 
-Absolute times change with the machine and with what else it does; ratios taken in one run hold.
-
-## Packets
-
-Nanoseconds for the whole way of a received UDP packet into a host, until it is dropped in INPUT, or accepted
-and found by a socket whose buffer is full. The ruleset is N rules ` + "`-s A/32 -p udp --dport P`" + ` of which the last one
-matches; with conntrack, ` + "`-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`" + ` comes first and the packet is
-NEW. "no rules": nothing at all, or for drops a BPF program of two instructions at the hook. Frames
-are fed by BPF_PROG_RUN with live frames, batch %d, on one processor; the fastest of runs that alternate between the
-variants, until none gets faster. Every run is checked against the counter of the last rule.
-
+Frames are fed by BPF_PROG_RUN with live frames, 64 at a time, on one processor; the fastest of runs that alternate between the
+firewalls counts, measured until none gets faster. Every run is checked against the counters of the rules. "-" is what was not
+measured; the reason is below the table.
 `
 
 // page writes docs/benchmarks.md.
-func (r *results) page(w io.Writer) error {
+func (all results) page(w io.Writer) error {
 	p := &printer{w: w}
-	p.printf(intro, machine(), batch)
-	p.printf("| N | verdict | conntrack | no rules | iptables-legacy | iptables-nft | bpftables | bpftables / legacy | bpftables / nft |\n")
-	p.printf("|--:|---|---|--:|--:|--:|--:|--:|--:|\n")
-	for _, row := range r.packets {
-		t := row.took
-		p.printf("| %d | %s | %s | %d | %d | %d | %d | %.2f | %.2f |\n", row.n, row.verdict(), yesNo(row.conntrack),
-			t[none].Nanoseconds(), t[legacy].Nanoseconds(), t[nft].Nanoseconds(), t[ours].Nanoseconds(),
-			ratio(t[ours], t[legacy]), ratio(t[ours], t[nft]))
+	p.printf("%s\n## Targets\n\n", intro)
+	if err := all.targets(p); err != nil {
+		return err
 	}
-	p.printf("\n## Restore\n\nTime from start to end of the restore command into an empty namespace (the fastest of several), and the\nlargest peak of its resident memory, with N of the same rules and the conntrack rule.\n\n")
-	p.printf("| N | iptables-legacy | iptables-nft | bpftables | bpftables / legacy |\n|--:|--:|--:|--:|--:|\n")
-	for _, row := range r.restores {
-		p.printf("| %d | %s | %s | %s | %s |\n", row.n, row.took[legacy], row.took[nft], row.took[ours], row.ratio())
+	for _, part := range parts {
+		if r := all[part.name]; r != nil {
+			part.section(p, r)
+		}
 	}
-	p.printf("\n## Targets\n\n")
-	r.targets(&listed{p})
 	return p.err
 }
 
-// targets prints for each target whether it is met.
-func (r *results) targets(w io.Writer) {
-	const perPacket, perLoad = 1.15, 3.0
-	worst := 0.0
-	var at packetRow
-	for _, row := range r.packets {
-		if x := ratio(row.took[ours], row.took[legacy]); row.n <= 10 && x > worst {
-			worst, at = x, row
-		}
+// section is one part with its tables and plots.
+func (part *part) section(p *printer, r *result) {
+	p.printf("\n## %s\n\n%s\n\nMeasured on %s, %s (`make bench BENCH=%s`).\n\n", part.title, part.about, r.Date, r.Machine, part.name)
+	for _, plot := range part.plots {
+		p.printf("![%s](plots/%s)\n\n", plot.title, plot.file)
 	}
-	fmt.Fprintf(w, "packets, N <= 10: at most %.2f of iptables-legacy: %s (worst: %.2f at N = %d, %s, conntrack %s)\n",
-		perPacket, met(worst <= perPacket), worst, at.n, at.verdict(), yesNo(at.conntrack))
-	for _, row := range r.restores {
-		if row.n == 10000 {
-			x := ratio(row.took[ours].wall, row.took[legacy].wall)
-			fmt.Fprintf(w, "restore of 10000 rules: at most %.2f of iptables-legacy: %s (%.2f)\n", perLoad, met(x <= perLoad), x)
+	part.table(p, r)
+	for _, note := range part.notes(r) {
+		p.printf("\n- %s", note)
+	}
+	p.printf("\n")
+}
+
+func (part *part) table(p *printer, r *result) {
+	head, line := "|", "|"
+	cellOf := func(text, rule string) { head, line = head+" "+text+" |", line+rule+"|" }
+	if part.what != "" {
+		cellOf(part.what, "---")
+	}
+	cellOf("N", "--:")
+	for _, title := range part.firewalls {
+		cellOf(title, "--:")
+	}
+	for _, c := range part.ratios {
+		cellOf(c.heading, "--:")
+	}
+	p.printf("%s\n%s\n", head, line)
+	for _, row := range r.Rows {
+		var words []string
+		if part.what != "" {
+			words = append(words, row.What)
 		}
+		words = append(words, fmt.Sprint(row.N))
+		for _, title := range part.firewalls {
+			words = append(words, part.cell(row.Cells[title]))
+		}
+		for _, c := range part.ratios {
+			words = append(words, ratioText(c.value(r, row)))
+		}
+		p.printf("| %s |\n", strings.Join(words, " | "))
 	}
 }
 
-// String is "12 ms, 8 MB"; "-" for what was not measured.
-func (c cost) String() string {
-	if c.wall == 0 {
+func (part *part) cell(c cell) string {
+	if c.Note != "" || c == (cell{}) {
 		return "-"
 	}
-	return fmt.Sprintf("%.0f ms, %d MB", float64(c.wall.Microseconds())/1000, (c.peakKiB+1023)/1024)
+	return part.show(c)
 }
 
-func (row restoreRow) ratio() string {
-	if row.took[legacy].wall == 0 {
-		return "-"
+// notes say why something was not measured, each reason once.
+func (part *part) notes(r *result) []string {
+	where := map[string][]string{}
+	for _, row := range r.Rows {
+		for _, title := range part.firewalls {
+			if note := row.Cells[title].Note; note != "" {
+				key := title + ": " + note
+				if n := fmt.Sprint(row.N); !contains(where[key], n) {
+					where[key] = append(where[key], n)
+				}
+			}
+		}
 	}
-	return fmt.Sprintf("%.2f", ratio(row.took[ours].wall, row.took[legacy].wall))
+	var out []string
+	for key, numbers := range where {
+		out = append(out, fmt.Sprintf("%s (N = %s)", key, strings.Join(numbers, ", ")))
+	}
+	sort.Strings(out)
+	return out
 }
 
-func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
-
-func met(ok bool) string {
-	if ok {
-		return "met"
+// sort puts rows of the same kind together.
+func (r *result) sort() {
+	order := map[string]int{}
+	for _, row := range r.Rows {
+		if _, ok := order[row.What]; !ok {
+			order[row.What] = len(order)
+		}
 	}
-	return "not met"
+	sort.SliceStable(r.Rows, func(i, j int) bool {
+		a, b := r.Rows[i], r.Rows[j]
+		if a.What != b.What {
+			return order[a.What] < order[b.What]
+		}
+		return a.N < b.N
+	})
 }
 
-func yesNo(b bool) string {
-	if b {
-		return "yes"
+func nanoseconds(c cell) string { return fmt.Sprint(c.Time.Nanoseconds()) }
+
+func timeAndMemory(c cell) string {
+	if c.KiB == 0 {
+		return short(c.Time)
 	}
-	return "no"
+	return fmt.Sprintf("%s, %d MB", short(c.Time), mega(c.KiB))
+}
+
+func mega(kib int64) int64 { return (kib + 1023) / 1024 }
+
+// service shows what a service still does, or how much is dropped.
+func service(c cell) string {
+	if c.Time > 0 {
+		return fmt.Sprintf("%s/s", thousands(1e9/float64(c.Time)))
+	}
+	text := fmt.Sprintf("%s/s", thousands(c.PerSec))
+	if c.PerSec > 0 {
+		text += fmt.Sprintf(", %s, %s", short(c.P50), short(c.P99))
+	}
+	if c.Dropped > 0 {
+		text += fmt.Sprintf("; drops %s/s", thousands(c.Dropped))
+	}
+	return text
+}
+
+func thousands(v float64) string {
+	if v < 10000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.0fk", v/1000)
 }
 
 // machine is the kernel and the processors.
@@ -128,12 +185,4 @@ func (p *printer) printf(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.w, format, args...)
 	}
-}
-
-// listed makes each line a list item.
-type listed struct{ *printer }
-
-func (l *listed) Write(b []byte) (int, error) {
-	l.printf("- %s", b)
-	return len(b), l.err
 }

@@ -1,53 +1,158 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
+
+	"github.com/bpftables/bpftables/conformance/flood"
+	"github.com/bpftables/bpftables/conformance/gen/shapes"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// load is one ruleset to measure: n rules "-s A/32 -p udp --dport P" in INPUT, of
-// which the last one matches the flow.
-type load struct {
-	n         int
-	accept    bool // rules accept and the policy drops, or the other way around
-	conntrack bool // RELATED,ESTABLISHED is accepted first
+// The seeds of rules and packets.
+const (
+	ruleSeed   = 20
+	packetSeed = 21
+)
+
+// rules are what a firewall is to load.
+type rules struct {
+	*shapes.Ruleset
+	shapes.Frame
+	kind shapes.Kind
 }
 
-// text is the ruleset as iptables-save would print it.
-func (l load) text() string {
-	target, policy := "DROP", "ACCEPT"
-	if l.accept {
-		target, policy = policy, target
+// stateful is how most rulesets of hosts begin.
+var stateful = []string{
+	"-i lo -j ACCEPT",
+	"-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+	"-m conntrack --ctstate INVALID -j DROP",
+}
+
+// established is the one rule with connection tracking.
+var established = []string{"-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"}
+
+// newRules makes n rules of a kind that drop, the policy accepts.
+func newRules(kind shapes.Kind, family packet.Family, n int, targets ...string) *rules {
+	set, err := shapes.New(shapes.Options{Kind: kind, Family: family, Rules: n, Seed: ruleSeed, Targets: targets})
+	if err != nil {
+		panic(err) // a kind that is not there: our own mistake
+	}
+	r := &rules{Ruleset: set, kind: kind, Frame: shapes.Frame{Policy: "ACCEPT"}}
+	if len(targets) > 0 && targets[0] == "ACCEPT" {
+		r.Policy = "DROP"
+	}
+	return r
+}
+
+func (r *rules) text() string { return r.Ruleset.Text(r.Frame) }
+
+// accept says whether the rules accept.
+func (r *rules) accept() bool { return r.Rules[0].Target == "ACCEPT" }
+
+// nftSet is the ruleset with one nft set instead of all rules; "" where one set does not
+// say the same.
+func (r *rules) nftSet() string {
+	if r.kind != shapes.Same || r.accept() || len(r.Before) > 0 || r.Family != packet.IPv4 {
+		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "*filter\n:INPUT %s [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n", policy)
-	if l.conntrack {
-		b.WriteString("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n")
+	b.WriteString("table ip bench {\nset rules {\ntype ipv4_addr . inet_service\nelements = {\n")
+	for i := range r.Rules {
+		fmt.Fprintf(&b, "%s . %d,\n", r.Rules[i].Src.Addr(), r.Rules[i].DstPorts.Low)
 	}
-	for i := 1; i <= l.n; i++ {
-		f := flowOf(i)
-		fmt.Fprintf(&b, "-A INPUT -s %s/32 -p udp -m udp --dport %d -j %s\n", f.src, f.port, target)
-	}
-	b.WriteString("COMMIT\n")
+	b.WriteString("}\n}\nchain in {\ntype filter hook input priority filter; policy accept;\n")
+	b.WriteString("ip saddr . udp dport @rules counter drop\n}\n}\n")
 	return b.String()
 }
 
-// flow is what the last rule matches.
-func (l load) flow() flow { return flowOf(l.n) }
-
-// flowOf is what rule i matches; addresses are those for benchmarks of RFC 2544.
-func flowOf(i int) flow {
-	var a [4]byte
-	binary.BigEndian.PutUint32(a[:], 198<<24|18<<16+uint32(i))
-	return flow{netip.AddrFrom4(a), uint16(1024 + i%60000)}
+// ipset is the same with an ipset instead of all rules, and one rule.
+func (r *rules) ipset() (set, text string) {
+	if r.kind != shapes.Sources || r.accept() || r.Family != packet.IPv4 {
+		return "", ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "create rules hash:ip maxelem %d\n", max(65536, len(r.Rules)))
+	for i := range r.Rules {
+		fmt.Fprintf(&b, "add rules %s\n", r.Rules[i].Src.Addr())
+	}
+	one := shapes.Ruleset{Family: r.Family}
+	frame := r.Frame
+	frame.Before = append(append([]string{}, r.Before...), "-m set --match-set rules src -j DROP")
+	return b.String(), one.Text(frame)
 }
 
-// verdict names what happens to the frames.
-func (l load) verdict() string {
-	if l.accept {
-		return "accept"
+// traffic is what is fed, in turn.
+type traffic struct {
+	headers []shapes.Header
+	wire    bool
+}
+
+// last is one packet for the last rule.
+func (r *rules) last() *traffic {
+	h := r.DrawFor(len(r.Rules)-1, rand.New(rand.NewPCG(packetSeed, 1)))
+	return &traffic{headers: []shapes.Header{r.toHost(h)}}
+}
+
+// spread is n packets for rules that are drawn.
+func (r *rules) spread(n int) *traffic {
+	rnd := rand.New(rand.NewPCG(packetSeed, 2))
+	t := &traffic{}
+	for range n {
+		t.headers = append(t.headers, r.toHost(r.Draw(rnd)))
 	}
-	return "drop"
+	return t
+}
+
+// toHost sends packets to the host's own address, unless rules ask for others.
+func (r *rules) toHost(h shapes.Header) shapes.Header {
+	if r.kind == shapes.Same || r.kind == shapes.Sources {
+		h.Dst = netip.MustParseAddr(flood.Address4)
+		if r.Family == packet.IPv6 {
+			h.Dst = netip.MustParseAddr(flood.Address6)
+		}
+	}
+	return h
+}
+
+// smallFrame is the IP length of packets that fill a frame of 64 bytes, one of 80 with
+// IPv6: the stack has nothing to cut off.
+func smallFrame(h *shapes.Header) int {
+	if h.Src.Is6() {
+		return 66
+	}
+	return 50
+}
+
+// packets are the packets of the headers.
+func (t *traffic) packets() (all [][]byte, err error) {
+	for i := range t.headers {
+		raw, err := t.headers[i].Packet(smallFrame(&t.headers[i]))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, raw)
+	}
+	return all, nil
+}
+
+// expected is how often each rule counts, and at the end how often the policy, when so many
+// packets have been fed.
+func (r *rules) expected(t *traffic, sent uint64) []uint64 {
+	out := make([]uint64, len(r.Rules)+1)
+	n := uint64(len(t.headers))
+	for i := range t.headers {
+		times := sent / n
+		if uint64(i) < sent%n {
+			times++
+		}
+		first := r.First(&t.headers[i])
+		if first < 0 {
+			first = len(r.Rules)
+		}
+		out[first] += times
+	}
+	return out
 }

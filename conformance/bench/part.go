@@ -1,0 +1,122 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+// size says how much to measure.
+type size struct {
+	rules    []int         // packets, mixed
+	rules6   []int         // mixed with IPv6
+	accepted []int         // accepted packets
+	wire     []int         // dropped on the wire
+	loads    []int         // restores
+	updates  int           // rules in place when one changes
+	growth   []int         // growth
+	listed   int           // blocked sources of an attack
+	rates    []int         // packets per second of an attack
+	attack   time.Duration // how long each attack lasts
+	spread   int           // different packets, where they are spread over the rules
+	rounds   int           // rounds without a firewall that gets faster by 1 %, to be done
+	turn     time.Duration // how long one firewall is fed at a time, roughly
+	row      time.Duration // when to be done at the latest, once every firewall had some turns
+	limit    time.Duration // for one command
+	repeat   time.Duration // commands are repeated for about so long
+}
+
+var (
+	full = size{
+		rules: []int{10, 100, 1000, 10000, 100000}, rules6: []int{10, 1000, 10000, 100000}, accepted: []int{1, 10, 18, 100},
+		wire: []int{1, 10000}, loads: []int{1000, 10000, 40000, 160000}, updates: 160000,
+		growth: []int{10, 100, 1000, 10000, 100000, 1000000},
+		listed: 10000, rates: []int{0, 100000, 300000, 1000000}, attack: 3 * time.Second,
+		spread: 65536, rounds: 10, turn: 20 * time.Millisecond, row: 6 * time.Second, limit: time.Minute, repeat: 4 * time.Second,
+	}
+	small = size{
+		rules: []int{10, 40}, rules6: []int{10}, accepted: []int{1, 18}, wire: []int{1, 40}, loads: []int{40}, updates: 40,
+		growth: []int{10, 40}, listed: 40, rates: []int{0, 2000}, attack: 50 * time.Millisecond,
+		spread: 256, rounds: 1, turn: time.Millisecond, row: time.Millisecond, limit: 10 * time.Second, repeat: 1,
+	}
+)
+
+// limitTo leaves out what has more rules.
+func (s *size) limitTo(most int) {
+	for _, list := range []*[]int{&s.rules, &s.rules6, &s.accepted, &s.wire, &s.loads, &s.growth} {
+		*list = slices.DeleteFunc(slices.Clone(*list), func(n int) bool { return n > most })
+	}
+	s.updates, s.listed = min(s.updates, most), min(s.listed, most)
+}
+
+// part is one section of the page.
+type part struct {
+	name, title string
+	about       string // may have several paragraphs
+	measure     func(b *bench, r *result) error
+	firewalls   []string // columns
+	what        string   // heading of the first column
+	show        func(c cell) string
+	ratios      []ratio
+	plots       []plotted
+	targets     []target
+}
+
+// ratio is a column that compares two cells of rows with the same What.
+type ratio struct {
+	heading   string
+	of, to    string // firewalls
+	toN       int    // the other cell's N; 0: the same
+	lessFloor string // a firewall whose time is taken from both
+}
+
+// value is the ratio in a row; 0 where something was not measured.
+func (c ratio) value(r *result, row *row) float64 {
+	n := row.N
+	if c.toN != 0 {
+		n = c.toN
+	}
+	of, to := row.Cells[c.of].Time, r.at(row.What, n, c.to).Time
+	if of == 0 || to == 0 {
+		return 0
+	}
+	if c.lessFloor != "" {
+		floor := row.Cells[c.lessFloor].Time
+		if of <= floor || to <= floor {
+			return 0
+		}
+		of, to = of-floor, to-floor
+	}
+	return float64(of) / float64(to)
+}
+
+// parts are all parts, in the order of the page.
+var parts = []*part{packetsPart, mixedPart, acceptedPart, wirePart, ddosPart, loadsPart, updatesPart, growthPart}
+
+func partNamed(name string) *part {
+	for _, p := range parts {
+		if p.name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+func partNames() (names []string) {
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// smallest is the N that costs are compared with.
+const smallest = 10
+
+// overSmallest compares a firewall with itself at the smallest N.
+func overSmallest(title string) ratio {
+	return ratio{heading: title + " / at N = 10", of: title, to: title, toN: smallest}
+}
+
+// versus compares bpftables, or a form of it, with another firewall.
+func versus(of, to string) ratio {
+	return ratio{heading: of + " / " + to, of: of, to: to}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// cell is what was measured of one firewall in one row; a Note says why nothing was.
+type cell struct {
+	Time    time.Duration `json:"ns,omitempty"` // of one packet or one command
+	KiB     int64         `json:"kib,omitempty"`
+	PerSec  float64       `json:"perSec,omitempty"`
+	P50     time.Duration `json:"p50,omitempty"`
+	P99     time.Duration `json:"p99,omitempty"`
+	Dropped float64       `json:"dropped,omitempty"` // attack packets per second
+	Note    string        `json:"note,omitempty"`
+}
+
+// row is one ruleset, or one command, with all firewalls.
+type row struct {
+	What  string          `json:"what"`
+	N     int             `json:"n"`
+	Cells map[string]cell `json:"cells"`
+}
+
+// result is one run of one part.
+type result struct {
+	Date    string `json:"date"`
+	Machine string `json:"machine"`
+	Rows    []*row `json:"rows"`
+}
+
+// add appends a row and returns it.
+func (r *result) add(what string, n int) *row {
+	row := &row{what, n, map[string]cell{}}
+	r.Rows = append(r.Rows, row)
+	return row
+}
+
+// at is a row's cell; nothing if it was not measured.
+func (r *result) at(what string, n int, firewall string) cell {
+	if r != nil {
+		for _, row := range r.Rows {
+			if row.What == what && row.N == n {
+				return row.Cells[firewall]
+			}
+		}
+	}
+	return cell{}
+}
+
+// results are the last runs of all parts.
+type results map[string]*result
+
+const dataFile = "benchmarks.json"
+
+// readResults reads what earlier runs left in a directory; "" has nothing.
+func readResults(dir string) (results, error) {
+	known := results{}
+	if dir == "" {
+		return known, nil
+	}
+	text, err := os.ReadFile(filepath.Join(dir, dataFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return known, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return known, json.Unmarshal(text, &known)
+}
+
+func (all results) write(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, dataFile), append(text, '\n'), 0o644)
+}
+
+// publish writes page and plots, and says which targets are met.
+func (all results) publish(dir string, progress io.Writer) error {
+	if dir == "" {
+		return all.page(os.Stdout)
+	}
+	f, err := os.Create(filepath.Join(dir, "benchmarks.md"))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(all.page(f), f.Close(), all.draw(dir)); err != nil {
+		return err
+	}
+	return all.targets(&printer{w: progress})
+}

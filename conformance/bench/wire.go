@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/bpftables/bpftables/conformance/gen/shapes"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+const (
+	statefulHost = "stateful, policy DROP"
+	plainRule    = "last of N rules"
+)
+
+// raw and net compare iptables-legacy with bpftables: how many times faster it is.
+var (
+	rawEarly = ratio{heading: "iptables-legacy / early XDP, raw", of: legacy, to: early}
+	netEarly = ratio{heading: "net of the floor", of: legacy, to: early, lessFloor: empty}
+)
+
+var wirePart = &part{
+	name: "wire", title: "Dropped packets on the wire: the early stage",
+	about: `Frames arrive through the driver of the interface, native XDP included. "stateful, policy DROP": lo, RELATED,ESTABLISHED and INVALID
+as usual, then N rules ` + "`-s A/32 -p udp --dport P -j ACCEPT`" + `; a new connection that none of them matches is dropped by the policy.
+"last of N rules": N rules that drop, no connection tracking. The floor is an XDP program of two instructions that drops everything.`,
+	firewalls: []string{empty, legacy, nft, earlyOff, early}, what: "ruleset", show: nanoseconds,
+	ratios:  []ratio{versus(earlyOff, legacy), rawEarly, netEarly},
+	measure: measureWire,
+	targets: []target{
+		atLeast{what: statefulHost, n: 1, ratio: rawEarly, least: 2},
+		atLeast{what: statefulHost, n: 1, ratio: netEarly, least: 4},
+		atLeast{what: statefulHost, n: 10000, ratio: rawEarly, least: 80},
+	},
+}
+
+func measureWire(b *bench, r *result) error {
+	all, err := b.firewalls(empty, legacy, nft, earlyOff, early)
+	if err != nil {
+		return err
+	}
+	for _, n := range b.size.wire {
+		if err == nil {
+			rules := newRules(shapes.Same, packet.IPv4, n)
+			t := rules.last()
+			t.wire = true
+			err = b.packets(r.add(plainRule, n), all, rules, t, b.loading(rules))
+		}
+		if err == nil {
+			// One rule more, whose packet no other matches.
+			more := newRules(shapes.Same, packet.IPv4, n+1, "ACCEPT")
+			t := more.last()
+			t.wire = true
+			more.Rules, more.Before = more.Rules[:n], stateful
+			err = b.packets(r.add(statefulHost, n), all, more, t, b.loading(more))
+		}
+	}
+	r.sort()
+	return errors.Join(err, removeAll(all))
+}
