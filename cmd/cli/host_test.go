@@ -129,7 +129,11 @@ func (h *host) serve() *server {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Cleanup(func() { _ = s.end(unix.SIGTERM) })
+	h.t.Cleanup(func() {
+		if err := s.end(unix.SIGTERM); err != nil && !s.killed {
+			h.t.Errorf("server: %v: %s", err, s.text())
+		}
+	})
 	return s
 }
 
