@@ -1,9 +1,21 @@
 package iptables
 
-import "github.com/bpftables/bpftables/ruleset"
+import (
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
+)
 
 // NewSystem gives the names of a host whose files are under root.
 func NewSystem(root string) *System { return newSystem(root) }
 
 // Known says whether the print of a rule is known to be readable.
 func Known(r *ruleset.Rule, spec []byte) bool { return r.Source != 0 && r.Source == hashOf(spec) }
+
+// ReadPlainly reads a text without recipes.
+func ReadPlainly(text string, o Options) (*ruleset.Ruleset, error) {
+	rd := newReader(o)
+	rd.parser.afresh = true
+	rs, _, err := rd.read(strings.NewReader(text))
+	return rs, err
+}
