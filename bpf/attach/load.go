@@ -36,6 +36,12 @@ var linked = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 	return spec, err
 })
 
+// Prepare begins to read the C object, for a caller that will load programs and has
+// something else to do first.
+func Prepare() {
+	go func() { _, _ = linked() }() // what fails here fails again when it is needed
+}
+
 // kernelTypes is the kernel's BTF, which takes longer to read than most programs to
 // load.
 var kernelTypes = btf.NewCache()

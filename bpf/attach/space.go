@@ -25,6 +25,7 @@ type Space struct {
 	family packet.Family
 	netns  string // inode of the namespace, in decimal
 	maps   map[string]*ebpf.Map
+	pins   map[string]uint64 // inodes of the pins of maps, where they are certain; see Fresh
 }
 
 // Open gives the space of the network namespace of the calling thread. Callers that
@@ -37,7 +38,7 @@ func Open(family packet.Family) (*Space, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Space{family: family, netns: netns, maps: map[string]*ebpf.Map{}}
+	s := &Space{family: family, netns: netns, maps: map[string]*ebpf.Map{}, pins: map[string]uint64{}}
 	if err := s.dropStale(); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (s *Space) Close() error {
 	for _, m := range s.maps {
 		errs = append(errs, m.Close())
 	}
-	s.maps = map[string]*ebpf.Map{}
+	s.maps, s.pins = map[string]*ebpf.Map{}, map[string]uint64{}
 	return errors.Join(errs...)
 }
 
@@ -81,6 +82,7 @@ func (s *Space) shared(name string) (*ebpf.Map, error) {
 	if m := s.maps[name]; m != nil {
 		return m, nil
 	}
+	before := s.pin(name)
 	m, err := ebpf.LoadPinnedMap(filepath.Join(s.Pins(), name), nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -89,7 +91,19 @@ func (s *Space) shared(name string) (*ebpf.Map, error) {
 		return nil, fmt.Errorf("map %s: %w", name, err)
 	}
 	s.maps[name] = m
+	if before != 0 && s.pin(name) == before {
+		s.pins[name] = before
+	}
 	return m, nil
+}
+
+// pin is the inode of the pin of a map; 0 when there is none.
+func (s *Space) pin(name string) uint64 {
+	var st unix.Stat_t
+	if unix.Stat(filepath.Join(s.Pins(), name), &st) != nil {
+		return 0
+	}
+	return st.Ino
 }
 
 // makeShared opens all maps of the namespace and makes those that are not there.
@@ -126,6 +140,7 @@ func (s *Space) pinShared() error {
 		if err := s.maps[name].Pin(path); err != nil {
 			return err
 		}
+		s.pins[name] = s.pin(name)
 	}
 	return nil
 }

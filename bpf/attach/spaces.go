@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/bpftables/bpftables/bpf/abi"
 )
 
@@ -97,28 +95,11 @@ func unescape(path string) string {
 }
 
 // Fresh says whether the maps that are held open are still those of the namespace, so
-// that the space may be used again. A space that holds none open is not fresh.
+// that the space may be used again. A space that holds none open is not fresh. Inodes of
+// pins do not come again (get_next_ino(), fs/inode.c).
 func (s *Space) Fresh() bool {
-	held := s.maps[abi.NetfilterMapActive]
-	if held == nil {
-		return false
-	}
-	look := &Space{family: s.family, netns: s.netns, maps: map[string]*ebpf.Map{}}
-	defer look.Close()
-	now, err := look.shared(abi.NetfilterMapActive)
-	return err == nil && now != nil && sameMap(held, now)
-}
-
-// sameMap says whether two descriptors are of one map.
-func sameMap(a, b *ebpf.Map) bool {
-	x, errX := a.Info()
-	y, errY := b.Info()
-	if errX != nil || errY != nil {
-		return false
-	}
-	idX, okX := x.ID()
-	idY, okY := y.ID()
-	return okX && okY && idX == idY
+	pin := s.pins[abi.NetfilterMapActive]
+	return pin != 0 && s.maps[abi.NetfilterMapActive] != nil && s.pin(abi.NetfilterMapActive) == pin
 }
 
 // inode is the number of a file, in decimal.

@@ -95,12 +95,14 @@ func write(file string, k key, answers []answer) {
 		return
 	}
 	sum := sha256.Sum256(data)
-	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // mode 0600
+	temp := file + ".new"
+	_ = os.Remove(temp) // of a process that was killed
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return
+		return // another process is writing
 	}
 	_, err = f.Write(append(data, sum[:]...))
-	if f.Close() != nil || err != nil || os.Rename(f.Name(), file) != nil {
-		os.Remove(f.Name())
+	if f.Close() != nil || err != nil || os.Rename(temp, file) != nil {
+		_ = os.Remove(temp)
 	}
 }

@@ -26,6 +26,7 @@ type server struct {
 	mu     sync.Mutex
 	log    strings.Builder
 	ended  chan struct{} // closed when it has ended
+	killed bool          // by the test
 	result error
 }
 
@@ -81,6 +82,7 @@ func (s *server) text() string {
 
 // end sends a signal and waits for the end.
 func (s *server) end(sig unix.Signal) error {
+	s.killed = s.killed || sig == unix.SIGKILL
 	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}

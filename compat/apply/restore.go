@@ -48,6 +48,7 @@ func (c *change) replaced(table string) bool { return slices.Contains(c.flushed,
 
 // Restore reads a text and enforces it.
 func (e *Engine) Restore(req *Request) error {
+	attach.Prepare()
 	look := e.settle
 	if req.Test {
 		look = e.Live // changes nothing

@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"net"
+	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
 )
@@ -11,3 +12,11 @@ func NewSystem(root string) *System { return newSystem(root, net.DefaultResolver
 
 // Known says whether the print of a rule is known to be readable.
 func Known(r *ruleset.Rule, spec []byte) bool { return r.Source != 0 && r.Source == hashOf(spec) }
+
+// ReadPlainly reads a text without recipes.
+func ReadPlainly(text string, o Options) (*ruleset.Ruleset, error) {
+	rd := newReader(o)
+	rd.parser.afresh = true
+	rs, _, err := rd.read(strings.NewReader(text))
+	return rs, err
+}

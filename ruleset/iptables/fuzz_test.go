@@ -37,6 +37,7 @@ func FuzzRead(f *testing.F) {
 		if six {
 			o.Family = packet.IPv6
 		}
+		sameReplay(t, text, o)
 		rs, _, err := iptables.Read(strings.NewReader(text), o)
 		if err != nil {
 			if err.Error() == "" {

@@ -20,7 +20,10 @@ const faultsMax = 1000
 // It follows ip46tables_restore_main() of iptables/iptables-restore.c, but goes on
 // after a fault, and gives a Ruleset only if there was none.
 func Read(r io.Reader, o Options) (*ruleset.Ruleset, Report, error) {
-	rd := newReader(o)
+	return newReader(o).read(r)
+}
+
+func (rd *reader) read(r io.Reader) (*ruleset.Ruleset, Report, error) {
 	lines := newLineReader(r)
 	for {
 		l, err := lines.next()
@@ -32,7 +35,7 @@ func Read(r io.Reader, o Options) (*ruleset.Ruleset, Report, error) {
 		}
 		rd.line(l)
 		if len(rd.faults) >= faultsMax {
-			rd.faults = append(rd.faults, &ruleset.Error{Pos: ruleset.Pos{File: o.File, Line: l.number}, What: "too many faults, the rest is not read"})
+			rd.faults = append(rd.faults, &ruleset.Error{Pos: ruleset.Pos{File: rd.o.File, Line: l.number}, What: "too many faults, the rest is not read"})
 			return nil, Report{}, joined(rd.faults)
 		}
 	}
@@ -169,6 +172,7 @@ func (rd *reader) openTable(text string) {
 	}
 	rd.cur = newTableEdit(name, rd.table(name))
 	rd.parser.table = name
+	rd.parser.forget()
 	rd.cur.pos = rd.pos(0)
 	if !rd.o.NoFlush {
 		rd.cur.flushAll()
@@ -217,7 +221,10 @@ func (rd *reader) chainLine(text string) {
 	default:
 		c.pos = rd.pos(at)
 	}
-	rd.announced[name] = true
+	if !rd.announced[name] {
+		rd.announced[name] = true
+		rd.parser.forget() // the name may be that of a target
+	}
 	if len(words) == 1 {
 		rd.fault(at, name, "policy missing", "give ACCEPT, DROP, or - for a user chain")
 		return

@@ -29,6 +29,9 @@ type specParser struct {
 	env       ruleset.Env
 	protoUsed bool
 	faults    []*fault
+	recipes   map[int][]*recipe // by number of arguments
+	rec       recording
+	afresh    bool // without recipes
 }
 
 // parse reads one command. Faults are in p.faults; the command is of use only when
@@ -37,12 +40,11 @@ func (p *specParser) parse(args []arg) *command {
 	if p.c == nil {
 		p.c = &command{}
 	}
-	*p.c = command{words: p.c.words[:0]}
-	p.used = 0
-	p.scan = scanner{args: args, words: p.scan.words[:0]}
-	p.env = ruleset.Env{Family: p.o.Family, Table: p.table, Resolve: p.o.Resolver}
-	p.protoUsed = false
-	p.faults = p.faults[:0]
+	p.begin(args)
+	if p.replay(args) {
+		return p.c
+	}
+	p.begin(args)
 	for {
 		f := p.scan.next()
 		if f.code == codeEnd {
@@ -56,7 +58,19 @@ func (p *specParser) parse(args []arg) *command {
 		}
 	}
 	p.finish()
+	p.keep(args)
 	return p.c
+}
+
+// begin makes everything ready for a command.
+func (p *specParser) begin(args []arg) {
+	*p.c = command{words: p.c.words[:0]}
+	p.used = 0
+	p.scan = scanner{args: args, words: p.scan.words[:0]}
+	p.env = ruleset.Env{Family: p.o.Family, Table: p.table, Resolve: p.o.Resolver}
+	p.protoUsed = false
+	p.faults = p.faults[:0]
+	p.rec = recording{sets: p.rec.sets[:0]}
 }
 
 // stop ends the reading of the command: what follows could not be understood.
