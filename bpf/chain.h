@@ -33,4 +33,13 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	return verdict;
 }
 
+/* 1 more than the number of the base chain's class, where it is classified: the detour over
+ * generated code is saved. */
+const volatile u32 base_class;
+
+static __always_inline enum verdict run_base(struct bpf_nf_ctx *ctx, struct facts *f)
+{
+	return base_class ? classify(ctx, f, base_class - 1) : chain(ctx, f);
+}
+
 #endif

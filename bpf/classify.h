@@ -102,12 +102,36 @@ static __always_inline bool is_broken(const struct facts *f)
 	       (!f->fragoff && f->l4avail < header_bytes(f->proto));
 }
 
-static __always_inline bool visible(const u32 *row, u32 version)
+/* Comparisons that give 0 or 1 without a branch: one for each field would cost more than it
+ * saves, and the verifier would walk all combinations. */
+static __always_inline u32 differs(u32 a, u32 b)
 {
-	return row[ROW_BORN] <= version && version < row[ROW_DEAD];
+	u64 d = a ^ b;
+
+	d = -d;
+	takes(d);
+	return d >> 63;
 }
 
-static __always_inline bool same_addresses(const u32 *row, const struct facts *f, u32 flags)
+static __always_inline u32 below(u32 a, u32 b)
+{
+	u64 d = (u64)a - b;
+
+	takes(d);
+	return d >> 63;
+}
+
+static __always_inline u32 flag(u32 flags, enum class_flag which)
+{
+	return flags / which & 1;
+}
+
+static __always_inline u32 hidden(const u32 *row, u32 version)
+{
+	return below(version, row[ROW_BORN]) | !below(version, row[ROW_DEAD]);
+}
+
+static __always_inline u32 other_addresses(const u32 *row, const struct facts *f, u32 flags)
 {
 	u32 src = 0, dst = 0;
 
@@ -121,78 +145,95 @@ static __always_inline bool same_addresses(const u32 *row, const struct facts *f
 			dst |= (*(u32 *)(f->l3 + 24 + 4 * i) & row[ROW_SRC + 12 + i]) ^ row[ROW_SRC + 8 + i];
 		}
 	}
-	return !src == !(flags & NOT_SRC) && !dst == !(flags & NOT_DST);
+	return (differs(src, 0) ^ flag(flags, NOT_SRC)) | (differs(dst, 0) ^ flag(flags, NOT_DST));
 }
 
-static __always_inline bool same_state(u32 states, const struct facts *f, u32 flags)
+static __always_inline u32 other_proto(const u32 *row, const struct facts *f, u32 flags)
 {
-	return !states || !(f->ctstate & states) == !!(flags & NOT_STATE);
+	u32 asked = 0 - flag(flags, HAS_PROTO) & 0xff;
+
+	return differs((f->proto ^ row[ROW_PROTO]) & asked, 0) ^ flag(flags, NOT_PROTO);
 }
 
-static __always_inline bool in_ports(const u8 *at, u32 ports)
+static __always_inline u32 other_state(u32 states, const struct facts *f, u32 flags)
 {
-	u32 port = be16_at(at);
+	u32 found = differs(f->ctstate & states, 0);
 
-	return port >= (ports & 0xffff) && port <= ports >> 16;
+	return differs(states, 0) & (1 ^ found ^ flag(flags, NOT_STATE));
 }
 
-static __always_inline bool same_transport(const u32 *row, const struct facts *f, u32 flags)
+static __always_inline u32 other_port(const u8 *at, u32 ports)
+{
+	u32 lo = ports & 0xffff;
+
+	return below((ports >> 16) - lo, be16_at(at) - lo);
+}
+
+static __always_inline u32 other_transport(const u32 *row, const struct facts *f, u32 flags)
 {
 	u32 tcp = row[ROW_PROTO] >> 8;
+	u32 other;
 
-	return in_ports(f->l4, row[ROW_SPORT]) == !(flags & NOT_SPORT) &&
-	       in_ports(f->l4 + 2, row[ROW_DPORT]) == !(flags & NOT_DPORT) &&
-	       ((f->l4[13] & tcp & 0xff) == (tcp >> 8 & 0xff)) == !(flags & NOT_TCP_FLAGS);
+	other = other_port(f->l4, row[ROW_SPORT]) ^ flag(flags, NOT_SPORT);
+	other |= other_port(f->l4 + 2, row[ROW_DPORT]) ^ flag(flags, NOT_DPORT);
+	return other | (differs(f->l4[13] & tcp & 0xff, tcp >> 8 & 0xff) ^ flag(flags, NOT_TCP_FLAGS));
 }
 
-/* ask_fields answers for the fields of a row. For a packet with a broken header it gives
- * the guard that fires, in their order; its row's program then has the rest. */
-static __always_inline enum answer ask_fields(const u32 *row, const struct facts *f,
-					      bool broken, enum class_guard *fired)
+/* row_matches asks the fields of a row, for a packet whose transport header is whole or that
+ * is a later fragment: the fields of a row that asks for no header bytes hold for whatever
+ * lies there. */
+static __always_inline bool row_matches(const u32 *row, const struct facts *f)
+{
+	u32 flags = row[ROW_ACTION] >> 4, states = row[ROW_ACTION] >> 20;
+	u32 other;
+
+	other = !below(f->after, row[ROW_LABEL]);
+	other |= hidden(row, f->version);
+	other |= other_addresses(row, f, flags);
+	other |= other_proto(row, f, flags);
+	other |= other_state(states, f, flags);
+	other |= below(f->l4good, row[ROW_PROTO] >> 24);
+	other |= other_transport(row, f, flags);
+	return !other;
+}
+
+/* row_matches_broken asks the same for a packet with a broken header, in the order of the
+ * rule; fired is the guard that ends it: the row's program then has the rest. */
+static __always_inline bool row_matches_broken(const u32 *row, const struct facts *f,
+					       enum class_guard *fired)
 {
 	u32 flags = row[ROW_ACTION] >> 4, states = row[ROW_ACTION] >> 20;
 	u32 need = row[ROW_PROTO] >> 24;
 
-	if (!same_addresses(row, f, flags))
-		return A_NO;
-	if (broken && flags & NEED_TRANSPORT && f->l4state != L4_FOUND) {
+	if (!below(f->after, row[ROW_LABEL]) | hidden(row, f->version) | other_addresses(row, f, flags))
+		return false;
+	if (flags & NEED_TRANSPORT && f->l4state != L4_FOUND) {
 		*fired = GUARD_TRANSPORT;
-		return A_YES;
+		return true;
 	}
-	if (flags & HAS_PROTO && (f->proto != (row[ROW_PROTO] & 0xff)) != !!(flags & NOT_PROTO))
-		return A_NO;
-	if (flags & STATE_FIRST && !same_state(states, f, flags))
-		return A_NO;
-	if (need && f->l4good < need) {
-		if (f->fragoff > (flags & HOT_FRAGMENT ? 1 : 0) || !broken)
-			return A_NO;
+	if (other_proto(row, f, flags) | (flag(flags, STATE_FIRST) & other_state(states, f, flags)))
+		return false;
+	if (f->l4good < need) {
 		*fired = GUARD_HEADER;
-		return A_YES;
+		return f->fragoff <= flag(flags, HOT_FRAGMENT);
 	}
-	if (need && !same_transport(row, f, flags))
-		return A_NO;
-	return same_state(states, f, flags) ? A_YES : A_NO;
+	return !(other_transport(row, f, flags) | other_state(states, f, flags));
 }
 
 /* What the searches below carry along lies in the facts: the verifier does not follow it
  * there, or it would walk their loops once for every history. */
 
-/* next_in_list looks for the next row of a chain whose fields do not answer no. */
-static __always_inline u32 next_in_list(struct facts *f, const u32 *rows, const u32 *chain, bool broken)
+/* next_in_list looks for the next row of a chain whose fields match. */
+static __always_inline u32 next_in_list(struct facts *f, const u32 *rows, const u32 *chain)
 {
 	u32 n = f->last ? f->last : chain[CHAIN_FIRST];
-	enum class_guard fired;
 	const u32 *row;
 
 	for (;;) {
 		may_break;
-		if (!n)
-			return 0;
 		row = row_at(rows, n);
-		fired = GUARD_NONE;
-		if (row[ROW_LABEL] > f->after && visible(row, f->version) &&
-		    ask_fields(row, f, broken, &fired) == A_YES)
-			return n | fired << FOUND_GUARD;
+		if (!n || row_matches(row, f))
+			return n;
 		n = row[ROW_ORDER];
 	}
 	return FOUND_HOTDROP;
@@ -202,7 +243,6 @@ static __always_inline u32 next_in_list(struct facts *f, const u32 *rows, const 
  * slot; 0: none. */
 static __always_inline u32 in_slot(struct facts *f, const u32 *rows, u32 n)
 {
-	enum class_guard fired = GUARD_NONE;
 	const u32 *row;
 
 	for (;;) {
@@ -210,8 +250,7 @@ static __always_inline u32 in_slot(struct facts *f, const u32 *rows, u32 n)
 		row = row_at(rows, n);
 		if (!n || row[ROW_LABEL] >= f->at)
 			return 0;
-		if (row[ROW_LABEL] > f->after && visible(row, f->version) &&
-		    ask_fields(row, f, false, &fired) == A_YES)
+		if (row_matches(row, f))
 			return n;
 		n = row[ROW_NEXT];
 	}
@@ -296,19 +335,42 @@ static __always_inline const u32 *chain_at(const u32 *index, u32 chain)
 	return index_at(index, *index_at(index, index[HDR_CHAINS] + chain));
 }
 
-/* next_row looks for the next row of a chain whose fields match. */
+/* next_broken is next_row() for packets with a broken header: all rows are asked, one after
+ * the other. */
+__noinline u32 next_broken(struct facts *f, u32 chain)
+{
+	const u32 *index = class_words(), *rows = row_words(), *row;
+	enum class_guard fired;
+	u32 n;
+
+	if (!f || !index || !rows)
+		return FOUND_HOTDROP;
+	n = f->last ? f->last : chain_at(index, chain)[CHAIN_FIRST];
+	for (;;) {
+		may_break;
+		fired = GUARD_NONE;
+		row = row_at(rows, n);
+		if (!n || row_matches_broken(row, f, &fired))
+			return n | fired << FOUND_GUARD;
+		n = row[ROW_ORDER];
+	}
+	return FOUND_HOTDROP;
+}
+
+/* next_row looks for the next row of a chain whose fields match. It is a function of its own:
+ * inside the loop of classify() the verifier would walk its loops again and again. */
 __noinline u32 next_row(struct facts *f, u32 chain)
 {
 	const u32 *index = class_words(), *rows = row_words(), *at;
-	bool broken;
 	u32 found;
 
 	if (!f || !index || !rows)
 		return FOUND_HOTDROP;
+	if (is_broken(f))
+		return next_broken(f, chain);
 	at = chain_at(index, chain);
-	broken = is_broken(f);
-	if (at[CHAIN_KIND] == KIND_LIST || broken)
-		return next_in_list(f, rows, at, broken);
+	if (at[CHAIN_KIND] == KIND_LIST)
+		return next_in_list(f, rows, at);
 	found = next_in_tuples(f, rows, index, at);
 	f->slot = f->base;
 	return found;
@@ -326,7 +388,7 @@ __noinline u32 policy_row(struct facts *f, u32 chain)
 	for (;;) {
 		may_break;
 		row = row_at(rows, n);
-		if (!n || visible(row, f->version))
+		if (!n || !hidden(row, f->version))
 			return n;
 		n = row[ROW_ORDER];
 	}
@@ -351,15 +413,19 @@ static __always_inline void set_mark(struct facts *f, const u32 *set)
 
 #define NOTE_SETS_MAX 4
 
-/* take_note does what a rule with a target of netfilter does; true: it ends the
- * traversal. */
-static __always_inline bool take_note(struct bpf_nf_ctx *ctx, struct facts *f, const u32 *n)
+/* take_note does what a rule with a target of netfilter does; 1: it ends the traversal. */
+__noinline int take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 at)
 {
-	u32 i, sets = n[NOTE_NSETS];
+	const u32 *index = class_words(), *n;
+	u32 i, sets;
 
+	if (!f || !index)
+		return 1;
+	n = index_at(index, at);
+	sets = n[NOTE_NSETS];
 	note(ctx, f, n[NOTE_NUMBER]);
 	if (n[NOTE_TERMINAL])
-		return true;
+		return 1;
 	count_packet(f, f->rule);
 #pragma unroll
 	for (i = 0; i < NOTE_SETS_MAX; i++)
@@ -367,7 +433,7 @@ static __always_inline bool take_note(struct bpf_nf_ctx *ctx, struct facts *f, c
 			set_mark(f, n + NOTE_SETS + i * SET_SIZE);
 	if (n[NOTE_UNTRACK] && !f->hasconn)
 		f->ctstate = STATE_UNTRACKED;
-	return false;
+	return 0;
 }
 #endif
 
@@ -383,7 +449,7 @@ static __always_inline void start_chain(struct facts *f)
 __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 chain)
 {
 	const u32 *index = class_words(), *rows = row_words(), *row;
-	u32 calls[CLASS_DEPTH], depth, base = chain, n, guard;
+	u32 calls[CLASS_DEPTH], base = chain, n, guard;
 	enum answer answer;
 
 	if (!f || !index || !rows)
@@ -391,7 +457,7 @@ __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 ch
 	if (!f->version)
 		f->version = index[HDR_VERSION];
 	start_chain(f);
-	depth = index[HDR_ZERO]; /* 0, but the verifier cannot know */
+	f->depth = 0;
 	for (;;) {
 		may_break;
 		n = next_row(f, chain);
@@ -424,22 +490,23 @@ __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 ch
 		case DO_RETURN:
 			if (n)
 				count_packet(f, row[ROW_ID]);
-			if (!depth)
+			if (!f->depth)
 				goto end;
-			depth--;
-			if (depth >= CLASS_DEPTH)
+			n = --f->depth;
+			if (n >= CLASS_DEPTH)
 				return V_HOTDROP;
-			row = row_at(rows, calls[depth]);
+			n = calls[n];
+			row = row_at(rows, n);
 			chain = row[ROW_ARG] >> 16;
 			start_chain(f);
-			f->last = calls[depth];
+			f->last = n;
 			f->after = row[ROW_LABEL];
 			continue;
 		case DO_JUMP:
-			if (depth >= CLASS_DEPTH)
+			if (f->depth >= CLASS_DEPTH)
 				return V_HOTDROP;
-			calls[depth] = n;
-			depth++;
+			calls[f->depth] = n;
+			f->depth++;
 			break;
 		case DO_GOTO:
 			break;
@@ -449,7 +516,7 @@ __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 ch
 #else
 		case DO_NOTE:
 			f->rule = row[ROW_ID];
-			if (take_note(ctx, f, index_at(index, row[ROW_ARG])))
+			if (take_note(ctx, f, row[ROW_ARG]))
 				return V_DROP;
 			continue;
 #endif

@@ -46,6 +46,7 @@ struct facts {
 	u32 after;	  /* the search in a chain: only rows with larger labels */
 	u32 last;	  /* row that was found last; 0: none */
 	u32 slot;	  /* where its list begins */
+	u32 depth;	  /* calls of chains that have not ended */
 };
 
 enum l4state {

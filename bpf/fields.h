@@ -200,15 +200,20 @@ __noinline int get_addr(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 	return 1;
 }
 
-/* get_name copies the name of a bridge port to f->tmp. */
+/* get_name copies the name of an interface or a bridge port to f->tmp. */
 __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 {
-	struct nf_bridge_info *b = bridge_info(ctx->skb);
+	struct nf_bridge_info *b;
 	ulong dev;
 
 	if (!f)
 		return 0;
+	if (which == NAME_IN || which == NAME_OUT) {
+		fill_name(which == NAME_IN ? ctx->state->in : ctx->state->out, f->tmp);
+		return 1;
+	}
 	__builtin_memset(f->tmp, 0, 16);
+	b = bridge_info(ctx->skb);
 	if (!b)
 		return 0;
 	dev = which == NAME_PHYS_IN ? phys_in(ctx, b) : (ulong)b->physoutdev;

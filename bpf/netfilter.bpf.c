@@ -54,7 +54,7 @@ int hook(struct bpf_nf_ctx *ctx)
 		note_reset(ctx, shim);
 	if (!fill(ctx, &f))
 		return NF_DROP;
-	verdict = chain(ctx, &f);
+	verdict = run_base(ctx, &f);
 	if (verdict == V_ACCEPT || verdict == V_DROP)
 		count_packet(&f, f.rule);
 	else

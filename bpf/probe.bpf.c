@@ -133,7 +133,7 @@ int probe(struct bpf_nf_ctx *ctx)
 	if (!o || !g || !fill(ctx, &f))
 		return NF_DROP;
 	override(&f, &g->facts);
-	o->verdict = chain(ctx, &f);
+	o->verdict = run_base(ctx, &f);
 	o->rule = f.rule;
 	report_notes(ctx, &f, o);
 	if (o->verdict == V_ACCEPT || o->verdict == V_DROP)

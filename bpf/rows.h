@@ -25,7 +25,6 @@ enum class_header {
 	HDR_CHAINS, /* offset of the descriptors' offsets by chain number */
 	HDR_NCHAINS,
 	HDR_KEYS, /* enum class_keys */
-	HDR_ZERO, /* always 0 */
 	HDR_OWN,
 	HDR_SIZE = 64,
 };

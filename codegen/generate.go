@@ -19,7 +19,9 @@ import (
 // Generate makes the programs of all BPF tables of a plan.
 func Generate(p *plan.Plan) ([]Program, error) {
 	var out []Program
-	image, err := rows.Build(p)
+	g := &generator{family: p.Family}
+	g.needClasses(p.Classes)
+	image, err := rows.Build(p, g.needs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Family, err)
 	}
@@ -45,8 +47,12 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image) 
 	if g.classified {
 		g.needClasses(p.Classes)
 	}
+	base := 0
+	if c := h.Funcs[0].Class; c != nil {
+		base = c.Number + 1
+	}
 	return Program{
-		Image: image, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook,
+		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook,
 		Needs: g.needs, Atomic: g.atomic, Shim: h.Shim, Insns: g.insns,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, SCTPs: p.Chunks,
 	}, nil

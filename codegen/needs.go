@@ -37,9 +37,9 @@ func (g *generator) need(p pred.Pred) {
 }
 
 // needClasses asks for what any classified chain may read: the ports and the protocol
-// are part of the key, and rules that come later may ask for interfaces.
+// are part of the key.
 func (g *generator) needClasses(classes []*plan.Class) {
-	g.needs |= abi.NeedL4 | abi.NeedIif | abi.NeedOif
+	g.needs |= abi.NeedL4
 	for _, c := range classes {
 		for _, r := range c.Rules {
 			g.needRule(r)
@@ -63,11 +63,12 @@ func (g *generator) needRule(r *plan.Rule) {
 	}
 }
 
-// Needs is what a rule in a classified chain asks of the facts (abi.Need*).
+// Needs is what a rule in a classified chain asks of the facts (abi.Need*). Names of
+// interfaces need not be there.
 func Needs(family packet.Family, r *plan.Rule) uint32 {
 	g := &generator{family: family}
 	g.needRule(r)
-	return g.needs
+	return g.needs &^ (abi.NeedIif | abi.NeedOif)
 }
 
 func (g *generator) needBase(b pred.Base) {

@@ -25,6 +25,7 @@ type Program struct {
 	Needs  uint32 // abi.Need* bits
 	Atomic bool   // count with atomic adds: the hook may be interrupted by itself
 	Looks  bool   // it calls classified chains
+	Base   int    // 1 more than the number of the base chain's class; 0: it is code
 	Shim   bool   // rules of this hook have actions for netfilter's own targets
 	Insns  asm.Instructions
 	Image  *rows.Image // the classified chains of the generation; nil: there are none

@@ -79,8 +79,7 @@ const (
 	NetfilterClassHeaderHDR_CHAINS  NetfilterClassHeader = 1
 	NetfilterClassHeaderHDR_NCHAINS NetfilterClassHeader = 2
 	NetfilterClassHeaderHDR_KEYS    NetfilterClassHeader = 3
-	NetfilterClassHeaderHDR_ZERO    NetfilterClassHeader = 4
-	NetfilterClassHeaderHDR_OWN     NetfilterClassHeader = 5
+	NetfilterClassHeaderHDR_OWN     NetfilterClassHeader = 4
 	NetfilterClassHeaderHDR_SIZE    NetfilterClassHeader = 64
 )
 
@@ -226,6 +225,7 @@ type NetfilterFacts struct {
 	After   uint32
 	Last    uint32
 	Slot    uint32
+	Depth   uint32
 }
 
 type NetfilterField uint32
@@ -380,6 +380,7 @@ const (
 	NetfilterProgHook            = "hook"
 	NetfilterProgPass            = "pass"
 	NetfilterVarAtomic           = "atomic"
+	NetfilterVarBaseClass        = "base_class"
 	NetfilterVarBlankNote        = "blank_note"
 	NetfilterVarClassLayout      = "class_layout"
 	NetfilterVarCreditsPerJiffy  = "credits_per_jiffy"
@@ -472,6 +473,7 @@ type NetfilterMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type NetfilterVariableSpecs struct {
 	Atomic          *ebpf.VariableSpec `ebpf:"atomic"`
+	BaseClass       *ebpf.VariableSpec `ebpf:"base_class"`
 	BlankNote       *ebpf.VariableSpec `ebpf:"blank_note"`
 	ClassLayout     *ebpf.VariableSpec `ebpf:"class_layout"`
 	CreditsPerJiffy *ebpf.VariableSpec `ebpf:"credits_per_jiffy"`
@@ -550,6 +552,7 @@ func (m *NetfilterMaps) Close() error {
 // It can be passed to LoadNetfilterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type NetfilterVariables struct {
 	Atomic          *ebpf.Variable `ebpf:"atomic"`
+	BaseClass       *ebpf.Variable `ebpf:"base_class"`
 	BlankNote       *ebpf.Variable `ebpf:"blank_note"`
 	ClassLayout     *ebpf.Variable `ebpf:"class_layout"`
 	CreditsPerJiffy *ebpf.Variable `ebpf:"credits_per_jiffy"`

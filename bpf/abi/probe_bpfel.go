@@ -53,8 +53,8 @@ type ProbeGiven struct {
 		After   uint32
 		Last    uint32
 		Slot    uint32
+		Depth   uint32
 	}
-	_         [4]byte
 	Fields    [32]uint64
 	Addrs     [6][4]uint32
 	Names     [4][16]uint8
@@ -182,6 +182,7 @@ const (
 	ProbeMapSctpChunkConfigs = "sctp_chunk_configs"
 	ProbeProgProbe           = "probe"
 	ProbeVarAtomic           = "atomic"
+	ProbeVarBaseClass        = "base_class"
 	ProbeVarBlankNote        = "blank_note"
 	ProbeVarClassLayout      = "class_layout"
 	ProbeVarCreditsPerJiffy  = "credits_per_jiffy"
@@ -271,6 +272,7 @@ type ProbeMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProbeVariableSpecs struct {
 	Atomic          *ebpf.VariableSpec `ebpf:"atomic"`
+	BaseClass       *ebpf.VariableSpec `ebpf:"base_class"`
 	BlankNote       *ebpf.VariableSpec `ebpf:"blank_note"`
 	ClassLayout     *ebpf.VariableSpec `ebpf:"class_layout"`
 	CreditsPerJiffy *ebpf.VariableSpec `ebpf:"credits_per_jiffy"`
@@ -351,6 +353,7 @@ func (m *ProbeMaps) Close() error {
 // It can be passed to LoadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProbeVariables struct {
 	Atomic          *ebpf.Variable `ebpf:"atomic"`
+	BaseClass       *ebpf.Variable `ebpf:"base_class"`
 	BlankNote       *ebpf.Variable `ebpf:"blank_note"`
 	ClassLayout     *ebpf.Variable `ebpf:"class_layout"`
 	CreditsPerJiffy *ebpf.Variable `ebpf:"credits_per_jiffy"`

@@ -24,6 +24,7 @@ func given(f *packet.Facts) *abi.ProbeGiven {
 	g.Facts.MacHi = pred.NumberOf(f, pred.FieldMACHi)
 	g.Facts.MacLo = uint16(pred.NumberOf(f, pred.FieldMACLo))
 	g.Facts.Iif, g.Facts.Oif = name(f.In), name(f.Out)
+	g.Names[pred.NameIn], g.Names[pred.NameOut] = g.Facts.Iif, g.Facts.Oif
 	g.Names[pred.NamePhysIn], g.Names[pred.NamePhysOut] = name(f.PhysIn), name(f.PhysOut)
 	for of := range pred.NumFields {
 		g.Fields[of] = uint64(pred.NumberOf(f, of))

@@ -181,6 +181,7 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 	values[abi.NetfilterVarNeeds] = p.Needs
 	values[abi.NetfilterVarAtomic] = boolean(p.Atomic || p.Hook == packet.Output)
 	values[abi.NetfilterVarShim] = boolean(p.Shim)
+	values[abi.NetfilterVarBaseClass] = uint32(p.Base)
 	if err := set(spec, values); err != nil {
 		return nil, err
 	}

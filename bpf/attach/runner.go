@@ -62,6 +62,7 @@ func NewRunner(p *codegen.Program, ticks uint64) (*Runner, error) {
 	values[abi.ProbeVarFamily] = uint32(p.Family)
 	values[abi.ProbeVarNeeds] = p.Needs
 	values[abi.ProbeVarAtomic] = boolean(p.Atomic)
+	values[abi.ProbeVarBaseClass] = uint32(p.Base)
 	values[abi.ProbeVarHz] = uint32(ticks)
 	values[abi.ProbeVarCreditsPerJiffy] = maps.CreditsPerJiffy(uint32(ticks))
 	if err := set(spec, values); err != nil {

@@ -28,8 +28,9 @@ func (m *Memory) RowsMask() uint32 { return uint32(len(m.Rows))/m.rowSize() - 1 
 // IndexMask is one less than the number of words of the index, without the slack.
 func (m *Memory) IndexMask() uint32 { return uint32(len(m.Index)) - abi.IndexSlack - 1 }
 
-// Build lays out the classified chains of a plan; nil when there are none.
-func Build(p *plan.Plan) (*Image, error) {
+// Build lays out the classified chains of a plan; nil when there are none. needs is what
+// all programs that look rows up fill of the facts (abi.Need*).
+func Build(p *plan.Plan, needs uint32) (*Image, error) {
 	if len(p.Classes) == 0 {
 		return nil, nil
 	}
@@ -39,7 +40,7 @@ func Build(p *plan.Plan) (*Image, error) {
 	}
 	b := &builder{
 		Image:    &Image{Memory: Memory{Family: p.Family, Keys: keys}, First: make([]uint32, p.Counters)},
-		programs: map[string]uint32{},
+		programs: map[string]uint32{}, needs: needs,
 	}
 	total := 0
 	for _, c := range p.Classes {
@@ -60,7 +61,7 @@ func Build(p *plan.Plan) (*Image, error) {
 
 // usualOps are instructions that rules put in place later may have, whether or not the
 // first ones have them: they cost the verifier little.
-const usualOps = 1<<abi.OpYes | 1<<abi.OpNo | 1<<abi.OpHot | 1<<abi.OpGuard | 1<<abi.OpJump | 1<<abi.OpFact | 1<<abi.OpBytes | 1<<abi.OpBounds
+const usualOps = 1<<abi.OpYes | 1<<abi.OpNo | 1<<abi.OpHot | 1<<abi.OpGuard | 1<<abi.OpJump | 1<<abi.OpFact | 1<<abi.OpBytes | 1<<abi.OpBounds | 1<<abi.OpGetName
 
 // newHashKeys draws odd multipliers, so that nobody can choose addresses that collide.
 func newHashKeys() (keys HashKeys, err error) {
@@ -77,6 +78,7 @@ func newHashKeys() (keys HashKeys, err error) {
 type builder struct {
 	*Image
 	number   uint32            // of the chain at hand
+	needs    uint32            // what the datapath fills of the facts
 	programs map[string]uint32 // programs and notes that are there, by their words
 }
 
@@ -102,7 +104,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 	label := uint32(labelFirst)
 	for _, r := range c.Rules {
 		label += step
-		compiled, err := compile(b.Family, r)
+		compiled, err := compile(b.Family, r, b.needs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Pos, err)
 		}

@@ -61,8 +61,8 @@ func headerBytes(proto uint8) uint8 {
 
 // compile gives the rows of a rule: none if it matches nothing, several for a list of
 // ports. The action is left to the caller.
-func compile(family packet.Family, r *plan.Rule) ([]row, error) {
-	c := &compiler{family: family}
+func compile(family packet.Family, r *plan.Rule, needs uint32) ([]row, error) {
+	c := &compiler{family: family, prog: assembler{needs: needs}}
 	c.row = row{id: r.ID, sport: anyPort, dport: anyPort}
 	atoms := flatten(nil, r.Conds)
 	for i := 0; i < len(atoms) && !c.never; {
@@ -381,14 +381,12 @@ func (c *compiler) expand() []row {
 func (c *compiler) note(p pred.Pred) {
 	switch p := p.(type) {
 	case pred.Name:
-		if !allOnes(p.Mask) {
-			return
-		}
 		value := p.Value
-		switch p.Of {
-		case pred.NameIn:
+		switch {
+		case !allOnes(p.Mask):
+		case p.Of == pred.NameIn && c.prog.needs&abi.NeedIif != 0:
 			c.in = &value
-		case pred.NameOut:
+		case p.Of == pred.NameOut && c.prog.needs&abi.NeedOif != 0:
 			c.out = &value
 		}
 	case pred.Cmp:

@@ -21,6 +21,7 @@ type assembler struct {
 	words  []uint32
 	bound  []int // word by label; -1: not yet
 	refs   []reference
+	needs  uint32 // what the datapath fills of the facts (abi.Need*)
 	ops    uint32 // kinds of instructions, as bits
 	asks   bool   // there is something beside guards
 }
@@ -241,10 +242,10 @@ func (a *assembler) address(of pred.AddrField) emit.Area {
 
 // name makes an interface name available and says where it lies.
 func (a *assembler) name(of pred.NameField) emit.Area {
-	switch of {
-	case pred.NameIn:
+	switch {
+	case of == pred.NameIn && a.needs&abi.NeedIif != 0:
 		return emit.InName
-	case pred.NameOut:
+	case of == pred.NameOut && a.needs&abi.NeedOif != 0:
 		return emit.OutName
 	}
 	a.plain(abi.OpGetName, 0, uint32(of))
