@@ -29,7 +29,7 @@ func (t *table) number() {
 			}
 			seen[c] = true
 			for _, r := range c.Rules {
-				a := t.lines[r].action
+				a := *t.lines[r].action
 				if a.Op == pred.Shim && a.Terminal == terminal {
 					t.addAction(a)
 				}
@@ -168,7 +168,7 @@ func implied(conds, by []pred.Pred) bool {
 func (t *table) sequenceOf(rules []*ruleset.Rule) sequence {
 	var s sequence
 	for _, r := range rules {
-		if a := t.lines[r].action; a.Op == pred.Shim {
+		if a := *t.lines[r].action; a.Op == pred.Shim {
 			k := t.numbers[shimKey(a)]
 			s = s.then(sequence{n: 1, first: k, last: k})
 		}
@@ -199,7 +199,7 @@ func (t *table) chainFlow(c *ruleset.Chain, walk func(*ruleset.Chain) flow) flow
 		case pred.Return:
 			back, returns, ends = back.or(cur), true, true
 		case pred.Shim:
-			k := t.numbers[shimKey(l.action)]
+			k := t.numbers[shimKey(*l.action)]
 			one := sequence{n: 1, first: k, last: k}
 			if l.action.Terminal {
 				any, ends = any.or(cur.then(one)), true

@@ -121,7 +121,7 @@ func (t *table) classRules() {
 		}
 		class.Rules = make([]*plan.Rule, len(c.Rules))
 		for i, r := range c.Rules {
-			p := t.planned(r, c)
+			p := t.planned(r)
 			if p.Action.Op == pred.Jump || p.Action.Op == pred.Goto {
 				p.Class = t.classes[t.src.Chain(p.Action.Chain)]
 			}

@@ -332,7 +332,8 @@ func (b *hookBuilder) rules(c *ruleset.Chain) []*plan.Rule {
 
 func (b *hookBuilder) rule(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
 	b.coded[c] = true
-	out := b.planned(r, c)
+	out := b.planned(r)
+	out.Text = b.text(r, c.Name)
 	switch l := b.lines[r]; l.action.Op {
 	case pred.Jump, pred.Goto:
 		callee := b.src.Chain(l.action.Chain)
@@ -352,15 +353,15 @@ func (b *hookBuilder) rule(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
 }
 
 // planned is a rule of the plan, but for what it calls.
-func (t *table) planned(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
+func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	l := t.lines[r]
-	out := &plan.Rule{ID: t.ruleID(r), Action: l.action, Pos: r.Pos.String(), Text: t.text(r, c.Name)}
+	out := &plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String()}
 	out.Conds = make([]pred.Pred, len(l.conds))
 	for i, p := range l.conds {
 		out.Conds[i] = t.slots.assign(p, stateKey{r, i})
 	}
 	if l.action.Op == pred.Shim {
-		out.Note = t.numbers[shimKey(l.action)]
+		out.Note = t.numbers[shimKey(*l.action)]
 	}
 	return out
 }

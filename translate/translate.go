@@ -86,7 +86,7 @@ type table struct {
 // lowered is a rule after the first pass.
 type lowered struct {
 	conds  []pred.Pred
-	action pred.Action
+	action *pred.Action // shared by rules with the same plain verdict
 }
 
 func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, s *slots) *table {
@@ -180,6 +180,7 @@ func (t *table) lower() {
 		for i, r := range c.Rules {
 			place.Rule = r
 			l := &all[i]
+			l.action = verdicts[pred.Continue]
 			l.conds = make([]pred.Pred, 0, len(r.Matches))
 			for _, m := range r.Matches {
 				p := m.Lower(place)
@@ -189,7 +190,7 @@ func (t *table) lower() {
 				l.conds = append(l.conds, p)
 			}
 			if r.Target != nil {
-				l.action = r.Target.Lower(place)
+				l.action = shared(r.Target.Lower(place))
 			}
 			t.shims = t.shims || l.action.Op == pred.Shim
 			if l.action.Op == pred.Foreign {
@@ -198,6 +199,20 @@ func (t *table) lower() {
 			t.lines[r] = l
 		}
 	}
+}
+
+// verdicts are the actions that are nothing but their kind.
+var verdicts = [...]*pred.Action{
+	pred.Continue: {Op: pred.Continue}, pred.Accept: {Op: pred.Accept}, pred.Drop: {Op: pred.Drop}, pred.Return: {Op: pred.Return},
+}
+
+// shared keeps an action; most rules have one of the verdicts, which is there already.
+func shared(a pred.Action) *pred.Action {
+	if int(a.Op) < len(verdicts) && a.Shim == nil && a.Sets == nil && a.Chain == "" && !a.Terminal && !a.NoTrack && !a.Template {
+		return verdicts[a.Op]
+	}
+	kept := a
+	return &kept
 }
 
 // callee is the chain that a rule jumps or goes to; "" when it does not.
