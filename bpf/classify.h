@@ -379,14 +379,35 @@ static __always_inline void start_chain(struct facts *f)
 	f->slot = 0;
 }
 
-/* classify runs a classified chain and those that it calls. */
+/* ask_next finds the next row of a chain, f->last, and runs its program; no row is yes. */
+static __always_inline enum answer ask_next(struct bpf_nf_ctx *ctx, struct facts *f, const u32 *rows,
+					    u32 chain)
+{
+	u32 n = next_row(f, chain), guard = n >> FOUND_GUARD;
+	const u32 *row;
+
+	if (n & FOUND_HOTDROP)
+		return A_HOTDROP;
+	f->last = n & FOUND_ROW;
+	if (!f->last)
+		return A_YES;
+	row = row_at(rows, f->last);
+	f->after = row[ROW_LABEL];
+	if (row[ROW_PROGRAM])
+		return run_program(ctx, f, row[ROW_PROGRAM], guard);
+	return guard == GUARD_NONE ? A_YES : A_HOTDROP;
+}
+
+/* classify runs a classified chain and those that it calls. Its stack lies below that of a
+ * generated chain and above that of what programs call: what can be read again is not
+ * kept (512 bytes for all). */
 __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 chain)
 {
-	const u32 *index = class_words(), *rows = row_words(), *row;
-	u32 calls[CLASS_DEPTH], depth, base = chain, n, guard;
+	const u32 *index = class_words(), *rows, *row;
+	u32 calls[CLASS_DEPTH], depth, base = chain, n;
 	enum answer answer;
 
-	if (!f || !index || !rows)
+	if (!f || !index)
 		return V_HOTDROP;
 	if (!f->version)
 		f->version = index[HDR_VERSION];
@@ -394,23 +415,16 @@ __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 ch
 	depth = index[HDR_ZERO]; /* 0, but the verifier cannot know */
 	for (;;) {
 		may_break;
-		n = next_row(f, chain);
-		guard = n >> FOUND_GUARD;
-		if (n & FOUND_HOTDROP)
+		rows = row_words();
+		if (!rows)
 			return V_HOTDROP;
-		n &= FOUND_ROW;
+		answer = ask_next(ctx, f, rows, chain);
+		if (answer == A_NO)
+			continue;
+		if (answer == A_HOTDROP)
+			return V_HOTDROP;
+		n = f->last;
 		row = row_at(rows, n);
-		if (n) {
-			f->after = row[ROW_LABEL];
-			f->last = n;
-			answer = guard == GUARD_NONE ? A_YES : A_HOTDROP;
-			if (row[ROW_PROGRAM])
-				answer = run_program(ctx, f, row[ROW_PROGRAM], guard);
-			if (answer == A_NO)
-				continue;
-			if (answer == A_HOTDROP)
-				return V_HOTDROP;
-		}
 		switch (n ? row[ROW_ACTION] & 15 : DO_RETURN) {
 		case DO_ACCEPT:
 			f->rule = row[ROW_ID];
@@ -465,6 +479,9 @@ end:
 	n = policy_row(f, base);
 	if (!n)
 		return V_CONTINUE;
+	rows = row_words();
+	if (!rows)
+		return V_HOTDROP;
 	row = row_at(rows, n);
 	f->rule = row[ROW_ID];
 	return (row[ROW_ACTION] & 15) == DO_ACCEPT ? V_ACCEPT : V_DROP;

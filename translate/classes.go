@@ -57,7 +57,30 @@ func (t *table) classify() {
 			t.class(c)
 		}
 	}
+	t.classCallers()
 	t.classRules()
+}
+
+// classCallers looks up user chains that call looked up ones. As code they would need
+// room on the stack that the lookup needs: it may be called by base chains alone.
+func (t *table) classCallers() {
+	for more := true; more; {
+		more = false
+		for _, c := range t.src.Chains {
+			if t.hooks[c] != 0 && !c.BuiltIn() && t.classes[c] == nil && t.callsClass(c) {
+				more = t.class(c) || more
+			}
+		}
+	}
+}
+
+func (t *table) callsClass(c *ruleset.Chain) bool {
+	for _, r := range c.Rules {
+		if name := callee(t.src, r); name != "" && t.classes[t.src.Chain(name)] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // classifyAll looks up a base chain that is no program, with all that it calls.
