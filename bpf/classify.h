@@ -29,6 +29,9 @@ const volatile u32 rows_mask;
 /* Odd multipliers of the hash, drawn anew for every generation. */
 const volatile u64 hash_key0 = 1, hash_key1 = 3, hash_key2 = 5, hash_key3 = 7;
 
+/* There are decision trees: without them they cost the verifier nothing. */
+const volatile u32 class_trees;
+
 /* Never read: it keeps the layout's names in the type information, from which the Go side
  * has them. */
 const volatile struct {
@@ -37,6 +40,8 @@ const volatile struct {
 	enum class_chain chain;
 	enum class_kind kind;
 	enum class_tuple tuple;
+	enum class_tree tree;
+	enum class_node node;
 	enum class_row row;
 	enum class_action action;
 	enum class_flag flag;
@@ -291,6 +296,85 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 	return FOUND_HOTDROP;
 }
 
+/* find_leaf gives the leaf of a tree that has the rows of a packet; NULL: the kernel's
+ * budget for loops is used up. */
+static __always_inline const u32 *find_leaf(const struct facts *f, const u32 *index, u32 root)
+{
+	const u32 *node;
+	u32 at = root, off;
+
+	for (;;) {
+		may_break;
+		node = index_at(index, at);
+		off = node[NODE_TO] & NODE_LEAF;
+		if (off > sizeof(*f) - 4)
+			return node;
+		at = root + (node[NODE_TO] >> NODE_CHILD);
+		if (fact(f, off, 4 | OP_WIRE) >= node[NODE_LIMIT])
+			at += NODE_SIZE;
+	}
+	return NULL;
+}
+
+/* in_leaf looks for the row with the smallest label below the bound among those of a
+ * leaf, at. Rows up to that of f->slot have been looked at. False: the budget is used up. */
+static __always_inline bool in_leaf(struct facts *f, const u32 *rows, const u32 *index, u32 at, u32 left)
+{
+	enum class_guard fired = GUARD_NONE;
+	u32 done = f->slot - at, n;
+	const u32 *row;
+
+	if (done < left) {
+		at += done + 1;
+		left -= done + 1;
+	}
+	for (;;) {
+		may_break;
+		if (!left)
+			return true;
+		n = *index_at(index, at);
+		row = row_at(rows, n);
+		if (row[ROW_LABEL] >= f->at)
+			return true;
+		if (row[ROW_LABEL] > f->after && visible(row, f->version) &&
+		    ask_fields(row, f, false, &fired) == A_YES) {
+			f->at = row[ROW_LABEL];
+			f->word = n;
+			f->base = at;
+			return true;
+		}
+		at++;
+		left--;
+	}
+	return false;
+}
+
+/* next_in_trees goes on where next_in_tuples() has ended: with trees, whose rows may have
+ * smaller labels than what was found. */
+static __always_inline u32 next_in_trees(struct facts *f, const u32 *rows, const u32 *index,
+					 const u32 *chain)
+{
+	u32 at = chain[CHAIN_TREES], left = chain[CHAIN_NTREES];
+	const u32 *tree, *leaf;
+
+	for (;;) {
+		may_break;
+		if (!left)
+			return f->word;
+		left--;
+		tree = index_at(index, at);
+		at += TREE_SIZE;
+		if (tree[TREE_LEAST] >= f->at)
+			continue;
+		leaf = find_leaf(f, index, tree[TREE_ROOT]);
+		if (!leaf)
+			break;
+		if (!in_leaf(f, rows, index, tree[TREE_ROOT] + (leaf[NODE_TO] >> NODE_CHILD), leaf[NODE_LIMIT]))
+			break;
+	}
+	return FOUND_HOTDROP;
+}
+
 static __always_inline const u32 *chain_at(const u32 *index, u32 chain)
 {
 	return index_at(index, *index_at(index, index[HDR_CHAINS] + chain));
@@ -310,6 +394,8 @@ __noinline u32 next_row(struct facts *f, u32 chain)
 	if (at[CHAIN_KIND] == KIND_LIST || broken)
 		return next_in_list(f, rows, at, broken);
 	found = next_in_tuples(f, rows, index, at);
+	if (class_trees && found != FOUND_HOTDROP)
+		found = next_in_trees(f, rows, index, at);
 	f->slot = f->base;
 	return found;
 }

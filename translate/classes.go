@@ -105,7 +105,7 @@ func (t *table) class(c *ruleset.Chain) bool {
 	p := t.res.Plan
 	class := &plan.Class{
 		Number: len(p.Classes), Table: t.src.Name, Chain: c.Name, Forced: t.o.Classifier != ClassifyAuto,
-		Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c],
+		Trees: t.o.Classifier == ClassifyTree, Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c],
 	}
 	if c.BuiltIn() {
 		class.Policy = &plan.Policy{ID: t.policyID(c), Drop: c.Policy == "DROP"}

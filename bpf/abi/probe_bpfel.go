@@ -184,6 +184,7 @@ const (
 	ProbeVarAtomic           = "atomic"
 	ProbeVarBlankNote        = "blank_note"
 	ProbeVarClassLayout      = "class_layout"
+	ProbeVarClassTrees       = "class_trees"
 	ProbeVarCreditsPerJiffy  = "credits_per_jiffy"
 	ProbeVarFamily           = "family"
 	ProbeVarGen              = "gen"
@@ -273,6 +274,7 @@ type ProbeVariableSpecs struct {
 	Atomic          *ebpf.VariableSpec `ebpf:"atomic"`
 	BlankNote       *ebpf.VariableSpec `ebpf:"blank_note"`
 	ClassLayout     *ebpf.VariableSpec `ebpf:"class_layout"`
+	ClassTrees      *ebpf.VariableSpec `ebpf:"class_trees"`
 	CreditsPerJiffy *ebpf.VariableSpec `ebpf:"credits_per_jiffy"`
 	Family          *ebpf.VariableSpec `ebpf:"family"`
 	Gen             *ebpf.VariableSpec `ebpf:"gen"`
@@ -353,6 +355,7 @@ type ProbeVariables struct {
 	Atomic          *ebpf.Variable `ebpf:"atomic"`
 	BlankNote       *ebpf.Variable `ebpf:"blank_note"`
 	ClassLayout     *ebpf.Variable `ebpf:"class_layout"`
+	ClassTrees      *ebpf.Variable `ebpf:"class_trees"`
 	CreditsPerJiffy *ebpf.Variable `ebpf:"credits_per_jiffy"`
 	Family          *ebpf.Variable `ebpf:"family"`
 	Gen             *ebpf.Variable `ebpf:"gen"`

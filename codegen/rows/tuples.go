@@ -19,13 +19,12 @@ const (
 	sampleSize = 2000
 )
 
-// tuples lays out the tables of a chain and gives where they begin and how many they
-// are.
-func (b *builder) tuples(entries []entry) (at, n uint32) {
-	tables := chooseTuples(entries)
+// tuples lays out the tables of a chain, with one for all other rows, and gives where
+// they begin and how many they are.
+func (b *builder) tuples(tables []*tuple, others []*entry) (at, n uint32) {
 	size := familyTupleSize(b.Family)
 	// The table without masks is there even when it is empty: for rules to come.
-	tables = append(tables, &tuple{entries: rest(entries, tables)})
+	tables = append(tables, &tuple{entries: others})
 	slices.SortStableFunc(tables, func(x, y *tuple) int { return cmp.Compare(x.least(), y.least()) })
 	at = uint32(len(b.Index))
 	b.Index = append(b.Index, make([]uint32, size*uint32(len(tables)+spareTuples))...)
