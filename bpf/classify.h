@@ -223,38 +223,52 @@ static __always_inline u32 in_slot(struct facts *f, const u32 *rows, u32 n)
 	return FOUND_HOTDROP;
 }
 
-static __always_inline u64 pair(const u32 *at)
+/* mask_at reads a mask: tables begin at even offsets. */
+static __always_inline u64 mask_at(const u32 *tuple, u32 n)
 {
-	return at[0] | (u64)at[1] << 32;
+	return *(const u64 *)(tuple + TUPLE_MASK + 2 * n);
 }
 
-static __always_inline u64 masked(const void *at, const u32 *mask)
+/* What tables hash of a packet, read once for all tables. */
+struct tuple_key {
+	u64 addresses[4]; /* IPv4: the first one only */
+	u64 transport;
+};
+
+static __always_inline u64 pair(const void *at)
 {
-	return pair(at) & pair(mask);
+	return ((const u32 *)at)[0] | (u64)((const u32 *)at)[1] << 32;
+}
+
+static __always_inline void read_key(struct tuple_key *k, const struct facts *f)
+{
+	k->transport = *(u32 *)f->l4 | (u64)f->proto << 32;
+	k->addresses[0] = pair(f->l3 + (family == 4 ? 12 : 8));
+	if (family == 4)
+		return;
+	k->addresses[1] = pair(f->l3 + 16);
+	k->addresses[2] = pair(f->l3 + 24);
+	k->addresses[3] = pair(f->l3 + 32);
 }
 
 /* tuple_hash is the hash of the key under the masks of a table. */
-static __always_inline u64 tuple_hash(const struct facts *f, const u32 *tuple)
+static __always_inline u64 tuple_hash(const struct facts *f, const struct tuple_key *k, const u32 *tuple)
 {
-	u64 transport = *(u32 *)f->l4 | (u64)f->proto << 32;
-	const u32 *mask = tuple + TUPLE_MASK;
-	u64 h;
+	u32 at = family == 4 ? 1 : 4;
+	u64 h = (k->addresses[0] & mask_at(tuple, 0)) * hash_key0;
 
-	if (family == 4) {
-		h = masked(f->l3 + 12, mask) * hash_key0;
-		mask += 2;
-	} else {
-		h = masked(f->l3 + 8, mask) * hash_key0 ^ masked(f->l3 + 16, mask + 2) * hash_key1;
+	if (family == 6) {
+		h ^= (k->addresses[1] & mask_at(tuple, 1)) * hash_key1;
 		h = (h ^ h >> 32) * hash_key3;
-		h ^= masked(f->l3 + 24, mask + 4) * hash_key0 ^ masked(f->l3 + 32, mask + 6) * hash_key1;
+		h ^= (k->addresses[2] & mask_at(tuple, 2)) * hash_key0;
+		h ^= (k->addresses[3] & mask_at(tuple, 3)) * hash_key1;
 		h = (h ^ h >> 32) * hash_key3;
-		mask += 8;
 	}
-	h ^= (transport & pair(mask)) * hash_key2;
+	h ^= (k->transport & mask_at(tuple, at)) * hash_key2;
 	if (tuple[TUPLE_WIDE]) {
 		h = (h ^ h >> 32) * hash_key3;
-		h ^= ((name_hash(f->iif) | name_hash(f->oif) << 32) & pair(mask + 2)) * hash_key0;
-		h ^= (f->mark & pair(mask + 4)) * hash_key1;
+		h ^= ((name_hash(f->iif) | name_hash(f->oif) << 32) & mask_at(tuple, at + 1)) * hash_key0;
+		h ^= (f->mark & mask_at(tuple, at + 2)) * hash_key1;
 	}
 	return (h ^ h >> 32) * hash_key3;
 }
@@ -264,9 +278,11 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 					  const u32 *chain)
 {
 	u32 at = chain[CHAIN_TUPLES], left = chain[CHAIN_NTUPLES], slot, tag, off, n;
+	struct tuple_key key;
 	const u32 *tuple;
 	u64 h;
 
+	read_key(&key, f);
 	f->at = ~0U;
 	f->word = 0;
 	for (;;) {
@@ -278,7 +294,7 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 		at += family == 4 ? TUPLE_SIZE4 : TUPLE_SIZE6;
 		if (tuple[TUPLE_LEAST] >= f->at)
 			continue;
-		h = tuple_hash(f, tuple);
+		h = tuple_hash(f, &key, tuple);
 		off = tuple[TUPLE_SLOTS] + (h >> (tuple[TUPLE_SHIFT] & 63));
 		slot = *index_at(index, off);
 		tag = slot >> SLOT_TAG;
