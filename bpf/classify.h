@@ -29,6 +29,9 @@ const volatile u32 rows_mask;
 /* Odd multipliers of the hash, drawn anew for every generation. */
 const volatile u64 hash_key0 = 1, hash_key1 = 3, hash_key2 = 5, hash_key3 = 7;
 
+/* There are decision trees: without them they cost the verifier nothing. */
+const volatile u32 class_trees;
+
 /* Never read: it keeps the layout's names in the type information, from which the Go side
  * has them. */
 const volatile struct {
@@ -37,6 +40,8 @@ const volatile struct {
 	enum class_chain chain;
 	enum class_kind kind;
 	enum class_tuple tuple;
+	enum class_tree tree;
+	enum class_node node;
 	enum class_row row;
 	enum class_action action;
 	enum class_flag flag;
@@ -257,38 +262,52 @@ static __always_inline u32 in_slot(struct facts *f, const u32 *rows, u32 n)
 	return FOUND_HOTDROP;
 }
 
-static __always_inline u64 pair(const u32 *at)
+/* mask_at reads a mask: tables begin at even offsets. */
+static __always_inline u64 mask_at(const u32 *tuple, u32 n)
 {
-	return at[0] | (u64)at[1] << 32;
+	return *(const u64 *)(tuple + TUPLE_MASK + 2 * n);
 }
 
-static __always_inline u64 masked(const void *at, const u32 *mask)
+/* What tables hash of a packet, read once for all tables. */
+struct tuple_key {
+	u64 addresses[4]; /* IPv4: the first one only */
+	u64 transport;
+};
+
+static __always_inline u64 pair(const void *at)
 {
-	return pair(at) & pair(mask);
+	return ((const u32 *)at)[0] | (u64)((const u32 *)at)[1] << 32;
+}
+
+static __always_inline void read_key(struct tuple_key *k, const struct facts *f)
+{
+	k->transport = *(u32 *)f->l4 | (u64)f->proto << 32;
+	k->addresses[0] = pair(f->l3 + (family == 4 ? 12 : 8));
+	if (family == 4)
+		return;
+	k->addresses[1] = pair(f->l3 + 16);
+	k->addresses[2] = pair(f->l3 + 24);
+	k->addresses[3] = pair(f->l3 + 32);
 }
 
 /* tuple_hash is the hash of the key under the masks of a table. */
-static __always_inline u64 tuple_hash(const struct facts *f, const u32 *tuple)
+static __always_inline u64 tuple_hash(const struct facts *f, const struct tuple_key *k, const u32 *tuple)
 {
-	u64 transport = *(u32 *)f->l4 | (u64)f->proto << 32;
-	const u32 *mask = tuple + TUPLE_MASK;
-	u64 h;
+	u32 at = family == 4 ? 1 : 4;
+	u64 h = (k->addresses[0] & mask_at(tuple, 0)) * hash_key0;
 
-	if (family == 4) {
-		h = masked(f->l3 + 12, mask) * hash_key0;
-		mask += 2;
-	} else {
-		h = masked(f->l3 + 8, mask) * hash_key0 ^ masked(f->l3 + 16, mask + 2) * hash_key1;
+	if (family == 6) {
+		h ^= (k->addresses[1] & mask_at(tuple, 1)) * hash_key1;
 		h = (h ^ h >> 32) * hash_key3;
-		h ^= masked(f->l3 + 24, mask + 4) * hash_key0 ^ masked(f->l3 + 32, mask + 6) * hash_key1;
+		h ^= (k->addresses[2] & mask_at(tuple, 2)) * hash_key0;
+		h ^= (k->addresses[3] & mask_at(tuple, 3)) * hash_key1;
 		h = (h ^ h >> 32) * hash_key3;
-		mask += 8;
 	}
-	h ^= (transport & pair(mask)) * hash_key2;
+	h ^= (k->transport & mask_at(tuple, at)) * hash_key2;
 	if (tuple[TUPLE_WIDE]) {
 		h = (h ^ h >> 32) * hash_key3;
-		h ^= ((name_hash(f->iif) | name_hash(f->oif) << 32) & pair(mask + 2)) * hash_key0;
-		h ^= (f->mark & pair(mask + 4)) * hash_key1;
+		h ^= ((name_hash(f->iif) | name_hash(f->oif) << 32) & mask_at(tuple, at + 1)) * hash_key0;
+		h ^= (f->mark & mask_at(tuple, at + 2)) * hash_key1;
 	}
 	return (h ^ h >> 32) * hash_key3;
 }
@@ -298,9 +317,11 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 					  const u32 *chain)
 {
 	u32 at = chain[CHAIN_TUPLES], left = chain[CHAIN_NTUPLES], slot, tag, off, n;
+	struct tuple_key key;
 	const u32 *tuple;
 	u64 h;
 
+	read_key(&key, f);
 	f->at = ~0U;
 	f->word = 0;
 	for (;;) {
@@ -312,7 +333,7 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 		at += family == 4 ? TUPLE_SIZE4 : TUPLE_SIZE6;
 		if (tuple[TUPLE_LEAST] >= f->at)
 			continue;
-		h = tuple_hash(f, tuple);
+		h = tuple_hash(f, &key, tuple);
 		off = tuple[TUPLE_SLOTS] + (h >> (tuple[TUPLE_SHIFT] & 63));
 		slot = *index_at(index, off);
 		tag = slot >> SLOT_TAG;
@@ -326,6 +347,83 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 		f->at = row_at(rows, n)[ROW_LABEL];
 		f->word = n;
 		f->base = off;
+	}
+	return FOUND_HOTDROP;
+}
+
+/* find_leaf gives the leaf of a tree that has the rows of a packet; NULL: the kernel's
+ * budget for loops is used up. */
+static __always_inline const u32 *find_leaf(const struct facts *f, const u32 *index, u32 root)
+{
+	const u32 *node;
+	u32 at = root, off;
+
+	for (;;) {
+		may_break;
+		node = index_at(index, at);
+		off = node[NODE_TO] & NODE_LEAF;
+		if (off > sizeof(*f) - 4)
+			return node;
+		at = root + (node[NODE_TO] >> NODE_CHILD);
+		if (fact(f, off, 4 | OP_WIRE) >= node[NODE_LIMIT])
+			at += NODE_SIZE;
+	}
+	return NULL;
+}
+
+/* in_leaf looks for the row with the smallest label below the bound among those of a
+ * leaf, at. Rows up to that of f->slot have been looked at. False: the budget is used up. */
+static __always_inline bool in_leaf(struct facts *f, const u32 *rows, const u32 *index, u32 at, u32 left)
+{
+	u32 done = f->slot - at, n;
+	const u32 *row;
+
+	if (done < left) {
+		at += done + 1;
+		left -= done + 1;
+	}
+	for (;;) {
+		may_break;
+		if (!left)
+			return true;
+		n = *index_at(index, at);
+		row = row_at(rows, n);
+		if (row[ROW_LABEL] >= f->at)
+			return true;
+		if (row_matches(row, f)) {
+			f->at = row[ROW_LABEL];
+			f->word = n;
+			f->base = at;
+			return true;
+		}
+		at++;
+		left--;
+	}
+	return false;
+}
+
+/* next_in_trees goes on where next_in_tuples() has ended: with trees, whose rows may have
+ * smaller labels than what was found. */
+static __always_inline u32 next_in_trees(struct facts *f, const u32 *rows, const u32 *index,
+					 const u32 *chain)
+{
+	u32 at = chain[CHAIN_TREES], left = chain[CHAIN_NTREES];
+	const u32 *tree, *leaf;
+
+	for (;;) {
+		may_break;
+		if (!left)
+			return f->word;
+		left--;
+		tree = index_at(index, at);
+		at += TREE_SIZE;
+		if (tree[TREE_LEAST] >= f->at)
+			continue;
+		leaf = find_leaf(f, index, tree[TREE_ROOT]);
+		if (!leaf)
+			break;
+		if (!in_leaf(f, rows, index, tree[TREE_ROOT] + (leaf[NODE_TO] >> NODE_CHILD), leaf[NODE_LIMIT]))
+			break;
 	}
 	return FOUND_HOTDROP;
 }
@@ -372,6 +470,8 @@ __noinline u32 next_row(struct facts *f, u32 chain)
 	if (at[CHAIN_KIND] == KIND_LIST)
 		return next_in_list(f, rows, at);
 	found = next_in_tuples(f, rows, index, at);
+	if (class_trees && found != FOUND_HOTDROP)
+		found = next_in_trees(f, rows, index, at);
 	f->slot = f->base;
 	return found;
 }
@@ -445,14 +545,35 @@ static __always_inline void start_chain(struct facts *f)
 	f->slot = 0;
 }
 
-/* classify runs a classified chain and those that it calls. */
+/* ask_next finds the next row of a chain, f->last, and runs its program; no row is yes. */
+static __always_inline enum answer ask_next(struct bpf_nf_ctx *ctx, struct facts *f, const u32 *rows,
+					    u32 chain)
+{
+	u32 n = next_row(f, chain), guard = n >> FOUND_GUARD;
+	const u32 *row;
+
+	if (n & FOUND_HOTDROP)
+		return A_HOTDROP;
+	f->last = n & FOUND_ROW;
+	if (!f->last)
+		return A_YES;
+	row = row_at(rows, f->last);
+	f->after = row[ROW_LABEL];
+	if (row[ROW_PROGRAM])
+		return run_program(ctx, f, row[ROW_PROGRAM], guard);
+	return guard == GUARD_NONE ? A_YES : A_HOTDROP;
+}
+
+/* classify runs a classified chain and those that it calls. Its stack lies below that of a
+ * generated chain and above that of what programs call: what can be read again is not
+ * kept (512 bytes for all). */
 __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 chain)
 {
-	const u32 *index = class_words(), *rows = row_words(), *row;
-	u32 calls[CLASS_DEPTH], base = chain, n, guard;
+	const u32 *index = class_words(), *rows, *row;
+	u32 calls[CLASS_DEPTH], base = chain, n;
 	enum answer answer;
 
-	if (!f || !index || !rows)
+	if (!f || !index)
 		return V_HOTDROP;
 	if (!f->version)
 		f->version = index[HDR_VERSION];
@@ -460,23 +581,16 @@ __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 ch
 	f->depth = 0;
 	for (;;) {
 		may_break;
-		n = next_row(f, chain);
-		guard = n >> FOUND_GUARD;
-		if (n & FOUND_HOTDROP)
+		rows = row_words();
+		if (!rows)
 			return V_HOTDROP;
-		n &= FOUND_ROW;
+		answer = ask_next(ctx, f, rows, chain);
+		if (answer == A_NO)
+			continue;
+		if (answer == A_HOTDROP)
+			return V_HOTDROP;
+		n = f->last;
 		row = row_at(rows, n);
-		if (n) {
-			f->after = row[ROW_LABEL];
-			f->last = n;
-			answer = guard == GUARD_NONE ? A_YES : A_HOTDROP;
-			if (row[ROW_PROGRAM])
-				answer = run_program(ctx, f, row[ROW_PROGRAM], guard);
-			if (answer == A_NO)
-				continue;
-			if (answer == A_HOTDROP)
-				return V_HOTDROP;
-		}
 		switch (n ? row[ROW_ACTION] & 15 : DO_RETURN) {
 		case DO_ACCEPT:
 			f->rule = row[ROW_ID];
@@ -532,6 +646,9 @@ end:
 	n = policy_row(f, base);
 	if (!n)
 		return V_CONTINUE;
+	rows = row_words();
+	if (!rows)
+		return V_HOTDROP;
 	row = row_at(rows, n);
 	f->rule = row[ROW_ID];
 	return (row[ROW_ACTION] & 15) == DO_ACCEPT ? V_ACCEPT : V_DROP;

@@ -72,6 +72,28 @@ enum class_tuple {
 #define SLOT_TAG 24
 #define TAG_MIXED 0x80 /* rows of more than one tag */
 
+/* A decision tree: rows by ranges of numbers in the facts. Several leaves may have the
+ * same row. */
+enum class_tree {
+	TREE_ROOT, /* offset of the root */
+	TREE_LEAST, /* no row has a smaller label */
+	TREE_ROWS, /* user space's */
+	TREE_OWN,
+	TREE_SIZE,
+};
+
+/* A node of a tree. Packets with a number below the limit go on at the child, others at
+ * the node behind it. The number is 4 bytes of the facts as on the wire: what
+ * is shorter than that has its limit in the first bytes. In a leaf, limit is how many rows
+ * there are, and the child the first of their numbers, in the order of labels; 0: none. */
+enum class_node {
+	NODE_LIMIT,
+	NODE_TO, /* offset in the facts, or NODE_LEAF | offset of the child from the root << 8 */
+	NODE_SIZE,
+	NODE_CHILD = 8,
+	NODE_LEAF = 0xff,
+};
+
 /* A row. IPv4 has 16 words, IPv6 32. */
 enum class_row {
 	ROW_LABEL, /* place in the chain: grows from rule to rule; rows of one rule share it */

@@ -57,7 +57,30 @@ func (t *table) classify() {
 			t.class(c)
 		}
 	}
+	t.classCallers()
 	t.classRules()
+}
+
+// classCallers looks up user chains that call looked up ones. As code they would need
+// room on the stack that the lookup needs: it may be called by base chains alone.
+func (t *table) classCallers() {
+	for more := true; more; {
+		more = false
+		for _, c := range t.src.Chains {
+			if t.hooks[c] != 0 && !c.BuiltIn() && t.classes[c] == nil && t.callsClass(c) {
+				more = t.class(c) || more
+			}
+		}
+	}
+}
+
+func (t *table) callsClass(c *ruleset.Chain) bool {
+	for _, r := range c.Rules {
+		if name := callee(t.src, r); name != "" && t.classes[t.src.Chain(name)] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // classifyAll looks up a base chain that is no program, with all that it calls.
@@ -82,7 +105,7 @@ func (t *table) class(c *ruleset.Chain) bool {
 	p := t.res.Plan
 	class := &plan.Class{
 		Number: len(p.Classes), Table: t.src.Name, Chain: c.Name, Forced: t.o.Classifier != ClassifyAuto,
-		Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c],
+		Trees: t.o.Classifier == ClassifyTree, Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c],
 	}
 	if c.BuiltIn() {
 		class.Policy = &plan.Policy{ID: t.policyID(c), Drop: c.Policy == "DROP"}

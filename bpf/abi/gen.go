@@ -5,6 +5,6 @@
 // repeated by hand. The netfilter_* and other files with a bpfel suffix are generated.
 package abi
 
-//go:generate go tool bpf2go -go-package abi -target bpfel -cc clang -type facts -type verdict -type answer -type field -type recent_op -type class_header -type class_keys -type class_chain -type class_kind -type class_tuple -type class_row -type class_action -type class_flag -type class_note -type class_set -type class_op -type class_guard Netfilter ../netfilter.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
+//go:generate go tool bpf2go -go-package abi -target bpfel -cc clang -type facts -type verdict -type answer -type field -type recent_op -type class_header -type class_keys -type class_chain -type class_kind -type class_tuple -type class_tree -type class_node -type class_row -type class_action -type class_flag -type class_note -type class_set -type class_op -type class_guard Netfilter ../netfilter.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
 //go:generate go tool bpf2go -go-package abi -target bpfel -cc clang Shim ../shim.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
 //go:generate go tool bpf2go -go-package abi -target bpfel -cc clang Probe ../probe.bpf.c -- -O2 -g -mcpu=v3 -Wall -Werror -Wno-unused-function -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu

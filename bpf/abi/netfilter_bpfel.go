@@ -97,6 +97,16 @@ const (
 	NetfilterClassKindKIND_TUPLES NetfilterClassKind = 1
 )
 
+type NetfilterClassNode uint32
+
+const (
+	NetfilterClassNodeNODE_LIMIT NetfilterClassNode = 0
+	NetfilterClassNodeNODE_TO    NetfilterClassNode = 1
+	NetfilterClassNodeNODE_SIZE  NetfilterClassNode = 2
+	NetfilterClassNodeNODE_CHILD NetfilterClassNode = 8
+	NetfilterClassNodeNODE_LEAF  NetfilterClassNode = 255
+)
+
 type NetfilterClassNote uint32
 
 const (
@@ -171,6 +181,16 @@ const (
 	NetfilterClassSetSET_SHIFT     NetfilterClassSet = 5
 	NetfilterClassSetSET_NEED_CONN NetfilterClassSet = 6
 	NetfilterClassSetSET_SIZE      NetfilterClassSet = 7
+)
+
+type NetfilterClassTree uint32
+
+const (
+	NetfilterClassTreeTREE_ROOT  NetfilterClassTree = 0
+	NetfilterClassTreeTREE_LEAST NetfilterClassTree = 1
+	NetfilterClassTreeTREE_ROWS  NetfilterClassTree = 2
+	NetfilterClassTreeTREE_OWN   NetfilterClassTree = 3
+	NetfilterClassTreeTREE_SIZE  NetfilterClassTree = 4
 )
 
 type NetfilterClassTuple uint32
@@ -383,6 +403,7 @@ const (
 	NetfilterVarBaseClass        = "base_class"
 	NetfilterVarBlankNote        = "blank_note"
 	NetfilterVarClassLayout      = "class_layout"
+	NetfilterVarClassTrees       = "class_trees"
 	NetfilterVarCreditsPerJiffy  = "credits_per_jiffy"
 	NetfilterVarEntrySlot        = "entry_slot"
 	NetfilterVarFamily           = "family"
@@ -476,6 +497,7 @@ type NetfilterVariableSpecs struct {
 	BaseClass       *ebpf.VariableSpec `ebpf:"base_class"`
 	BlankNote       *ebpf.VariableSpec `ebpf:"blank_note"`
 	ClassLayout     *ebpf.VariableSpec `ebpf:"class_layout"`
+	ClassTrees      *ebpf.VariableSpec `ebpf:"class_trees"`
 	CreditsPerJiffy *ebpf.VariableSpec `ebpf:"credits_per_jiffy"`
 	EntrySlot       *ebpf.VariableSpec `ebpf:"entry_slot"`
 	Family          *ebpf.VariableSpec `ebpf:"family"`
@@ -555,6 +577,7 @@ type NetfilterVariables struct {
 	BaseClass       *ebpf.Variable `ebpf:"base_class"`
 	BlankNote       *ebpf.Variable `ebpf:"blank_note"`
 	ClassLayout     *ebpf.Variable `ebpf:"class_layout"`
+	ClassTrees      *ebpf.Variable `ebpf:"class_trees"`
 	CreditsPerJiffy *ebpf.Variable `ebpf:"credits_per_jiffy"`
 	EntrySlot       *ebpf.Variable `ebpf:"entry_slot"`
 	Family          *ebpf.Variable `ebpf:"family"`

@@ -185,6 +185,7 @@ const (
 	ProbeVarBaseClass        = "base_class"
 	ProbeVarBlankNote        = "blank_note"
 	ProbeVarClassLayout      = "class_layout"
+	ProbeVarClassTrees       = "class_trees"
 	ProbeVarCreditsPerJiffy  = "credits_per_jiffy"
 	ProbeVarFamily           = "family"
 	ProbeVarGen              = "gen"
@@ -275,6 +276,7 @@ type ProbeVariableSpecs struct {
 	BaseClass       *ebpf.VariableSpec `ebpf:"base_class"`
 	BlankNote       *ebpf.VariableSpec `ebpf:"blank_note"`
 	ClassLayout     *ebpf.VariableSpec `ebpf:"class_layout"`
+	ClassTrees      *ebpf.VariableSpec `ebpf:"class_trees"`
 	CreditsPerJiffy *ebpf.VariableSpec `ebpf:"credits_per_jiffy"`
 	Family          *ebpf.VariableSpec `ebpf:"family"`
 	Gen             *ebpf.VariableSpec `ebpf:"gen"`
@@ -356,6 +358,7 @@ type ProbeVariables struct {
 	BaseClass       *ebpf.Variable `ebpf:"base_class"`
 	BlankNote       *ebpf.Variable `ebpf:"blank_note"`
 	ClassLayout     *ebpf.Variable `ebpf:"class_layout"`
+	ClassTrees      *ebpf.Variable `ebpf:"class_trees"`
 	CreditsPerJiffy *ebpf.Variable `ebpf:"credits_per_jiffy"`
 	Family          *ebpf.Variable `ebpf:"family"`
 	Gen             *ebpf.Variable `ebpf:"gen"`

@@ -34,6 +34,17 @@ const (
 	TupleSize4 = uint32(NetfilterClassTupleTUPLE_SIZE4)
 	TupleSize6 = uint32(NetfilterClassTupleTUPLE_SIZE6)
 
+	TreeRoot  = uint32(NetfilterClassTreeTREE_ROOT)
+	TreeLeast = uint32(NetfilterClassTreeTREE_LEAST)
+	TreeRows  = uint32(NetfilterClassTreeTREE_ROWS)
+	TreeSize  = uint32(NetfilterClassTreeTREE_SIZE)
+
+	NodeLimit = uint32(NetfilterClassNodeNODE_LIMIT)
+	NodeTo    = uint32(NetfilterClassNodeNODE_TO)
+	NodeSize  = uint32(NetfilterClassNodeNODE_SIZE)
+	NodeChild = uint32(NetfilterClassNodeNODE_CHILD)
+	NodeLeaf  = uint32(NetfilterClassNodeNODE_LEAF)
+
 	RowLabel   = uint32(NetfilterClassRowROW_LABEL)
 	RowBorn    = uint32(NetfilterClassRowROW_BORN)
 	RowDead    = uint32(NetfilterClassRowROW_DEAD)

@@ -225,7 +225,7 @@ func setClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
 	}
 	return set(spec, map[string]uint32{
 		abi.NetfilterVarRowsMask: image.RowsMask(), abi.NetfilterVarIndexMask: image.IndexMask(),
-		abi.NetfilterVarProgramOps: image.Ops,
+		abi.NetfilterVarProgramOps: image.Ops, abi.NetfilterVarClassTrees: boolean(image.Trees),
 	})
 }
 

@@ -20,6 +20,8 @@ type Image struct {
 	First []uint32
 	// Ops are the instructions that programs may have, as bits by kind.
 	Ops uint32
+	// Trees says that some chain has decision trees.
+	Trees bool
 }
 
 // RowsMask is one less than the number of rows that the map has room for.
@@ -128,7 +130,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 	d[abi.ChainKind] = abi.KindList
 	if !b.short(c, entries) {
 		d[abi.ChainKind] = abi.KindTuples
-		d[abi.ChainTuples], d[abi.ChainNTuples] = b.tuples(entries)
+		b.structures(d, c, entries)
 	}
 	b.Index[b.Index[abi.HeaderChains]+uint32(number)] = uint32(len(b.Index))
 	b.Index = append(b.Index, d...)
@@ -141,6 +143,23 @@ const shortList = 8
 func (b *builder) short(c *plan.Class, entries []entry) bool {
 	return len(entries) == 0 || !c.Forced && len(entries) <= shortList
 }
+
+// structures lays out the tables and trees of a chain.
+func (b *builder) structures(d []uint32, c *plan.Class, entries []entry) {
+	var tables []*tuple
+	if !c.Trees {
+		tables = chooseTuples(entries)
+	}
+	others := rest(entries, tables)
+	if c.Trees || !c.Forced && len(others) > maxRest {
+		d[abi.ChainTrees], d[abi.ChainNTrees] = b.trees(others)
+		others = nil
+	}
+	d[abi.ChainTuples], d[abi.ChainNTuples] = b.tuples(tables, others)
+}
+
+// maxRest is how many rows that no table takes are asked one after the other.
+const maxRest = 12
 
 // order links the rows in the order of the rules.
 func (b *builder) order(d []uint32, entries []entry) {

@@ -68,6 +68,7 @@ func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
 	if d[abi.ChainKind] != abi.KindTuples {
 		return
 	}
+	m.clearTrees(d, dead)
 	for i := range d[abi.ChainNTuples] {
 		t := m.Index[d[abi.ChainTuples]+i*familyTupleSize(m.Family):]
 		for s := range uint32(1) << (64 - t[abi.TupleShift]) {
@@ -97,5 +98,29 @@ func (m *Memory) unlinkList(first *uint32, link uint32, dead map[uint32]bool) {
 			continue
 		}
 		store(at, m.row(n)[link])
+	}
+}
+
+// clearTrees makes holes where leaves have dead rows. A packet may be walking over the
+// leaf: the others keep their places.
+func (m *Memory) clearTrees(d []uint32, dead map[uint32]bool) {
+	for i := range d[abi.ChainNTrees] {
+		root := m.Index[d[abi.ChainTrees]+i*abi.TreeSize+abi.TreeRoot]
+		m.clearNode(root, root, dead)
+	}
+}
+
+func (m *Memory) clearNode(root, at uint32, dead map[uint32]bool) {
+	to := m.Index[at+abi.NodeTo]
+	child := root + to>>abi.NodeChild
+	if to&abi.NodeLeaf != abi.NodeLeaf {
+		m.clearNode(root, child, dead)
+		m.clearNode(root, child+abi.NodeSize, dead)
+		return
+	}
+	for i := range m.Index[at+abi.NodeLimit] {
+		if row := &m.Index[child+i]; dead[*row] {
+			store(row, 0)
+		}
 	}
 }

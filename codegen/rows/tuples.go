@@ -19,20 +19,28 @@ const (
 	sampleSize = 2000
 )
 
-// tuples lays out the tables of a chain and gives where they begin and how many they
-// are.
-func (b *builder) tuples(entries []entry) (at, n uint32) {
-	tables := chooseTuples(entries)
+// tuples lays out the tables of a chain, with one for all other rows, and gives where
+// they begin and how many they are.
+func (b *builder) tuples(tables []*tuple, others []*entry) (at, n uint32) {
 	size := familyTupleSize(b.Family)
 	// The table without masks is there even when it is empty: for rules to come.
-	tables = append(tables, &tuple{entries: rest(entries, tables)})
+	tables = append(tables, &tuple{entries: others})
 	slices.SortStableFunc(tables, func(x, y *tuple) int { return cmp.Compare(x.least(), y.least()) })
+	b.align()
 	at = uint32(len(b.Index))
 	b.Index = append(b.Index, make([]uint32, size*uint32(len(tables)+spareTuples))...)
 	for i, t := range tables {
 		b.table(at+size*uint32(i), t)
 	}
 	return at, uint32(len(tables))
+}
+
+// align makes the next word of the index one at an even offset: the datapath reads masks
+// as pairs of words.
+func (b *builder) align() {
+	if len(b.Index)%2 != 0 {
+		b.Index = append(b.Index, 0)
+	}
 }
 
 // spareTuples is room for tables that rules to come may need.

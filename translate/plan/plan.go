@@ -90,6 +90,7 @@ type Class struct {
 	Policy *Policy // base chain only
 	Rules  []*Rule
 	Forced bool  // looked up by tables even if it is short
+	Trees  bool  // by decision trees alone
 	Hooks  uint8 // 1 << packet.Hook: where packets meet it
 	Depth  int   // how deep it calls others
 	Coded  bool  // another hook runs it as code, too: it cannot be changed in place
