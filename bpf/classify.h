@@ -268,42 +268,26 @@ static __always_inline u64 mask_at(const u32 *tuple, u32 n)
 	return *(const u64 *)(tuple + TUPLE_MASK + 2 * n);
 }
 
-/* What tables hash of a packet, read once for all tables. */
-struct tuple_key {
-	u64 addresses[4]; /* IPv4: the first one only */
-	u64 transport;
-};
-
 static __always_inline u64 pair(const void *at)
 {
 	return ((const u32 *)at)[0] | (u64)((const u32 *)at)[1] << 32;
 }
 
-static __always_inline void read_key(struct tuple_key *k, const struct facts *f)
-{
-	k->transport = *(u32 *)f->l4 | (u64)f->proto << 32;
-	k->addresses[0] = pair(f->l3 + (family == 4 ? 12 : 8));
-	if (family == 4)
-		return;
-	k->addresses[1] = pair(f->l3 + 16);
-	k->addresses[2] = pair(f->l3 + 24);
-	k->addresses[3] = pair(f->l3 + 32);
-}
-
-/* tuple_hash is the hash of the key under the masks of a table. */
-static __always_inline u64 tuple_hash(const struct facts *f, const struct tuple_key *k, const u32 *tuple)
+/* tuple_hash is the hash of the key under the masks of a table. first and transport are
+ * parts of the key that are read once for all tables. */
+static __always_inline u64 tuple_hash(const struct facts *f, u64 first, u64 transport, const u32 *tuple)
 {
 	u32 at = family == 4 ? 1 : 4;
-	u64 h = (k->addresses[0] & mask_at(tuple, 0)) * hash_key0;
+	u64 h = (first & mask_at(tuple, 0)) * hash_key0;
 
 	if (family == 6) {
-		h ^= (k->addresses[1] & mask_at(tuple, 1)) * hash_key1;
+		h ^= (pair(f->l3 + 16) & mask_at(tuple, 1)) * hash_key1;
 		h = (h ^ h >> 32) * hash_key3;
-		h ^= (k->addresses[2] & mask_at(tuple, 2)) * hash_key0;
-		h ^= (k->addresses[3] & mask_at(tuple, 3)) * hash_key1;
+		h ^= (pair(f->l3 + 24) & mask_at(tuple, 2)) * hash_key0;
+		h ^= (pair(f->l3 + 32) & mask_at(tuple, 3)) * hash_key1;
 		h = (h ^ h >> 32) * hash_key3;
 	}
-	h ^= (k->transport & mask_at(tuple, at)) * hash_key2;
+	h ^= (transport & mask_at(tuple, at)) * hash_key2;
 	if (tuple[TUPLE_WIDE]) {
 		h = (h ^ h >> 32) * hash_key3;
 		h ^= ((name_hash(f->iif) | name_hash(f->oif) << 32) & mask_at(tuple, at + 1)) * hash_key0;
@@ -317,11 +301,10 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 					  const u32 *chain)
 {
 	u32 at = chain[CHAIN_TUPLES], left = chain[CHAIN_NTUPLES], slot, tag, off, n;
-	struct tuple_key key;
+	u64 transport = *(u32 *)f->l4 | (u64)f->proto << 32;
+	u64 first = pair(f->l3 + (family == 4 ? 12 : 8)), h;
 	const u32 *tuple;
-	u64 h;
 
-	read_key(&key, f);
 	f->at = ~0U;
 	f->word = 0;
 	for (;;) {
@@ -333,7 +316,7 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 		at += family == 4 ? TUPLE_SIZE4 : TUPLE_SIZE6;
 		if (tuple[TUPLE_LEAST] >= f->at)
 			continue;
-		h = tuple_hash(f, &key, tuple);
+		h = tuple_hash(f, first, transport, tuple);
 		off = tuple[TUPLE_SLOTS] + (h >> (tuple[TUPLE_SHIFT] & 63));
 		slot = *index_at(index, off);
 		tag = slot >> SLOT_TAG;
@@ -464,8 +447,6 @@ __noinline u32 next_row(struct facts *f, u32 chain)
 
 	if (!f || !index || !rows)
 		return FOUND_HOTDROP;
-	if (is_broken(f))
-		return next_broken(f, chain);
 	at = chain_at(index, chain);
 	if (at[CHAIN_KIND] == KIND_LIST)
 		return next_in_list(f, rows, at);
@@ -549,7 +530,8 @@ static __always_inline void start_chain(struct facts *f)
 static __always_inline enum answer ask_next(struct bpf_nf_ctx *ctx, struct facts *f, const u32 *rows,
 					    u32 chain)
 {
-	u32 n = next_row(f, chain), guard = n >> FOUND_GUARD;
+	u32 n = is_broken(f) ? next_broken(f, chain) : next_row(f, chain);
+	u32 guard = n >> FOUND_GUARD;
 	const u32 *row;
 
 	if (n & FOUND_HOTDROP)
