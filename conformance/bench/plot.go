@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -60,13 +61,15 @@ var shades = map[string]color.Color{
 var markers = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.SquareGlyph{}, draw.PyramidGlyph{}, draw.RingGlyph{}, draw.BoxGlyph{}, draw.TriangleGlyph{}}
 
 func (p plotted) draw(r *result, file string) error {
+	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 	pl := plot.New()
 	pl.Title.Text, pl.X.Label.Text, pl.Y.Label.Text = p.title, "rules", p.y
 	pl.X.Scale, pl.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	pl.X.Tick.Marker, pl.Y.Tick.Marker = powers{}, powers{}
 	pl.BackgroundColor = color.White
 	pl.Legend.Top, pl.Legend.Left = true, true
-	pl.Legend.Padding = vg.Points(2)
+	pl.Legend.Padding, pl.Legend.XOffs = vg.Points(2), vg.Points(6)
+	pl.Legend.TextStyle.Font.Size = vg.Points(9)
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{0xdd}, color.Gray{0xdd}
 	pl.Add(grid)
@@ -94,8 +97,9 @@ func (p plotted) draw(r *result, file string) error {
 	return pl.Save(14*vg.Centimeter, 9.5*vg.Centimeter, file)
 }
 
-// room takes the Y axis to whole powers of ten, with space for the legend.
+// room takes the Y axis to whole powers of ten, and leaves some for the last label.
 func room(pl *plot.Plot) {
+	pl.X.Max *= 2
 	pl.Y.Min = math.Pow(10, math.Floor(math.Log10(pl.Y.Min)))
 	pl.Y.Max = math.Pow(10, math.Ceil(math.Log10(pl.Y.Max)))
 }

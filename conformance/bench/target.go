@@ -162,13 +162,16 @@ func (c ratio) name() string {
 	return name
 }
 
-// ratioText has two digits behind the point for small ratios.
+// ratioText has about three digits.
 func ratioText(v float64) string {
 	if v == 0 {
 		return "-"
 	}
-	if v >= 20 {
+	switch {
+	case v >= 20:
 		return fmt.Sprintf("%.0f", v)
+	case v < 0.1:
+		return fmt.Sprintf("%.4f", v)
 	}
 	return fmt.Sprintf("%.2f", v)
 }

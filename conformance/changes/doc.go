@@ -8,6 +8,9 @@
 // single edits inside a batch may well do something else. Behind the filter, nftables
 // counts what comes through: all packets of the one kind must, none of the other.
 // Packets are counted one by one, so that a single wrong verdict among millions is found.
+// Commands use a "bpftables serve" that listens at BPFTABLES_SERVE, if there is one.
 //
-//	go test ./conformance/changes -changes 100000 -timeout 3h
+// The long form, 100,000 changes in all, as each family has a small and a large ruleset:
+//
+//	go test ./conformance/changes -changes 25000 -timeout 6h
 package changes
