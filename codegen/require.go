@@ -16,7 +16,8 @@ type generator struct {
 	*emit.Builder
 	family packet.Family
 	atomic bool
-	hot    emit.Label // returns Hotdrop
+	early  bool // for the early stage
+	hot    emit.Label // returns Hotdrop; in the early stage Up
 	needs  uint32
 	insns  asm.Instructions
 }
@@ -37,6 +38,7 @@ func (g *generator) require(p pred.Pred, no emit.Label) error {
 	case pred.HotdropIf:
 		return g.exclude(p.P, g.hot)
 	case pred.Cmp:
+		g.ensure(p)
 		return g.compare(p, no)
 	case pred.Have:
 		return g.have(p, no)
