@@ -44,9 +44,9 @@ static __always_inline bool tcp_first(struct net___early *net, u32 flags)
 /* ct_entry says whether conntrack has an entry: 0, 1, or -1 when it cannot be asked. */
 static __always_inline int ct_entry(CTX *ctx, struct facts *f)
 {
-	struct bpf_ct_opts___early opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = f->proto };
+	struct bpf_ct_opts opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = f->proto };
 	struct bpf_sock_tuple tuple = {};
-	struct nf_conn___opaque *ct;
+	struct nf_conn *ct;
 	u32 size = sizeof(tuple.ipv4), known = 12;
 
 	if (bpf_core_field_exists(opts.ct_zone_id))

@@ -21,7 +21,7 @@ enum nf_hook_ops_type {
 struct nf_hook_ops {
 	void *hook;
 	void *priv;
-	enum nf_hook_ops_type hook_ops_type;
+	enum nf_hook_ops_type hook_ops_type : 8;
 	int priority;
 };
 
@@ -92,9 +92,11 @@ struct sk_buff___early {
 	u8 ip_summed : 2;
 };
 
-struct nf_conn___opaque;
+struct nf_conn {
+	u32 timeout;
+};
 
-struct bpf_ct_opts___early {
+struct bpf_ct_opts {
 	s32 netns_id;
 	s32 error;
 	u8 l4proto;

@@ -45,7 +45,7 @@ static __always_inline void look_hook(struct early_hook *to, ulong entries, u32 
 	ops = word_at(ops);
 	o = cast_to(struct nf_hook_ops, ops);
 	to->priority = o->priority;
-	to->type = o->hook_ops_type;
+	to->type = BPF_CORE_READ_BITFIELD_PROBED(o, hook_ops_type);
 	to->priv = (u64)o->priv;
 }
 

@@ -8,9 +8,9 @@
 #define EARLY_DROP 2 /* TCX_DROP */
 #define BEFORE_GRO 0
 
-extern struct nf_conn___opaque *bpf_skb_ct_lookup(struct __sk_buff *ctx, struct bpf_sock_tuple *tuple, u32 size,
-						  struct bpf_ct_opts___early *opts, u32 opts_size) __ksym;
-extern void bpf_ct_release(struct nf_conn___opaque *ct) __ksym;
+extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *ctx, struct bpf_sock_tuple *tuple, u32 size,
+						  struct bpf_ct_opts *opts, u32 opts_size) __ksym;
+extern void bpf_ct_release(struct nf_conn *ct) __ksym;
 
 #define ct_lookup bpf_skb_ct_lookup
 #define load_bytes(ctx, off, to, n) bpf_skb_load_bytes(ctx, off, to, n)

@@ -17,6 +17,7 @@ type restoreCmd struct {
 	Table    string `short:"t" aliases:"T" enum:",raw,mangle,nat,filter,security" default:"" help:"Only this table of the text."`
 	Test     bool   `help:"Check only: parse, plan and verify in the kernel; attach nothing."`
 	Strict   bool   `help:"Refuse what would have to be left to netfilter."`
+	Early    string `enum:",auto,xdp,tcx,exact,off" default:"" help:"Where the early stage drops: at XDP or tcx (auto), only at XDP (xdp), only at tcx (tcx), with counters without exception (exact), nowhere (off). Kept until given again; auto at first."`
 	File     string `arg:"" optional:"" help:"The text; standard input by default."`
 }
 
@@ -42,7 +43,7 @@ func (c *restoreCmd) Run(s *streams) error {
 	defer in.Close()
 	req := &apply.Request{
 		Text: in, File: name, Table: c.Table, NoFlush: c.NoFlush, Counters: c.Counters,
-		Test: c.Test, Strict: c.Strict, Output: s.out,
+		Test: c.Test, Strict: c.Strict, Early: c.Early, Output: s.out,
 	}
 	return locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Restore(req) })
 }

@@ -57,13 +57,13 @@ func tableState(t *ruleset.Table, p *plan.Table, res *translate.Result, o *origi
 	out := state.Table{Name: t.Name, InBPF: p.InBPF, Notes: p.Notes, Shims: len(p.Actions)}
 	for _, c := range t.Chains {
 		cs := state.Chain{Name: c.Name, Policy: state.Cell{Slot: state.None}, Rules: make([]state.Cell, len(c.Rules))}
-		if id, ok := res.Policies[c]; ok && p.InBPF {
+		if id, ok := res.Policies[c]; ok {
 			cs.Policy.Slot = int(id)
 		}
 		cs.Policy.From = o.policy(t.Name, c)
 		for i, r := range c.Rules {
 			cs.Rules[i] = state.Cell{Slot: state.None, From: o.rule(t.Name, r)}
-			if id, ok := res.Rules[r]; ok && p.InBPF {
+			if id, ok := res.Rules[r]; ok {
 				cs.Rules[i].Slot = int(id)
 			}
 		}
@@ -80,8 +80,8 @@ type readings map[state.Place]ruleset.Counters
 func read(s *state.State, rs *ruleset.Ruleset, slots []abi.Counter, pins string, saved func(table string) (string, error)) (readings, error) {
 	out := readings{}
 	for _, t := range s.Tables {
+		out.addSlots(t, slots) // of a table that netfilter runs: what the early stage dropped
 		if t.InBPF {
-			out.addSlots(t, slots)
 			continue
 		}
 		text, err := saved(t.Name)
@@ -110,11 +110,17 @@ func (r readings) addSlots(t state.Table, slots []abi.Counter) {
 
 func (r readings) addWhole(table string, counters map[*ruleset.Chain]shim.ChainCounters) {
 	for c, cc := range counters {
-		r[state.Place{Table: table, Chain: c.Name, Rule: state.None}] = cc.Policy
+		r.add(state.Place{Table: table, Chain: c.Name, Rule: state.None}, cc.Policy)
 		for i, n := range cc.Rules {
-			r[state.Place{Table: table, Chain: c.Name, Rule: i}] = n
+			r.add(state.Place{Table: table, Chain: c.Name, Rule: i}, n)
 		}
 	}
+}
+
+func (r readings) add(at state.Place, n ruleset.Counters) {
+	sum := r[at]
+	add(&sum, n)
+	r[at] = sum
 }
 
 // addTo adds the readings of a generation to the counters of its own ruleset.

@@ -24,6 +24,7 @@ type Request struct {
 	Counters bool      // use the counters of the text
 	Test     bool      // verify, attach nothing
 	Strict   bool      // refuse what would be left to netfilter
+	Early    string    // mode of the early stage; "": as before, at first auto
 	Output   io.Writer // what -L and -S in the text print
 }
 
@@ -34,6 +35,7 @@ type change struct {
 	report  iptables.Report
 	flushed []string // tables whose rules of other owners are replaced
 	strict  bool
+	early   string // mode of the early stage
 }
 
 // Restore reads a text and enforces it.
@@ -57,7 +59,7 @@ func (e *Engine) Restore(req *Request) error {
 	if len(report.Tables) == 0 {
 		return nil // an empty text changes nothing
 	}
-	c := &change{before: before, after: after, report: report, strict: req.Strict}
+	c := &change{before: before, after: after, report: report, strict: req.Strict, early: earlyMode(req.Early, live)}
 	for _, t := range report.Tables {
 		if !req.NoFlush {
 			c.flushed = append(c.flushed, t.Name)
@@ -93,7 +95,7 @@ func (e *Engine) Flush(table string) error {
 		return err
 	}
 	before := e.before(live)
-	c := &change{before: before, after: &ruleset.Ruleset{Family: e.family}}
+	c := &change{before: before, after: &ruleset.Ruleset{Family: e.family}, early: earlyMode("", live)}
 	for _, t := range before.Tables {
 		if table != "" && t.Name != table {
 			c.after.Tables = append(c.after.Tables, t)
@@ -123,13 +125,14 @@ func (e *Engine) FlushAll() error {
 	}); err != nil {
 		return err
 	}
-	return errors.Join(e.space.ConntrackOff(), e.space.RemoveAll())
+	return errors.Join(e.space.ConntrackOff(), e.space.RemoveEarly(), e.space.RemoveAll())
 }
 
 // build is a translated and verified change.
 type build struct {
 	res     *translate.Result
 	progs   []codegen.Program
+	early   *codegen.EarlyProgram // nil: none
 	layouts []*shim.Layout
 }
 
@@ -158,12 +161,15 @@ func (e *Engine) apply(c *change) error {
 		return err
 	}
 	defer gen.Close()
+	early, earlyOff := loadEarly(gen, b)
+	defer early.Close()
 	failPoint("loaded")
 	undo := func(err error) error {
 		_, settled := e.settle()
 		return errors.Join(err, settled)
 	}
 	st := e.newState(c, b, number)
+	st.EarlyOff = earlyOff
 	if _, err := e.readState(st); err != nil {
 		return undo(fmt.Errorf("a rule cannot be stored, as iptables prints it in a form that cannot be read: %w; write it in another way", err))
 	}
@@ -172,6 +178,9 @@ func (e *Engine) apply(c *change) error {
 	}
 	failPoint("state")
 	if err := gen.Install(programs(b.layouts)); err != nil {
+		return undo(err)
+	}
+	if err := early.Install(); err != nil {
 		return undo(err)
 	}
 	failPoint("installed")
@@ -189,7 +198,11 @@ func (e *Engine) apply(c *change) error {
 		return undo(err)
 	}
 	failPoint("activated")
-	return e.finish(c, number)
+	if err := e.finish(c, number); err != nil {
+		return err
+	}
+	e.syncEarly(st, c.after)
+	return nil
 }
 
 // finish removes what the new generation replaces.
@@ -218,7 +231,11 @@ func (e *Engine) build(c *change, number uint32, load func([]codegen.Program) er
 		if err := strict(c, b.res.Plan); err != nil {
 			return nil, err
 		}
+		addEarly(c, b.res)
 		if b.progs, err = codegen.Generate(b.res.Plan); err != nil {
+			return nil, err
+		}
+		if b.early, err = codegen.GenerateEarly(b.res.Plan); err != nil {
 			return nil, err
 		}
 		b.layouts = e.layouts(c.after, b.res.Plan, number)
@@ -276,7 +293,7 @@ func programs(layouts []*shim.Layout) []attach.ShimProgram {
 // newState describes the generation that a change makes.
 func (e *Engine) newState(c *change, b *build, number uint32) *state.State {
 	s := &state.State{
-		Family: e.family, Generation: number, Text: text(c.after), Conntrack: b.res.Plan.Conntrack,
+		Family: e.family, Generation: number, Text: text(c.after), Conntrack: b.res.Plan.Conntrack, Early: c.early,
 	}
 	if live, err := e.space.Current(); err == nil && live != nil {
 		s.Previous = live.Number()

@@ -33,6 +33,8 @@ type State struct {
 	Tables     []Table
 	Text       string
 	Conntrack  bool
+	Early      string `json:",omitempty"` // mode of the early stage, as restore takes it
+	EarlyOff   string `json:",omitempty"` // why the generation has none
 	// Carried says that the last counters of the previous generation were added to
 	// the counters in Text. Until then they are part of the live value.
 	Carried bool

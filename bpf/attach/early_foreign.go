@@ -1,0 +1,104 @@
+package attach
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/google/nftables"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// nftHooks are the numbers of the hooks in nft chains (enum nf_inet_hooks).
+var nftHooks = map[uint32]packet.Hook{0: packet.Prerouting, 1: packet.Input, 2: packet.Forward}
+
+// nftIngress is NF_INET_INGRESS.
+const nftIngress = 5
+
+// foreignChains looks for base chains of nft that received packets of the family meet.
+// Tables of iptables-nft are not foreign: the caller knows what they hold. known counts
+// their chains by hook, without those of nat, which share one hook.
+func (s *Space) foreignChains() (reason string, known map[packet.Hook]int, err error) {
+	c, err := nftables.New()
+	if err != nil {
+		return "", nil, fmt.Errorf("nft: %w", err)
+	}
+	chains, err := c.ListChains()
+	if err != nil {
+		return "", nil, fmt.Errorf("list nft chains: %w", err)
+	}
+	known = map[packet.Hook]int{}
+	own := nftables.TableFamilyIPv4
+	if s.family == packet.IPv6 {
+		own = nftables.TableFamilyIPv6
+	}
+	for _, chain := range chains {
+		if chain.Hooknum == nil {
+			continue
+		}
+		name := fmt.Sprintf("nft chain %s of table %s", chain.Name, chain.Table.Name)
+		number := uint32(*chain.Hooknum)
+		hook, meets := nftHooks[number]
+		switch chain.Table.Family {
+		case nftables.TableFamilyNetdev:
+			return name + " stands at the ingress of an interface", nil, nil
+		case own:
+			if meets && iptablesChain(chain) {
+				if chain.Type != nftables.ChainTypeNAT {
+					known[hook]++
+				}
+				continue
+			}
+		case nftables.TableFamilyINet:
+			if number == nftIngress {
+				return name + " stands at the ingress of an interface", nil, nil
+			}
+		default:
+			continue
+		}
+		if meets {
+			return fmt.Sprintf("%s stands at %s", name, hook), nil, nil
+		}
+	}
+	return "", known, nil
+}
+
+// iptablesChain says whether a chain is a built-in one of iptables-nft.
+func iptablesChain(c *nftables.Chain) bool {
+	for _, name := range ruleset.BuiltIns[c.Table.Name] {
+		if name == c.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// expected says why connections of the namespace may be expected ones, which are RELATED
+// where others are NEW; "": they are not. Expectations come from helpers; those that nft
+// sets are objects of a table.
+func expected() (string, error) {
+	if list, err := os.ReadFile("/proc/thread-self/net/nf_conntrack_expect"); err == nil && len(list) > 0 {
+		first, _, _ := strings.Cut(string(list), "\n")
+		return "connections are expected: " + first, nil
+	}
+	c, err := nftables.New()
+	if err != nil {
+		return "", fmt.Errorf("nft: %w", err)
+	}
+	tables, err := c.ListTables()
+	if err != nil {
+		return "", fmt.Errorf("list nft tables: %w", err)
+	}
+	for _, t := range tables {
+		if t.Name == conntrackTable {
+			continue
+		}
+		objects, err := c.GetObjects(t)
+		if err != nil || len(objects) > 0 {
+			return fmt.Sprintf("table %s of nft has objects, which may be conntrack helpers", t.Name), nil
+		}
+	}
+	return "", nil
+}
