@@ -118,7 +118,10 @@ static __always_inline bool routed(CTX *ctx, struct early_packet *e, struct earl
 		__builtin_memcpy(fib.ipv6_src, f->l3 + 8, 32);
 	}
 	ret = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
-	return ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_NO_NEIGH;
+	if (ret != BPF_FIB_LKUP_RET_SUCCESS && ret != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return false;
+	/* Out where it came in: the sender is told of a better way before the hook. */
+	return fib.ifindex != ctx->ingress_ifindex;
 }
 
 /* world_same says whether the netfilter hooks are those for which the stage was made. */

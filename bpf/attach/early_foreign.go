@@ -20,7 +20,7 @@ const nftIngress = 5
 // foreignChains looks for base chains of nft that received packets of the family meet.
 // Tables of iptables-nft are not foreign: the caller knows what they hold. known counts
 // their chains by hook, without those of nat, which share one hook.
-func (s *Space) foreignChains() (reason string, known map[packet.Hook]int, err error) {
+func (s *Space) foreignChains(w EarlyWish) (reason string, known map[packet.Hook]int, err error) {
 	c, err := nftables.New()
 	if err != nil {
 		return "", nil, fmt.Errorf("nft: %w", err)
@@ -58,8 +58,11 @@ func (s *Space) foreignChains() (reason string, known map[packet.Hook]int, err e
 		default:
 			continue
 		}
-		if meets {
+		if meets && w.before(hook, int32(*chain.Priority)) {
 			return fmt.Sprintf("%s stands at %s", name, hook), nil, nil
+		}
+		if meets {
+			known[hook]++
 		}
 	}
 	return "", known, nil

@@ -34,15 +34,21 @@ var (
 	wayTCX     = earlyWay{"tcx", earlyTCX, 0}
 )
 
-// waysOf are the ways of a mode, by preference.
-func waysOf(mode string) []earlyWay {
+// waysOf are the ways of a mode at an interface, by preference. Generic XDP copies every
+// packet that was merged on the way up, and native XDP on a veth switches the
+// segmentation offloads of its peer off (veth_xdp_set(), drivers/net/veth.c): packets that
+// are not dropped would pay for it, so only those who ask get them.
+func waysOf(mode string, l netlink.Link) []earlyWay {
 	switch mode {
 	case EarlyXDP:
 		return []earlyWay{wayNative, wayGeneric}
 	case EarlyTCX, EarlyExact:
 		return []earlyWay{wayTCX}
 	}
-	return []earlyWay{wayNative, wayGeneric, wayTCX}
+	if l.Type() == "veth" {
+		return []earlyWay{wayTCX}
+	}
+	return []earlyWay{wayNative, wayTCX}
 }
 
 func (s *Space) earlyLinkDir() string { return filepath.Join(s.sharedEarlyDir(), "links") }
@@ -84,7 +90,7 @@ func (s *Space) syncLinks(mode string) ([]EarlyLink, error) {
 		there[l.Attrs().Index] = true
 		state := EarlyLink{Interface: l.Attrs().Name}
 		if state.Why = unfit(l); state.Why == "" {
-			state.How, state.Why, err = s.attachEarly(l, waysOf(mode))
+			state.How, state.Why, err = s.attachEarly(l, waysOf(mode, l))
 		} else {
 			err = s.detachFrom(l.Attrs().Index, "")
 		}

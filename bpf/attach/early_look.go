@@ -61,7 +61,7 @@ var knownPriorities = map[int32]bool{
 
 // foreignHook names the first hook that is neither ours nor the kernel's own; "" when
 // there is none. chains is how many base chains of nft that we know stand at each hook.
-func (s *Space) foreignHook(view *abi.EarlyXdpEarlyView, chains map[packet.Hook]int) string {
+func (s *Space) foreignHook(w EarlyWish, view *abi.EarlyXdpEarlyView, chains map[packet.Hook]int) string {
 	for i, hook := range earlyHooks {
 		count := int(view.World.Counts[i])
 		if count > len(view.Hooks[i]) {
@@ -69,13 +69,18 @@ func (s *Space) foreignHook(view *abi.EarlyXdpEarlyView, chains map[packet.Hook]
 		}
 		nft := 0
 		for _, h := range view.Hooks[i][:count] {
+			if h.Type == hookNFT {
+				nft++
+			}
+			if !w.before(hook, h.Priority) {
+				continue
+			}
 			switch h.Type {
 			case hookBPF:
 				if !s.ownPriority(hook, h.Priority) {
 					return fmt.Sprintf("a BPF program of another owner is linked at %s, priority %d", hook, h.Priority)
 				}
-			case hookNFT:
-				nft++
+			case hookNFT: // counted above
 			case hookKernel:
 				if !knownPriorities[h.Priority] {
 					return fmt.Sprintf("something else stands at %s, priority %d", hook, h.Priority)

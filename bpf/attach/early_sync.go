@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // The modes of the early stage.
@@ -26,6 +27,15 @@ type EarlyWish struct {
 	Mode    string
 	Off     string // a reason of the caller for leaving all to the hooks; "": none
 	Expects bool   // rules give connections a helper
+	// Last is the priority of the last table with rules at INPUT and FORWARD: what
+	// stands behind it does not meet packets that are dropped.
+	Last int32
+}
+
+// before says whether something at a hook meets packets before the early stage's rules
+// have dropped them.
+func (w EarlyWish) before(hook packet.Hook, priority int32) bool {
+	return hook == packet.Prerouting || priority <= w.Last
 }
 
 // EarlyState is what the early stage does.
@@ -74,12 +84,12 @@ func (s *Space) survey(w EarlyWish, places *ebpf.Map) (*abi.EarlyXdpEarlyConfig,
 	if err != nil {
 		return nil, nil, fmt.Errorf("early stage: %w", err)
 	}
-	reason, known, err := s.foreignChains()
+	reason, known, err := s.foreignChains(w)
 	if err != nil {
 		return nil, nil, err
 	}
 	if reason == "" {
-		reason = s.foreignHook(view, known)
+		reason = s.foreignHook(w, view, known)
 	}
 	if state.Off == "" {
 		state.Off = reason

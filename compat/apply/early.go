@@ -64,7 +64,7 @@ func (e *Engine) SyncEarly() (*attach.EarlyState, error) {
 
 // earlyWish is what the early stage must know about the rules, ours and others.
 func (e *Engine) earlyWish(st *state.State, rs *ruleset.Ruleset) attach.EarlyWish {
-	w := attach.EarlyWish{Mode: st.Early, Off: st.EarlyOff, Expects: givesHelper(rs)}
+	w := attach.EarlyWish{Mode: st.Early, Off: st.EarlyOff, Expects: givesHelper(rs), Last: lastPriority(rs)}
 	if w.Off == "" && w.Mode != attach.EarlyOff {
 		w.Off = e.foreignRules()
 	}
@@ -103,4 +103,16 @@ func givesHelper(rs *ruleset.Ruleset) bool {
 		}
 	}
 	return false
+}
+
+// lastPriority is that of the last table at INPUT and FORWARD
+// (enum nf_ip_hook_priorities).
+func lastPriority(rs *ruleset.Ruleset) int32 {
+	switch {
+	case rs.Table("security") != nil:
+		return 50
+	case rs.Table("filter") != nil:
+		return 0
+	}
+	return -150
 }
