@@ -93,6 +93,8 @@ struct early_config {
 	u32 places;  /* 1: the set of local addresses is complete */
 	u32 expects; /* 1: connections may be expected: without entry is not always NEW */
 	u32 mtu;     /* what every interface takes */
+	u32 tracks;  /* 1: conntrack is on */
+	u32 pad;
 };
 
 struct {

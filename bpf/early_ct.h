@@ -129,17 +129,22 @@ static __always_inline bool checksum_good(CTX *ctx, struct early_packet *e)
 	return sum == 0xffff;
 }
 
+static __always_inline void ct_ask(CTX *ctx, struct early_packet *e)
+{
+	if (e->ct != CT_UNASKED)
+		return;
+	e->ct = ct_find(ctx, e);
+	e->f.ctstate = e->ct == CT_INVALID ? STATE_INVALID : STATE_NEW;
+	e->f.hasconn = e->ct != CT_INVALID;
+}
+
 /* early_ct makes the conntrack facts of the packet good for a question that tells the
  * states of a mask from the others. */
 __noinline enum early_verdict early_ct(CTX *ctx, struct early_packet *e, u32 mask)
 {
 	if (!e)
 		return V_UP;
-	if (e->ct == CT_UNASKED) {
-		e->ct = ct_find(ctx, e);
-		e->f.ctstate = e->ct == CT_INVALID ? STATE_INVALID : STATE_NEW;
-		e->f.hasconn = e->ct != CT_INVALID;
-	}
+	ct_ask(ctx, e);
 	if (e->ct == CT_UNKNOWN)
 		return V_UP;
 	if (e->ct != CT_UNSURE || !(mask & STATE_NEW) == !(mask & STATE_INVALID))
@@ -148,6 +153,16 @@ __noinline enum early_verdict early_ct(CTX *ctx, struct early_packet *e, u32 mas
 		return V_UP;
 	e->ct = CT_NEW;
 	return V_KNOWN;
+}
+
+/* early_untold says whether conntrack learns nothing from the packet: it has no entry that
+ * the packet would refresh, or make one that was answered, and no expectation. */
+__noinline enum early_verdict early_untold(CTX *ctx, struct early_packet *e)
+{
+	if (!e)
+		return V_UP;
+	ct_ask(ctx, e);
+	return e->ct == CT_UNKNOWN ? V_UP : V_KNOWN;
 }
 
 /* early_len is asked before the packet's length is: UDP may be merged on the way up for

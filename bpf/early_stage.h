@@ -42,12 +42,11 @@ static __always_inline int nat(CTX *ctx, struct early_packet *e)
 	return e->f.ctstate & STATE_NEW ? nat_prerouting(ctx, e) : V_ACCEPT;
 }
 
+/* prerouting is the way behind conntrack. */
 static __always_inline int prerouting(CTX *ctx, struct early_packet *e)
 {
-	int v = raw_prerouting(ctx, e);
+	int v = mangle_prerouting(ctx, e);
 
-	if (v == V_ACCEPT)
-		v = mangle_prerouting(ctx, e);
 	if (v == V_ACCEPT)
 		v = nat(ctx, e);
 	return v;
@@ -164,21 +163,29 @@ static __always_inline void settle(struct early_packet *e)
 	e->dropped++;
 }
 
+static __always_inline bool untold(CTX *ctx, struct early_packet *e, struct early_config *c)
+{
+	return !c->tracks || !early_untold(ctx, e);
+}
+
 /* judge is the way of a received packet; V_DROP is final. */
 static __always_inline int judge(CTX *ctx, struct early_packet *e, struct early_config *c, struct net___early *net)
 {
-	int v = prerouting(ctx, e);
+	int v = raw_prerouting(ctx, e);
 	enum early_place place;
 
 	if (v != V_ACCEPT)
 		return v;
+	v = prerouting(ctx, e);
+	if (v != V_ACCEPT)
+		return v == V_DROP && untold(ctx, e, c) ? V_DROP : V_UP;
 	if (!c->places || routes_of(net) != c->world.routes)
 		return V_UP;
 	place = place_of(&e->f, true);
 	if (place == PLACE_OTHER)
 		return V_UP;
 	v = place == PLACE_LOCAL ? input(ctx, e) : forward(ctx, e);
-	if (v != V_DROP)
+	if (v != V_DROP || !untold(ctx, e, c))
 		return V_UP;
 	/* A packet from one of our own addresses is not taken (fib_validate_source()). */
 	if (family == 4 && place_of(&e->f, false) != PLACE_FORWARD)

@@ -36,6 +36,8 @@ type EarlyTcxEarlyConfig struct {
 	Places  uint32
 	Expects uint32
 	Mtu     uint32
+	Tracks  uint32
+	Pad     uint32
 }
 
 type EarlyTcxEarlyPacket struct {

@@ -111,3 +111,14 @@ func (s *Space) ownPriority(hook packet.Hook, priority int32) bool {
 	}
 	return false
 }
+
+// tracks says whether conntrack sees received packets: its hook is there.
+func tracks(view *abi.EarlyXdpEarlyView) bool {
+	const conntrack = -200
+	for _, h := range view.Hooks[0][:min(int(view.World.Counts[0]), len(view.Hooks[0]))] {
+		if h.Type == hookKernel && h.Priority == conntrack {
+			return true
+		}
+	}
+	return false
+}

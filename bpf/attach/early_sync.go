@@ -123,6 +123,7 @@ func (s *Space) survey(w EarlyWish, places *ebpf.Map) (*abi.EarlyXdpEarlyConfig,
 	config.World = view.World
 	config.On = boolean(state.Off == "")
 	config.Places = boolean(state.Routes == "")
+	config.Tracks = boolean(tracks(view))
 	config.Expects = boolean(state.Expects != "")
 	return config, state, nil
 }

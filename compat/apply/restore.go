@@ -138,7 +138,7 @@ type build struct {
 
 // check verifies a change without attaching anything.
 func (e *Engine) check(c *change) error {
-	b, err := e.build(c, 1, func(progs []codegen.Program) error { return e.space.Check(progs) })
+	b, err := e.build(c, 1, func(b *build) error { return e.space.Check(b.progs) })
 	if err != nil || len(b.layouts) == 0 {
 		return err
 	}
@@ -153,8 +153,8 @@ func (e *Engine) apply(c *change) error {
 		return err
 	}
 	var gen *attach.Generation
-	b, err := e.build(c, number, func(progs []codegen.Program) (err error) {
-		gen, err = e.space.Load(number, progs)
+	b, err := e.build(c, number, func(b *build) (err error) {
+		gen, err = e.space.LoadCounting(number, b.progs, b.res.Plan.Counters)
 		return err
 	})
 	if err != nil {
@@ -221,7 +221,7 @@ func (e *Engine) finish(c *change, number uint32) error {
 
 // build translates a change and lets load verify the programs. A table whose
 // programs the kernel refuses is left to netfilter, with the reason.
-func (e *Engine) build(c *change, number uint32, load func([]codegen.Program) error) (*build, error) {
+func (e *Engine) build(c *change, number uint32, load func(*build) error) (*build, error) {
 	refused, err := foreignOwners(c.after)
 	if err != nil {
 		return nil, err
@@ -239,7 +239,7 @@ func (e *Engine) build(c *change, number uint32, load func([]codegen.Program) er
 			return nil, err
 		}
 		b.layouts = e.layouts(c.after, b.res.Plan, number)
-		err = load(b.progs)
+		err = load(b)
 		var tooMuch *attach.RefusedError
 		if errors.As(err, &tooMuch) && refused[tooMuch.Table] == "" {
 			refused[tooMuch.Table] = "the kernel's verifier refuses its programs: " + tooMuch.Error()
