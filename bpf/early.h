@@ -21,6 +21,7 @@
 #include "early_kernel.h"
 
 #define EARLY_RULES 16 /* rules passed on the way that can be credited */
+#define EARLY_NEAR 8
 #define EARLY_BYTES 512 /* transport header and data whose checksum is computed */
 
 #define STATE_INVALID (1 << 0)
@@ -94,6 +95,9 @@ struct early_config {
 	u32 expects; /* 1: connections may be expected: without entry is not always NEW */
 	u32 mtu;     /* what every interface takes */
 	u32 tracks;  /* 1: conntrack is on */
+	u32 few;     /* 1: near has all places of IPv4, and the set need not be asked */
+	u32 near[EARLY_NEAR]; /* addresses; 0: none */
+	u32 near_local;	      /* bits: those that are local; the others are PLACE_OTHER */
 	u32 pad;
 };
 
@@ -140,6 +144,18 @@ struct {
 
 const volatile u32 family;
 const volatile u32 needs;
-const volatile u32 has_nat; /* nat has a chain at PREROUTING */
+const volatile u32 chains; /* those that there are: bits of enum early_chain */
+
+enum early_chain {
+	RAW_PREROUTING,
+	MANGLE_PREROUTING,
+	NAT_PREROUTING,
+	MANGLE_INPUT,
+	FILTER_INPUT,
+	SECURITY_INPUT,
+	MANGLE_FORWARD,
+	FILTER_FORWARD,
+	SECURITY_FORWARD,
+};
 
 #endif

@@ -95,22 +95,64 @@ static __always_inline u32 ct_find(CTX *ctx, struct early_packet *e)
 	return ct_entry(ctx, f) ? CT_UNKNOWN : first;
 }
 
+/* Bytes of transport header and data that are added up in place. */
+#define SUM_NEAR 64
+
+/* ADD adds the next bytes of a packet; the barrier keeps the compiler from computing with
+ * the end of the packet, which the verifier does not allow. */
+#define ADD(type)                                                                                  \
+	do {                                                                                       \
+		asm volatile("" : "+r"(p));                                                        \
+		if (p + sizeof(type) > end)                                                        \
+			return false;                                                              \
+		*sum += *(type *)p;                                                                \
+		p += sizeof(type);                                                                 \
+	} while (0)
+
+/* sum_near adds up a short packet; false when it is not all in the first part of the
+ * frame. */
+static __always_inline bool sum_near(CTX *ctx, struct early_packet *e, u64 *sum)
+{
+	u8 *p = (u8 *)(long)ctx->data + ETH_HLEN + (family == 4 ? 20 : 40), *end = (u8 *)(long)ctx->data_end;
+	u32 n = e->l4len, i;
+
+	for (i = 0; i < SUM_NEAR / 8 && i < n / 8; i++) {
+		ADD(u32);
+		ADD(u32);
+	}
+	if (n & 4)
+		ADD(u32);
+	if (n & 2)
+		ADD(u16);
+	if (n & 1)
+		ADD(u8);
+	return true;
+}
+
+/* sum_far does the same to longer packets, by a copy. */
+static __always_inline bool sum_far(CTX *ctx, struct early_packet *e, u64 *sum)
+{
+	u32 n = e->l4len;
+
+	if (n < 8 || n > EARLY_BYTES - 4)
+		return false;
+	*(u32 *)(e->bytes + (n & (EARLY_BYTES - 4))) = 0;
+	if (load_bytes(ctx, ETH_HLEN + e->f.thoff, e->bytes, n))
+		return false;
+	*sum += (u32)bpf_csum_diff(NULL, 0, (__be32 *)e->bytes, ((n + 3) & ~3) & (EARLY_BYTES - 4), 0);
+	return true;
+}
+
 /* checksum_good computes the checksum of the transport header and data. A packet that
  * comes from this machine may carry half of one only: that is not good, either. */
 static __always_inline bool checksum_good(CTX *ctx, struct early_packet *e)
 {
-	u32 n = e->l4len, off = ETH_HLEN + e->f.thoff;
-	u64 sum;
+	u64 sum = 0;
 
 	if (checksum_known(ctx))
 		return true;
-	if (n < 8 || n > EARLY_BYTES - 4)
+	if (e->l4len <= SUM_NEAR ? !sum_near(ctx, e, &sum) : !sum_far(ctx, e, &sum))
 		return false;
-	*(u32 *)(e->bytes + ((n & (EARLY_BYTES - 4)))) = 0;
-	if (load_bytes(ctx, off, e->bytes, n))
-		return false;
-	sum = (u64)bpf_csum_diff(NULL, 0, (__be32 *)e->bytes, ((n + 3) & ~3) & (EARLY_BYTES - 4), 0);
-	sum = (u32)sum;
 	if (family == 4) {
 		sum += *(u32 *)(e->f.l3 + 12);
 		sum += *(u32 *)(e->f.l3 + 16);
@@ -119,7 +161,7 @@ static __always_inline bool checksum_good(CTX *ctx, struct early_packet *e)
 		for (int i = 0; i < 8; i++)
 			sum += *(u32 *)(e->f.l3 + 8 + 4 * i);
 	}
-	sum += bpf_htons(n);
+	sum += bpf_htons(e->l4len);
 	sum += bpf_htons(e->f.proto);
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffffffff) + (sum >> 32);

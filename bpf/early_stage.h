@@ -9,13 +9,13 @@
 
 /* The holes, one for each chain on the way of a received packet. The loader puts generated
  * code in their place; a chain that is not there accepts. They mention the functions that
- * generated code may call. */
+ * generated code may call, under a condition that never holds. */
 #define EARLY_CHAIN(name)                                                                          \
 	__noinline int name(CTX *ctx, struct early_packet *e)                                             \
 	{                                                                                          \
 		volatile int verdict = V_ACCEPT;                                                   \
                                                                                                    \
-		if (!e)                                                                            \
+		if (!e || e->n <= EARLY_RULES)                                                     \
 			return verdict;                                                            \
 		early_ct(ctx, e, 0);                                                               \
 		early_len(ctx, e, 0);                                                              \
@@ -32,10 +32,13 @@ EARLY_CHAIN(mangle_forward)
 EARLY_CHAIN(filter_forward)
 EARLY_CHAIN(security_forward)
 
+/* RUN is the answer of a chain, if it is there. */
+#define RUN(bit, name) (chains & 1 << (bit) ? name(ctx, e) : V_ACCEPT)
+
 /* nat sees the first packet of a connection only (nf_nat_inet_fn()). */
 static __always_inline int nat(CTX *ctx, struct early_packet *e)
 {
-	if (!has_nat)
+	if (!(chains & 1 << NAT_PREROUTING))
 		return V_ACCEPT;
 	if (early_ct(ctx, e, STATE_NEW))
 		return V_UP;
@@ -45,36 +48,39 @@ static __always_inline int nat(CTX *ctx, struct early_packet *e)
 /* prerouting is the way behind conntrack. */
 static __always_inline int prerouting(CTX *ctx, struct early_packet *e)
 {
-	int v = mangle_prerouting(ctx, e);
+	int v = RUN(MANGLE_PREROUTING, mangle_prerouting);
 
-	if (v == V_ACCEPT)
-		v = nat(ctx, e);
-	return v;
+	return v == V_ACCEPT ? nat(ctx, e) : v;
 }
 
 static __always_inline int input(CTX *ctx, struct early_packet *e)
 {
-	int v = mangle_input(ctx, e);
+	int v = RUN(MANGLE_INPUT, mangle_input);
 
 	if (v == V_ACCEPT)
-		v = filter_input(ctx, e);
-	if (v == V_ACCEPT)
-		v = security_input(ctx, e);
-	return v;
+		v = RUN(FILTER_INPUT, filter_input);
+	return v == V_ACCEPT ? RUN(SECURITY_INPUT, security_input) : v;
 }
 
 static __always_inline int forward(CTX *ctx, struct early_packet *e)
 {
-	int v = mangle_forward(ctx, e);
+	int v = RUN(MANGLE_FORWARD, mangle_forward);
 
 	if (v == V_ACCEPT)
-		v = filter_forward(ctx, e);
-	if (v == V_ACCEPT)
-		v = security_forward(ctx, e);
-	return v;
+		v = RUN(FILTER_FORWARD, filter_forward);
+	return v == V_ACCEPT ? RUN(SECURITY_FORWARD, security_forward) : v;
 }
 
-static __always_inline enum early_place place_of(struct facts *f, bool dst)
+static __always_inline enum early_place place_near(struct early_config *c, u32 addr)
+{
+#pragma unroll
+	for (int i = 0; i < EARLY_NEAR; i++)
+		if (c->near[i] == addr)
+			return c->near_local & 1 << i ? PLACE_LOCAL : PLACE_OTHER;
+	return PLACE_FORWARD;
+}
+
+static __always_inline enum early_place place_of(struct facts *f, struct early_config *c, bool dst)
 {
 	struct early_address key = {};
 	u32 *at = (u32 *)f->l3;
@@ -82,6 +88,8 @@ static __always_inline enum early_place place_of(struct facts *f, bool dst)
 
 	if (family == 4) {
 		key.word[0] = at[dst ? 4 : 3];
+		if (c->few)
+			return place_near(c, key.word[0]);
 	} else {
 #pragma unroll
 		for (int i = 0; i < 4; i++)
@@ -171,7 +179,7 @@ static __always_inline bool untold(CTX *ctx, struct early_packet *e, struct earl
 /* judge is the way of a received packet; V_DROP is final. */
 static __always_inline int judge(CTX *ctx, struct early_packet *e, struct early_config *c, struct net___early *net)
 {
-	int v = raw_prerouting(ctx, e);
+	int v = RUN(RAW_PREROUTING, raw_prerouting);
 	enum early_place place;
 
 	if (v != V_ACCEPT)
@@ -181,14 +189,14 @@ static __always_inline int judge(CTX *ctx, struct early_packet *e, struct early_
 		return v == V_DROP && untold(ctx, e, c) ? V_DROP : V_UP;
 	if (!c->places || routes_of(net) != c->world.routes)
 		return V_UP;
-	place = place_of(&e->f, true);
+	place = place_of(&e->f, c, true);
 	if (place == PLACE_OTHER)
 		return V_UP;
 	v = place == PLACE_LOCAL ? input(ctx, e) : forward(ctx, e);
 	if (v != V_DROP || !untold(ctx, e, c))
 		return V_UP;
 	/* A packet from one of our own addresses is not taken (fib_validate_source()). */
-	if (family == 4 && place_of(&e->f, false) != PLACE_FORWARD)
+	if (family == 4 && place_of(&e->f, c, false) != PLACE_FORWARD)
 		return V_UP;
 	if (place != PLACE_LOCAL && !routed(ctx, e, c))
 		return V_UP;
@@ -224,8 +232,13 @@ int live(CTX *ctx)
 {
 	u32 zero = 0, *gen = bpf_map_lookup_elem(&active, &zero);
 
-	if (gen && *gen)
-		bpf_tail_call(ctx, &early_progs, *gen & 1);
+	if (!gen || !*gen)
+		return EARLY_UP;
+	/* With a constant index, the jump is a direct one. */
+	if (*gen & 1)
+		bpf_tail_call(ctx, &early_progs, 1);
+	else
+		bpf_tail_call(ctx, &early_progs, 0);
 	return EARLY_UP;
 }
 

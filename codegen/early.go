@@ -14,7 +14,6 @@ import (
 // each named as its hole in the datapath (plan.EarlySymbol).
 type EarlyProgram struct {
 	Program
-	NAT    bool // nat has a chain at PREROUTING
 	Chains []string
 }
 
@@ -24,7 +23,7 @@ func GenerateEarly(p *plan.Plan) (*EarlyProgram, error) {
 		return nil, nil
 	}
 	g := &generator{family: p.Family, early: true}
-	out := &EarlyProgram{NAT: p.Early.Has("nat", packet.Prerouting)}
+	out := &EarlyProgram{}
 	for _, c := range p.Early.Chains {
 		out.Chains = append(out.Chains, c.Symbol())
 		for _, f := range c.Funcs {

@@ -32,12 +32,15 @@ type EarlyTcxEarlyConfig struct {
 		Counts [3]uint32
 		Routes uint32
 	}
-	On      uint32
-	Places  uint32
-	Expects uint32
-	Mtu     uint32
-	Tracks  uint32
-	Pad     uint32
+	On        uint32
+	Places    uint32
+	Expects   uint32
+	Mtu       uint32
+	Tracks    uint32
+	Few       uint32
+	Near      [8]uint32
+	NearLocal uint32
+	Pad       uint32
 }
 
 type EarlyTcxEarlyPacket struct {
@@ -115,8 +118,8 @@ const (
 	EarlyTcxProgEarly        = "early"
 	EarlyTcxProgFront        = "front"
 	EarlyTcxProgLive         = "live"
+	EarlyTcxVarChains        = "chains"
 	EarlyTcxVarFamily        = "family"
-	EarlyTcxVarHasNat        = "has_nat"
 	EarlyTcxVarNeeds         = "needs"
 )
 
@@ -187,8 +190,8 @@ type EarlyTcxMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyTcxVariableSpecs struct {
+	Chains *ebpf.VariableSpec `ebpf:"chains"`
 	Family *ebpf.VariableSpec `ebpf:"family"`
-	HasNat *ebpf.VariableSpec `ebpf:"has_nat"`
 	Needs  *ebpf.VariableSpec `ebpf:"needs"`
 }
 
@@ -243,8 +246,8 @@ func (m *EarlyTcxMaps) Close() error {
 //
 // It can be passed to LoadEarlyTcxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyTcxVariables struct {
+	Chains *ebpf.Variable `ebpf:"chains"`
 	Family *ebpf.Variable `ebpf:"family"`
-	HasNat *ebpf.Variable `ebpf:"has_nat"`
 	Needs  *ebpf.Variable `ebpf:"needs"`
 }
 

@@ -32,12 +32,15 @@ type EarlyXdpEarlyConfig struct {
 		Counts [3]uint32
 		Routes uint32
 	}
-	On      uint32
-	Places  uint32
-	Expects uint32
-	Mtu     uint32
-	Tracks  uint32
-	Pad     uint32
+	On        uint32
+	Places    uint32
+	Expects   uint32
+	Mtu       uint32
+	Tracks    uint32
+	Few       uint32
+	Near      [8]uint32
+	NearLocal uint32
+	Pad       uint32
 }
 
 type EarlyXdpEarlyPacket struct {
@@ -140,8 +143,8 @@ const (
 	EarlyXdpProgFront        = "front"
 	EarlyXdpProgLive         = "live"
 	EarlyXdpProgLook         = "look"
+	EarlyXdpVarChains        = "chains"
 	EarlyXdpVarFamily        = "family"
-	EarlyXdpVarHasNat        = "has_nat"
 	EarlyXdpVarNeeds         = "needs"
 )
 
@@ -214,8 +217,8 @@ type EarlyXdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyXdpVariableSpecs struct {
+	Chains *ebpf.VariableSpec `ebpf:"chains"`
 	Family *ebpf.VariableSpec `ebpf:"family"`
-	HasNat *ebpf.VariableSpec `ebpf:"has_nat"`
 	Needs  *ebpf.VariableSpec `ebpf:"needs"`
 }
 
@@ -272,8 +275,8 @@ func (m *EarlyXdpMaps) Close() error {
 //
 // It can be passed to LoadEarlyXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyXdpVariables struct {
+	Chains *ebpf.Variable `ebpf:"chains"`
 	Family *ebpf.Variable `ebpf:"family"`
-	HasNat *ebpf.Variable `ebpf:"has_nat"`
 	Needs  *ebpf.Variable `ebpf:"needs"`
 }
 

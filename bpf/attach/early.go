@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -159,7 +160,7 @@ func loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given map[string]*ebpf.
 		return nil, err
 	}
 	err = set(spec, map[string]uint32{
-		abi.EarlyXdpVarFamily: uint32(p.Family), abi.EarlyXdpVarNeeds: p.Needs, abi.EarlyXdpVarHasNat: boolean(p.NAT),
+		abi.EarlyXdpVarFamily: uint32(p.Family), abi.EarlyXdpVarNeeds: p.Needs, abi.EarlyXdpVarChains: chainBits(p),
 	})
 	if err != nil {
 		return nil, err
@@ -169,6 +170,22 @@ func loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given map[string]*ebpf.
 		return nil, refused(&p.Program, prog.Instructions, err)
 	}
 	return loaded, nil
+}
+
+// earlyChains are the holes in the order of enum early_chain.
+var earlyChains = []string{
+	"raw_prerouting", "mangle_prerouting", "nat_prerouting", "mangle_input", "filter_input", "security_input",
+	"mangle_forward", "filter_forward", "security_forward",
+}
+
+func chainBits(p *codegen.EarlyProgram) uint32 {
+	bits := uint32(0)
+	for i, name := range earlyChains {
+		if slices.Contains(p.Chains, name) {
+			bits |= 1 << i
+		}
+	}
+	return bits
 }
 
 // fillHoles puts the generated chains into the places of their stubs. The other stubs

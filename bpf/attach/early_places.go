@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -93,6 +94,26 @@ func fillPlaces(m *ebpf.Map, list map[netip.Addr]abi.EarlyXdpEarlyPlace) error {
 		}
 	}
 	return nil
+}
+
+// nearPlaces keeps the addresses of IPv4 beside the configuration, if they are few.
+func nearPlaces(c *abi.EarlyXdpEarlyConfig, list map[netip.Addr]abi.EarlyXdpEarlyPlace) {
+	if len(list) > len(c.Near) {
+		return
+	}
+	n := 0
+	for a, place := range list {
+		if !a.Is4() {
+			return
+		}
+		b := a.As4()
+		c.Near[n] = binary.NativeEndian.Uint32(b[:])
+		if place == abi.EarlyXdpEarlyPlacePLACE_LOCAL {
+			c.NearLocal |= 1 << n
+		}
+		n++
+	}
+	c.Few = 1
 }
 
 // addressKey has the address as it is on the wire.

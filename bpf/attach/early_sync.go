@@ -99,6 +99,7 @@ func (s *Space) survey(w EarlyWish, places *ebpf.Map) (*abi.EarlyXdpEarlyConfig,
 		return nil, nil, err
 	}
 	state.Routes = why
+	nearPlaces(config, list)
 	if places != nil {
 		if err := fillPlaces(places, list); err != nil {
 			return nil, nil, err

@@ -30,16 +30,6 @@ func EarlySymbol(table string, hook packet.Hook) string {
 	return table + "_" + strings.ToLower(hook.String())
 }
 
-// Has says whether a chain of the table is on the way, at the hook.
-func (e *Early) Has(table string, hook packet.Hook) bool {
-	for _, c := range e.Chains {
-		if c.Table == table && c.Hook == hook {
-			return true
-		}
-	}
-	return false
-}
-
 func (e *Early) write(b *strings.Builder) {
 	b.WriteString("early\n")
 	for _, c := range e.Chains {
