@@ -144,6 +144,7 @@ struct {
 
 const volatile u32 family;
 const volatile u32 needs;
+const volatile u32 exact;  /* counters without exception */
 const volatile u32 chains; /* those that there are: bits of enum early_chain */
 
 enum early_chain {

@@ -52,7 +52,16 @@ struct netns_ct {
 	struct nf_ip_net nf_ct_proto;
 };
 
+struct ipv4_devconf {
+	int data[33];
+};
+
+struct in_device {
+	struct ipv4_devconf cnf;
+};
+
 struct netns_ipv4___early {
+	struct ipv4_devconf *devconf_all;
 	atomic_t rt_genid;
 };
 
@@ -73,6 +82,7 @@ struct net_device___early {
 	void *rx_handler;
 	unsigned char *dev_addr;
 	struct vlan_info *vlan_info;
+	struct in_device *ip_ptr;
 	char name[16];
 	struct {
 		struct net___early *net;

@@ -171,6 +171,17 @@ static __always_inline void settle(struct early_packet *e)
 	e->dropped++;
 }
 
+#define RP_FILTER 7 /* its place in ipv4_devconf.data */
+
+/* source_checked says whether routing drops packets whose source has another way back, or
+ * none: no rule of INPUT and FORWARD would be credited. */
+static __always_inline bool source_checked(struct net_device___early *dev, struct net___early *net)
+{
+	struct in_device *in = dev->ip_ptr;
+
+	return !in || in->cnf.data[RP_FILTER] || net->ipv4.devconf_all->data[RP_FILTER];
+}
+
 static __always_inline bool untold(CTX *ctx, struct early_packet *e, struct early_config *c)
 {
 	return !c->tracks || !early_untold(ctx, e);
@@ -194,6 +205,8 @@ static __always_inline int judge(CTX *ctx, struct early_packet *e, struct early_
 		return V_UP;
 	v = place == PLACE_LOCAL ? input(ctx, e) : forward(ctx, e);
 	if (v != V_DROP || !untold(ctx, e, c))
+		return V_UP;
+	if (exact && family == 4 && source_checked(device_of(ctx), net))
 		return V_UP;
 	/* A packet from one of our own addresses is not taken (fib_validate_source()). */
 	if (family == 4 && place_of(&e->f, c, false) != PLACE_FORWARD)

@@ -15,6 +15,7 @@ import (
 type EarlyProgram struct {
 	Program
 	Chains []string
+	Exact  bool // counters without exception
 }
 
 // GenerateEarly makes the program of a plan's early stage; nil when it has none.
@@ -23,7 +24,7 @@ func GenerateEarly(p *plan.Plan) (*EarlyProgram, error) {
 		return nil, nil
 	}
 	g := &generator{family: p.Family, early: true}
-	out := &EarlyProgram{}
+	out := &EarlyProgram{Exact: p.Early.Exact}
 	for _, c := range p.Early.Chains {
 		out.Chains = append(out.Chains, c.Symbol())
 		for _, f := range c.Funcs {

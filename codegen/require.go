@@ -16,7 +16,7 @@ type generator struct {
 	*emit.Builder
 	family packet.Family
 	atomic bool
-	early  bool // for the early stage
+	early  bool       // for the early stage
 	hot    emit.Label // returns Hotdrop; in the early stage Up
 	needs  uint32
 	insns  asm.Instructions

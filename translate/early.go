@@ -31,7 +31,7 @@ var earlyWay = []struct {
 // that netfilter runs are part of the way: their rules get counters here, too, for the
 // packets that the early stage drops.
 func Early(rs *ruleset.Ruleset, o EarlyOptions, res *Result) {
-	early := &plan.Early{}
+	early := &plan.Early{Exact: o.Exact}
 	for _, step := range earlyWay {
 		src := rs.Table(step.table)
 		if src == nil || src.Chain(step.hook.String()) == nil {

@@ -119,6 +119,7 @@ const (
 	EarlyTcxProgFront        = "front"
 	EarlyTcxProgLive         = "live"
 	EarlyTcxVarChains        = "chains"
+	EarlyTcxVarExact         = "exact"
 	EarlyTcxVarFamily        = "family"
 	EarlyTcxVarNeeds         = "needs"
 )
@@ -191,6 +192,7 @@ type EarlyTcxMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyTcxVariableSpecs struct {
 	Chains *ebpf.VariableSpec `ebpf:"chains"`
+	Exact  *ebpf.VariableSpec `ebpf:"exact"`
 	Family *ebpf.VariableSpec `ebpf:"family"`
 	Needs  *ebpf.VariableSpec `ebpf:"needs"`
 }
@@ -247,6 +249,7 @@ func (m *EarlyTcxMaps) Close() error {
 // It can be passed to LoadEarlyTcxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyTcxVariables struct {
 	Chains *ebpf.Variable `ebpf:"chains"`
+	Exact  *ebpf.Variable `ebpf:"exact"`
 	Family *ebpf.Variable `ebpf:"family"`
 	Needs  *ebpf.Variable `ebpf:"needs"`
 }

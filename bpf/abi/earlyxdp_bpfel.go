@@ -144,6 +144,7 @@ const (
 	EarlyXdpProgLive         = "live"
 	EarlyXdpProgLook         = "look"
 	EarlyXdpVarChains        = "chains"
+	EarlyXdpVarExact         = "exact"
 	EarlyXdpVarFamily        = "family"
 	EarlyXdpVarNeeds         = "needs"
 )
@@ -218,6 +219,7 @@ type EarlyXdpMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyXdpVariableSpecs struct {
 	Chains *ebpf.VariableSpec `ebpf:"chains"`
+	Exact  *ebpf.VariableSpec `ebpf:"exact"`
 	Family *ebpf.VariableSpec `ebpf:"family"`
 	Needs  *ebpf.VariableSpec `ebpf:"needs"`
 }
@@ -276,6 +278,7 @@ func (m *EarlyXdpMaps) Close() error {
 // It can be passed to LoadEarlyXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyXdpVariables struct {
 	Chains *ebpf.Variable `ebpf:"chains"`
+	Exact  *ebpf.Variable `ebpf:"exact"`
 	Family *ebpf.Variable `ebpf:"family"`
 	Needs  *ebpf.Variable `ebpf:"needs"`
 }

@@ -161,6 +161,7 @@ func loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given map[string]*ebpf.
 	}
 	err = set(spec, map[string]uint32{
 		abi.EarlyXdpVarFamily: uint32(p.Family), abi.EarlyXdpVarNeeds: p.Needs, abi.EarlyXdpVarChains: chainBits(p),
+		abi.EarlyXdpVarExact: boolean(p.Exact),
 	})
 	if err != nil {
 		return nil, err

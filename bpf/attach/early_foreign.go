@@ -3,11 +3,11 @@ package attach
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
 
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -68,14 +68,13 @@ func (s *Space) foreignChains(w EarlyWish) (reason string, known map[packet.Hook
 	return "", known, nil
 }
 
+// iptablesTables are the tables that iptables-nft makes, with chains named after hooks.
+var iptablesTables = []string{"raw", "mangle", "nat", "filter", "security"}
+
 // iptablesChain says whether a chain is a built-in one of iptables-nft.
 func iptablesChain(c *nftables.Chain) bool {
-	for _, name := range ruleset.BuiltIns[c.Table.Name] {
-		if name == c.Name {
-			return true
-		}
-	}
-	return false
+	_, hook := packet.HookByName(c.Name)
+	return hook && slices.Contains(iptablesTables, c.Table.Name)
 }
 
 // expected says why connections of the namespace may be expected ones, which are RELATED

@@ -12,6 +12,7 @@ import (
 // must be judged by the hooks; all conditions can be asked there.
 type Early struct {
 	Chains []*EarlyChain
+	Exact  bool // the packet goes up wherever a counter could come out differently
 }
 
 // EarlyChain is a built-in chain on the way, with the user chains that it calls.
@@ -31,7 +32,7 @@ func EarlySymbol(table string, hook packet.Hook) string {
 }
 
 func (e *Early) write(b *strings.Builder) {
-	b.WriteString("early\n")
+	fmt.Fprintf(b, "early exact=%t\n", e.Exact)
 	for _, c := range e.Chains {
 		fmt.Fprintf(b, "  chain %s %s\n", c.Table, c.Hook)
 		for _, f := range c.Funcs {
