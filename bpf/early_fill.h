@@ -106,6 +106,8 @@ static __always_inline bool fill_early(CTX *ctx, struct early_packet *e, struct 
 	u32 there = frame_len(ctx) - ETH_HLEN;
 	u8 *l4 = data + head;
 
+	if (tagged(ctx))
+		return false;
 	if (data + ETH_HLEN + 40 + 8 > end && (family == 6 || data + ETH_HLEN + 20 + 8 > end))
 		return false;
 	if (be16_at(data + 12) != (family == 4 ? ETH_P_IP : ETH_P_IPV6) || !address_ours(dev, data))

@@ -6,6 +6,7 @@
 #include "early.h"
 #include "early_ct.h"
 #include "early_fill.h"
+#include "early_place.h"
 
 /* The holes, one for each chain on the way of a received packet. The loader puts generated
  * code in their place; a chain that is not there accepts. They mention the functions that
@@ -19,6 +20,7 @@
 			return verdict;                                                            \
 		early_ct(ctx, e, 0);                                                               \
 		early_len(ctx, e, 0);                                                              \
+		early_local(ctx, e, 0);                                                            \
 		return verdict;                                                                    \
 	}
 
@@ -71,34 +73,6 @@ static __always_inline int forward(CTX *ctx, struct early_packet *e)
 	return v == V_ACCEPT ? RUN(SECURITY_FORWARD, security_forward) : v;
 }
 
-static __always_inline enum early_place place_near(struct early_config *c, u32 addr)
-{
-#pragma unroll
-	for (int i = 0; i < EARLY_NEAR; i++)
-		if (c->near[i] == addr)
-			return c->near_local & 1 << i ? PLACE_LOCAL : PLACE_OTHER;
-	return PLACE_FORWARD;
-}
-
-static __always_inline enum early_place place_of(struct facts *f, struct early_config *c, bool dst)
-{
-	struct early_address key = {};
-	u32 *at = (u32 *)f->l3;
-	enum early_place *place;
-
-	if (family == 4) {
-		key.word[0] = at[dst ? 4 : 3];
-		if (c->few)
-			return place_near(c, key.word[0]);
-	} else {
-#pragma unroll
-		for (int i = 0; i < 4; i++)
-			key.word[i] = at[(dst ? 6 : 2) + i];
-	}
-	place = bpf_map_lookup_elem(&early_places, &key);
-	return place ? *place : PLACE_FORWARD;
-}
-
 /* routed says whether the packet will get to the hook FORWARD: there is a route for it,
  * forwarding is on, it lives long enough and is not too long (ip_forward(),
  * ip6_forward()). */
@@ -142,11 +116,6 @@ static __always_inline bool world_same(struct net___early *net, struct early_con
 			return false;
 	}
 	return true;
-}
-
-static __always_inline u32 routes_of(struct net___early *net)
-{
-	return family == 4 ? net->ipv4.rt_genid.counter : net->ipv6.fib6_sernum.counter;
 }
 
 static __always_inline void credit(struct early_packet *e, u32 rule)
@@ -198,9 +167,7 @@ static __always_inline int judge(CTX *ctx, struct early_packet *e, struct early_
 	v = prerouting(ctx, e);
 	if (v != V_ACCEPT)
 		return v == V_DROP && untold(ctx, e, c) ? V_DROP : V_UP;
-	if (!c->places || routes_of(net) != c->world.routes)
-		return V_UP;
-	place = place_of(&e->f, c, true);
+	place = place_now(e, c, net);
 	if (place == PLACE_OTHER)
 		return V_UP;
 	v = place == PLACE_LOCAL ? input(ctx, e) : forward(ctx, e);

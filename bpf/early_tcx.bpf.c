@@ -15,6 +15,7 @@ extern void bpf_ct_release(struct nf_conn *ct) __ksym;
 #define ct_lookup bpf_skb_ct_lookup
 #define load_bytes(ctx, off, to, n) bpf_skb_load_bytes(ctx, off, to, n)
 #define frame_len(ctx) ((ctx)->len)
+#define tagged(ctx) ((ctx)->vlan_present) /* the tag is no longer in the frame */
 
 static __always_inline struct net_device___early *device_of(struct __sk_buff *ctx)
 {

@@ -15,6 +15,7 @@ extern void bpf_ct_release(struct nf_conn *ct) __ksym;
 #define ct_lookup bpf_xdp_ct_lookup
 #define load_bytes(ctx, off, to, n) bpf_xdp_load_bytes(ctx, off, to, n)
 #define frame_len(ctx) bpf_xdp_get_buff_len(ctx)
+#define tagged(ctx) false /* see device_ours() */
 
 static __always_inline struct net_device___early *device_of(struct xdp_md *ctx)
 {

@@ -83,3 +83,11 @@ func (g *generator) ensure(p pred.Cmp) {
 		g.Ensure(abi.FuncEarlyLen, 0, g.hot)
 	}
 }
+
+// local asks whether the packet is for this host: the one type of address that the early
+// stage knows.
+func (g *generator) local(no emit.Label) {
+	g.Call(abi.FuncEarlyLocal, 0)
+	g.JumpIfResult(emit.Up, g.hot)
+	g.JumpIfResult(emit.Result(abi.No), no)
+}

@@ -256,6 +256,10 @@ func (g *generator) call(p pred.Pred, no emit.Label) error {
 	case pred.SCTPChunks:
 		symbol, arg = abi.FuncSCTPChunks, uint32(p.Slot)
 	case pred.AddrType:
+		if g.early {
+			g.local(no)
+			return nil
+		}
 		symbol, arg = abi.FuncAddrType, uint32(p.Mask)|uint32(p.Of)<<16|bit(p.In, 24)|bit(p.Out, 25)
 	case pred.Limit:
 		symbol, arg = abi.FuncLimit, uint32(p.Slot)

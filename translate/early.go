@@ -38,7 +38,7 @@ func Early(rs *ruleset.Ruleset, o EarlyOptions, res *Result) {
 			continue
 		}
 		hook := earlyHook(rs, src, step.hook, o, res)
-		r := &earlyRewriter{exact: o.Exact, table: step.table, hook: step.hook}
+		r := &earlyRewriter{family: rs.Family, exact: o.Exact, table: step.table, hook: step.hook}
 		early.Chains = append(early.Chains, &plan.EarlyChain{
 			Table: step.table, Hook: step.hook, Funcs: r.funcs(hook.Funcs),
 		})
@@ -99,9 +99,10 @@ func earlyHook(rs *ruleset.Ruleset, src *ruleset.Table, h packet.Hook, o EarlyOp
 
 // earlyRewriter rewrites the rules of one hook.
 type earlyRewriter struct {
-	exact bool
-	table string
-	hook  packet.Hook
+	family packet.Family
+	exact  bool
+	table  string
+	hook   packet.Hook
 }
 
 // symbol names a function of this hook: the base chain is the hook's own.

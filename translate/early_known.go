@@ -30,8 +30,17 @@ func (e *earlyRewriter) known(p pred.Pred) (known pred.Pred, whole bool) {
 		return orUnknown(p, p.Of <= pred.AddrDst)
 	case pred.Name:
 		return e.knownName(p)
+	case pred.AddrType:
+		return orUnknown(p, e.asksLocal(p))
 	}
 	return unknown()
+}
+
+// asksLocal says whether a predicate is that the packet is for this host. For IPv6 the
+// type LOCAL is asked of the routes of the device.
+func (e *earlyRewriter) asksLocal(p pred.AddrType) bool {
+	const local = 1 << 2 // RTN_LOCAL
+	return e.family == packet.IPv4 && p.Of == pred.AddrDst && p.Mask == local && !p.In && !p.Out
 }
 
 func unknown() (pred.Pred, bool) { return pred.Const(pred.Yes), false }

@@ -74,3 +74,6 @@ const (
 	FuncEarlyCt  = "early_ct"  // R3: mask of the states that the question is about
 	FuncEarlyLen = "early_len" // R3: 0
 )
+
+// FuncEarlyLocal says whether the packet is for this host: No, Yes or EarlyUp. R3: 0.
+const FuncEarlyLocal = "early_local"
