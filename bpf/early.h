@@ -80,12 +80,24 @@ struct {
 
 #define EARLY_HOOKS 3 /* PREROUTING, INPUT, FORWARD */
 
+#define EARLY_WORDS 12
+
+/* A pointer of the kernel that is another one after a change: the rules of a table of
+ * iptables, the chains of NAT. */
+struct early_word {
+	u64 at;
+	u64 is;
+};
+
 /* What was found in the namespace when the stage was set up; what the kernel has now is
  * compared with it for every packet. */
 struct early_world {
 	u64 hooks[EARLY_HOOKS];	     /* addresses of the lists of hooks */
 	u32 counts[EARLY_HOOKS];     /* their lengths */
 	u32 routes;		     /* generation of the routes */
+	struct early_word words[EARLY_WORDS];
+	u32 nwords;
+	u32 more; /* 1: there are more words than that */
 };
 
 struct early_config {

@@ -30,6 +30,15 @@ struct nf_hook_entry {
 	void *priv;
 };
 
+/* What nf_nat_core.c registers for all its chains. */
+struct nf_nat_lookup_hook_priv {
+	void *entries;
+};
+
+struct xt_table {
+	void *private;
+};
+
 struct nf_hook_entries {
 	u16 num_hook_entries;
 	struct nf_hook_entry hooks[0];

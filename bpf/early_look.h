@@ -34,16 +34,79 @@ static __always_inline ulong word_at(ulong at)
 	return p;
 }
 
+static __always_inline void look_word(struct early_view *view, ulong at)
+{
+	u32 n = view->world.nwords;
+
+	if (n >= EARLY_WORDS) {
+		view->world.more = 1;
+		return;
+	}
+	view->world.words[n].at = at;
+	view->world.words[n].is = word_at(at);
+	view->world.nwords = n + 1;
+}
+
+static __always_inline ulong ops_of(ulong entries, u32 n, u32 i)
+{
+	return word_at(entries + bpf_core_field_offset(struct nf_hook_entries, hooks) +
+		       (u64)n * bpf_core_type_size(struct nf_hook_entry) + i * sizeof(ulong));
+}
+
+/* look_table remembers the rules of a table of iptables. */
+static __always_inline void look_table(struct early_view *view, u64 table)
+{
+	look_word(view, table + bpf_core_field_offset(struct xt_table, private));
+}
+
+#define LOOK_NAT 4
+
+/* look_nat remembers the chains of NAT, and the rules of those that are of iptables. */
+static __always_inline void look_nat(struct early_view *view, u64 priv)
+{
+	ulong at = priv + bpf_core_field_offset(struct nf_nat_lookup_hook_priv, entries);
+	ulong entries = word_at(at);
+	struct nf_hook_ops *o;
+	u32 n;
+
+	look_word(view, at);
+	if (!entries)
+		return;
+	n = cast_to(struct nf_hook_entries, entries)->num_hook_entries;
+	if (n > LOOK_NAT)
+		view->world.more = 1;
+	for (u32 i = 0; i < LOOK_NAT; i++) {
+		if (i >= n)
+			break;
+		o = cast_to(struct nf_hook_ops, ops_of(entries, n, i));
+		if (BPF_CORE_READ_BITFIELD_PROBED(o, hook_ops_type) == NF_HOOK_OP_UNDEFINED)
+			look_table(view, (u64)o->priv);
+	}
+}
+
+/* look_behind remembers what a hook of the kernel's own leads to. */
+static __always_inline void look_behind(struct early_view *view, struct early_hook *h)
+{
+	if (h->type != NF_HOOK_OP_UNDEFINED)
+		return;
+	switch (h->priority) {
+	case -300:
+	case -150:
+	case 0:
+	case 50:
+		look_table(view, h->priv);
+		break;
+	case -100:
+		look_nat(view, h->priv);
+	}
+}
+
 /* look_hook reads one entry. The operations that an entry was made from stand behind all
  * entries (nf_hook_entries_get_hook_ops()). */
 static __always_inline void look_hook(struct early_hook *to, ulong entries, u32 n, u32 i)
 {
-	ulong ops = entries + bpf_core_field_offset(struct nf_hook_entries, hooks) +
-		    (u64)n * bpf_core_type_size(struct nf_hook_entry) + i * sizeof(ulong);
-	struct nf_hook_ops *o;
+	struct nf_hook_ops *o = cast_to(struct nf_hook_ops, ops_of(entries, n, i));
 
-	ops = word_at(ops);
-	o = cast_to(struct nf_hook_ops, ops);
 	to->priority = o->priority;
 	to->type = BPF_CORE_READ_BITFIELD_PROBED(o, hook_ops_type);
 	to->priv = (u64)o->priv;
@@ -59,6 +122,8 @@ int look(struct xdp_md *ctx)
 	if (!view)
 		return XDP_ABORTED;
 	view->world.routes = routes_of(net);
+	view->world.nwords = 0;
+	view->world.more = 0;
 	for (u32 h = 0; h < EARLY_HOOKS; h++) {
 		struct nf_hook_entries *e = family == 4 ? net->nf.hooks_ipv4[h] : net->nf.hooks_ipv6[h];
 		u32 n = 0;
@@ -71,6 +136,7 @@ int look(struct xdp_md *ctx)
 			if (i >= n)
 				break;
 			look_hook(&view->hooks[h][i], (ulong)e, n, i);
+			look_behind(view, &view->hooks[h][i]);
 		}
 	}
 	return XDP_PASS;

@@ -105,7 +105,8 @@ static __always_inline bool routed(CTX *ctx, struct early_packet *e, struct earl
 	return fib.ifindex != ctx->ingress_ifindex;
 }
 
-/* world_same says whether the netfilter hooks are those for which the stage was made. */
+/* world_same says whether what stands at the netfilter hooks is that for which the stage was
+ * made. */
 static __always_inline bool world_same(struct net___early *net, struct early_config *c)
 {
 #pragma unroll
@@ -115,6 +116,9 @@ static __always_inline bool world_same(struct net___early *net, struct early_con
 		if ((u64)now != c->world.hooks[i])
 			return false;
 	}
+	for (u32 i = 0; i < EARLY_WORDS && i < c->world.nwords; i++)
+		if (load8(c->world.words[i].at) != c->world.words[i].is)
+			return false;
 	return true;
 }
 

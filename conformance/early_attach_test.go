@@ -339,6 +339,23 @@ func TestEarlyYieldsToForeignHooks(t *testing.T) {
 	}
 }
 
+func TestEarlyYieldsToForeignRules(t *testing.T) {
+	w := newWire(t)
+	nat := "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n"
+	w.bpftables(nat+dropUDP, "restore", "-w")
+	w.send("eth0", w.datagram(9))
+	w.await(counted(hit, 1))
+	before := w.dropped()
+	if before != 1 {
+		t.Errorf("%d packets dropped early, not 1", before)
+	}
+	// A rule of another owner in a table that is there: no hook changes.
+	w.run("ip", "netns", "exec", w.host, "iptables-legacy", "-t", "nat", "-I", "PREROUTING", "-p", "udp", "--dport", "9", "-j", "REDIRECT", "--to-ports", "10")
+	w.send("eth0", w.datagram(9))
+	w.await(counted(passed, 2), counted(hit, 1))
+	w.status("netfilter's table nat has rules of another owner")
+}
+
 func TestEarlyFollowsAddresses(t *testing.T) {
 	w := newWire(t)
 	w.bpftables(strings.ReplaceAll(dropUDP, "-A INPUT", "-A FORWARD"), "restore", "-w")

@@ -31,6 +31,13 @@ type EarlyTcxEarlyConfig struct {
 		Hooks  [3]uint64
 		Counts [3]uint32
 		Routes uint32
+		Words  [12]struct {
+			_  structs.HostLayout
+			At uint64
+			Is uint64
+		}
+		Nwords uint32
+		More   uint32
 	}
 	On        uint32
 	Places    uint32

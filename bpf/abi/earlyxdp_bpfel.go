@@ -31,6 +31,13 @@ type EarlyXdpEarlyConfig struct {
 		Hooks  [3]uint64
 		Counts [3]uint32
 		Routes uint32
+		Words  [12]struct {
+			_  structs.HostLayout
+			At uint64
+			Is uint64
+		}
+		Nwords uint32
+		More   uint32
 	}
 	On        uint32
 	Places    uint32
@@ -103,6 +110,13 @@ type EarlyXdpEarlyView struct {
 		Hooks  [3]uint64
 		Counts [3]uint32
 		Routes uint32
+		Words  [12]struct {
+			_  structs.HostLayout
+			At uint64
+			Is uint64
+		}
+		Nwords uint32
+		More   uint32
 	}
 	Hooks [3][32]struct {
 		_        structs.HostLayout

@@ -18,8 +18,8 @@ var nftHooks = map[uint32]packet.Hook{0: packet.Prerouting, 1: packet.Input, 2: 
 const nftIngress = 5
 
 // foreignChains looks for base chains of nft that received packets of the family meet.
-// Tables of iptables-nft are not foreign: the caller knows what they hold. known counts
-// their chains by hook, without those of nat, which share one hook.
+// Tables of iptables-nft are told apart: they may be ours, but nothing tells when someone
+// adds a rule. known counts the chains by hook that stand behind all that drops.
 func (s *Space) foreignChains(w EarlyWish) (reason string, known map[packet.Hook]int, err error) {
 	c, err := nftables.New()
 	if err != nil {
@@ -45,11 +45,8 @@ func (s *Space) foreignChains(w EarlyWish) (reason string, known map[packet.Hook
 		case nftables.TableFamilyNetdev:
 			return name + " stands at the ingress of an interface", nil, nil
 		case own:
-			if meets && iptablesChain(chain) {
-				if chain.Type != nftables.ChainTypeNAT {
-					known[hook]++
-				}
-				continue
+			if meets && iptablesChain(chain) && w.before(hook, int32(*chain.Priority)) {
+				return fmt.Sprintf("table %s of iptables-nft stands at %s, where others may add rules unseen; BPFTABLES_IPTABLES=legacy avoids it", chain.Table.Name, hook), nil, nil
 			}
 		case nftables.TableFamilyINet:
 			if number == nftIngress {

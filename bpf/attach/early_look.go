@@ -62,6 +62,9 @@ var knownPriorities = map[int32]bool{
 // foreignHook names the first hook that is neither ours nor the kernel's own; "" when
 // there is none. chains is how many base chains of nft that we know stand at each hook.
 func (s *Space) foreignHook(w EarlyWish, view *abi.EarlyXdpEarlyView, chains map[packet.Hook]int) string {
+	if view.World.More != 0 {
+		return "more tables and chains of NAT stand at the hooks than can be watched"
+	}
 	for i, hook := range earlyHooks {
 		count := int(view.World.Counts[i])
 		if count > len(view.Hooks[i]) {

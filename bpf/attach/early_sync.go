@@ -164,7 +164,7 @@ func (s *Space) EarlyState(w EarlyWish) (*EarlyState, error) {
 	}
 	switch {
 	case state.Off != "":
-	case now.On == 0 || config.World.Hooks != now.World.Hooks:
+	case now.On == 0 || config.World.Hooks != now.World.Hooks || config.World.Words != now.World.Words:
 		state.Off = "the hooks of netfilter have changed; any command that changes rules looks again"
 	case state.Routes == "" && config.World.Routes != now.World.Routes:
 		state.Routes = "routes or addresses have changed; any command that changes rules looks again"

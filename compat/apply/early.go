@@ -64,7 +64,7 @@ func (e *Engine) SyncEarly() (*attach.EarlyState, error) {
 
 // earlyWish is what the early stage must know about the rules, ours and others.
 func (e *Engine) earlyWish(st *state.State, rs *ruleset.Ruleset) attach.EarlyWish {
-	w := attach.EarlyWish{Mode: st.Early, Off: st.EarlyOff, Expects: givesHelper(rs), Last: lastPriority(rs)}
+	w := attach.EarlyWish{Mode: st.Early, Off: st.EarlyOff, Expects: givesHelper(rs), Last: lastPriority(st)}
 	if w.Off == "" && w.Mode != attach.EarlyOff {
 		w.Off = e.foreignRules()
 	}
@@ -105,14 +105,18 @@ func givesHelper(rs *ruleset.Ruleset) bool {
 	return false
 }
 
-// lastPriority is that of the last table at INPUT and FORWARD
-// (enum nf_ip_hook_priorities).
-func lastPriority(rs *ruleset.Ruleset) int32 {
-	switch {
-	case rs.Table("security") != nil:
-		return 50
-	case rs.Table("filter") != nil:
-		return 0
+// lastPriority is that of the last table at INPUT and FORWARD: a table that runs in BPF
+// stands one before netfilter's own (enum nf_ip_hook_priorities).
+func lastPriority(st *state.State) int32 {
+	last := int32(-150)
+	for _, t := range st.Tables {
+		at, ok := map[string]int32{"filter": 0, "security": 50}[t.Name]
+		if t.InBPF {
+			at--
+		}
+		if ok {
+			last = max(last, at)
+		}
 	}
-	return -150
+	return last
 }
