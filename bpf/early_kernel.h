@@ -98,6 +98,14 @@ struct net_device___early {
 	} nd_net;
 };
 
+struct nsproxy {
+	struct net___early *net_ns;
+};
+
+struct task_struct {
+	struct nsproxy *nsproxy;
+};
+
 struct xdp_rxq_info {
 	struct net_device___early *dev;
 };

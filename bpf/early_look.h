@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A program that is run once, with BPF_PROG_TEST_RUN in the namespace: it tells what the
- * namespace has at its netfilter hooks, and the generation of its routes. */
+/* A program that is run once, with BPF_PROG_RUN by a thread in the namespace: it tells what
+ * the namespace has at its netfilter hooks, and the generation of its routes. */
 #ifndef BPFTABLES_EARLY_LOOK_H
 #define BPFTABLES_EARLY_LOOK_H
 
@@ -101,45 +101,52 @@ static __always_inline void look_behind(struct early_view *view, struct early_ho
 	}
 }
 
-/* look_hook reads one entry. The operations that an entry was made from stand behind all
- * entries (nf_hook_entries_get_hook_ops()). */
-static __always_inline void look_hook(struct early_hook *to, ulong entries, u32 n, u32 i)
+/* look_entry reads one entry of a list of hooks. The operations that an entry was made from
+ * stand behind all entries (nf_hook_entries_get_hook_ops()). It is a function of its own so
+ * that the verifier looks at it once. */
+__noinline int look_entry(u32 hook, u32 i)
 {
-	struct nf_hook_ops *o = cast_to(struct nf_hook_ops, ops_of(entries, n, i));
+	u32 zero = 0;
+	struct early_view *view = bpf_map_lookup_elem(&early_views, &zero);
+	struct early_hook *to;
+	struct nf_hook_ops *o;
 
+	if (!view || hook >= EARLY_HOOKS || i >= LOOK_HOOKS)
+		return 0;
+	to = &view->hooks[hook][i];
+	o = cast_to(struct nf_hook_ops, ops_of(view->world.hooks[hook], view->world.counts[hook], i));
 	to->priority = o->priority;
 	to->type = BPF_CORE_READ_BITFIELD_PROBED(o, hook_ops_type);
 	to->priv = (u64)o->priv;
+	look_behind(view, to);
+	return 0;
 }
 
-SEC("xdp.frags")
-int look(struct xdp_md *ctx)
+SEC("syscall")
+int look(void *ctx)
 {
-	struct net___early *net = device_of(ctx)->nd_net.net;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct net___early *net = task->nsproxy->net_ns;
 	u32 zero = 0;
 	struct early_view *view = bpf_map_lookup_elem(&early_views, &zero);
 
 	if (!view)
-		return XDP_ABORTED;
+		return 0;
 	view->world.routes = routes_of(net);
 	view->world.nwords = 0;
 	view->world.more = 0;
 	for (u32 h = 0; h < EARLY_HOOKS; h++) {
 		struct nf_hook_entries *e = family == 4 ? net->nf.hooks_ipv4[h] : net->nf.hooks_ipv6[h];
-		u32 n = 0;
 
 		view->world.hooks[h] = (u64)e;
-		if (e)
-			n = e->num_hook_entries;
-		view->world.counts[h] = n;
+		view->world.counts[h] = e ? e->num_hook_entries : 0;
 		for (u32 i = 0; i < LOOK_HOOKS; i++) {
-			if (i >= n)
+			if (i >= view->world.counts[h])
 				break;
-			look_hook(&view->hooks[h][i], (ulong)e, n, i);
-			look_behind(view, &view->hooks[h][i]);
+			look_entry(h, i);
 		}
 	}
-	return XDP_PASS;
+	return 1;
 }
 
 #endif
