@@ -18,6 +18,17 @@ static __always_inline bool device_ours(struct net_device___early *dev)
 	return !(dev->priv_flags & (IFF_EBRIDGE | IFF_L3MDEV_MASTER | IFF_L3MDEV_SLAVE));
 }
 
+/* device_speaks says whether the device has the protocol: without, packets are dropped
+ * before PREROUTING (ip6_rcv_core()) or by routing (ip_route_input_slow()). */
+static __always_inline bool device_speaks(struct net_device___early *dev)
+{
+	if (family == 4)
+		return dev->ip_ptr != NULL;
+	if (!bpf_core_type_exists(struct inet6_dev) || !dev->ip6_ptr)
+		return false;
+	return !dev->ip6_ptr->cnf.disable_ipv6;
+}
+
 /* address_ours says whether the frame is for the device. */
 static __always_inline bool address_ours(struct net_device___early *dev, const u8 *frame)
 {

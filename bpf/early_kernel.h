@@ -69,6 +69,14 @@ struct in_device {
 	struct ipv4_devconf cnf;
 };
 
+struct ipv6_devconf {
+	s32 disable_ipv6;
+};
+
+struct inet6_dev {
+	struct ipv6_devconf cnf;
+};
+
 struct netns_ipv4___early {
 	struct ipv4_devconf *devconf_all;
 	atomic_t rt_genid;
@@ -92,6 +100,7 @@ struct net_device___early {
 	unsigned char *dev_addr;
 	struct vlan_info *vlan_info;
 	struct in_device *ip_ptr;
+	struct inet6_dev *ip6_ptr;
 	char name[16];
 	struct {
 		struct net___early *net;

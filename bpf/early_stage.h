@@ -202,7 +202,7 @@ int early(CTX *ctx)
 		return EARLY_UP;
 	e->seen++;
 	net = dev->nd_net.net;
-	if (!device_ours(dev) || !world_same(net, c) || !fill_early(ctx, e, dev))
+	if (!device_ours(dev) || !device_speaks(dev) || !world_same(net, c) || !fill_early(ctx, e, dev))
 		return EARLY_UP;
 	if (judge(ctx, e, c, net) != V_DROP)
 		return EARLY_UP;

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/conformance/gen"
 	"github.com/bpftables/bpftables/conformance/lab"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -223,6 +224,7 @@ func TestEarlyRandom(t *testing.T) {
 // dropped.
 func earlyJudge(t *testing.T, mode string, o Options) uint64 {
 	t.Helper()
+	t.Setenv(tool.VariantEnv, "legacy") // tables of iptables-nft switch the early stage off
 	a, err := ours()
 	if err != nil {
 		t.Fatal(err)

@@ -30,39 +30,43 @@ func (s *Space) foreignChains(w EarlyWish) (reason string, known map[packet.Hook
 		return "", nil, fmt.Errorf("list nft chains: %w", err)
 	}
 	known = map[packet.Hook]int{}
-	own := nftables.TableFamilyIPv4
-	if s.family == packet.IPv6 {
-		own = nftables.TableFamilyIPv6
-	}
 	for _, chain := range chains {
 		if chain.Hooknum == nil {
 			continue
 		}
-		name := fmt.Sprintf("nft chain %s of table %s", chain.Name, chain.Table.Name)
-		number := uint32(*chain.Hooknum)
-		hook, meets := nftHooks[number]
-		switch chain.Table.Family {
-		case nftables.TableFamilyNetdev:
-			return name + " stands at the ingress of an interface", nil, nil
-		case own:
-			if meets && iptablesChain(chain) && w.before(hook, int32(*chain.Priority)) {
-				return fmt.Sprintf("table %s of iptables-nft stands at %s, where others may add rules unseen; BPFTABLES_IPTABLES=legacy avoids it", chain.Table.Name, hook), nil, nil
-			}
-		case nftables.TableFamilyINet:
-			if number == nftIngress {
-				return name + " stands at the ingress of an interface", nil, nil
-			}
-		default:
-			continue
-		}
-		if meets && w.before(hook, int32(*chain.Priority)) {
-			return fmt.Sprintf("%s stands at %s", name, hook), nil, nil
+		hook, meets, reason := s.foreignChain(w, chain)
+		if reason != "" {
+			return reason, nil, nil
 		}
 		if meets {
 			known[hook]++
 		}
 	}
 	return "", known, nil
+}
+
+// foreignChain says whether received packets of the family meet a base chain at one of
+// the hooks, and why the early stage cannot work because of it.
+func (s *Space) foreignChain(w EarlyWish, chain *nftables.Chain) (hook packet.Hook, meets bool, reason string) {
+	name := fmt.Sprintf("nft chain %s of table %s", chain.Name, chain.Table.Name)
+	number := uint32(*chain.Hooknum)
+	own := nftables.TableFamilyIPv4
+	if s.family == packet.IPv6 {
+		own = nftables.TableFamilyIPv6
+	}
+	switch family := chain.Table.Family; {
+	case family == nftables.TableFamilyNetdev || family == nftables.TableFamilyINet && number == nftIngress:
+		return 0, false, name + " stands at the ingress of an interface"
+	case family != own && family != nftables.TableFamilyINet:
+		return 0, false, ""
+	}
+	if hook, meets = nftHooks[number]; !meets || !w.before(hook, int32(*chain.Priority)) {
+		return hook, meets, ""
+	}
+	if chain.Table.Family == own && iptablesChain(chain) {
+		return hook, true, fmt.Sprintf("table %s of iptables-nft stands at %s, where others may add rules unseen; BPFTABLES_IPTABLES=legacy avoids it", chain.Table.Name, hook)
+	}
+	return hook, true, fmt.Sprintf("%s stands at %s", name, hook)
 }
 
 // iptablesTables are the tables that iptables-nft makes, with chains named after hooks.

@@ -106,8 +106,7 @@ func (s *Space) syncLinks(mode string) ([]EarlyLink, error) {
 func (s *Space) attachEarly(l netlink.Link, ways []earlyWay) (how, why string, err error) {
 	index := l.Attrs().Index
 	for _, w := range ways {
-		path := s.earlyPin(w.name, index)
-		if _, err := os.Stat(path); err == nil {
+		if s.attachedAt(w, index) {
 			return w.name, why, s.detachFrom(index, w.name)
 		}
 	}
@@ -127,6 +126,26 @@ func (s *Space) attachEarly(l netlink.Link, ways []earlyWay) (how, why string, e
 		}
 	}
 	return "", why, nil
+}
+
+// attachedAt says whether our link is at an interface. A pin may be left of another one
+// that had the same number: its link is at none.
+func (s *Space) attachedAt(w earlyWay, index int) bool {
+	l, err := link.LoadPinnedLink(s.earlyPin(w.name, index), nil)
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	info, err := l.Info()
+	if err != nil {
+		return false
+	}
+	if w.kind == earlyTCX {
+		tcx := info.TCX()
+		return tcx != nil && tcx.Ifindex == uint32(index)
+	}
+	xdp := info.XDP()
+	return xdp != nil && xdp.Ifindex == uint32(index)
 }
 
 // foreignAt says what of another owner is in a way's place.
@@ -252,7 +271,7 @@ func (s *Space) earlyLinks() ([]EarlyLink, error) {
 		}
 		state := EarlyLink{Interface: l.Attrs().Name, Why: unfit(l)}
 		for _, w := range []earlyWay{wayNative, wayGeneric, wayTCX} {
-			if _, err := os.Stat(s.earlyPin(w.name, l.Attrs().Index)); err == nil {
+			if s.attachedAt(w, l.Attrs().Index) {
 				state.How = w.name
 			}
 		}

@@ -65,14 +65,15 @@ func policyRules(family int) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("list routing rules: %w", err)
 	}
-	for _, r := range rules {
-		plain := r.Src == nil && r.Dst == nil && r.Mark == 0 && r.IifName == "" && r.OifName == "" && r.Tos == 0 && !r.Invert
-		if r.Table == unix.RT_TABLE_LOCAL && plain {
-			return "", nil
-		}
+	if len(rules) == 0 {
+		return "no routing rule names the table local", nil
+	}
+	r := rules[0] // they come by priority
+	plain := r.Src == nil && r.Dst == nil && r.Mark == 0 && r.IifName == "" && r.OifName == "" && r.Tos == 0 && !r.Invert
+	if r.Table != unix.RT_TABLE_LOCAL || !plain {
 		return fmt.Sprintf("a routing rule (%s) stands before the table local", r), nil
 	}
-	return "no routing rule names the table local", nil
+	return "", nil
 }
 
 // fillPlaces makes the set in the kernel the same as the list.

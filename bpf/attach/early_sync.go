@@ -77,42 +77,18 @@ func (s *Space) SyncEarly(w EarlyWish) (*EarlyState, error) {
 }
 
 // survey finds out what the early stage may do, and fills the set of addresses, if it is
-// given. The routes are looked at between two looks at their generation.
+// given. The namespace is looked at between two looks at what the kernel has.
 func (s *Space) survey(w EarlyWish, places *ebpf.Map) (*abi.EarlyXdpEarlyConfig, *EarlyState, error) {
 	config, state := &abi.EarlyXdpEarlyConfig{}, &EarlyState{Mode: w.Mode, Off: w.Off}
 	view, err := s.look()
 	if err != nil {
 		return nil, nil, fmt.Errorf("early stage: %w", err)
 	}
-	reason, known, err := s.foreignChains(w)
-	if err != nil {
+	if err := s.surveyHooks(w, view, state); err != nil {
 		return nil, nil, err
 	}
-	if reason == "" {
-		reason = s.foreignHook(w, view, known)
-	}
-	if state.Off == "" {
-		state.Off = reason
-	}
-	list, why, err := s.localPlaces()
-	if err != nil {
+	if err := s.surveyRoutes(config, state, places); err != nil {
 		return nil, nil, err
-	}
-	state.Routes = why
-	nearPlaces(config, list)
-	if places != nil {
-		if err := fillPlaces(places, list); err != nil {
-			return nil, nil, err
-		}
-	}
-	if config.Mtu, err = smallestMTU(); err != nil {
-		return nil, nil, err
-	}
-	if state.Expects, err = expected(); err != nil {
-		return nil, nil, err
-	}
-	if w.Expects && state.Expects == "" {
-		state.Expects = "rules give connections a helper"
 	}
 	again, err := s.look()
 	if err != nil {
@@ -129,15 +105,55 @@ func (s *Space) survey(w EarlyWish, places *ebpf.Map) (*abi.EarlyXdpEarlyConfig,
 	return config, state, nil
 }
 
+// surveyHooks looks for what packets meet besides our rules.
+func (s *Space) surveyHooks(w EarlyWish, view *abi.EarlyXdpEarlyView, state *EarlyState) error {
+	reason, known, err := s.foreignChains(w)
+	if err != nil {
+		return err
+	}
+	if reason == "" {
+		reason = s.foreignHook(w, view, known)
+	}
+	if state.Off == "" {
+		state.Off = reason
+	}
+	if state.Expects, err = expected(); err != nil {
+		return err
+	}
+	if w.Expects && state.Expects == "" {
+		state.Expects = "rules give connections a helper"
+	}
+	return nil
+}
+
+// surveyRoutes finds out what is local, and what is never too long.
+func (s *Space) surveyRoutes(config *abi.EarlyXdpEarlyConfig, state *EarlyState, places *ebpf.Map) error {
+	list, why, err := s.localPlaces()
+	if err != nil {
+		return err
+	}
+	state.Routes = why
+	nearPlaces(config, list)
+	if places != nil {
+		if err := fillPlaces(places, list); err != nil {
+			return err
+		}
+	}
+	config.Mtu, err = s.smallestMTU()
+	return err
+}
+
 // smallestMTU is what every interface and path takes: a longer packet may be too long to
-// be forwarded. 552 is the least that a path can have (net.ipv4.route.min_pmtu), 1280
-// the least of IPv6; one number does for both.
-func smallestMTU() (uint32, error) {
+// be forwarded. A path can have as little as 552 (net.ipv4.route.min_pmtu), with IPv6 1280.
+func (s *Space) smallestMTU() (uint32, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
 		return 0, fmt.Errorf("list interfaces: %w", err)
 	}
 	least := 552
+	if s.family == packet.IPv6 {
+		least = 1280
+	}
 	for _, l := range links {
 		least = min(least, l.Attrs().MTU)
 	}
