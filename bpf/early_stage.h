@@ -73,17 +73,26 @@ static __always_inline int forward(CTX *ctx, struct early_packet *e)
 	return v == V_ACCEPT ? RUN(SECURITY_FORWARD, security_forward) : v;
 }
 
+/* age makes the packet one hop older, as ip_forward() and ip6_forward() do before the hook;
+ * false when it does not live long enough. */
+static __always_inline bool age(struct facts *f)
+{
+	u8 *ttl = f->l3 + (family == 4 ? 8 : 7);
+
+	if (*ttl <= 1)
+		return false;
+	(*ttl)--;
+	return true;
+}
+
 /* routed says whether the packet will get to the hook FORWARD: there is a route for it,
- * forwarding is on, it lives long enough and is not too long (ip_forward(),
- * ip6_forward()). */
+ * forwarding is on, and it is not too long. */
 static __always_inline bool routed(CTX *ctx, struct early_packet *e, struct early_config *c)
 {
 	struct facts *f = &e->f;
 	struct bpf_fib_lookup fib = {};
 	int ret;
 
-	if (f->l3[family == 4 ? 8 : 7] <= 1)
-		return false;
 	if (f->len > c->mtu)
 		return false;
 	fib.family = family == 4 ? 2 : 10;
@@ -173,6 +182,8 @@ static __always_inline int judge(CTX *ctx, struct early_packet *e, struct early_
 		return v == V_DROP && untold(ctx, e, c) ? V_DROP : V_UP;
 	place = place_now(e, c, net);
 	if (place == PLACE_OTHER)
+		return V_UP;
+	if (place != PLACE_LOCAL && !age(&e->f))
 		return V_UP;
 	v = place == PLACE_LOCAL ? input(ctx, e) : forward(ctx, e);
 	if (v != V_DROP || !untold(ctx, e, c))
