@@ -17,7 +17,7 @@ func (e *Early) Install() error {
 	if e == nil {
 		return nil
 	}
-	if err := e.space.haltEarly(); err != nil {
+	if err := e.space.HaltEarly(); err != nil {
 		return err
 	}
 	for _, kind := range earlyKinds {
@@ -77,8 +77,9 @@ func (s *Space) earlyFamilies(kind *earlyKind) (*ebpf.Map, error) {
 	return pinnedMap(filepath.Join(s.sharedEarlyDir(), "families-"+kind.name), spec.Maps[abi.EarlyXdpMapEarlyFamilies])
 }
 
-// haltEarly lets every packet go up.
-func (s *Space) haltEarly() error {
+// HaltEarly lets every packet go up until SyncEarly: the early stage has the rules of its
+// generation. Who changes rules in place calls it before the change.
+func (s *Space) HaltEarly() error {
 	m, err := ebpf.LoadPinnedMap(filepath.Join(s.earlyDir(), abi.EarlyXdpMapEarlyConfigs), nil)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -112,7 +113,7 @@ func (s *Space) retireEarly(keep uint32) error {
 // RemoveEarly takes the family out of the early stage. With the last family, the
 // interfaces are left.
 func (s *Space) RemoveEarly() error {
-	if err := s.haltEarly(); err != nil {
+	if err := s.HaltEarly(); err != nil {
 		return err
 	}
 	others := false

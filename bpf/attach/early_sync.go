@@ -58,7 +58,7 @@ func (s *Space) SyncEarly(w EarlyWish) (*EarlyState, error) {
 	if w.Mode == EarlyOff || w.Mode == "" {
 		return &EarlyState{Mode: EarlyOff}, s.RemoveEarly()
 	}
-	if err := s.haltEarly(); err != nil {
+	if err := s.HaltEarly(); err != nil {
 		return nil, err
 	}
 	maps, err := s.openEarlyMaps(earlyXDP)
