@@ -88,10 +88,10 @@ func (g *generator) function(f *plan.Func) error {
 	case f.Policy.Drop:
 		g.Decide(f.Policy.ID, emit.Drop)
 	default:
-		g.Decide(f.Policy.ID, emit.Accept)
+		g.accept(f.Policy.ID)
 	}
 	g.Bind(g.hot)
-	g.Return(emit.Hotdrop)
+	g.Return(g.unclear())
 	insns, err := g.Finish()
 	g.insns = append(g.insns, insns...)
 	return err
@@ -119,13 +119,13 @@ func (g *generator) rules(rules []*plan.Rule, end emit.Label) error {
 func (g *generator) action(r *plan.Rule, end emit.Label) error {
 	switch r.Action.Op {
 	case pred.Accept:
-		g.Decide(r.ID, emit.Accept)
+		g.accept(r.ID)
 	case pred.Drop:
 		g.Decide(r.ID, emit.Drop)
 	case pred.Continue:
-		g.Count(r.ID, g.atomic)
+		g.count(r.ID)
 	case pred.Return:
-		g.Count(r.ID, g.atomic)
+		g.count(r.ID)
 		g.Jump(end)
 	case pred.Jump:
 		return g.jump(r)
@@ -133,6 +133,8 @@ func (g *generator) action(r *plan.Rule, end emit.Label) error {
 		return g.goTo(r, end)
 	case pred.Shim:
 		return g.shim(r)
+	case pred.Up:
+		g.Return(emit.Up)
 	default:
 		return fmt.Errorf("action %s cannot run in BPF", r.Action)
 	}
@@ -140,7 +142,7 @@ func (g *generator) action(r *plan.Rule, end emit.Label) error {
 }
 
 func (g *generator) jump(r *plan.Rule) error {
-	g.Count(r.ID, g.atomic)
+	g.count(r.ID)
 	if g.called(r) {
 		g.ReturnUnless(emit.Continue)
 		return nil
@@ -172,7 +174,7 @@ func (g *generator) classify(c *plan.Class) {
 
 // goTo runs a chain whose end is the end of this one.
 func (g *generator) goTo(r *plan.Rule, end emit.Label) error {
-	g.Count(r.ID, g.atomic)
+	g.count(r.ID)
 	if g.called(r) {
 		g.ReturnUnless(emit.Continue)
 	} else if err := g.rules(r.Inline, end); err != nil {

@@ -17,7 +17,8 @@ type generator struct {
 	*emit.Builder
 	family     packet.Family
 	atomic     bool
-	hot        emit.Label // returns Hotdrop
+	early      bool       // for the early stage
+	hot        emit.Label // returns Hotdrop; in the early stage Up
 	needs      uint32
 	classified bool
 	insns      asm.Instructions
@@ -39,6 +40,7 @@ func (g *generator) require(p pred.Pred, no emit.Label) error {
 	case pred.HotdropIf:
 		return g.exclude(p.P, g.hot)
 	case pred.Cmp:
+		g.ensure(p)
 		return g.compare(p, no)
 	case pred.Have:
 		return g.have(p, no)
@@ -242,6 +244,10 @@ func (g *generator) u32(p pred.U32, no emit.Label) {
 
 // call generates a predicate that a function of the C part answers.
 func (g *generator) call(p pred.Pred, no emit.Label) error {
+	if _, ok := p.(pred.AddrType); ok && g.early {
+		g.local(no)
+		return nil
+	}
 	symbol, arg, ok := rows.Call(p)
 	if !ok {
 		return fmt.Errorf("predicate %s cannot be generated", p)

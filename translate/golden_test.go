@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate"
@@ -54,10 +55,13 @@ func render(t *testing.T, ar *txtar.Archive) *txtar.Archive {
 	t.Helper()
 	out := &txtar.Archive{Comment: ar.Comment}
 	var res *translate.Result
+	var rules txtar.File
 	for _, f := range ar.Files {
 		switch {
 		case strings.HasPrefix(f.Name, "rules"):
-			res = translateText(t, f.Name, f.Data)
+			res, rules = translateText(t, f.Name, f.Data), f
+		case f.Name == "early", f.Name == "early exact":
+			f.Data = early(t, rules, f.Name == "early exact")
 		case f.Name == "plan":
 			f.Data = []byte(res.Plan.String())
 		case f.Name == "insns":
@@ -68,7 +72,25 @@ func render(t *testing.T, ar *txtar.Archive) *txtar.Archive {
 	return out
 }
 
+// early is the plan of the early stage alone.
+func early(t *testing.T, rules txtar.File, exact bool) []byte {
+	t.Helper()
+	rs := readRules(t, rules.Name, rules.Data)
+	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule})
+	translate.Early(rs, translate.EarlyOptions{Options: translate.Options{Text: iptables.PrintRule}, Exact: exact}, res)
+	if _, err := codegen.GenerateEarly(res.Plan); err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(res.Plan.String(), "\nearly ")
+	return []byte("early " + text)
+}
+
 func translateText(t *testing.T, name string, text []byte) *translate.Result {
+	t.Helper()
+	return translate.Translate(readRules(t, name, text), translate.Options{Text: iptables.PrintRule})
+}
+
+func readRules(t *testing.T, name string, text []byte) *ruleset.Ruleset {
 	t.Helper()
 	family := packet.IPv4
 	if strings.HasSuffix(name, "6") {
@@ -80,7 +102,7 @@ func translateText(t *testing.T, name string, text []byte) *translate.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return translate.Translate(rs, translate.Options{Text: iptables.PrintRule})
+	return rs
 }
 
 func instructions(t *testing.T, res *translate.Result) []byte {

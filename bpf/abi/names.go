@@ -62,3 +62,21 @@ const MapCounters = NetfilterMapCounters
 
 // NetfilterObject is the object that LoadNetfilter reads; it must not be changed.
 func NetfilterObject() []byte { return _NetfilterBytes }
+
+// EarlyPacket is struct early_packet: what code generated for the early stage gets in
+// R2; Facts come first.
+type EarlyPacket = EarlyXdpEarlyPacket
+
+// EarlyUp is what a chain of the early stage returns for a packet that must be judged by
+// the hooks.
+const EarlyUp = int32(EarlyXdpEarlyVerdictV_UP)
+
+// Functions that code generated for the early stage may call, as above. The answer is 0
+// when the facts asked for are good, else EarlyUp.
+const (
+	FuncEarlyCt  = "early_ct"  // R3: mask of the states that the question is about
+	FuncEarlyLen = "early_len" // R3: 0
+)
+
+// FuncEarlyLocal says whether the packet is for this host: No, Yes or EarlyUp. R3: 0.
+const FuncEarlyLocal = "early_local"

@@ -44,18 +44,15 @@ func fill(program asm.Instructions, generated asm.Instructions) (asm.Instruction
 	if stub == nil {
 		return nil, fmt.Errorf("the datapath has no function %s", chainSymbol)
 	}
-	typed, err := typeFunctions(generated, stub)
-	if err != nil {
-		return nil, err
+	if len(generated) == 0 || generated[0].Symbol() != chainSymbol {
+		return nil, fmt.Errorf("generated code does not begin with %s", chainSymbol)
 	}
+	typed := typeFunctions(generated, stub)
 	return reachable(append(fixed[:1:1], append(split(typed), fixed[1:]...)...))
 }
 
 // typeFunctions gives every generated function the type of the stub.
-func typeFunctions(generated asm.Instructions, stub *btf.Func) (asm.Instructions, error) {
-	if len(generated) == 0 || generated[0].Symbol() != chainSymbol {
-		return nil, fmt.Errorf("generated code does not begin with %s", chainSymbol)
-	}
+func typeFunctions(generated asm.Instructions, stub *btf.Func) asm.Instructions {
 	out := make(asm.Instructions, len(generated))
 	copy(out, generated)
 	targets := jumpTargets(out)
@@ -70,7 +67,7 @@ func typeFunctions(generated asm.Instructions, stub *btf.Func) (asm.Instructions
 		fn := &btf.Func{Name: name, Type: stub.Type, Linkage: btf.GlobalFunc}
 		out[i] = btf.WithFuncMetadata(out[i], fn)
 	}
-	return out, nil
+	return out
 }
 
 // jumpTargets are the symbols inside functions: those that jumps refer to.

@@ -19,7 +19,8 @@ type restoreCmd struct {
 	Test     bool   `help:"Check only: parse, plan and verify in the kernel; attach nothing."`
 	Strict   bool   `help:"Refuse what would have to be left to netfilter."`
 	classifierFlag
-	File string `arg:"" optional:"" help:"The text; standard input by default."`
+	Early string `enum:",auto,xdp,tcx,exact,off" default:"" help:"Where the early stage drops: at XDP or tcx (auto), only at XDP (xdp), only at tcx (tcx), with counters without exception (exact), nowhere (off). Kept until given again; auto at first."`
+	File  string `arg:"" optional:"" help:"The text; standard input by default."`
 }
 
 // classifierFlag is --classifier.
@@ -57,7 +58,7 @@ func (c *restoreCmd) Run(s *streams) error {
 	defer in.Close()
 	req := &apply.Request{
 		Text: in, File: name, Table: c.Table, NoFlush: c.NoFlush, Counters: c.Counters,
-		Test: c.Test, Strict: c.Strict, Output: s.out,
+		Test: c.Test, Strict: c.Strict, Early: c.Early, Output: s.out,
 		Classifier: c.classifier(),
 	}
 	return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Restore(req) })

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/compat/apply"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -76,5 +77,31 @@ func printStatus(w io.Writer, st *apply.Status) {
 		for _, n := range t.Notes {
 			fmt.Fprintf(w, "    %s\n", n)
 		}
+	}
+	printEarly(w, st.Early)
+}
+
+func printEarly(w io.Writer, st *attach.EarlyState) {
+	if st == nil {
+		return
+	}
+	fmt.Fprintf(w, "  early stage: %s, %d packets dropped\n", st.Mode, st.Dropped)
+	for _, note := range []struct{ what, why string }{
+		{"all packets go up", st.Off}, {"only PREROUTING is judged early", st.Routes}, {"conntrack state is not judged early", st.Expects},
+	} {
+		if note.why != "" {
+			fmt.Fprintf(w, "    %s: %s\n", note.what, note.why)
+		}
+	}
+	for _, l := range st.Links {
+		how := l.How
+		if how == "" {
+			how = "none"
+		}
+		fmt.Fprintf(w, "    %-15s %s", l.Interface, how)
+		if l.Why != "" {
+			fmt.Fprintf(w, ": %s", l.Why)
+		}
+		fmt.Fprintln(w)
 	}
 }

@@ -68,6 +68,11 @@ func (o *origins) policy(table string, c *ruleset.Chain) state.Origin {
 // extra is what a state keeps for us beside the rules.
 type extra struct {
 	Notes map[string][]plan.Note `json:"notes,omitempty"` // by table
+	// The early stage: its mode, why the generation has none, and whether rules give
+	// connections a helper.
+	Early    string `json:"early,omitempty"`
+	EarlyOff string `json:"earlyOff,omitempty"`
+	Expects  bool   `json:"expects,omitempty"`
 	// What changes in place have to know, by table; those without classified chains are
 	// not there.
 	Places map[string]*places `json:"places,omitempty"`
@@ -126,7 +131,7 @@ func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *
 	back.Table(t)
 	out.Table(state.TableSpec{Name: t.Name, InBPF: p.InBPF, Shims: len(p.Actions)})
 	slot := func(id uint32, ok bool) uint32 {
-		if !ok || !p.InBPF {
+		if !ok { // one that netfilter runs may have a slot for what the early stage drops
 			return state.None
 		}
 		return id
@@ -185,23 +190,25 @@ func read(s *state.Store, slots []abi.Counter, pins string, saved func(table str
 	return m, nil
 }
 
-// count is what was counted in a cell of the generation.
+// count is what was counted in a cell of the generation; for a table of netfilter's
+// also what the early stage dropped.
 func (m *meters) count(c state.Cell) ruleset.Counters {
+	var n ruleset.Counters
+	if uint64(c.Slot) < uint64(len(m.slots)) { // not None
+		slot := m.slots[c.Slot]
+		n = ruleset.Counters{Packets: slot.Packets, Bytes: slot.Bytes}
+	}
 	if c.Chain.Table().InBPF {
-		if uint64(c.Slot) >= uint64(len(m.slots)) { // None, too
-			return ruleset.Counters{}
-		}
-		n := m.slots[c.Slot]
-		return ruleset.Counters{Packets: n.Packets, Bytes: n.Bytes}
+		return n
 	}
-	n := m.whole[c.Chain]
-	switch {
+	var own ruleset.Counters
+	switch whole := m.whole[c.Chain]; {
 	case c.Rule == state.None:
-		return n.Policy
-	case c.Rule < len(n.Rules):
-		return n.Rules[c.Rule]
+		own = whole.Policy
+	case c.Rule < len(whole.Rules):
+		own = whole.Rules[c.Rule]
 	}
-	return ruleset.Counters{}
+	return ruleset.Counters{Packets: n.Packets + own.Packets, Bytes: n.Bytes + own.Bytes}
 }
 
 // carried is what was counted in the cell that a cell of the next generation goes on

@@ -26,6 +26,7 @@ type Request struct {
 	Counters bool      // use the counters of the text
 	Test     bool      // verify, attach nothing
 	Strict   bool      // refuse what would be left to netfilter
+	Early    string    // mode of the early stage; "": as before, at first auto
 	Output   io.Writer // what -L and -S in the text print
 	// Classifier says which chains are looked up.
 	Classifier translate.Classifier
@@ -41,6 +42,7 @@ type change struct {
 	flushed    []string // tables whose rules of other owners are replaced
 	strict     bool
 	classifier translate.Classifier
+	early      string // mode of the early stage
 }
 
 // replaced says whether no rule of a table stays.
@@ -75,9 +77,13 @@ func (e *Engine) Restore(req *Request) error {
 	if len(report.Tables) == 0 {
 		return nil // an empty text changes nothing
 	}
+	early, err := earlyMode(req.Early, live)
+	if err != nil {
+		return err
+	}
 	c := &change{
 		live: live, before: before, after: after, report: report, filled: req.NoFlush,
-		strict: req.Strict, classifier: req.Classifier,
+		strict: req.Strict, classifier: req.Classifier, early: early,
 	}
 	for _, t := range report.Tables {
 		if !req.NoFlush {
@@ -111,7 +117,11 @@ func (e *Engine) Flush(table string) error {
 	if err != nil {
 		return err
 	}
-	c := &change{live: live, before: before, after: &ruleset.Ruleset{Family: e.family}}
+	early, err := earlyMode("", live)
+	if err != nil {
+		return err
+	}
+	c := &change{live: live, before: before, after: &ruleset.Ruleset{Family: e.family}, early: early}
 	for _, t := range before.Tables {
 		if table != "" && t.Name != table {
 			c.after.Tables = append(c.after.Tables, t)
@@ -144,19 +154,20 @@ func (e *Engine) FlushAll() error {
 	}); err != nil {
 		return err
 	}
-	return errors.Join(e.space.ConntrackOff(), e.space.RemoveAll())
+	return errors.Join(e.space.ConntrackOff(), e.space.RemoveEarly(), e.space.RemoveAll())
 }
 
 // build is a translated and verified change.
 type build struct {
 	res     *translate.Result
 	progs   []codegen.Program
+	early   *codegen.EarlyProgram // nil: none
 	layouts []*shim.Layout
 }
 
 // check verifies a change without attaching anything.
 func (e *Engine) check(c *change) error {
-	b, err := e.build(c, 1, func(progs []codegen.Program) error { return e.space.Check(progs) })
+	b, err := e.build(c, 1, func(b *build) error { return e.space.Check(b.progs) })
 	if err != nil || len(b.layouts) == 0 {
 		return err
 	}
@@ -171,24 +182,29 @@ func (e *Engine) apply(c *change) error {
 		return err
 	}
 	var gen *attach.Generation
-	b, err := e.build(c, number, func(progs []codegen.Program) (err error) {
-		gen, err = e.space.Load(number, progs)
+	b, err := e.build(c, number, func(b *build) (err error) {
+		gen, err = e.space.LoadCounting(number, b.progs, b.res.Plan.Counters)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	defer gen.Close()
+	early, earlyOff := loadEarly(gen, b)
+	defer early.Close()
 	failPoint("loaded")
 	undo := func(err error) error {
 		live, settled := e.settle()
 		return errors.Join(err, settled, live.Close())
 	}
-	if err := e.writeState(c, b, number); err != nil {
+	if err := e.writeState(c, b, number, earlyOff); err != nil {
 		return undo(err)
 	}
 	failPoint("state")
 	if err := gen.Install(programs(b.layouts)); err != nil {
+		return undo(err)
+	}
+	if err := early.Install(); err != nil {
 		return undo(err)
 	}
 	failPoint("installed")
@@ -206,7 +222,11 @@ func (e *Engine) apply(c *change) error {
 		return undo(err)
 	}
 	failPoint("activated")
-	return e.finish(c, number)
+	if err := e.finish(c, number); err != nil {
+		return err
+	}
+	e.syncEarly()
+	return nil
 }
 
 // finish removes what the new generation replaces.
@@ -229,7 +249,7 @@ func (e *Engine) finish(c *change, number uint32) error {
 
 // build translates a change and lets load verify the programs. A table whose
 // programs the kernel refuses is left to netfilter, with the reason.
-func (e *Engine) build(c *change, number uint32, load func([]codegen.Program) error) (*build, error) {
+func (e *Engine) build(c *change, number uint32, load func(*build) error) (*build, error) {
 	refused, err := foreignOwners(c.after)
 	if err != nil {
 		return nil, err
@@ -239,11 +259,15 @@ func (e *Engine) build(c *change, number uint32, load func([]codegen.Program) er
 		if err := strict(c, b.res.Plan); err != nil {
 			return nil, err
 		}
+		addEarly(c, b.res)
 		if b.progs, err = codegen.Generate(b.res.Plan); err != nil {
 			return nil, err
 		}
+		if b.early, err = codegen.GenerateEarly(b.res.Plan); err != nil {
+			return nil, err
+		}
 		b.layouts = e.layouts(c.after, b.res.Plan, number)
-		err = load(b.progs)
+		err = load(b)
 		var tooMuch *attach.RefusedError
 		if errors.As(err, &tooMuch) && refused[tooMuch.Table] == "" {
 			refused[tooMuch.Table] = "the kernel's verifier refuses its programs: " + tooMuch.Error()
@@ -298,7 +322,7 @@ func programs(layouts []*shim.Layout) []attach.ShimProgram {
 const textGuess = 64
 
 // writeState stores the generation that a change makes, if its rules can be read back.
-func (e *Engine) writeState(c *change, b *build, number uint32) error {
+func (e *Engine) writeState(c *change, b *build, number uint32, earlyOff string) error {
 	head := state.Head{
 		Family: e.family, Generation: number, Version: state.First, Conntrack: b.res.Plan.Conntrack, Carried: c.live == nil,
 	}
@@ -308,7 +332,7 @@ func (e *Engine) writeState(c *change, b *build, number uint32) error {
 	out := state.NewBuilder(head)
 	out.Grow(len(b.res.Rules), textGuess*len(b.res.Rules))
 	o, readback := newOrigins(c), iptables.NewReadback(c.after)
-	x := extra{Notes: map[string][]plan.Note{}}
+	x := extra{Notes: map[string][]plan.Note{}, Early: c.early, EarlyOff: earlyOff, Expects: givesHelper(c.after)}
 	for i, t := range c.after.Tables {
 		p := b.res.Plan.Tables[i]
 		addTable(out, t, p, b, o, readback)

@@ -12,6 +12,8 @@ type Status struct {
 	Tables     []TableStatus `json:"tables"`
 	Conntrack  bool          `json:"conntrack"` // kept on for the rules
 	Usage      attach.Usage  `json:"usage"`
+	// Early is what the early stage does.
+	Early *attach.EarlyState `json:"early,omitempty"`
 }
 
 // TableStatus is where one table runs.
@@ -49,5 +51,10 @@ func (e *Engine) Status() (*Status, error) {
 		return nil, err
 	}
 	out.Usage = *usage
-	return out, nil
+	wish, err := e.earlyWish(live)
+	if err != nil {
+		return nil, err
+	}
+	out.Early, err = e.space.EarlyState(wish)
+	return out, err
 }

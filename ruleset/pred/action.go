@@ -31,6 +31,7 @@ const (
 	Goto
 	Shim    // netfilter's own target, told by BPF
 	Foreign // the whole table is left to netfilter
+	Up      // early stage: the packet goes up to the hooks, which judge it
 )
 
 // Set is a change of a mark, with Keep the bits of the old Dst that stay:
@@ -83,5 +84,5 @@ func (a Action) String() string {
 
 // String names the kind.
 func (o Op) String() string {
-	return [...]string{"continue", "accept", "drop", "return", "jump", "goto", "shim", "foreign"}[o]
+	return [...]string{"continue", "accept", "drop", "return", "jump", "goto", "shim", "foreign", "up"}[o]
 }

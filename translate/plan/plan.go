@@ -28,6 +28,8 @@ type Plan struct {
 	Classes []*Class
 	// Conntrack says that a rule needs the kernel's conntrack in the namespace.
 	Conntrack bool
+	// Early is the early stage; nil: there is none.
+	Early *Early
 }
 
 // Table is a table and where it runs.
@@ -143,6 +145,9 @@ func (p *Plan) String() string {
 				f.write(&b)
 			}
 		}
+	}
+	if p.Early != nil {
+		p.Early.write(&b)
 	}
 	return b.String()
 }

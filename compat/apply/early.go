@@ -1,0 +1,134 @@
+package apply
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/compat/state"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/translate"
+)
+
+// earlyMode is the mode that a change asks for, or the one that was asked for before.
+func earlyMode(asked string, live *Live) (string, error) {
+	if asked != "" || live == nil {
+		return cmp.Or(asked, attach.EarlyAuto), nil
+	}
+	x, err := live.readExtra()
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(x.Early, attach.EarlyAuto), nil
+}
+
+// addEarly adds the early stage to a plan.
+func addEarly(c *change, res *translate.Result) {
+	if c.early == attach.EarlyOff {
+		return
+	}
+	translate.Early(c.after, translate.EarlyOptions{
+		Options: translate.Options{Text: iptables.PrintRule}, Exact: c.early == attach.EarlyExact,
+	}, res)
+}
+
+// loadEarly loads the early stage. It is never needed: where the kernel does not take
+// it, the reason is kept for the status.
+func loadEarly(gen *attach.Generation, b *build) (early *attach.Early, off string) {
+	if b.early == nil {
+		return nil, ""
+	}
+	early, err := gen.LoadEarly(b.early)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return early, ""
+}
+
+// syncEarly lets the early stage judge packets by what the namespace has now. What keeps
+// it from that is told by the status; the rules are enforced without it.
+func (e *Engine) syncEarly() { _, _ = e.SyncEarly() }
+
+// SyncEarly makes the early stage follow the interfaces, addresses and hooks of the
+// namespace. The caller holds the xtables lock.
+func (e *Engine) SyncEarly() (*attach.EarlyState, error) {
+	live, err := e.Live()
+	if err != nil || live == nil {
+		return nil, err
+	}
+	defer live.Close()
+	wish, err := e.earlyWish(live)
+	if err != nil {
+		return nil, err
+	}
+	return e.space.SyncEarly(wish)
+}
+
+// earlyWish is what the early stage must know about the rules, ours and others.
+func (e *Engine) earlyWish(live *Live) (w attach.EarlyWish, err error) {
+	x, err := live.readExtra()
+	if err != nil {
+		return w, err
+	}
+	w = attach.EarlyWish{Mode: x.Early, Off: x.EarlyOff, Expects: x.Expects, Last: lastPriority(live.State)}
+	if w.Off == "" && live.State.Version != state.First {
+		w.Off = "rules were changed since the program was made; the next restore makes it anew"
+	}
+	if w.Off == "" && w.Mode != attach.EarlyOff {
+		w.Off = e.foreignRules()
+	}
+	return w, nil
+}
+
+// foreignRules names a table of iptables with rules of another owner; "": there is none.
+func (e *Engine) foreignRules() string {
+	installed, err := e.tools.installed()
+	if err != nil {
+		return err.Error()
+	}
+	for _, one := range installed {
+		for _, table := range shim.Tables() {
+			saved, err := one.Save(table)
+			if err != nil {
+				return err.Error()
+			}
+			if shim.Foreign(saved, e.space.Pins()) {
+				return fmt.Sprintf("netfilter's table %s has rules of another owner", table)
+			}
+		}
+	}
+	return ""
+}
+
+// givesHelper says whether a rule gives connections a conntrack helper.
+func givesHelper(rs *ruleset.Ruleset) bool {
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if r.Target != nil && r.Target.Word() == "CT" && slices.Contains(r.Target.Args(), "--helper") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// lastPriority is that of the last table at INPUT and FORWARD: a table that runs in BPF
+// stands one before netfilter's own (enum nf_ip_hook_priorities).
+func lastPriority(st *state.Store) int32 {
+	last := int32(-150)
+	for _, t := range st.Tables() {
+		at, ok := map[string]int32{"filter": 0, "security": 50}[t.Name]
+		if t.InBPF {
+			at--
+		}
+		if ok {
+			last = max(last, at)
+		}
+	}
+	return last
+}

@@ -1,0 +1,42 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// Early is the way of a received packet, rewritten for a place where less is known:
+// before routing, conntrack and netfilter. Its rules have the action Up where the packet
+// must be judged by the hooks; all conditions can be asked there.
+type Early struct {
+	Chains []*EarlyChain
+	Exact  bool // the packet goes up wherever a counter could come out differently
+}
+
+// EarlyChain is a built-in chain on the way, with the user chains that it calls.
+type EarlyChain struct {
+	Table string
+	Hook  packet.Hook
+	Funcs []*Func // Funcs[0] is the base chain; the symbols begin with EarlySymbol
+}
+
+// Symbol is the name of the chain in the datapath.
+func (c *EarlyChain) Symbol() string { return EarlySymbol(c.Table, c.Hook) }
+
+// EarlySymbol is the name of a chain of the early stage in the datapath
+// (bpf/early_stage.h).
+func EarlySymbol(table string, hook packet.Hook) string {
+	return table + "_" + strings.ToLower(hook.String())
+}
+
+func (e *Early) write(b *strings.Builder) {
+	fmt.Fprintf(b, "early exact=%t\n", e.Exact)
+	for _, c := range e.Chains {
+		fmt.Fprintf(b, "  chain %s %s\n", c.Table, c.Hook)
+		for _, f := range c.Funcs {
+			f.write(b)
+		}
+	}
+}
