@@ -7,7 +7,6 @@ import (
 	"math/bits"
 
 	"github.com/bpftables/bpftables/bpf/abi"
-	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -22,6 +21,8 @@ type Image struct {
 	Ops uint32
 	// Trees says that some chain has decision trees.
 	Trees bool
+	// Choices say how the chains are looked up that are not short lists.
+	Choices []Choice
 }
 
 // RowsMask is one less than the number of rows that the map has room for.
@@ -80,13 +81,16 @@ type builder struct {
 	*Image
 	number   uint32            // of the chain at hand
 	programs map[string]uint32 // programs and notes that are there, by their words
+	masks    []key             // of the rows of the chain, by number
+	kinds    map[key]int32     // their numbers
 }
 
 // entry is a row of the chain at hand.
 type entry struct {
-	n           uint32
-	label       uint32
-	value, mask key
+	n     uint32
+	label uint32
+	kind  int32 // number of its mask
+	value key
 }
 
 // Labels of a new chain lie in the middle half of what a word holds, so that rules can
@@ -99,6 +103,7 @@ const (
 
 func (b *builder) chain(number int, c *plan.Class) error {
 	b.number = uint32(number)
+	b.forget()
 	step := uint32(min(labelRoom/(len(c.Rules)+1), labelStep))
 	entries := make([]entry, 0, len(c.Rules))
 	label := uint32(labelFirst)
@@ -117,7 +122,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 				b.First[r.ID] = n
 			}
 			value, mask := b.fixed(&compiled[i])
-			entries = append(entries, entry{n, label, value, mask})
+			entries = append(entries, entry{n, label, b.kind(&mask), value})
 		}
 	}
 	d := make([]uint32, abi.ChainSize)
@@ -128,7 +133,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 	d[abi.ChainKind] = abi.KindList
 	if !b.short(c, entries) {
 		d[abi.ChainKind] = abi.KindTuples
-		b.structures(d, c, entries)
+		b.choose(d, c, entries)
 	}
 	b.Index[b.Index[abi.HeaderChains]+uint32(number)] = uint32(len(b.Index))
 	b.Index = append(b.Index, d...)
@@ -141,23 +146,6 @@ const shortList = 8
 func (b *builder) short(c *plan.Class, entries []entry) bool {
 	return len(entries) == 0 || !c.Forced && len(entries) <= shortList
 }
-
-// structures lays out the tables and trees of a chain.
-func (b *builder) structures(d []uint32, c *plan.Class, entries []entry) {
-	var tables []*tuple
-	if !c.Trees {
-		tables = chooseTuples(entries)
-	}
-	others := rest(entries, tables)
-	if c.Trees || !c.Forced && len(others) > maxRest {
-		d[abi.ChainTrees], d[abi.ChainNTrees] = b.trees(others)
-		others = nil
-	}
-	d[abi.ChainTuples], d[abi.ChainNTuples] = b.tuples(tables, others)
-}
-
-// maxRest is how many rows that no table takes are asked one after the other.
-const maxRest = 12
 
 // order links the rows in the order of the rules.
 func (b *builder) order(d []uint32, entries []entry) {
@@ -297,12 +285,4 @@ func note(r *plan.Rule) ([]uint32, error) {
 		words = append(words, dst, src, s.Keep, s.And, s.Xor, uint32(int32(s.Shift)), bit(s.NeedConn, 0))
 	}
 	return words, nil
-}
-
-// familyTupleSize is the length of a tuple table's description.
-func familyTupleSize(f packet.Family) uint32 {
-	if f == packet.IPv6 {
-		return abi.TupleSize6
-	}
-	return abi.TupleSize4
 }
