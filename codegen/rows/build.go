@@ -21,7 +21,7 @@ type Image struct {
 	Ops uint32
 	// Trees says that some chain has decision trees.
 	Trees bool
-	// Choices say how the chains are looked up that are not short lists.
+	// Choices say how the chains are looked up.
 	Choices []Choice
 }
 
@@ -130,8 +130,10 @@ func (b *builder) chain(number int, c *plan.Class) error {
 		d[abi.ChainPolicy] = b.policy(c.Policy)
 	}
 	b.order(d, entries)
-	d[abi.ChainKind] = abi.KindList
-	if !b.short(c, entries) {
+	if b.short(c, entries) {
+		d[abi.ChainKind] = abi.KindList
+		b.Choices = append(b.Choices, Choice{Table: c.Table, Chain: c.Chain, Rows: len(entries), NS: costCheck * float64(len(entries)+1) / 2})
+	} else {
 		d[abi.ChainKind] = abi.KindTuples
 		b.choose(d, c, entries)
 	}
