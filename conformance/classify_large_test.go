@@ -135,21 +135,31 @@ func BenchmarkLookup(b *testing.B) {
 			b.Run(fmt.Sprintf("%s-%d/%s", c.kind, c.n, translate.ClassifierNames[how]), func(b *testing.B) {
 				runner := l.runner(b, how)
 				defer runner.Close()
+				var sum time.Duration
 				for b.Loop() {
-					var sum time.Duration
+					sum = 0
 					for _, f := range l.facts {
-						one, err := runner.Time(f, 1000)
-						if err != nil {
-							b.Fatal(err)
-						}
-						sum += one
+						sum += quickest(b, runner, f)
 					}
-					b.ReportMetric(float64(sum.Nanoseconds())/float64(len(l.facts)), "ns/lookup")
 				}
+				b.ReportMetric(float64(sum.Nanoseconds())/float64(len(l.facts)), "ns/lookup")
 				b.ReportMetric(0, "ns/op")
 			})
 		}
 	}
+}
+
+// quickest is the least time of a few runs: others use the machine, too.
+func quickest(b *testing.B, runner *attach.Runner, f *packet.Facts) time.Duration {
+	best := time.Hour
+	for range 5 {
+		one, err := runner.Time(f, 500)
+		if err != nil {
+			b.Fatal(err)
+		}
+		best = min(best, one)
+	}
+	return best
 }
 
 // BenchmarkBuild measures how rows are laid out, and says what came out.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -30,7 +31,8 @@ func (translateCmd) Help() string {
   bpftables translate --insns rules.v4 | less
 
 Each rule is shown with where it runs: in BPF, in BPF with its target run by
-netfilter (shim), or in netfilter with its whole table, and why.`
+netfilter (shim), or in netfilter with its whole table, and why. Rules of long chains are
+looked up: it is said how, and about how long that takes.`
 }
 
 // Run translates the file.
@@ -49,6 +51,19 @@ func (c *translateCmd) Run(s *streams) error {
 		return writeJSON(s.out, placements(rs, res.Plan))
 	default:
 		printPlacements(s.out, placements(rs, res.Plan), res.Plan)
+	}
+	return printChoices(s.out, res.Plan)
+}
+
+// printChoices says how the rules of long chains are found.
+func printChoices(w io.Writer, p *plan.Plan) error {
+	image, err := rows.Build(p)
+	if err != nil || image == nil {
+		return err
+	}
+	for _, c := range image.Choices {
+		c.NS *= rows.Speed()
+		fmt.Fprintf(w, "chain %s %s: %s\n", c.Table, c.Chain, c)
 	}
 	return nil
 }

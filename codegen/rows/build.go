@@ -7,7 +7,6 @@ import (
 	"math/bits"
 
 	"github.com/bpftables/bpftables/bpf/abi"
-	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -22,6 +21,8 @@ type Image struct {
 	Ops uint32
 	// Trees says that some chain has decision trees.
 	Trees bool
+	// Choices say how the chains are looked up.
+	Choices []Choice
 }
 
 // RowsMask is one less than the number of rows that the map has room for.
@@ -82,13 +83,16 @@ type builder struct {
 	number   uint32            // of the chain at hand
 	needs    uint32            // what the datapath fills of the facts
 	programs map[string]uint32 // programs and notes that are there, by their words
+	masks    []key             // of the rows of the chain, by number
+	kinds    map[key]int32     // their numbers
 }
 
 // entry is a row of the chain at hand.
 type entry struct {
-	n           uint32
-	label       uint32
-	value, mask key
+	n     uint32
+	label uint32
+	kind  int32 // number of its mask
+	value key
 }
 
 // Labels of a new chain lie in the middle half of what a word holds, so that rules can
@@ -101,6 +105,7 @@ const (
 
 func (b *builder) chain(number int, c *plan.Class) error {
 	b.number = uint32(number)
+	b.forget()
 	step := uint32(min(labelRoom/(len(c.Rules)+1), labelStep))
 	entries := make([]entry, 0, len(c.Rules))
 	label := uint32(labelFirst)
@@ -119,7 +124,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 				b.First[r.ID] = n
 			}
 			value, mask := b.fixed(&compiled[i])
-			entries = append(entries, entry{n, label, value, mask})
+			entries = append(entries, entry{n, label, b.kind(&mask), value})
 		}
 	}
 	d := make([]uint32, abi.ChainSize)
@@ -127,10 +132,12 @@ func (b *builder) chain(number int, c *plan.Class) error {
 		d[abi.ChainPolicy] = b.policy(c.Policy)
 	}
 	b.order(d, entries)
-	d[abi.ChainKind] = abi.KindList
-	if !b.short(c, entries) {
+	if b.short(c, entries) {
+		d[abi.ChainKind] = abi.KindList
+		b.Choices = append(b.Choices, Choice{Table: c.Table, Chain: c.Chain, Rows: len(entries), NS: costCheck * float64(len(entries)+1) / 2})
+	} else {
 		d[abi.ChainKind] = abi.KindTuples
-		b.structures(d, c, entries)
+		b.choose(d, c, entries)
 	}
 	b.Index[b.Index[abi.HeaderChains]+uint32(number)] = uint32(len(b.Index))
 	b.Index = append(b.Index, d...)
@@ -143,23 +150,6 @@ const shortList = 8
 func (b *builder) short(c *plan.Class, entries []entry) bool {
 	return len(entries) == 0 || !c.Forced && len(entries) <= shortList
 }
-
-// structures lays out the tables and trees of a chain.
-func (b *builder) structures(d []uint32, c *plan.Class, entries []entry) {
-	var tables []*tuple
-	if !c.Trees {
-		tables = chooseTuples(entries)
-	}
-	others := rest(entries, tables)
-	if c.Trees || !c.Forced && len(others) > maxRest {
-		d[abi.ChainTrees], d[abi.ChainNTrees] = b.trees(others)
-		others = nil
-	}
-	d[abi.ChainTuples], d[abi.ChainNTuples] = b.tuples(tables, others)
-}
-
-// maxRest is how many rows that no table takes are asked one after the other.
-const maxRest = 12
 
 // order links the rows in the order of the rules.
 func (b *builder) order(d []uint32, entries []entry) {
@@ -299,12 +289,4 @@ func note(r *plan.Rule) ([]uint32, error) {
 		words = append(words, dst, src, s.Keep, s.And, s.Xor, uint32(int32(s.Shift)), bit(s.NeedConn, 0))
 	}
 	return words, nil
-}
-
-// familyTupleSize is the length of a tuple table's description.
-func familyTupleSize(f packet.Family) uint32 {
-	if f == packet.IPv6 {
-		return abi.TupleSize6
-	}
-	return abi.TupleSize4
 }

@@ -150,9 +150,10 @@ func byLabel(x, y *entry) int { return int(int64(x.label) - int64(y.label)) }
 
 // wide says whether a row takes many addresses: 1 or 0.
 func (b *builder) wide(e *entry, which int) int {
-	ones, least := bits.OnesCount32(uint32(e.mask.addresses[0]>>(32*which))), 17
+	mask := &b.masks[e.kind]
+	ones, least := bits.OnesCount32(uint32(mask.addresses[0]>>(32*which))), 17
 	if b.Family == packet.IPv6 {
-		ones = bits.OnesCount64(e.mask.addresses[2*which]) + bits.OnesCount64(e.mask.addresses[2*which+1])
+		ones = bits.OnesCount64(mask.addresses[2*which]) + bits.OnesCount64(mask.addresses[2*which+1])
 		least = 40
 	}
 	if ones < least {
