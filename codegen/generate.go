@@ -19,9 +19,7 @@ import (
 // Generate makes the programs of all BPF tables of a plan.
 func Generate(p *plan.Plan) ([]Program, error) {
 	var out []Program
-	g := &generator{family: p.Family}
-	g.needClasses(p.Classes)
-	image, err := rows.Build(p, g.needs)
+	image, err := Image(p)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Family, err)
 	}
@@ -35,6 +33,13 @@ func Generate(p *plan.Plan) ([]Program, error) {
 		}
 	}
 	return out, nil
+}
+
+// Image lays out the classified chains of a plan; nil when there are none.
+func Image(p *plan.Plan) (*rows.Image, error) {
+	g := &generator{family: p.Family}
+	g.needClasses(p.Classes)
+	return rows.Build(p, g.needs)
 }
 
 func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image) (Program, error) {

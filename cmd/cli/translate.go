@@ -57,7 +57,7 @@ func (c *translateCmd) Run(s *streams) error {
 
 // printChoices says how the rules of long chains are found.
 func printChoices(w io.Writer, p *plan.Plan) error {
-	image, err := rows.Build(p)
+	image, err := codegen.Image(p)
 	if err != nil || image == nil {
 		return err
 	}
