@@ -5,6 +5,13 @@ import "github.com/bpftables/bpftables/bpf/abi"
 // Worn says how many dead rows lie between the living ones: packets pass over them.
 func (m *Memory) Worn() int { return int(m.Index[ownDead]) }
 
+// crowdedRows is how many rows put in place may lie in a list that no table shortens.
+const crowdedRows = 64
+
+// Crowded says whether many rows that were put in place fit into no table: a new layout
+// would find them faster.
+func (m *Memory) Crowded() bool { return m.Index[ownRest] > crowdedRows }
+
 // Reclaim takes dead rows out of all lists, and frees those that an earlier call has taken
 // out. Between two versions' publication and Reclaim, and between two calls, every packet
 // that was in a hook must have left it: a packet may stand on a row that is taken out, and

@@ -52,13 +52,15 @@ type Live struct {
 	classes *attach.Classes // nil: there are none, or they are not open
 	extra   *extra          // nil: not read
 	kept    bool            // by the engine, for the next command
+	closed  bool
 }
 
 // Close releases what is held open; enforcement goes on.
 func (l *Live) Close() error {
-	if l == nil || l.kept {
+	if l == nil || l.kept || l.closed {
 		return nil
 	}
+	l.closed = true
 	errs := []error{l.State.Close(), l.gen.Close()}
 	if l.classes != nil {
 		errs = append(errs, l.classes.Close())
@@ -99,15 +101,7 @@ func (e *Engine) drop() error {
 
 // stillLive says whether what is kept is what is enforced.
 func (e *Engine) stillLive() bool {
-	if e.kept == nil {
-		return false
-	}
-	current, err := e.space.Enforced()
-	if err != nil || current != e.kept.gen.Number() {
-		return false
-	}
-	version, err := e.kept.version()
-	return err == nil && version == e.kept.State.Version
+	return e.kept != nil && e.sees(e.kept)
 }
 
 // Open gives the engine of the current network namespace.

@@ -177,56 +177,84 @@ func (e *Engine) check(c *change) error {
 
 // apply makes a change live.
 func (e *Engine) apply(c *change) error {
-	number, err := e.space.Next()
+	p, err := e.prepare(c)
 	if err != nil {
 		return err
 	}
-	var gen *attach.Generation
-	b, err := e.build(c, number, func(b *build) (err error) {
-		gen, err = e.space.LoadCounting(number, b.progs, b.res.Plan.Counters)
+	defer p.Close()
+	return e.install(p)
+}
+
+// prepared is a change that is loaded into the kernel and verified. Nothing is attached.
+type prepared struct {
+	*change
+	*build
+	number   uint32
+	gen      *attach.Generation
+	early    *attach.Early
+	earlyOff string // why there is none
+}
+
+// Close releases what is held open. What was not installed is gone then.
+func (p *prepared) Close() error { return errors.Join(p.gen.Close(), p.early.Close()) }
+
+// prepare translates and loads a change.
+func (e *Engine) prepare(c *change) (*prepared, error) {
+	number, err := e.space.Next()
+	if err != nil {
+		return nil, err
+	}
+	p := &prepared{change: c, number: number}
+	p.build, err = e.build(c, number, func(b *build) (err error) {
+		p.gen, err = e.space.LoadCounting(number, b.progs, b.res.Plan.Counters)
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer gen.Close()
-	early, earlyOff := loadEarly(gen, b)
-	defer early.Close()
+	p.early, p.earlyOff = loadEarly(p.gen, p.build)
 	failPoint("loaded")
-	undo := func(err error) error {
+	return p, nil
+}
+
+// install makes what is prepared live.
+func (e *Engine) install(p *prepared) error {
+	if err := e.enforce(p); err != nil {
 		live, settled := e.settle()
 		return errors.Join(err, settled, live.Close())
 	}
-	if err := e.writeState(c, b, number, earlyOff); err != nil {
-		return undo(err)
-	}
-	failPoint("state")
-	if err := gen.Install(programs(b.layouts)); err != nil {
-		return undo(err)
-	}
-	if err := early.Install(); err != nil {
-		return undo(err)
-	}
-	failPoint("installed")
-	if err := e.tools.add(b.layouts); err != nil {
-		return undo(err)
-	}
-	failPoint("shims")
-	if b.res.Plan.Conntrack {
-		if err := e.space.ConntrackOn(); err != nil {
-			return undo(err)
-		}
-	}
-	failPoint("conntrack")
-	if err := gen.Activate(); err != nil {
-		return undo(err)
-	}
 	failPoint("activated")
-	if err := e.finish(c, number); err != nil {
+	if err := e.finish(p.change, p.number); err != nil {
 		return err
 	}
 	e.syncEarly()
 	return nil
+}
+
+// enforce takes the steps up to the switch.
+func (e *Engine) enforce(p *prepared) error {
+	if err := e.writeState(p.change, p.build, p.number, p.earlyOff); err != nil {
+		return err
+	}
+	failPoint("state")
+	if err := p.gen.Install(programs(p.layouts)); err != nil {
+		return err
+	}
+	if err := p.early.Install(); err != nil {
+		return err
+	}
+	failPoint("installed")
+	if err := e.tools.add(p.layouts); err != nil {
+		return err
+	}
+	failPoint("shims")
+	if p.res.Plan.Conntrack {
+		if err := e.space.ConntrackOn(); err != nil {
+			return err
+		}
+	}
+	failPoint("conntrack")
+	return p.gen.Activate()
 }
 
 // finish removes what the new generation replaces.
