@@ -19,7 +19,7 @@ func (r portRange) word() uint32 { return uint32(r.lo) | uint32(r.hi)<<16 }
 
 // row is a row before it has a place.
 type row struct {
-	id, action, arg    uint32
+	id, action         uint32
 	flags, states      uint32
 	sport, dport       portRange
 	proto              uint8
