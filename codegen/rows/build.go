@@ -83,8 +83,9 @@ type builder struct {
 	number   uint32            // of the chain at hand
 	needs    uint32            // what the datapath fills of the facts
 	programs map[string]uint32 // programs and notes that are there, by their words
-	masks    []key             // of the rows of the chain, by number
-	kinds    map[key]int32     // their numbers
+	scratch  scratch
+	masks    []key         // of the rows of the chain, by number
+	kinds    map[key]int32 // their numbers
 }
 
 // entry is a row of the chain at hand.
@@ -111,7 +112,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 	label := uint32(labelFirst)
 	for _, r := range c.Rules {
 		label += step
-		compiled, err := compile(b.Family, r, b.needs)
+		compiled, err := b.scratch.compile(b.Family, r, b.needs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Pos, err)
 		}

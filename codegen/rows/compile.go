@@ -62,9 +62,24 @@ func headerBytes(proto uint8) uint8 {
 // compile gives the rows of a rule: none if it matches nothing, several for a list of
 // ports. The action is left to the caller.
 func compile(family packet.Family, r *plan.Rule, needs uint32) ([]row, error) {
-	c := &compiler{family: family, prog: assembler{needs: needs}}
+	return new(scratch).compile(family, r, needs)
+}
+
+// scratch is room that many rules are compiled in, one after the other: what compile
+// gives is valid until the next call.
+type scratch struct {
+	compiler
+	atoms []pred.Pred
+	rows  []row
+}
+
+func (s *scratch) compile(family packet.Family, r *plan.Rule, needs uint32) ([]row, error) {
+	c := &s.compiler
+	*c = compiler{family: family, prog: c.prog.empty()}
+	c.prog.needs = needs
 	c.row = row{id: r.ID, sport: anyPort, dport: anyPort}
-	atoms := flatten(nil, r.Conds)
+	s.atoms = flatten(s.atoms[:0], r.Conds)
+	atoms := s.atoms
 	for i := 0; i < len(atoms) && !c.never; {
 		n, err := c.take(atoms[i:])
 		if err != nil {
@@ -78,7 +93,8 @@ func compile(family packet.Family, r *plan.Rule, needs uint32) ([]row, error) {
 	if err := c.finishProgram(); err != nil {
 		return nil, err
 	}
-	return c.expand(), nil
+	s.rows = c.expand(s.rows[:0])
+	return s.rows, nil
 }
 
 // flatten lists conditions that are asked one after the other.
@@ -357,12 +373,11 @@ func (c *compiler) alternatives(p pred.Or) bool {
 	return true
 }
 
-// expand gives a row for each alternative.
-func (c *compiler) expand() []row {
+// expand appends a row for each alternative.
+func (c *compiler) expand(out []row) []row {
 	if c.ports[0] == nil {
-		return []row{c.row}
+		return append(out, c.row)
 	}
-	out := make([]row, 0, len(c.ports[0]))
 	for _, one := range c.ports[0] {
 		r := c.row
 		cmp := one.(pred.Cmp)

@@ -97,6 +97,9 @@ type walk struct {
 func (w *walk) check(n uint32) bool {
 	row := w.m.row(n)
 	w.checks++
+	if row[abi.RowDead] != forever {
+		return false
+	}
 	if row[abi.RowLabel] >= w.bound {
 		return true
 	}

@@ -9,8 +9,9 @@
 // flags, conntrack state) and a program for all others, in the order of the rule. A
 // condition may only leave the order if nobody can notice: behind one that has a memory
 // or may answer hotdrop, all others stay in the program. Rows lie in tables by the bits
-// of the packet that their fields fix (tuples), so that few are asked for a packet.
+// of the packet that their fields fix (tuples), or in the leaves of decision trees, so that
+// few are asked for a packet; an estimate chooses (Choice).
 //
-//	image, err := rows.Build(p)
+//	image, err := rows.Build(p, needs)
 //	// fill the maps with image.Rows and image.Index
 package rows

@@ -26,6 +26,11 @@ type assembler struct {
 	asks   bool   // there is something beside guards
 }
 
+// empty is an empty program in the room of another.
+func (a *assembler) empty() assembler {
+	return assembler{words: a.words[:0], bound: a.bound[:0], refs: a.refs[:0]}
+}
+
 type reference struct {
 	at int
 	to label

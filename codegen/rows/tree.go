@@ -166,17 +166,21 @@ func (b *builder) wide(e *entry, which int) int {
 type tree struct {
 	m     *Memory
 	rows  []uint32
-	boxes []box // by row
+	dims  int
+	spans []span // by row and number
 	words []uint32
 	los   []uint32
 	his   []uint32
 }
 
 func newTree(m *Memory, entries []*entry) *tree {
-	t := &tree{m: m, rows: make([]uint32, len(entries)), boxes: make([]box, len(entries))}
+	t := &tree{m: m, rows: make([]uint32, len(entries)), dims: m.dims()}
+	t.spans = make([]span, 0, t.dims*len(entries))
 	ids := make([]int32, len(entries))
 	for i, e := range entries {
-		t.rows[i], t.boxes[i], ids[i] = e.n, m.box(e.n), int32(i)
+		t.rows[i], ids[i] = e.n, int32(i)
+		b := m.box(e.n)
+		t.spans = append(t.spans, b[:t.dims]...)
 	}
 	t.words = make([]uint32, abi.NodeSize, 8*len(entries)+16)
 	t.node(0, ids, m.all(), treeCopies*len(ids), treeDepth)
@@ -195,9 +199,9 @@ func (t *tree) node(at int, ids []int32, in box, room, depth int) {
 		t.leaf(at, ids)
 		return
 	}
-	var below, behind []int32
+	below, behind := make([]int32, 0, len(ids)*5/8), make([]int32, 0, len(ids)*5/8)
 	for _, i := range ids {
-		s := t.boxes[i][dim]
+		s := t.spans[int(i)*t.dims+dim]
 		if s.lo < limit {
 			below = append(below, i)
 		}
@@ -233,11 +237,11 @@ func (t *tree) leaf(at int, ids []int32) {
 func (t *tree) split(ids []int32, in *box) (dim int, limit uint32, ok bool) {
 	step := max(1, len(ids)/treeSample)
 	best := 10 * ((len(ids) + step - 1) / step)
-	for d := range t.m.dims() {
+	for d := range t.dims {
 		t.los, t.his = t.los[:0], t.his[:0]
 		narrow := false
 		for i := 0; i < len(ids); i += step {
-			s := t.boxes[ids[i]][d]
+			s := t.spans[int(ids[i])*t.dims+d]
 			narrow = narrow || s.lo > in[d].lo || s.hi < in[d].hi
 			t.los, t.his = append(t.los, max(s.lo, in[d].lo)), append(t.his, min(s.hi, in[d].hi))
 		}
