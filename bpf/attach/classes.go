@@ -77,3 +77,20 @@ func (c *Classes) ClearCounter(id uint32) error { return maps.ClearCounter(c.cou
 
 // Counter reads the counter of one rule.
 func (c *Classes) Counter(id uint32) (abi.Counter, error) { return maps.Counter(c.counters, id) }
+
+// Classes opens the classified chains of the runner's program; nil when it has none.
+func (r *Runner) Classes() (*Classes, error) {
+	c := &Classes{counters: r.maps[abi.NetfilterMapCounters]}
+	for _, name := range []string{abi.NetfilterMapClassRows, abi.NetfilterMapClassIndex} {
+		if r.maps[name] == nil {
+			return nil, c.Close()
+		}
+		words, err := maps.Words(r.maps[name])
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.words = append(c.words, words)
+	}
+	c.Memory = rows.Open(r.family, c.words[0], c.words[1])
+	return c, nil
+}

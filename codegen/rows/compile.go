@@ -247,6 +247,11 @@ func (c *compiler) address(p pred.Addr, negate bool) bool {
 	if *mask != [16]byte{} || c.flags&flag != 0 {
 		return false
 	}
+	if c.flags&abi.NeedTransport != 0 || c.headerSet {
+		// The datapath asks addresses before the guards of headers, which drop a packet
+		// that a rule with -p meets, whatever is asked behind it.
+		return false
+	}
 	*value, *mask = p.Value, p.Mask
 	if negate {
 		c.flags |= flag

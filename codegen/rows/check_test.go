@@ -1,0 +1,232 @@
+package rows
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// Living is a rule that packets should see: its first row and what it was made from.
+type Living struct {
+	Row  uint32
+	Rule *plan.Rule
+}
+
+// Check looks for what must never be wrong in a memory between two edits: chains gives the
+// rules of each in their order.
+func (m *Memory) Check(chains [][]Living) error {
+	linked := map[uint32]bool{}
+	for i, rules := range chains {
+		d := m.chain(i)
+		if err := m.checkOrder(d, rules, linked); err != nil {
+			return fmt.Errorf("chain %d: %w", i, err)
+		}
+		if err := m.checkTables(d, rules); err != nil {
+			return fmt.Errorf("chain %d: %w", i, err)
+		}
+		if err := m.checkPolicy(d, linked); err != nil {
+			return fmt.Errorf("chain %d: %w", i, err)
+		}
+	}
+	return m.checkFree(linked)
+}
+
+// living says whether packets see a row.
+func (m *Memory) living(n uint32) bool {
+	w := m.row(n)
+	return w[abi.RowBorn] <= m.Version() && m.Version() < w[abi.RowDead]
+}
+
+// list follows links.
+func (m *Memory) list(first, link uint32) (out []uint32, err error) {
+	for n := first; n != 0; n = m.row(n)[link] {
+		if uint32(len(out)) > m.Index[ownRowsUsed] {
+			return nil, fmt.Errorf("the list of row %d is a ring", first)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// sorted wants labels that do not fall.
+func (m *Memory) sorted(list []uint32) error {
+	for i := 1; i < len(list); i++ {
+		if a, b := m.row(list[i-1])[abi.RowLabel], m.row(list[i])[abi.RowLabel]; a > b {
+			return fmt.Errorf("row %d with label %d stands before row %d with label %d", list[i-1], a, list[i], b)
+		}
+	}
+	return nil
+}
+
+// checkOrder wants the living rows in the order of the rules, and no label twice.
+func (m *Memory) checkOrder(d []uint32, rules []Living, linked map[uint32]bool) error {
+	list, err := m.list(d[abi.ChainFirst], abi.RowOrder)
+	if err == nil {
+		err = m.sorted(list)
+	}
+	if err != nil {
+		return err
+	}
+	var got, want []uint32
+	for _, n := range list {
+		if linked[n] {
+			return fmt.Errorf("row %d stands twice", n)
+		}
+		linked[n] = true
+		if m.living(n) {
+			got = append(got, n)
+		}
+	}
+	last := uint32(0)
+	for _, r := range rules {
+		rows := m.rowsOf(r.Row)
+		if len(rows) > 0 && m.row(rows[0])[abi.RowLabel] <= last {
+			return fmt.Errorf("row %d has label %d behind %d", r.Row, m.row(rows[0])[abi.RowLabel], last)
+		}
+		for _, n := range rows {
+			last = m.row(n)[abi.RowLabel]
+			if m.row(n)[abi.RowID] != m.row(r.Row)[abi.RowID] {
+				return fmt.Errorf("row %d counts elsewhere than row %d of the same rule", n, r.Row)
+			}
+		}
+		want = append(want, rows...)
+	}
+	if !slices.Equal(got, want) {
+		return fmt.Errorf("living rows %v, want %v", got, want)
+	}
+	return nil
+}
+
+// checkTables wants every living row in one table, where a packet that it matches looks.
+func (m *Memory) checkTables(d []uint32, rules []Living) error {
+	if d[abi.ChainKind] != abi.KindTuples {
+		return nil
+	}
+	places := map[uint32]location{}
+	for i := range d[abi.ChainNTuples] {
+		if err := m.checkTable(d[abi.ChainTuples]+i*familyTupleSize(m.Family), places); err != nil {
+			return fmt.Errorf("table %d: %w", i, err)
+		}
+	}
+	for _, r := range rules {
+		compiled, err := compile(m.Family, r.Rule)
+		if err != nil {
+			return err
+		}
+		rows := m.rowsOf(r.Row)
+		if len(rows) != len(compiled) {
+			return fmt.Errorf("row %d has %d rows, want %d", r.Row, len(rows), len(compiled))
+		}
+		for i, n := range rows {
+			value, mask := m.fixed(&compiled[i])
+			p, ok := places[n]
+			if !ok {
+				return fmt.Errorf("row %d is in no table", n)
+			}
+			k := value.and(&p.mask)
+			h := m.hash(&k, p.mask.wide())
+			if !p.mask.within(&mask) || p.slot != uint32(h>>p.shift) || p.tag != abi.TagMixed && p.tag != uint32(h)&0x7f {
+				return fmt.Errorf("row %d lies where no packet looks: %+v", n, p)
+			}
+		}
+	}
+	return nil
+}
+
+// location is where a row lies in a table.
+type location struct {
+	mask             key
+	shift, slot, tag uint32
+}
+
+func (m *Memory) checkTable(at uint32, places map[uint32]location) error {
+	t := m.Index[at:]
+	for s := range uint32(1) << (64 - t[abi.TupleShift]) {
+		slot := m.Index[t[abi.TupleSlots]+s]
+		list, err := m.list(slot&abi.SlotRow, abi.RowNext)
+		if err == nil {
+			err = m.sorted(list)
+		}
+		if err != nil {
+			return fmt.Errorf("slot %d: %w", s, err)
+		}
+		for _, n := range list {
+			if _, twice := places[n]; twice {
+				return fmt.Errorf("row %d lies in two tables", n)
+			}
+			if m.row(n)[abi.RowLabel] < t[abi.TupleLeast] {
+				return fmt.Errorf("row %d has label %d below the least, %d", n, m.row(n)[abi.RowLabel], t[abi.TupleLeast])
+			}
+			places[n] = location{m.readMask(t[abi.TupleMask:]), t[abi.TupleShift], s, slot >> abi.SlotTag}
+		}
+	}
+	return nil
+}
+
+// checkPolicy wants one living row of the policy, or none in a user chain.
+func (m *Memory) checkPolicy(d []uint32, linked map[uint32]bool) error {
+	list, err := m.list(d[abi.ChainPolicy], abi.RowOrder)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, row := range list {
+		linked[row] = true
+		if m.living(row) {
+			n++
+		}
+	}
+	if len(list) > 0 && n != 1 {
+		return fmt.Errorf("%d living rows of the policy", n)
+	}
+	return nil
+}
+
+// checkFree wants no row that is free to be linked, and no counter to belong to two.
+func (m *Memory) checkFree(linked map[uint32]bool) error {
+	owner := map[uint32]uint32{}
+	for n := range linked {
+		if m.living(n) {
+			owner[m.row(n)[abi.RowID]] = n
+		}
+	}
+	for _, first := range []uint32{m.Index[ownFree], m.Index[ownUnlinked]} {
+		list, err := m.list(first, abi.RowArg)
+		if err != nil {
+			return err
+		}
+		for _, n := range list {
+			if linked[n] {
+				return fmt.Errorf("row %d is free, or free twice, or linked", n)
+			}
+			linked[n] = true
+			id := m.row(n)[abi.RowID]
+			if other, taken := owner[id]; taken && id != noID {
+				return fmt.Errorf("rows %d and %d have both counter %d", n, other, id)
+			}
+			owner[id] = n
+		}
+	}
+	return nil
+}
+
+// CheckReclaimed wants that no dead row is linked.
+func (m *Memory) CheckReclaimed() error {
+	for i := range m.Index[abi.HeaderNChains] {
+		d := m.chain(int(i))
+		for _, first := range []uint32{d[abi.ChainFirst], d[abi.ChainPolicy]} {
+			list, err := m.list(first, abi.RowOrder)
+			if err != nil {
+				return err
+			}
+			for _, n := range list {
+				if !m.living(n) {
+					return fmt.Errorf("chain %d: row %d is dead and linked", i, n)
+				}
+			}
+		}
+	}
+	return nil
+}
