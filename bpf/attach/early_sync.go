@@ -48,11 +48,17 @@ type EarlyState struct {
 	Links   []EarlyLink `json:"links,omitempty"`
 }
 
+// HasEarly says whether the family has an early stage in the namespace, at work or not.
+func (s *Space) HasEarly() bool {
+	_, err := os.Stat(s.earlyDir())
+	return err == nil
+}
+
 // SyncEarly makes the early stage follow the namespace: its interfaces, addresses and
 // what stands at the hooks. Called after each switch of generations, and by who watches the
 // namespace whenever something of that changes.
 func (s *Space) SyncEarly(w EarlyWish) (*EarlyState, error) {
-	if _, err := os.Stat(s.earlyDir()); err != nil {
+	if !s.HasEarly() {
 		return &EarlyState{Mode: w.Mode, Off: w.Off}, nil
 	}
 	if w.Mode == EarlyOff || w.Mode == "" {

@@ -19,7 +19,7 @@ type restoreCmd struct {
 	Test     bool   `help:"Check only: parse, plan and verify in the kernel; attach nothing."`
 	Strict   bool   `help:"Refuse what would have to be left to netfilter."`
 	classifierFlag
-	Early string `enum:",auto,xdp,tcx,exact,off" default:"" help:"Where the early stage drops: at XDP or tcx (auto), only at XDP (xdp), only at tcx (tcx), with counters without exception (exact), nowhere (off). Kept until given again; auto at first."`
+	Early string `enum:",auto,xdp,tcx,exact,off" default:"" help:"Also drop early, at the interfaces: at XDP or tcx (auto), only at XDP (xdp), only at tcx (tcx), with counters without exception (exact), nowhere (off). Kept until given again; off at first."`
 	File  string `arg:"" optional:"" help:"The text; standard input by default."`
 }
 

@@ -85,6 +85,10 @@ func printEarly(w io.Writer, st *attach.EarlyState) {
 	if st == nil {
 		return
 	}
+	if st.Mode == attach.EarlyOff {
+		fmt.Fprintln(w, "  early stage: off")
+		return
+	}
 	fmt.Fprintf(w, "  early stage: %s, %d packets dropped\n", st.Mode, st.Dropped)
 	for _, note := range []struct{ what, why string }{
 		{"all packets go up", st.Off}, {"only PREROUTING is judged early", st.Routes}, {"conntrack state is not judged early", st.Expects},

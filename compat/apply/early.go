@@ -16,13 +16,13 @@ import (
 // earlyMode is the mode that a change asks for, or the one that was asked for before.
 func earlyMode(asked string, live *Live) (string, error) {
 	if asked != "" || live == nil {
-		return cmp.Or(asked, attach.EarlyAuto), nil
+		return cmp.Or(asked, attach.EarlyOff), nil
 	}
 	x, err := live.readExtra()
 	if err != nil {
 		return "", err
 	}
-	return cmp.Or(x.Early, attach.EarlyAuto), nil
+	return cmp.Or(x.Early, attach.EarlyOff), nil
 }
 
 // addEarly adds the early stage to a plan.
@@ -48,9 +48,15 @@ func loadEarly(gen *attach.Generation, b *build) (early *attach.Early, off strin
 	return early, ""
 }
 
-// syncEarly lets the early stage judge packets by what the namespace has now. What keeps
-// it from that is told by the status; the rules are enforced without it.
-func (e *Engine) syncEarly() { _, _ = e.SyncEarly() }
+// syncEarly lets the early stage judge packets by what the namespace has now, or removes
+// one that is not wanted any more. What keeps it from that is told by the status; the
+// rules are enforced without it.
+func (e *Engine) syncEarly(mode string) {
+	if mode == attach.EarlyOff && !e.space.HasEarly() {
+		return
+	}
+	_, _ = e.SyncEarly()
+}
 
 // SyncEarly makes the early stage follow the interfaces, addresses and hooks of the
 // namespace. The caller holds the xtables lock.
@@ -73,15 +79,24 @@ func (e *Engine) earlyWish(live *Live) (w attach.EarlyWish, err error) {
 	if err != nil {
 		return w, err
 	}
-	w = attach.EarlyWish{Mode: x.Early, Off: x.EarlyOff, Expects: x.Expects, Last: lastPriority(live.State)}
-	if w.Off == "" && live.State.Version != state.First {
-		w.Off = "rules were changed since the program was made; the next restore makes it anew"
+	w = attach.EarlyWish{
+		Mode: cmp.Or(x.Early, attach.EarlyOff), Off: x.EarlyOff, Expects: x.Expects, Last: lastPriority(live.State),
 	}
-	if w.Off == "" && w.Mode != attach.EarlyOff {
+	if w.Mode == attach.EarlyOff {
+		return w, nil
+	}
+	if w.Off == "" && live.State.Version != state.First {
+		w.Off = changedSince
+	}
+	if w.Off == "" {
 		w.Off = e.foreignRules()
 	}
 	return w, nil
 }
+
+// changedSince is why the early stage stands still after changes in place: its programs
+// have the rules as they were when the generation was made.
+const changedSince = "rules were changed since its programs were made; a restore makes them anew, and so does 'bpftables serve' once no rule changes"
 
 // foreignRules names a table of iptables with rules of another owner; "": there is none.
 func (e *Engine) foreignRules() string {

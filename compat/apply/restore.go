@@ -26,7 +26,7 @@ type Request struct {
 	Counters bool      // use the counters of the text
 	Test     bool      // verify, attach nothing
 	Strict   bool      // refuse what would be left to netfilter
-	Early    string    // mode of the early stage; "": as before, at first auto
+	Early    string    // mode of the early stage; "": as before, at first off
 	Output   io.Writer // what -L and -S in the text print
 	// Classifier says which chains are looked up.
 	Classifier translate.Classifier
@@ -227,7 +227,7 @@ func (e *Engine) install(p *prepared) error {
 	if err := e.finish(p.change, p.number); err != nil {
 		return err
 	}
-	e.syncEarly()
+	e.syncEarly(c.early)
 	return nil
 }
 
