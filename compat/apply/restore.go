@@ -227,7 +227,7 @@ func (e *Engine) install(p *prepared) error {
 	if err := e.finish(p.change, p.number); err != nil {
 		return err
 	}
-	e.syncEarly(c.early)
+	e.syncEarly(p.change.early)
 	return nil
 }
 
