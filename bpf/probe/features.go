@@ -62,6 +62,7 @@ func askAll() []Feature {
 		ask("dynptr from skb", "6.4", func() error { return haveFunc("bpf_dynptr_from_skb") }),
 		ask("cast to kernel types", "6.2", func() error { return haveFunc("bpf_rdonly_cast") }),
 		ask("bpf_loop", "5.17", func() error { return features.HaveProgramHelper(ebpf.SocketFilter, asm.FnLoop) }),
+		ask(loops, "6.9", haveLoops),
 		ask("conntrack", "5.18", func() error { return haveType("nf_conn") }),
 	}
 }
@@ -71,11 +72,42 @@ func askAll() []Feature {
 func Missing() error {
 	var errs []error
 	for _, f := range Features() {
-		if !f.Have && f.Name != "conntrack" {
+		if !f.Have && f.Name != "conntrack" && f.Name != loops {
 			errs = append(errs, fmt.Errorf("%s needs Linux %s, this is %s; use netfilter's own iptables here", f.Name, f.Since, Release()))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// loops is what classified chains need.
+const loops = "loops (may_goto)"
+
+// Loops says whether the kernel runs classified chains; without that, all rules have to
+// be code.
+func Loops() bool {
+	for _, f := range Features() {
+		if f.Name == loops {
+			return f.Have
+		}
+	}
+	return false
+}
+
+// mayGoto is JCOND of the kernel's instruction set: a jump that is taken when the budget
+// for loops is used up (kernel/bpf/verifier.c).
+const mayGoto = asm.OpCode(0xe5)
+
+func haveLoops() error {
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.SocketFilter, License: "GPL",
+		Instructions: asm.Instructions{
+			asm.Mov.Imm(asm.R0, 0), {OpCode: mayGoto, Offset: 1}, asm.Mov.Imm(asm.R0, 1), asm.Return(),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return prog.Close()
 }
 
 func ask(name, since string, have func() error) Feature {

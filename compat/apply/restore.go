@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/state"
@@ -296,6 +297,10 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 		}
 		b.layouts = e.layouts(c.after, b.res.Plan, number)
 		err = load(b)
+		if err != nil && c.classifier != translate.ClassifyCode && len(b.res.Plan.Classes) > 0 && !probe.Loops() {
+			c.classifier = translate.ClassifyCode
+			continue
+		}
 		var tooMuch *attach.RefusedError
 		if errors.As(err, &tooMuch) && refused[tooMuch.Table] == "" {
 			refused[tooMuch.Table] = "the kernel's verifier refuses its programs: " + tooMuch.Error()
