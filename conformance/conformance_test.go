@@ -15,6 +15,7 @@ import (
 	"github.com/bpftables/bpftables/conformance/gen"
 	"github.com/bpftables/bpftables/conformance/lab"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/translate"
 )
 
 var (
@@ -124,8 +125,9 @@ func TestRegressions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range files {
+	for i, path := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			classify(t, i)
 			c, err := ReadCase(path)
 			if err != nil {
 				t.Fatal(err)
@@ -156,6 +158,7 @@ func TestCorpus(t *testing.T) {
 		if !*long && i%12 != int(*seed)%12 {
 			continue
 		}
+		classify(t, i/12)
 		judge(t, &sum, Options{Title: f.Name, Family: f.Family, Text: f.Text, Packets: number(*packets, 60, 200), Seed: *seed})
 	}
 	t.Logf("corpus: %s", &sum)
@@ -164,7 +167,8 @@ func TestCorpus(t *testing.T) {
 func TestRandom(t *testing.T) {
 	needRoot(t)
 	var sum tally
-	for i := range int64(number(*random, 12, 500)) {
+	for i := range int64(number(*random, 16, 500)) {
+		classify(t, int(i/2))
 		r := rand.New(rand.NewSource(*seed*1_000_000 + i))
 		family := []packet.Family{packet.IPv4, packet.IPv6}[i%2]
 		text := gen.Ruleset(r, family)
@@ -176,6 +180,19 @@ func TestRandom(t *testing.T) {
 		t.Errorf("netfilter refuses %d of %d random rulesets: the generator is broken", sum.refused, sum.refused+sum.rulesets)
 	}
 }
+
+// classify forces the way in which rules are found: each in turn, unless the caller of
+// the tests has chosen one.
+func classify(t *testing.T, turn int) {
+	t.Helper()
+	if !chosen {
+		t.Setenv(classifierEnv, translate.ClassifierNames[turn%len(translate.ClassifierNames)])
+	}
+}
+
+const classifierEnv = "BPFTABLES_CLASSIFIER"
+
+var _, chosen = os.LookupEnv(classifierEnv)
 
 func number(given, short, longer int) int {
 	switch {
