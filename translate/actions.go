@@ -90,22 +90,35 @@ type flow struct {
 	returns      bool
 }
 
-func (t *table) bound() {
+// sequences are what packets can collect from each base chain on. Of loose chains any rule
+// may be deleted, and they may be left anywhere.
+func (t *table) sequences(loose map[*ruleset.Chain]bool) map[*ruleset.Chain]sequence {
 	flows := map[*ruleset.Chain]flow{}
 	var walk func(c *ruleset.Chain) flow
 	walk = func(c *ruleset.Chain) flow {
 		if f, ok := flows[c]; ok {
 			return f
 		}
-		f := t.chainFlow(c, walk)
+		f := t.chainFlow(c, walk, loose[c])
 		flows[c] = f
 		return f
 	}
+	out := map[*ruleset.Chain]sequence{}
 	for _, c := range t.src.Chains {
-		if t.hooks[c] == 0 || !c.BuiltIn() {
+		if t.hooks[c] != 0 && c.BuiltIn() {
+			out[c] = walk(c).any
+		}
+	}
+	return out
+}
+
+func (t *table) bound() {
+	sequences := t.sequences(nil)
+	for _, c := range t.src.Chains {
+		s, met := sequences[c]
+		if !met {
 			continue
 		}
-		s := walk(c).any
 		t.out.Passes = max(t.out.Passes, min(s.descents+1, s.n))
 		t.out.Longest = max(t.out.Longest, s.n)
 		if s.n > MaxNotes {
@@ -176,14 +189,14 @@ func (t *table) sequenceOf(rules []*ruleset.Rule) sequence {
 	return s
 }
 
-func (t *table) chainFlow(c *ruleset.Chain, walk func(*ruleset.Chain) flow) flow {
+func (t *table) chainFlow(c *ruleset.Chain, walk func(*ruleset.Chain) flow, loose bool) flow {
 	var cur, back, any sequence
 	returns := false
 	for i, r := range c.Rules {
 		l := t.lines[r]
-		always := len(l.conds) == 0
+		always := len(l.conds) == 0 && !loose
 		ends := false
-		if end := t.endOf(c.Rules[i:]); end != nil {
+		if end := t.endOf(c.Rules[i:]); end != nil && !loose {
 			// What this rule notes is only found on paths that end at a rule below.
 			side := cur.then(t.sequenceOf(c.Rules[i : i+end.after+1]))
 			if end.returns {

@@ -18,9 +18,15 @@ type InPlace struct {
 	Template  bool                   // see plan.Table
 }
 
+// MayDelete says whether rules of a classified chain can be deleted in place.
+func (p *InPlace) MayDelete(chain string) bool {
+	class := p.Classes[chain]
+	return class != nil && !class.Fixed
+}
+
 // Rule translates a rule of a classified chain; false when only a new generation can
-// run it: its condition has a memory, its target is new, or it lets chains be met at
-// hooks where they are not met today.
+// run it: its condition has a memory, its target is new, it lets chains be met at hooks where
+// they are not met today, or packets collect more actions than is known to fit.
 func (p *InPlace) Rule(chain string, r *ruleset.Rule) (*plan.Rule, bool) {
 	class := p.Classes[chain]
 	if class == nil {
@@ -69,11 +75,14 @@ func (p *InPlace) fits(w word, place *ruleset.Place) bool {
 // action completes what a rule does.
 func (p *InPlace) action(r *plan.Rule, class *plan.Class) bool {
 	switch r.Action.Op {
-	case pred.Continue, pred.Accept, pred.Drop, pred.Return:
+	case pred.Continue, pred.Accept, pred.Drop:
 		return true
+	case pred.Return:
+		return !class.Fixed
 	case pred.Jump, pred.Goto:
 		r.Class = p.Classes[r.Action.Chain]
-		return r.Class != nil && class.Hooks&^r.Class.Hooks == 0 && class.Depth > r.Class.Depth
+		return r.Class != nil && class.Hooks&^r.Class.Hooks == 0 && class.Depth > r.Class.Depth &&
+			!r.Class.Notes && (r.Action.Op == pred.Jump || !class.Fixed)
 	case pred.Shim:
 		return p.note(r)
 	}

@@ -117,6 +117,9 @@ func (t *table) plan() *plan.Table {
 	if len(t.out.Notes) == 0 {
 		t.functions()
 	}
+	if t.shims && len(t.out.Notes) == 0 {
+		t.loosen()
+	}
 	t.out.InBPF = len(t.out.Notes) == 0
 	if !t.out.InBPF {
 		t.out.Hooks, t.out.Actions = nil, nil

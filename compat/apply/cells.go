@@ -95,7 +95,9 @@ func (x *extra) addPlaces(p *plan.Plan) {
 			t = &places{}
 			x.Places[c.Table] = t
 		}
-		t.Classes = append(t.Classes, &plan.Class{Number: c.Number, Chain: c.Chain, Hooks: c.Hooks, Depth: c.Depth, Coded: c.Coded})
+		t.Classes = append(t.Classes, &plan.Class{
+			Number: c.Number, Chain: c.Chain, Hooks: c.Hooks, Depth: c.Depth, Coded: c.Coded, Notes: c.Notes, Fixed: c.Fixed,
+		})
 	}
 	for _, t := range p.Tables {
 		if have := x.Places[t.Name]; have != nil {

@@ -212,8 +212,9 @@ func (ed *editor) fail(err error) error {
 
 // Delete takes rule i away.
 func (ed *editor) Delete(table, chain string, i int) error {
-	c, _, _ := ed.place(table, chain)
-	if c == nil {
+	c, in, _ := ed.place(table, chain)
+	// A list of -m recent ends with the last rule that names it: a new generation knows.
+	if c == nil || !in.MayDelete(chain) || bytes.Contains(c.Rule(i).Text, []byte("-m recent ")) {
 		return errNotInPlace
 	}
 	ed.rows.Delete(c.Rule(i).Row)

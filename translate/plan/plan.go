@@ -96,6 +96,10 @@ type Class struct {
 	Hooks  uint8 // 1 << packet.Hook: where packets meet it
 	Depth  int   // how deep it calls others
 	Coded  bool  // another hook runs it as code, too: it cannot be changed in place
+	Notes  bool  // it, or a chain that it calls, notes actions that do not end the traversal
+	// Fixed says that packets might collect more actions than the table's bounds say,
+	// should rules be deleted in place, or others that return be put there.
+	Fixed bool
 }
 
 // Policy is the end of a base chain.
