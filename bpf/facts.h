@@ -78,6 +78,7 @@ enum need {
 	NEED_IIF = 1 << 2,
 	NEED_OIF = 1 << 3,
 	NEED_MAC = 1 << 4,
+	NEED_WIDE = 1 << 5, /* more than 8 bytes of the transport header */
 };
 
 #endif

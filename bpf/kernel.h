@@ -113,11 +113,16 @@ struct sk_buff {
 	struct skb_ext *extensions;
 };
 
-/* Stands for 16 bytes of anything. */
+/* Stand for 4 and 8 bytes of anything. Their members have the width of the load: bytes
+ * would be loaded one by one, each with a check of the address. */
 struct in6_addr {
 	union {
-		u8 u6_addr8[16];
+		u32 u6_addr32[4];
 	} in6_u;
+};
+
+struct timespec64 {
+	s64 tv_sec;
 };
 
 struct nf_bridge_info {
@@ -164,12 +169,12 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym;
  * cannot cast. */
 static __always_inline u32 load4(ulong at)
 {
-	return *(u32 *)&cast_to(struct in6_addr, at)->in6_u.u6_addr8[0];
+	return cast_to(struct in6_addr, at)->in6_u.u6_addr32[0];
 }
 
 static __always_inline u64 load8(ulong at)
 {
-	return *(u64 *)&cast_to(struct in6_addr, at)->in6_u.u6_addr8[0];
+	return cast_to(struct timespec64, at)->tv_sec;
 }
 
 #endif

@@ -28,24 +28,14 @@ static __always_inline int read_packet(struct bpf_nf_ctx *ctx, void *to, u32 off
 	return bpf_dynptr_read(to, n, &ptr, off, 0);
 }
 
-/* read_header copies 20 or 40 bytes, from the linear part if they are there: a few
- * loads, where a dynptr is a dozen calls. to is aligned to 8 bytes. */
-static __always_inline int read_header(struct sk_buff *skb, u8 *to, u32 off, const u32 n)
+/* read_skb copies the first bytes of a packet, wherever they lie. */
+static __always_inline int read_skb(struct sk_buff *skb, void *to, u32 n)
 {
-	ulong at = (ulong)skb->data + off;
 	struct bpf_dynptr ptr;
 
-	if (skb->len - skb->data_len < off + n) {
-		if (bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &ptr))
-			return -1;
-		return bpf_dynptr_read(to, n, &ptr, off, 0);
-	}
-#pragma unroll
-	for (u32 i = 0; i < n / 8; i++)
-		((u64 *)to)[i] = load8(at + 8 * i);
-	if (n % 8)
-		((u32 *)to)[n / 4 - 1] = load4(at + n - 4);
-	return 0;
+	if (bpf_dynptr_from_skb((struct __sk_buff *)skb, 0, &ptr))
+		return -1;
+	return bpf_dynptr_read(to, n, &ptr, 0, 0);
 }
 
 static __always_inline bool is_ext_header(u8 next)

@@ -17,6 +17,9 @@ func (g *generator) need(p pred.Pred) {
 			g.needField(of)
 		case pred.Load:
 			g.needBase(of.Base)
+			if of.Base == pred.BaseL4 && int(of.Off)+int(of.Width) > l4Narrow {
+				g.needs |= abi.NeedWide
+			}
 		}
 	case pred.Have:
 		g.needBase(p.Base)
@@ -32,9 +35,12 @@ func (g *generator) need(p pred.Pred) {
 	case pred.AddrRange:
 		g.needAddress(p.Of)
 	case pred.TCPOption, pred.TCPMSS, pred.DCCPOption, pred.SCTPChunks:
-		g.needs |= abi.NeedL4
+		g.needs |= abi.NeedL4 | abi.NeedWide
 	}
 }
+
+// l4Narrow is how many bytes of the transport header are there without NeedWide.
+const l4Narrow = 8
 
 // needClasses asks for what any classified chain may read: the ports and the protocol
 // are part of the key.

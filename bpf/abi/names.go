@@ -18,6 +18,8 @@ const (
 	NeedIif = uint32(NetfilterNeedNEED_IIF)
 	NeedOif = uint32(NetfilterNeedNEED_OIF)
 	NeedMac = uint32(NetfilterNeedNEED_MAC) // ether, mac_hi, mac_lo
+
+	NeedWide = uint32(NetfilterNeedNEED_WIDE) // with NeedL4: all of l4, not only 8 bytes
 )
 
 // What the generated function chain returns.

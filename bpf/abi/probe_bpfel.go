@@ -76,11 +76,12 @@ type ProbeLimitState struct {
 type ProbeNeed uint32
 
 const (
-	ProbeNeedNEED_L4  ProbeNeed = 1
-	ProbeNeedNEED_CT  ProbeNeed = 2
-	ProbeNeedNEED_IIF ProbeNeed = 4
-	ProbeNeedNEED_OIF ProbeNeed = 8
-	ProbeNeedNEED_MAC ProbeNeed = 16
+	ProbeNeedNEED_L4   ProbeNeed = 1
+	ProbeNeedNEED_CT   ProbeNeed = 2
+	ProbeNeedNEED_IIF  ProbeNeed = 4
+	ProbeNeedNEED_OIF  ProbeNeed = 8
+	ProbeNeedNEED_MAC  ProbeNeed = 16
+	ProbeNeedNEED_WIDE ProbeNeed = 32
 )
 
 type ProbeNoteEntry struct {
