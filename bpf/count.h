@@ -12,7 +12,7 @@ const volatile u32 atomic;
 
 static __always_inline void count_packet(struct facts *f, u32 rule)
 {
-	struct counter *c = bpf_map_lookup_elem(&counters, &rule);
+	struct counter *c = counter_of(rule);
 
 	if (!c)
 		return;

@@ -31,12 +31,28 @@ struct counter {
 	u64 bytes;
 };
 
+#define COUNTER_BLOCK 64 /* a power of two */
+
+/* The kernel allocates every entry on its own: an entry holds many counters. */
+struct counter_block {
+	struct counter at[COUNTER_BLOCK];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1); /* rules of the generation */
+	__uint(max_entries, 1); /* blocks for the rules of the generation */
 	__type(key, u32);
-	__type(value, struct counter);
+	__type(value, struct counter_block);
 } counters SEC(".maps");
+
+/* counter_of is the counter of a rule on this CPU; null if there is none. */
+static __always_inline struct counter *counter_of(u32 rule)
+{
+	u32 block = rule / COUNTER_BLOCK;
+	struct counter_block *b = bpf_map_lookup_elem(&counters, &block);
+
+	return b ? &b->at[rule % COUNTER_BLOCK] : 0;
+}
 
 /* What netfilter's own targets have to do with one packet, see notes.h. */
 struct note_entry {

@@ -1,11 +1,16 @@
 package abi
 
+import "unsafe"
+
 // Facts is struct facts: what generated code reads. R2 of every generated function
 // points to it; a null check of it must come first.
 type Facts = NetfilterFacts
 
 // Counter is one per-CPU counter of a rule.
 type Counter = NetfilterCounter
+
+// CounterBlock is how many counters an entry of MapCounters holds; a power of two.
+const CounterBlock = uint32(unsafe.Sizeof(NetfilterCounterBlock{}) / unsafe.Sizeof(NetfilterCounter{}))
 
 // Note is what one packet tells the shim.
 type Note = NetfilterNoteEntry
@@ -58,7 +63,7 @@ const (
 	FuncNote       = "note"        // R3: action
 )
 
-// MapCounters is the per-CPU array of Counter, for generated code that counts by
+// MapCounters is the per-CPU array of blocks of Counter, for generated code that counts by
 // itself (asm.Instruction.WithReference).
 const MapCounters = NetfilterMapCounters
 

@@ -213,6 +213,11 @@ type NetfilterCounter struct {
 	Bytes   uint64
 }
 
+type NetfilterCounterBlock struct {
+	_  structs.HostLayout
+	At [64]NetfilterCounter
+}
+
 type NetfilterFacts struct {
 	_       structs.HostLayout
 	L3      [40]uint8

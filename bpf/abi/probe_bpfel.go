@@ -13,10 +13,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type ProbeCounter struct {
-	_       structs.HostLayout
-	Packets uint64
-	Bytes   uint64
+type ProbeCounterBlock struct {
+	_  structs.HostLayout
+	At [64]struct {
+		_       structs.HostLayout
+		Packets uint64
+		Bytes   uint64
+	}
 }
 
 type ProbeGiven struct {

@@ -72,9 +72,6 @@ func (c *Classes) Close() error {
 	return errors.Join(errs...)
 }
 
-// ClearCounter sets the counter of a rule to zero.
-func (c *Classes) ClearCounter(id uint32) error { return maps.ClearCounter(c.counters, id) }
-
 // Counter reads the counter of one rule.
 func (c *Classes) Counter(id uint32) (abi.Counter, error) { return maps.Counter(c.counters, id) }
 

@@ -38,7 +38,7 @@ func (g *Generation) Close() error {
 	return errors.Join(errs...)
 }
 
-// Counters reads the counters of all rules by rule id.
+// Counters reads the counters of all rules by rule id. There may be more than rules.
 func (g *Generation) Counters() ([]abi.Counter, error) {
 	return maps.Counters(g.maps[abi.NetfilterMapCounters])
 }

@@ -57,7 +57,7 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 		size int
 		fill func(*ebpf.Map) error
 	}{
-		{abi.NetfilterMapCounters, states.slots(), nil},
+		{abi.NetfilterMapCounters, blocks(states.slots()), nil},
 		{abi.NetfilterMapLimits, size(states.Limits), states.fillLimits},
 		{abi.NetfilterMapNths, size(states.Nths), states.fillNths},
 		{abi.NetfilterMapSctpChunkConfigs, size(states.SCTPs), states.fillSCTPs},

@@ -2,6 +2,8 @@ package emit
 
 import (
 	"fmt"
+	"math/bits"
+	"unsafe"
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/cilium/ebpf/asm"
@@ -54,6 +56,7 @@ func (b *Builder) Decide(rule uint32, r Result) {
 func (b *Builder) Count(rule uint32, atomic bool) {
 	b.add(asm.StoreImm(regFacts, cellRule.off, int64(rule), asm.Word))
 	b.add(asm.LoadMem(regVal, regFacts, cellRule.off, asm.Word))
+	b.add(asm.RSh.Imm(regVal, int32(bits.TrailingZeros32(abi.CounterBlock))))
 	b.add(asm.StoreMem(asm.RFP, -4, regVal, asm.Word))
 	b.add(asm.LoadMapPtr(asm.R1, 0).WithReference(abi.MapCounters))
 	b.add(asm.Mov.Reg(asm.R2, asm.RFP))
@@ -61,10 +64,13 @@ func (b *Builder) Count(rule uint32, atomic bool) {
 	b.add(asm.FnMapLookupElem.Call())
 	missing := b.NewLabel()
 	b.branch(asm.JEq.Imm(asm.R0, 0, ""), missing)
-	b.addTo(0, func() { b.add(asm.Mov.Imm(regVal, 1)) }, atomic)
-	b.addTo(8, func() { b.loadRaw(regVal, cellLen) }, atomic)
+	at := int16(uintptr(rule%abi.CounterBlock) * unsafe.Sizeof(counter))
+	b.addTo(at+int16(unsafe.Offsetof(counter.Packets)), func() { b.add(asm.Mov.Imm(regVal, 1)) }, atomic)
+	b.addTo(at+int16(unsafe.Offsetof(counter.Bytes)), func() { b.loadRaw(regVal, cellLen) }, atomic)
 	b.Bind(missing)
 }
+
+var counter abi.Counter // for its layout
 
 // addTo adds the number that load puts into regVal to a counter at R0 + off.
 func (b *Builder) addTo(off int16, load func(), atomic bool) {

@@ -15,13 +15,11 @@ func (m *Memory) Crowded() bool { return m.Index[ownRest] > crowdedRows }
 // Reclaim takes dead rows out of all lists, and frees those that an earlier call has taken
 // out. Between two versions' publication and Reclaim, and between two calls, every packet
 // that was in a hook must have left it: a packet may stand on a row that is taken out, and
-// goes on from it. Each slot of the counters that became free is given to clear.
-func (m *Memory) Reclaim(clear func(id uint32) error) error {
-	if err := m.free(clear); err != nil {
-		return err
-	}
+// goes on from it. A slot of the counters that became free keeps what it has counted.
+func (m *Memory) Reclaim() {
+	m.free()
 	if m.Index[ownDead] == 0 {
-		return nil
+		return
 	}
 	version := m.Version()
 	dead := map[uint32]bool{}
@@ -49,23 +47,16 @@ func (m *Memory) Reclaim(clear func(id uint32) error) error {
 		m.Index[ownUnlinked] = n
 	}
 	m.Index[ownDead] = 0
-	return nil
 }
 
 // free makes rows that are out of all lists free.
-func (m *Memory) free(clear func(id uint32) error) error {
+func (m *Memory) free() {
 	for n := m.Index[ownUnlinked]; n != 0; n = m.Index[ownUnlinked] {
 		w := m.row(n)
-		if w[abi.RowID] != noID {
-			if err := clear(w[abi.RowID]); err != nil {
-				return err
-			}
-		}
 		m.Index[ownUnlinked] = w[abi.RowArg]
 		w[abi.RowArg] = m.Index[ownFree]
 		m.Index[ownFree] = n
 	}
-	return nil
 }
 
 // unlinkChain takes dead rows out of the lists of a chain.

@@ -120,7 +120,8 @@ func reclaim(classes *attach.Classes) error {
 	if err := attach.Quiesce(); err != nil {
 		return err
 	}
-	return classes.Reclaim(classes.ClearCounter)
+	classes.Reclaim()
+	return nil
 }
 
 func (ed *editor) chain(table, chain string) *state.Chain {
@@ -176,7 +177,12 @@ func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
 	if err != nil {
 		return ed.fail(err)
 	}
-	ed.state.Insert(c, i, state.Rule{Text: spec, Slot: id, Row: row, Counters: r.Counters, Origin: state.NoOrigin})
+	counters, err := ed.anew(id, r.Counters)
+	if err != nil {
+		ed.err = err
+		return err
+	}
+	ed.state.Insert(c, i, state.Rule{Text: spec, Slot: id, Row: row, Counters: counters, Origin: state.NoOrigin})
 	ed.changed = true
 	return nil
 }
@@ -244,14 +250,22 @@ func (ed *editor) Commit(table string) error {
 		if c.Policy == "" || c.Slot == state.None {
 			continue
 		}
-		n, err := ed.classes.Counter(c.Slot)
+		n, err := ed.anew(c.Slot, ruleset.Counters{})
 		if err != nil {
 			ed.err = err
 			return err
 		}
-		ed.state.SetCounters(c, state.None, ruleset.Counters{Packets: -n.Packets, Bytes: -n.Bytes})
+		ed.state.SetCounters(c, state.None, n)
 	}
 	return nil
+}
+
+// anew is what the state must hold beside a counter slot, so that the two together begin
+// with some counters. A slot holds what it has counted for rules before this one: to clear
+// it would take away what packets add meanwhile to the others of its block.
+func (ed *editor) anew(slot uint32, begin ruleset.Counters) (ruleset.Counters, error) {
+	n, err := ed.classes.Counter(slot)
+	return ruleset.Counters{Packets: begin.Packets - n.Packets, Bytes: begin.Bytes - n.Bytes}, err
 }
 
 // abort takes everything back; no packet has seen it.
