@@ -60,9 +60,9 @@ func headerBytes(proto uint8) uint8 {
 }
 
 // compile gives the rows of a rule: none if it matches nothing, several for a list of
-// ports. The action is left to the caller.
-func compile(family packet.Family, r *plan.Rule, needs uint32) ([]row, error) {
-	c := &compiler{family: family, prog: assembler{needs: needs}}
+// ports. The action is left to the caller, who gives an assembler without a program.
+func compile(family packet.Family, r *plan.Rule, a assembler) ([]row, error) {
+	c := &compiler{family: family, prog: a}
 	c.row = row{id: r.ID, sport: anyPort, dport: anyPort}
 	atoms := flatten(nil, r.Conds)
 	for i := 0; i < len(atoms) && !c.never; {
