@@ -8,10 +8,12 @@
 #ifndef BPFTABLES_CLASSIFY_H
 #define BPFTABLES_CLASSIFY_H
 
+#ifndef CLASS_EARLY
 #include "conntrack.h"
 #include "count.h"
-#include "facts.h"
 #include "notes.h"
+#endif
+#include "facts.h"
 #include "program.h"
 #include "rows.h"
 
@@ -103,6 +105,9 @@ static __always_inline u64 name_hash(const u8 *name)
 /* is_broken says that the transport header is not whole, as far as rows may ask. */
 static __always_inline bool is_broken(const struct facts *f)
 {
+#ifdef CLASS_EARLY
+	return false; /* such packets go up before rules are asked */
+#endif
 	return f->l4state != L4_FOUND || (family == 4 && f->fragoff == 1) ||
 	       (!f->fragoff && f->l4avail < header_bytes(f->proto));
 }
@@ -527,7 +532,7 @@ static __always_inline void start_chain(struct facts *f)
 }
 
 /* ask_next finds the next row of a chain, f->last, and runs its program; no row is yes. */
-static __always_inline enum answer ask_next(struct bpf_nf_ctx *ctx, struct facts *f, const u32 *rows,
+static __always_inline enum answer ask_next(CTX *ctx, struct facts *f, const u32 *rows,
 					    u32 chain)
 {
 	u32 n = is_broken(f) ? next_broken(f, chain) : next_row(f, chain);
@@ -546,10 +551,20 @@ static __always_inline enum answer ask_next(struct bpf_nf_ctx *ctx, struct facts
 	return guard == GUARD_NONE ? A_YES : A_HOTDROP;
 }
 
+/* accepted credits the rule that ends a traversal: that is left to the hook, and in the
+ * early stage other tables follow. */
+static __always_inline void accepted(struct facts *f, u32 rule)
+{
+	f->rule = rule;
+#ifdef CLASS_EARLY
+	count_packet(f, rule);
+#endif
+}
+
 /* classify runs a classified chain and those that it calls. Its stack lies below that of a
  * generated chain and above that of what programs call: what can be read again is not
  * kept (512 bytes for all). */
-__noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 chain)
+__noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 {
 	const u32 *index = class_words(), *rows, *row;
 	u32 calls[CLASS_DEPTH], base = chain, n;
@@ -575,7 +590,7 @@ __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 ch
 		row = row_at(rows, n);
 		switch (n ? row[ROW_ACTION] & 15 : DO_RETURN) {
 		case DO_ACCEPT:
-			f->rule = row[ROW_ID];
+			accepted(f, row[ROW_ID]);
 			return V_ACCEPT;
 		case DO_DROP:
 			f->rule = row[ROW_ID];
@@ -608,7 +623,7 @@ __noinline enum verdict classify(struct bpf_nf_ctx *ctx, struct facts *f, u32 ch
 			break;
 #ifdef CLASS_EARLY
 		case DO_UP:
-			return V_CONTINUE;
+			return (enum verdict)V_UP;
 #else
 		case DO_NOTE:
 			f->rule = row[ROW_ID];
@@ -632,8 +647,12 @@ end:
 	if (!rows)
 		return V_HOTDROP;
 	row = row_at(rows, n);
+	if ((row[ROW_ACTION] & 15) == DO_ACCEPT) {
+		accepted(f, row[ROW_ID]);
+		return V_ACCEPT;
+	}
 	f->rule = row[ROW_ID];
-	return (row[ROW_ACTION] & 15) == DO_ACCEPT ? V_ACCEPT : V_DROP;
+	return V_DROP;
 }
 
 #endif

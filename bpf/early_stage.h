@@ -4,6 +4,7 @@
 #define BPFTABLES_EARLY_STAGE_H
 
 #include "early.h"
+#include "early_class.h"
 #include "early_ct.h"
 #include "early_fill.h"
 #include "early_place.h"
@@ -21,6 +22,7 @@
 		early_ct(ctx, e, 0);                                                               \
 		early_len(ctx, e, 0);                                                              \
 		early_local(ctx, e, 0);                                                            \
+		classify(ctx, &e->f, 0);                                                           \
 		return verdict;                                                                    \
 	}
 
@@ -213,9 +215,9 @@ int early(CTX *ctx)
 		return EARLY_UP;
 	e->seen++;
 	net = dev->nd_net.net;
-	if (!device_ours(dev) || !device_speaks(dev) || !world_same(net, c) || !fill_early(ctx, e, dev))
+	if (!device_ours(dev) || !device_speaks(dev) || !world_same(net, c) || !rules_same(e) || !fill_early(ctx, e, dev))
 		return EARLY_UP;
-	if (judge(ctx, e, c, net) != V_DROP)
+	if (judge(ctx, e, c, net) != V_DROP || e->n > EARLY_RULES)
 		return EARLY_UP;
 	settle(e);
 	return EARLY_DROP;

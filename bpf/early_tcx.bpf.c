@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The early stage at tcx ingress. */
+#define CTX struct __sk_buff
+
 #include "early.h"
 
-#define CTX struct __sk_buff
 #define EARLY_SEC SEC("tcx/ingress")
 #define EARLY_UP (-1) /* TCX_NEXT */
 #define EARLY_DROP 2 /* TCX_DROP */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The early stage at XDP. */
+#define CTX struct xdp_md
+
 #include "early.h"
 
-#define CTX struct xdp_md
 #define EARLY_SEC SEC("xdp.frags")
 #define EARLY_UP XDP_PASS
 #define EARLY_DROP XDP_DROP

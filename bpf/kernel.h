@@ -17,6 +17,11 @@ typedef __s32 s32;
 typedef __s64 s64;
 typedef unsigned long ulong;
 
+/* The context of the programs. */
+#ifndef CTX
+#define CTX struct bpf_nf_ctx
+#endif
+
 #define bool _Bool
 #define true 1
 #define false 0

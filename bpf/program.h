@@ -126,7 +126,7 @@ static __always_inline bool has(enum class_op op)
  * where the packet has a broken header (enum class_guard). What it keeps from instruction to
  * instruction lies in the facts, where the verifier does not follow it: the loop is then
  * walked once. */
-__noinline enum answer run_program(struct bpf_nf_ctx *ctx, struct facts *f, u32 program, u32 fired)
+__noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 fired)
 {
 	const u32 *index = class_words(), *op;
 	u32 kind, a;
@@ -285,6 +285,19 @@ __noinline enum answer run_program(struct bpf_nf_ctx *ctx, struct facts *f, u32 
 		case OP_U32_IN:
 			got = op[1] <= f->word && f->word <= op[2];
 			f->at += 3;
+			break;
+#else
+		case OP_FIELD:
+			if (!has(OP_FIELD))
+				return A_HOTDROP;
+			got = early_length(f, op + 2);
+			f->at += 5;
+			break;
+		case OP_ADDR_TYPE:
+			if (!has(OP_ADDR_TYPE))
+				return A_HOTDROP;
+			got = early_type(ctx);
+			f->at += 2;
 			break;
 #endif
 		default: /* OP_HOT, or not a program */

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/emit"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
@@ -18,12 +19,18 @@ type EarlyProgram struct {
 	Exact  bool // counters without exception
 }
 
-// GenerateEarly makes the program of a plan's early stage; nil when it has none.
-func GenerateEarly(p *plan.Plan) (*EarlyProgram, error) {
+// GenerateEarly makes the program of a plan's early stage; nil when it has none. Its
+// classified chains are laid out with those of the programs for the hooks.
+func GenerateEarly(p *plan.Plan, progs []Program) (*EarlyProgram, error) {
 	if p.Early == nil {
 		return nil, nil
 	}
+	image, err := earlyImage(p, progs)
+	if err != nil {
+		return nil, err
+	}
 	g := &generator{family: p.Family, early: true}
+	g.needClasses(p.Early.Classes)
 	out := &EarlyProgram{Exact: p.Early.Exact}
 	for _, c := range p.Early.Chains {
 		out.Chains = append(out.Chains, c.Symbol())
@@ -35,8 +42,72 @@ func GenerateEarly(p *plan.Plan) (*EarlyProgram, error) {
 	}
 	out.Program = Program{
 		Family: p.Family, Table: "early stage", Needs: g.needs, Insns: g.insns, Rules: p.Counters,
+		Image: image,
 	}
 	return out, nil
+}
+
+func earlyImage(p *plan.Plan, progs []Program) (*rows.Image, error) {
+	if len(progs) > 0 {
+		return progs[0].Image, nil
+	}
+	return Image(p)
+}
+
+// ensureClass makes the conntrack state good before a classified chain is asked whose rows
+// ask for it, there or in the chains that it calls: a lookup asks all rows at once.
+func (g *generator) ensureClass(c *plan.Class) {
+	asked, telling := uint32(0), uint32(0)
+	askedStates(c, map[*plan.Class]bool{}, func(mask uint32) {
+		asked |= mask
+		if (mask&packet.CtNew == 0) != (mask&packet.CtInvalid == 0) {
+			telling = mask
+		}
+	})
+	switch {
+	case telling != 0:
+		g.Ensure(abi.FuncEarlyCt, telling, g.hot)
+	case asked != 0:
+		g.Ensure(abi.FuncEarlyCt, 0, g.hot)
+	}
+}
+
+// askedStates gives the states that each question of a chain, and of those that it calls,
+// tells from the others.
+func askedStates(c *plan.Class, seen map[*plan.Class]bool, ask func(mask uint32)) {
+	if seen[c] {
+		return
+	}
+	seen[c] = true
+	for _, r := range c.Rules {
+		for _, cond := range r.Conds {
+			pred.Any(cond, func(p pred.Pred) bool {
+				if mask := statesAsked(p); mask != 0 {
+					ask(mask)
+				}
+				return false
+			})
+		}
+		if r.Class != nil {
+			askedStates(r.Class, seen, ask)
+		}
+	}
+}
+
+// statesAsked is the mask that early_ct() is given for a question about conntrack; 0: it
+// is none.
+func statesAsked(p pred.Pred) uint32 {
+	cmp, ok := p.(pred.Cmp)
+	if !ok {
+		return 0
+	}
+	switch cmp.Of {
+	case pred.Value(pred.FieldCtState):
+		return cmp.Mask
+	case pred.Value(pred.FieldHasConn), pred.Value(pred.FieldCtMark):
+		return packet.CtNew
+	}
+	return 0
 }
 
 // accept ends a table's traversal. In the early stage the next table follows.
@@ -70,16 +141,13 @@ func (g *generator) unclear() emit.Result {
 // ensure makes the facts good that a comparison reads, where they are not filled before
 // the first rule.
 func (g *generator) ensure(p pred.Cmp) {
-	f, ok := p.Of.(pred.Field)
-	if !g.early || !ok {
+	if !g.early {
 		return
 	}
-	switch f {
-	case pred.FieldCtState:
-		g.Ensure(abi.FuncEarlyCt, p.Mask, g.hot)
-	case pred.FieldHasConn, pred.FieldCtMark:
-		g.Ensure(abi.FuncEarlyCt, packet.CtNew, g.hot)
-	case pred.FieldLen:
+	if mask := statesAsked(p); mask != 0 {
+		g.Ensure(abi.FuncEarlyCt, mask, g.hot)
+	}
+	if p.Of == pred.Value(pred.FieldLen) {
 		g.Ensure(abi.FuncEarlyLen, 0, g.hot)
 	}
 }

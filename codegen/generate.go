@@ -71,6 +71,10 @@ func (g *generator) function(f *plan.Func) error {
 	if f.Class != nil {
 		g.classify(f.Class)
 		g.ReturnResult()
+		if g.early {
+			g.Bind(g.hot)
+			g.Return(g.unclear())
+		}
 		insns, err := g.Finish()
 		g.insns = append(g.insns, insns...)
 		return err
@@ -174,6 +178,9 @@ func (g *generator) called(r *plan.Rule) bool {
 // classify calls the lookup of a classified chain.
 func (g *generator) classify(c *plan.Class) {
 	g.classified = true
+	if g.early {
+		g.ensureClass(c)
+	}
 	g.Call(abi.FuncClassify, uint32(c.Number))
 }
 

@@ -318,7 +318,7 @@ func TestEarlyKeepsForeignXDP(t *testing.T) {
 
 func TestEarlyYieldsToForeignHooks(t *testing.T) {
 	w := newWire(t)
-	w.bpftables(dropUDP, "restore", "-w")
+	w.bpftables(dropUDP, "restore", "-w", "--early", "auto")
 	w.send("eth0", w.datagram(9))
 	w.await(counted(hit, 1))
 	before := w.dropped()
@@ -342,7 +342,7 @@ func TestEarlyYieldsToForeignHooks(t *testing.T) {
 func TestEarlyYieldsToForeignRules(t *testing.T) {
 	w := newWire(t)
 	nat := "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n"
-	w.bpftables(nat+dropUDP, "restore", "-w")
+	w.bpftables(nat+dropUDP, "restore", "-w", "--early", "auto")
 	w.send("eth0", w.datagram(9))
 	w.await(counted(hit, 1))
 	before := w.dropped()
@@ -358,7 +358,7 @@ func TestEarlyYieldsToForeignRules(t *testing.T) {
 
 func TestEarlyFollowsAddresses(t *testing.T) {
 	w := newWire(t)
-	w.bpftables(strings.ReplaceAll(dropUDP, "-A INPUT", "-A FORWARD"), "restore", "-w")
+	w.bpftables(strings.ReplaceAll(dropUDP, "-A INPUT", "-A FORWARD"), "restore", "-w", "--early", "auto")
 	w.run("ip", "-n", w.host, "address", "add", "198.51.100.1/32", "dev", "eth0")
 	w.run("ip", "netns", "exec", w.host, "sysctl", "-qw", "net.ipv4.ip_forward=1")
 	f := w.datagram(9)
@@ -371,7 +371,7 @@ func TestEarlyFollowsAddresses(t *testing.T) {
 
 func TestEarlyAttachesAndLeaves(t *testing.T) {
 	w := newWire(t)
-	w.bpftables(dropUDP, "restore", "-w")
+	w.bpftables(dropUDP, "restore", "-w", "--early", "auto")
 	w.cable("eth1", "198.18.1.1/24")
 	w.status("eth1            none: interface")
 	w.bpftables(dropUDP, "restore", "-w", "-n")
@@ -386,6 +386,9 @@ func TestEarlyAttachesAndLeaves(t *testing.T) {
 	w.bpftables(dropUDP, "restore", "-w", "--early", "tcx")
 	w.attached(1)
 	w.bpftables("", "flush", "--all", "-w")
+	w.attached(0)
+	w.bpftables(dropUDP, "restore", "-w") // nobody asked since
+	w.status("early stage: off")
 	w.attached(0)
 }
 

@@ -38,7 +38,10 @@ func Early(rs *ruleset.Ruleset, o EarlyOptions, res *Result) {
 			continue
 		}
 		hook := earlyHook(rs, src, step.hook, o, res)
-		r := &earlyRewriter{family: rs.Family, exact: o.Exact, table: step.table, hook: step.hook}
+		r := &earlyRewriter{
+			family: rs.Family, exact: o.Exact, table: step.table, hook: step.hook,
+			plan: res.Plan, early: early, classes: map[*plan.Class]*plan.Class{},
+		}
 		early.Chains = append(early.Chains, &plan.EarlyChain{
 			Table: step.table, Hook: step.hook, Funcs: r.funcs(hook.Funcs),
 		})
@@ -50,6 +53,11 @@ func Early(rs *ruleset.Ruleset, o EarlyOptions, res *Result) {
 
 // dropsEarly says whether the early stage can drop anything.
 func dropsEarly(e *plan.Early) bool {
+	for _, c := range e.Classes {
+		if c.Policy != nil && c.Policy.Drop || anyDrop(c.Rules) {
+			return true
+		}
+	}
 	for _, c := range e.Chains {
 		for _, f := range c.Funcs {
 			if f.Policy != nil && f.Policy.Drop || anyDrop(f.Rules) {
@@ -84,6 +92,9 @@ func earlyHook(rs *ruleset.Ruleset, src *ruleset.Table, h packet.Hook, o EarlyOp
 	}
 	t := newTable(rs.Family, src, o.Options, res, newSlots(&plan.Plan{}))
 	t.lower()
+	own := res.Plan.Classes
+	defer func() { res.Plan.Classes = own }() // netfilter runs the table
+	t.classify()
 	b := &hookBuilder{table: t, bit: 1 << h, sizes: map[*ruleset.Chain]int{}, inline: map[*ruleset.Chain]bool{}}
 	base := src.Chain(h.String())
 	hook, why := b.build(base, h)
@@ -103,6 +114,10 @@ type earlyRewriter struct {
 	exact  bool
 	table  string
 	hook   packet.Hook
+
+	plan    *plan.Plan
+	early   *plan.Early
+	classes map[*plan.Class]*plan.Class // rewritten for this hook
 }
 
 // symbol names a function of this hook: the base chain is the hook's own.
@@ -120,6 +135,7 @@ func (e *earlyRewriter) funcs(from []*plan.Func) []*plan.Func {
 		g := *f
 		g.Symbol = e.symbol(f.Symbol)
 		g.Rules = e.rules(f.Rules)
+		g.Class = e.class(f.Class)
 		g.Parts = nil
 		for _, part := range f.Parts {
 			g.Parts = append(g.Parts, e.symbol(part))
@@ -127,6 +143,21 @@ func (e *earlyRewriter) funcs(from []*plan.Func) []*plan.Func {
 		out[i] = &g
 	}
 	return out
+}
+
+// class rewrites a classified chain and those that it calls. At each hook other things
+// are known, so each hook has its own.
+func (e *earlyRewriter) class(from *plan.Class) *plan.Class {
+	if from == nil || e.classes[from] != nil {
+		return e.classes[from]
+	}
+	c := *from
+	c.Number = len(e.plan.Classes) + len(e.early.Classes)
+	c.Rules = nil
+	e.classes[from] = &c
+	e.early.Classes = append(e.early.Classes, &c)
+	c.Rules = e.rules(from.Rules)
+	return &c
 }
 
 func (e *earlyRewriter) rules(from []*plan.Rule) []*plan.Rule {
@@ -164,6 +195,7 @@ func (e *earlyRewriter) rule(r *plan.Rule) *plan.Rule {
 	switch r.Action.Op {
 	case pred.Accept, pred.Drop, pred.Return, pred.Continue:
 	case pred.Jump, pred.Goto:
+		out.Class = e.class(r.Class)
 		if r.Call != "" {
 			out.Call = e.symbol(r.Call)
 		}

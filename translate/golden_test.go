@@ -78,7 +78,7 @@ func early(t *testing.T, rules txtar.File, exact bool) []byte {
 	rs := readRules(t, rules.Name, rules.Data)
 	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule})
 	translate.Early(rs, translate.EarlyOptions{Options: translate.Options{Text: iptables.PrintRule}, Exact: exact}, res)
-	if _, err := codegen.GenerateEarly(res.Plan); err != nil {
+	if _, err := codegen.GenerateEarly(res.Plan, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, text, _ := strings.Cut(res.Plan.String(), "\nearly ")

@@ -124,6 +124,8 @@ type EarlyTcxNoteEntry struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	EarlyTcxMapActive        = "active"
+	EarlyTcxMapClassIndex    = "class_index"
+	EarlyTcxMapClassRows     = "class_rows"
 	EarlyTcxMapCounters      = "counters"
 	EarlyTcxMapEarlyConfigs  = "early_configs"
 	EarlyTcxMapEarlyFamilies = "early_families"
@@ -137,9 +139,19 @@ const (
 	EarlyTcxProgFront        = "front"
 	EarlyTcxProgLive         = "live"
 	EarlyTcxVarChains        = "chains"
+	EarlyTcxVarClassLayout   = "class_layout"
+	EarlyTcxVarClassTrees    = "class_trees"
 	EarlyTcxVarExact         = "exact"
 	EarlyTcxVarFamily        = "family"
+	EarlyTcxVarFirstVersion  = "first_version"
+	EarlyTcxVarHashKey0      = "hash_key0"
+	EarlyTcxVarHashKey1      = "hash_key1"
+	EarlyTcxVarHashKey2      = "hash_key2"
+	EarlyTcxVarHashKey3      = "hash_key3"
+	EarlyTcxVarIndexMask     = "index_mask"
 	EarlyTcxVarNeeds         = "needs"
+	EarlyTcxVarProgramOps    = "program_ops"
+	EarlyTcxVarRowsMask      = "rows_mask"
 )
 
 // LoadEarlyTcx returns the embedded CollectionSpec for EarlyTcx.
@@ -194,6 +206,8 @@ type EarlyTcxProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyTcxMapSpecs struct {
 	Active        *ebpf.MapSpec `ebpf:"active"`
+	ClassIndex    *ebpf.MapSpec `ebpf:"class_index"`
+	ClassRows     *ebpf.MapSpec `ebpf:"class_rows"`
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
 	EarlyConfigs  *ebpf.MapSpec `ebpf:"early_configs"`
 	EarlyFamilies *ebpf.MapSpec `ebpf:"early_families"`
@@ -209,10 +223,20 @@ type EarlyTcxMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyTcxVariableSpecs struct {
-	Chains *ebpf.VariableSpec `ebpf:"chains"`
-	Exact  *ebpf.VariableSpec `ebpf:"exact"`
-	Family *ebpf.VariableSpec `ebpf:"family"`
-	Needs  *ebpf.VariableSpec `ebpf:"needs"`
+	Chains       *ebpf.VariableSpec `ebpf:"chains"`
+	ClassLayout  *ebpf.VariableSpec `ebpf:"class_layout"`
+	ClassTrees   *ebpf.VariableSpec `ebpf:"class_trees"`
+	Exact        *ebpf.VariableSpec `ebpf:"exact"`
+	Family       *ebpf.VariableSpec `ebpf:"family"`
+	FirstVersion *ebpf.VariableSpec `ebpf:"first_version"`
+	HashKey0     *ebpf.VariableSpec `ebpf:"hash_key0"`
+	HashKey1     *ebpf.VariableSpec `ebpf:"hash_key1"`
+	HashKey2     *ebpf.VariableSpec `ebpf:"hash_key2"`
+	HashKey3     *ebpf.VariableSpec `ebpf:"hash_key3"`
+	IndexMask    *ebpf.VariableSpec `ebpf:"index_mask"`
+	Needs        *ebpf.VariableSpec `ebpf:"needs"`
+	ProgramOps   *ebpf.VariableSpec `ebpf:"program_ops"`
+	RowsMask     *ebpf.VariableSpec `ebpf:"rows_mask"`
 }
 
 // EarlyTcxObjects contains all objects after they have been loaded into the kernel.
@@ -236,6 +260,8 @@ func (o *EarlyTcxObjects) Close() error {
 // It can be passed to LoadEarlyTcxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyTcxMaps struct {
 	Active        *ebpf.Map `ebpf:"active"`
+	ClassIndex    *ebpf.Map `ebpf:"class_index"`
+	ClassRows     *ebpf.Map `ebpf:"class_rows"`
 	Counters      *ebpf.Map `ebpf:"counters"`
 	EarlyConfigs  *ebpf.Map `ebpf:"early_configs"`
 	EarlyFamilies *ebpf.Map `ebpf:"early_families"`
@@ -250,6 +276,8 @@ type EarlyTcxMaps struct {
 func (m *EarlyTcxMaps) Close() error {
 	return _EarlyTcxClose(
 		m.Active,
+		m.ClassIndex,
+		m.ClassRows,
 		m.Counters,
 		m.EarlyConfigs,
 		m.EarlyFamilies,
@@ -266,10 +294,20 @@ func (m *EarlyTcxMaps) Close() error {
 //
 // It can be passed to LoadEarlyTcxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyTcxVariables struct {
-	Chains *ebpf.Variable `ebpf:"chains"`
-	Exact  *ebpf.Variable `ebpf:"exact"`
-	Family *ebpf.Variable `ebpf:"family"`
-	Needs  *ebpf.Variable `ebpf:"needs"`
+	Chains       *ebpf.Variable `ebpf:"chains"`
+	ClassLayout  *ebpf.Variable `ebpf:"class_layout"`
+	ClassTrees   *ebpf.Variable `ebpf:"class_trees"`
+	Exact        *ebpf.Variable `ebpf:"exact"`
+	Family       *ebpf.Variable `ebpf:"family"`
+	FirstVersion *ebpf.Variable `ebpf:"first_version"`
+	HashKey0     *ebpf.Variable `ebpf:"hash_key0"`
+	HashKey1     *ebpf.Variable `ebpf:"hash_key1"`
+	HashKey2     *ebpf.Variable `ebpf:"hash_key2"`
+	HashKey3     *ebpf.Variable `ebpf:"hash_key3"`
+	IndexMask    *ebpf.Variable `ebpf:"index_mask"`
+	Needs        *ebpf.Variable `ebpf:"needs"`
+	ProgramOps   *ebpf.Variable `ebpf:"program_ops"`
+	RowsMask     *ebpf.Variable `ebpf:"rows_mask"`
 }
 
 // EarlyTcxPrograms contains all programs after they have been loaded into the kernel.

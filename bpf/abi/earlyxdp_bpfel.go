@@ -154,6 +154,8 @@ type EarlyXdpNoteEntry struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	EarlyXdpMapActive        = "active"
+	EarlyXdpMapClassIndex    = "class_index"
+	EarlyXdpMapClassRows     = "class_rows"
 	EarlyXdpMapCounters      = "counters"
 	EarlyXdpMapEarlyConfigs  = "early_configs"
 	EarlyXdpMapEarlyFamilies = "early_families"
@@ -169,9 +171,19 @@ const (
 	EarlyXdpProgLive         = "live"
 	EarlyXdpProgLook         = "look"
 	EarlyXdpVarChains        = "chains"
+	EarlyXdpVarClassLayout   = "class_layout"
+	EarlyXdpVarClassTrees    = "class_trees"
 	EarlyXdpVarExact         = "exact"
 	EarlyXdpVarFamily        = "family"
+	EarlyXdpVarFirstVersion  = "first_version"
+	EarlyXdpVarHashKey0      = "hash_key0"
+	EarlyXdpVarHashKey1      = "hash_key1"
+	EarlyXdpVarHashKey2      = "hash_key2"
+	EarlyXdpVarHashKey3      = "hash_key3"
+	EarlyXdpVarIndexMask     = "index_mask"
 	EarlyXdpVarNeeds         = "needs"
+	EarlyXdpVarProgramOps    = "program_ops"
+	EarlyXdpVarRowsMask      = "rows_mask"
 )
 
 // LoadEarlyXdp returns the embedded CollectionSpec for EarlyXdp.
@@ -227,6 +239,8 @@ type EarlyXdpProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyXdpMapSpecs struct {
 	Active        *ebpf.MapSpec `ebpf:"active"`
+	ClassIndex    *ebpf.MapSpec `ebpf:"class_index"`
+	ClassRows     *ebpf.MapSpec `ebpf:"class_rows"`
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
 	EarlyConfigs  *ebpf.MapSpec `ebpf:"early_configs"`
 	EarlyFamilies *ebpf.MapSpec `ebpf:"early_families"`
@@ -243,10 +257,20 @@ type EarlyXdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyXdpVariableSpecs struct {
-	Chains *ebpf.VariableSpec `ebpf:"chains"`
-	Exact  *ebpf.VariableSpec `ebpf:"exact"`
-	Family *ebpf.VariableSpec `ebpf:"family"`
-	Needs  *ebpf.VariableSpec `ebpf:"needs"`
+	Chains       *ebpf.VariableSpec `ebpf:"chains"`
+	ClassLayout  *ebpf.VariableSpec `ebpf:"class_layout"`
+	ClassTrees   *ebpf.VariableSpec `ebpf:"class_trees"`
+	Exact        *ebpf.VariableSpec `ebpf:"exact"`
+	Family       *ebpf.VariableSpec `ebpf:"family"`
+	FirstVersion *ebpf.VariableSpec `ebpf:"first_version"`
+	HashKey0     *ebpf.VariableSpec `ebpf:"hash_key0"`
+	HashKey1     *ebpf.VariableSpec `ebpf:"hash_key1"`
+	HashKey2     *ebpf.VariableSpec `ebpf:"hash_key2"`
+	HashKey3     *ebpf.VariableSpec `ebpf:"hash_key3"`
+	IndexMask    *ebpf.VariableSpec `ebpf:"index_mask"`
+	Needs        *ebpf.VariableSpec `ebpf:"needs"`
+	ProgramOps   *ebpf.VariableSpec `ebpf:"program_ops"`
+	RowsMask     *ebpf.VariableSpec `ebpf:"rows_mask"`
 }
 
 // EarlyXdpObjects contains all objects after they have been loaded into the kernel.
@@ -270,6 +294,8 @@ func (o *EarlyXdpObjects) Close() error {
 // It can be passed to LoadEarlyXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyXdpMaps struct {
 	Active        *ebpf.Map `ebpf:"active"`
+	ClassIndex    *ebpf.Map `ebpf:"class_index"`
+	ClassRows     *ebpf.Map `ebpf:"class_rows"`
 	Counters      *ebpf.Map `ebpf:"counters"`
 	EarlyConfigs  *ebpf.Map `ebpf:"early_configs"`
 	EarlyFamilies *ebpf.Map `ebpf:"early_families"`
@@ -285,6 +311,8 @@ type EarlyXdpMaps struct {
 func (m *EarlyXdpMaps) Close() error {
 	return _EarlyXdpClose(
 		m.Active,
+		m.ClassIndex,
+		m.ClassRows,
 		m.Counters,
 		m.EarlyConfigs,
 		m.EarlyFamilies,
@@ -302,10 +330,20 @@ func (m *EarlyXdpMaps) Close() error {
 //
 // It can be passed to LoadEarlyXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyXdpVariables struct {
-	Chains *ebpf.Variable `ebpf:"chains"`
-	Exact  *ebpf.Variable `ebpf:"exact"`
-	Family *ebpf.Variable `ebpf:"family"`
-	Needs  *ebpf.Variable `ebpf:"needs"`
+	Chains       *ebpf.Variable `ebpf:"chains"`
+	ClassLayout  *ebpf.Variable `ebpf:"class_layout"`
+	ClassTrees   *ebpf.Variable `ebpf:"class_trees"`
+	Exact        *ebpf.Variable `ebpf:"exact"`
+	Family       *ebpf.Variable `ebpf:"family"`
+	FirstVersion *ebpf.Variable `ebpf:"first_version"`
+	HashKey0     *ebpf.Variable `ebpf:"hash_key0"`
+	HashKey1     *ebpf.Variable `ebpf:"hash_key1"`
+	HashKey2     *ebpf.Variable `ebpf:"hash_key2"`
+	HashKey3     *ebpf.Variable `ebpf:"hash_key3"`
+	IndexMask    *ebpf.Variable `ebpf:"index_mask"`
+	Needs        *ebpf.Variable `ebpf:"needs"`
+	ProgramOps   *ebpf.Variable `ebpf:"program_ops"`
+	RowsMask     *ebpf.Variable `ebpf:"rows_mask"`
 }
 
 // EarlyXdpPrograms contains all programs after they have been loaded into the kernel.

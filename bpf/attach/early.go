@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -58,9 +60,8 @@ func (g *Generation) LoadEarly(p *codegen.EarlyProgram) (*Early, error) {
 		if err != nil {
 			return nil, errors.Join(err, e.Close())
 		}
-		given[abi.EarlyXdpMapCounters] = g.maps[abi.NetfilterMapCounters]
-		prog, err := loadEarly(kind, p, given)
-		closeMaps(given, abi.EarlyXdpMapCounters)
+		prog, err := loadEarly(kind, p, g.withMaps(given))
+		closeMaps(given)
 		if err != nil {
 			return nil, errors.Join(explain(err), e.Close())
 		}
@@ -81,12 +82,21 @@ func (e *Early) Close() error {
 	return errors.Join(errs...)
 }
 
-func closeMaps(maps map[string]*ebpf.Map, except string) {
-	for name, m := range maps {
-		if name != except {
-			m.Close()
+func closeMaps(maps map[string]*ebpf.Map) {
+	for _, m := range maps {
+		m.Close()
+	}
+}
+
+// withMaps adds those of the generation that the early stage shares with the hooks.
+func (g *Generation) withMaps(given map[string]*ebpf.Map) map[string]*ebpf.Map {
+	out := maps.Clone(given)
+	for _, name := range []string{abi.NetfilterMapCounters, abi.NetfilterMapClassRows, abi.NetfilterMapClassIndex} {
+		if m := g.maps[name]; m != nil {
+			out[name] = m
 		}
 	}
+	return out
 }
 
 // openEarlyMaps opens the pinned maps of the family and makes those that are missing.
@@ -108,7 +118,7 @@ func (s *Space) openEarlyMaps(kind *earlyKind) (map[string]*ebpf.Map, error) {
 		}
 		m, err := pinnedMap(filepath.Join(s.earlyDir(), file), spec.Maps[name])
 		if err != nil {
-			closeMaps(out, "")
+			closeMaps(out)
 			return nil, err
 		}
 		out[name] = m
@@ -166,11 +176,28 @@ func loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given map[string]*ebpf.
 	if err != nil {
 		return nil, err
 	}
+	if err := setEarlyClasses(spec, p.Image); err != nil {
+		return nil, err
+	}
 	loaded, err := load(spec, prog, given)
 	if err != nil {
 		return nil, refused(&p.Program, prog.Instructions, err)
 	}
 	return loaded, nil
+}
+
+// setEarlyClasses sets the variables that tell about classified chains, with the
+// instructions that their programs have in the early stage.
+func setEarlyClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
+	if image == nil {
+		return nil
+	}
+	if err := setClasses(spec, image); err != nil {
+		return err
+	}
+	return set(spec, map[string]uint32{
+		abi.EarlyXdpVarFirstVersion: rows.FirstVersion, abi.NetfilterVarProgramOps: image.EarlyOps,
+	})
 }
 
 // earlyChains are the holes in the order of enum early_chain.

@@ -33,7 +33,7 @@ func (e *Early) install(kind *earlyKind) error {
 	if err != nil {
 		return err
 	}
-	defer closeMaps(given, "")
+	defer closeMaps(given)
 	if err := given[abi.EarlyXdpMapEarlyProgs].Put(e.gen&1, e.progs[kind]); err != nil {
 		return err
 	}
@@ -77,8 +77,8 @@ func (s *Space) earlyFamilies(kind *earlyKind) (*ebpf.Map, error) {
 	return pinnedMap(filepath.Join(s.sharedEarlyDir(), "families-"+kind.name), spec.Maps[abi.EarlyXdpMapEarlyFamilies])
 }
 
-// HaltEarly lets every packet go up until SyncEarly: the early stage has the rules of its
-// generation. Who changes rules in place calls it before the change.
+// HaltEarly lets every packet go up until SyncEarly. A change of rules in place needs no
+// call: the programs compare the version of the rules with the one they were made for.
 func (s *Space) HaltEarly() error {
 	m, err := ebpf.LoadPinnedMap(filepath.Join(s.earlyDir(), abi.EarlyXdpMapEarlyConfigs), nil)
 	if errors.Is(err, os.ErrNotExist) {

@@ -71,7 +71,7 @@ func (s *Space) SyncEarly(w EarlyWish) (*EarlyState, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeMaps(maps, "")
+	defer closeMaps(maps)
 	config, state, err := s.survey(w, maps[abi.EarlyXdpMapEarlyPlaces])
 	if err != nil {
 		return nil, err

@@ -58,12 +58,12 @@ func (s *Space) Generation(number uint32) (*Generation, error) {
 // Load loads and verifies programs as generation number, which Next gave. Nothing is
 // attached to this namespace; what other namespaces left behind is removed.
 func (s *Space) Load(number uint32, progs []codegen.Program) (*Generation, error) {
-	return s.LoadCounting(number, progs, 0)
+	return s.LoadWith(number, progs, nil)
 }
 
-// LoadCounting is Load for a generation with at least so many counters: the early stage
-// counts rules of tables that have no programs.
-func (s *Space) LoadCounting(number uint32, progs []codegen.Program, counters int) (*Generation, error) {
+// LoadWith is Load for a generation that also gets an early stage, or nil: it counts
+// rules, and looks rows up, of tables that have no programs. LoadEarly loads it.
+func (s *Space) LoadWith(number uint32, progs []codegen.Program, early *codegen.EarlyProgram) (*Generation, error) {
 	live, err := s.live()
 	if err != nil {
 		return nil, err
@@ -77,19 +77,19 @@ func (s *Space) LoadCounting(number uint32, progs []codegen.Program, counters in
 	if err := s.makeShared(); err != nil {
 		return nil, err
 	}
-	return s.load(number, progs, counters, s.maps)
+	return s.load(number, progs, early, s.maps)
 }
 
 // Check loads and verifies programs and throws them away.
 func (s *Space) Check(progs []codegen.Program) error {
-	g, err := s.load(1, progs, 0, nil)
+	g, err := s.load(1, progs, nil, nil)
 	if err != nil {
 		return err
 	}
 	return g.Close()
 }
 
-func (s *Space) load(number uint32, progs []codegen.Program, counters int, shared map[string]*ebpf.Map) (*Generation, error) {
+func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.EarlyProgram, shared map[string]*ebpf.Map) (*Generation, error) {
 	spec, err := datapath()
 	if err != nil {
 		return nil, fmt.Errorf("datapath: %w", err)
@@ -98,7 +98,9 @@ func (s *Space) load(number uint32, progs []codegen.Program, counters int, share
 	if err != nil {
 		return nil, err
 	}
-	st.Rules = max(st.Rules, counters)
+	if early != nil {
+		st.Rules, st.Image = max(st.Rules, early.Rules), early.Image
+	}
 	if err := refuseRecents(progs); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -17,8 +18,9 @@ type Image struct {
 	// First is the first row of every rule by rule id, for changes in place; 0: a
 	// rule that matches nothing has none.
 	First []uint32
-	// Ops are the instructions that programs may have, as bits by kind.
-	Ops uint32
+	// Ops are the instructions that programs may have, as bits by kind, and EarlyOps those
+	// of the early stage.
+	Ops, EarlyOps uint32
 	// Trees says that some chain has decision trees.
 	Trees bool
 	// Choices say how the chains are looked up.
@@ -31,10 +33,15 @@ func (m *Memory) RowsMask() uint32 { return uint32(len(m.Rows))/m.rowSize() - 1 
 // IndexMask is one less than the number of words of the index, without the slack.
 func (m *Memory) IndexMask() uint32 { return uint32(len(m.Index)) - abi.IndexSlack - 1 }
 
-// Build lays out the classified chains of a plan; nil when there are none. needs is what
-// all programs that look rows up fill of the facts (abi.Need*).
+// Build lays out the classified chains of a plan, those of the early stage behind the
+// others; nil when there are none. needs is what all programs that look rows up fill of
+// the facts (abi.Need*); the early stage fills the names of interfaces.
 func Build(p *plan.Plan, needs uint32) (*Image, error) {
-	if len(p.Classes) == 0 {
+	classes := p.Classes
+	if p.Early != nil {
+		classes = slices.Concat(classes, p.Early.Classes)
+	}
+	if len(classes) == 0 {
 		return nil, nil
 	}
 	keys, err := newHashKeys()
@@ -46,18 +53,22 @@ func Build(p *plan.Plan, needs uint32) (*Image, error) {
 		programs: map[string]uint32{}, needs: needs,
 	}
 	total := 0
-	for _, c := range p.Classes {
+	for _, c := range classes {
 		total += len(c.Rules)
 	}
 	b.Rows = make([]uint32, b.rowSize(), b.rowSize()*uint32(total+total/8+16))
-	b.Index = make([]uint32, abi.HeaderSize+uint32(len(p.Classes)), int(abi.HeaderSize)+len(p.Classes)+4*total)
-	b.Index[abi.HeaderChains], b.Index[abi.HeaderNChains] = abi.HeaderSize, uint32(len(p.Classes))
-	for i, c := range p.Classes {
+	b.Index = make([]uint32, abi.HeaderSize+uint32(len(classes)), int(abi.HeaderSize)+len(classes)+4*total)
+	b.Index[abi.HeaderChains], b.Index[abi.HeaderNChains] = abi.HeaderSize, uint32(len(classes))
+	for i, c := range classes {
+		if i == len(p.Classes) {
+			b.early, b.needs = true, abi.NeedIif|abi.NeedOif
+		}
 		if err := b.chain(i, c); err != nil {
 			return nil, fmt.Errorf("chain %s: %w", c.Chain, err)
 		}
 	}
 	b.Ops |= usualOps
+	b.EarlyOps |= usualOps
 	b.finish()
 	return b.Image, nil
 }
@@ -82,6 +93,7 @@ type builder struct {
 	*Image
 	number   uint32            // of the chain at hand
 	needs    uint32            // what the datapath fills of the facts
+	early    bool              // the chain is one of the early stage
 	programs map[string]uint32 // programs and notes that are there, by their words
 	scratch  scratch
 	masks    []key         // of the rows of the chain, by number
@@ -112,7 +124,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 	label := uint32(labelFirst)
 	for _, r := range c.Rules {
 		label += step
-		compiled, err := b.scratch.compile(b.Family, r, b.needs)
+		compiled, err := b.scratch.compile(b.Family, r, assembler{needs: b.needs, early: b.early})
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Pos, err)
 		}
@@ -121,7 +133,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.Pos, err)
 			}
-			if i == 0 {
+			if i == 0 && !b.early {
 				b.First[r.ID] = n
 			}
 			value, mask := b.fixed(&compiled[i])
@@ -172,7 +184,11 @@ func (b *builder) add(r *row, label uint32, from *plan.Rule) (uint32, error) {
 	var program uint32
 	if len(r.program) > 0 {
 		program = b.intern(r.program)
-		b.Ops |= r.ops
+		if b.early {
+			b.EarlyOps |= r.ops
+		} else {
+			b.Ops |= r.ops
+		}
 	}
 	n := b.newRow()
 	b.write(n, label, FirstVersion, r, program, arg)
@@ -227,6 +243,8 @@ func action(r *plan.Rule, chain uint32) (do, arg uint32, err error) {
 		return abi.DoJump, uint32(r.Class.Number) | chain<<16, nil
 	case pred.Goto:
 		return abi.DoGoto, uint32(r.Class.Number) | chain<<16, nil
+	case pred.Up:
+		return abi.DoUp, 0, nil
 	}
 	return 0, 0, fmt.Errorf("action %s cannot run in BPF", r.Action)
 }

@@ -111,7 +111,7 @@ func (m *Memory) checkTables(d []uint32, rules []Living) error {
 		}
 	}
 	for _, r := range rules {
-		compiled, err := compile(m.Family, r.Rule, m.Needs())
+		compiled, err := compile(m.Family, r.Rule, assembler{needs: m.Needs()})
 		if err != nil {
 			return err
 		}

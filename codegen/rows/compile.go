@@ -60,9 +60,10 @@ func headerBytes(proto uint8) uint8 {
 }
 
 // compile gives the rows of a rule: none if it matches nothing, several for a list of
-// ports. The action is left to the caller.
-func compile(family packet.Family, r *plan.Rule, needs uint32) ([]row, error) {
-	return new(scratch).compile(family, r, needs)
+// ports. The action is left to the caller. how says what the datapath fills of the facts,
+// and for which programs the row is.
+func compile(family packet.Family, r *plan.Rule, how assembler) ([]row, error) {
+	return new(scratch).compile(family, r, how)
 }
 
 // scratch is room that many rules are compiled in, one after the other: what compile
@@ -73,10 +74,10 @@ type scratch struct {
 	rows  []row
 }
 
-func (s *scratch) compile(family packet.Family, r *plan.Rule, needs uint32) ([]row, error) {
+func (s *scratch) compile(family packet.Family, r *plan.Rule, how assembler) ([]row, error) {
 	c := &s.compiler
 	*c = compiler{family: family, prog: c.prog.empty()}
-	c.prog.needs = needs
+	c.prog.needs, c.prog.early = how.needs, how.early
 	c.row = row{id: r.ID, sport: anyPort, dport: anyPort}
 	s.atoms = flatten(s.atoms[:0], r.Conds)
 	atoms := s.atoms

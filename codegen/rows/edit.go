@@ -76,7 +76,7 @@ func (m *Memory) Needs() uint32 { return m.Index[ownNeeds] }
 // rule's ID is not used.
 func (e *Edit) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, err error) {
 	m := e.m
-	compiled, err := compile(m.Family, r, m.Needs())
+	compiled, err := compile(m.Family, r, assembler{needs: m.Needs()})
 	if err != nil {
 		return 0, 0, err
 	}

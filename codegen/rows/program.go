@@ -22,6 +22,7 @@ type assembler struct {
 	bound  []int // word by label; -1: not yet
 	refs   []reference
 	needs  uint32 // what the datapath fills of the facts (abi.Need*)
+	early  bool   // for the early stage
 	ops    uint32 // kinds of instructions, as bits
 	asks   bool   // there is something beside guards
 }
@@ -192,7 +193,8 @@ func (a *assembler) inFact(c emit.Cell, mask, lo, hi uint32, no label) {
 func (a *assembler) compare(p pred.Cmp, no label) error {
 	switch of := p.Of.(type) {
 	case pred.Field:
-		if c, ok := emit.FieldCell(of); ok {
+		// The early stage does not always know the length, and tells.
+		if c, ok := emit.FieldCell(of); ok && !(a.early && of == pred.FieldLen) {
 			a.inFact(c, p.Mask, p.Lo, p.Hi, no)
 			return nil
 		}

@@ -94,9 +94,7 @@ func deleteSome(t *testing.T, m *Memory) {
 	}
 	e.Publish()
 	for range 2 {
-		if err := m.Reclaim(func(uint32) error { return nil }); err != nil {
-			t.Fatal(err)
-		}
+		m.Reclaim()
 	}
 	d := m.chain(0)
 	for i := range d[abi.ChainNTrees] {

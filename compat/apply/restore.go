@@ -207,7 +207,7 @@ func (e *Engine) prepare(c *change) (*prepared, error) {
 	}
 	p := &prepared{change: c, number: number}
 	p.build, err = e.build(c, number, func(b *build) (err error) {
-		p.gen, err = e.space.LoadCounting(number, b.progs, b.res.Plan.Counters)
+		p.gen, err = e.space.LoadWith(number, b.progs, b.early)
 		return err
 	})
 	if err != nil {
@@ -292,7 +292,7 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 		if b.progs, err = codegen.Generate(b.res.Plan); err != nil {
 			return nil, err
 		}
-		if b.early, err = codegen.GenerateEarly(b.res.Plan); err != nil {
+		if b.early, err = codegen.GenerateEarly(b.res.Plan, b.progs); err != nil {
 			return nil, err
 		}
 		b.layouts = e.layouts(c.after, b.res.Plan, number)

@@ -38,7 +38,8 @@ func (e *Engine) Tend(locked func(func() error) error) error {
 		if !e.sees(live) {
 			return nil // its dead rows are for the next time
 		}
-		return classes.Reclaim(classes.ClearCounter)
+		classes.Reclaim()
+		return nil
 	})
 }
 

@@ -12,7 +12,10 @@ import (
 // must be judged by the hooks; all conditions can be asked there.
 type Early struct {
 	Chains []*EarlyChain
-	Exact  bool // the packet goes up wherever a counter could come out differently
+	// Classes are the classified chains on the way: their numbers follow those of the
+	// plan's own.
+	Classes []*Class
+	Exact   bool // the packet goes up wherever a counter could come out differently
 }
 
 // EarlyChain is a built-in chain on the way, with the user chains that it calls.
@@ -33,6 +36,9 @@ func EarlySymbol(table string, hook packet.Hook) string {
 
 func (e *Early) write(b *strings.Builder) {
 	fmt.Fprintf(b, "early exact=%t\n", e.Exact)
+	for _, c := range e.Classes {
+		c.write(b)
+	}
 	for _, c := range e.Chains {
 		fmt.Fprintf(b, "  chain %s %s\n", c.Table, c.Hook)
 		for _, f := range c.Funcs {

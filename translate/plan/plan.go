@@ -127,9 +127,7 @@ func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "plan %s counters=%d conntrack=%t\n", p.Family, p.Counters, p.Conntrack)
 	for _, c := range p.Classes {
-		fmt.Fprintf(&b, "class %d table=%s chain=%s\n", c.Number, c.Table, c.Chain)
-		writeRules(&b, c.Rules, "  ")
-		c.Policy.write(&b, "  ")
+		c.write(&b)
 	}
 	for _, t := range p.Tables {
 		where := "netfilter"
@@ -154,6 +152,12 @@ func (p *Plan) String() string {
 		p.Early.write(&b)
 	}
 	return b.String()
+}
+
+func (c *Class) write(b *strings.Builder) {
+	fmt.Fprintf(b, "class %d table=%s chain=%s\n", c.Number, c.Table, c.Chain)
+	writeRules(b, c.Rules, "  ")
+	c.Policy.write(b, "  ")
 }
 
 func (f *Func) write(b *strings.Builder) {
