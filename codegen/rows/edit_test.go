@@ -318,9 +318,7 @@ func (e *editor) room(err error) bool {
 
 func (e *editor) reclaim() {
 	e.tally["reclaim"]++
-	if err := e.classes.Reclaim(e.classes.ClearCounter); err != nil {
-		e.Fatal(err)
-	}
+	e.classes.Reclaim()
 	e.check()
 }
 
