@@ -40,7 +40,8 @@ struct facts {
 	u32 rule;	  /* id of the rule that ended the traversal */
 	u32 l4good;	  /* l4avail, but 0 in a fragment other than the first */
 	u32 version;	  /* of classified chains, the same for all of the hook; 0: not read yet */
-	u32 at;		  /* run_program(): where it is; next_row(): only rows with smaller labels */
+	u32 at;		  /* run_program(): where it is; next_row(): only rows with smaller labels;
+			     * generated code: key of a map */
 	u32 word;	  /* the numbers of -m u32 */
 	u32 base;
 	u32 after;	  /* the search in a chain: only rows with larger labels */

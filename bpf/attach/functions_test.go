@@ -81,12 +81,12 @@ func TestRefused(t *testing.T) {
 	p := calling(packet.IPv4, packet.Input, abi.FuncCount)
 	p.Insns = asm.Instructions{
 		asm.Mov.Imm(asm.R0, abi.Accept).WithSymbol("chain").WithSource(asm.Comment("rules.v4:1: fine")),
-		asm.LoadMem(asm.R3, asm.R9, 0, asm.Word).WithSource(asm.Comment("rules.v4:2: not fine")),
+		asm.LoadMem(asm.R3, asm.R0, 0, asm.Word).WithSource(asm.Comment("rules.v4:2: not fine")),
 		asm.Return(),
 	}
 	err := s.Check([]codegen.Program{p})
 	var refused *attach.RefusedError
-	if !errors.As(err, &refused) || refused.Rule != "rules.v4:2: not fine" || refused.Reason != "R9 !read_ok" {
+	if !errors.As(err, &refused) || refused.Rule != "rules.v4:2: not fine" || refused.Reason != "R0 invalid mem access 'scalar'" {
 		t.Fatalf("%v", err)
 	}
 }

@@ -32,7 +32,36 @@ func split(insns asm.Instructions) []function {
 // fill puts generated functions into the place of the stub and drops functions that
 // nothing calls: the verifier refuses dead code.
 func fill(program asm.Instructions, generated asm.Instructions) (asm.Instructions, error) {
-	var fixed []function
+	fixed, typed, err := parts(program, generated)
+	if err != nil {
+		return nil, err
+	}
+	return join(fixed, typed)
+}
+
+// fillInline does the same, and puts the generated chain in the place of its call, if it
+// can be. What the verifier knows of the facts must not depend on where it comes from.
+func fillInline(program asm.Instructions, generated asm.Instructions) (asm.Instructions, error) {
+	fixed, typed, err := parts(program, generated)
+	if err != nil {
+		return nil, err
+	}
+	if body := typed[0].insns; canInline(body) {
+		if fixed[0].insns, err = inline(fixed[0].insns, body); err != nil {
+			return nil, err
+		}
+	}
+	return join(fixed, typed)
+}
+
+// join orders functions: the program is the first.
+func join(fixed, typed []function) (asm.Instructions, error) {
+	return reachable(append(fixed[:1:1], append(typed, fixed[1:]...)...))
+}
+
+// parts gives the functions of the datapath without the stub, and the generated ones with
+// types.
+func parts(program asm.Instructions, generated asm.Instructions) (fixed, typed []function, err error) {
 	var stub *btf.Func
 	for _, f := range split(program) {
 		if f.name == chainSymbol {
@@ -42,13 +71,12 @@ func fill(program asm.Instructions, generated asm.Instructions) (asm.Instruction
 		fixed = append(fixed, f)
 	}
 	if stub == nil {
-		return nil, fmt.Errorf("the datapath has no function %s", chainSymbol)
+		return nil, nil, fmt.Errorf("the datapath has no function %s", chainSymbol)
 	}
 	if len(generated) == 0 || generated[0].Symbol() != chainSymbol {
-		return nil, fmt.Errorf("generated code does not begin with %s", chainSymbol)
+		return nil, nil, fmt.Errorf("generated code does not begin with %s", chainSymbol)
 	}
-	typed := typeFunctions(generated, stub)
-	return reachable(append(fixed[:1:1], append(split(typed), fixed[1:]...)...))
+	return fixed, split(typeFunctions(generated, stub)), nil
 }
 
 // typeFunctions gives every generated function the type of the stub.

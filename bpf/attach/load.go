@@ -173,7 +173,11 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 	if err != nil {
 		return nil, err
 	}
-	if prog.Instructions, err = fill(prog.Instructions, p.Insns); err != nil {
+	put := fillInline
+	if p.Base != 0 {
+		put = fill // the program does not call it
+	}
+	if prog.Instructions, err = put(prog.Instructions, p.Insns); err != nil {
 		return nil, err
 	}
 	values := placeVariables(slot, gen)

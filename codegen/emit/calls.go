@@ -57,10 +57,10 @@ func (b *Builder) Count(rule uint32, atomic bool) {
 	b.add(asm.StoreImm(regFacts, cellRule.off, int64(rule), asm.Word))
 	b.add(asm.LoadMem(regVal, regFacts, cellRule.off, asm.Word))
 	b.add(asm.RSh.Imm(regVal, int32(bits.TrailingZeros32(abi.CounterBlock))))
-	b.add(asm.StoreMem(asm.RFP, -4, regVal, asm.Word))
+	b.add(asm.StoreMem(regFacts, cellKey.off, regVal, asm.Word))
 	b.add(asm.LoadMapPtr(asm.R1, 0).WithReference(abi.MapCounters))
-	b.add(asm.Mov.Reg(asm.R2, asm.RFP))
-	b.add(asm.Add.Imm(asm.R2, -4))
+	b.add(asm.Mov.Reg(asm.R2, regFacts))
+	b.add(asm.Add.Imm(asm.R2, int32(cellKey.off)))
 	b.add(asm.FnMapLookupElem.Call())
 	missing := b.NewLabel()
 	b.branch(asm.JEq.Imm(asm.R0, 0, ""), missing)
@@ -90,25 +90,22 @@ type Text struct{ Pos, Rule string }
 // String is "position: rule".
 func (t Text) String() string { return fmt.Sprintf("%s: %s", t.Pos, t.Rule) }
 
-// The two numbers that -m u32 works with live on the stack: the word that was read
-// and the base from which places count.
-const (
-	slotWord = -16
-	slotBase = -12
-)
+// The two numbers that -m u32 works with live in the facts, too (cellWord, cellBase): the
+// word that was read and the base from which places count. Generated code has no stack of its
+// own, as it may become a part of another function.
 
 // maxPlace is beyond any packet; places are compared with it before they wrap.
 const maxPlace = 0x7fffffff
 
 // U32Start sets the base to the IP header.
 func (b *Builder) U32Start() {
-	b.add(asm.StoreImm(asm.RFP, slotBase, 0, asm.Word))
+	b.add(asm.StoreImm(regFacts, cellBase.off, 0, asm.Word))
 }
 
 // U32Load reads the word at base + place by a call of the C part, or goes to no
 // when it is not there.
 func (b *Builder) U32Load(symbol string, place uint32, no Label) {
-	b.add(asm.LoadMem(asm.R3, asm.RFP, slotBase, asm.Word))
+	b.add(asm.LoadMem(asm.R3, regFacts, cellBase.off, asm.Word))
 	b.add(asm.Mov.Imm32(asm.R1, int32(place)))
 	b.add(asm.Add.Reg(asm.R3, asm.R1))
 	b.branch(asm.JGT.Imm(asm.R3, maxPlace, ""), no)
@@ -116,13 +113,13 @@ func (b *Builder) U32Load(symbol string, place uint32, no Label) {
 	b.add(asm.Mov.Reg(asm.R2, regFacts))
 	b.add(asm.Call.Label(symbol))
 	b.branch(asm.JSLT.Imm(asm.R0, 0, ""), no)
-	b.add(asm.StoreMem(asm.RFP, slotWord, asm.R0, asm.Word))
+	b.add(asm.StoreMem(regFacts, cellWord.off, asm.R0, asm.Word))
 }
 
 // U32Op applies '&', '<' or '>' to the word. Shifts count modulo 32, as the
 // processor does in u32_match_it() of net/netfilter/xt_u32.c.
 func (b *Builder) U32Op(op byte, arg uint32) {
-	b.add(asm.LoadMem(regVal, asm.RFP, slotWord, asm.Word))
+	b.add(asm.LoadMem(regVal, regFacts, cellWord.off, asm.Word))
 	switch op {
 	case '&':
 		b.add(asm.And.Imm32(regVal, int32(arg)))
@@ -131,20 +128,20 @@ func (b *Builder) U32Op(op byte, arg uint32) {
 	default:
 		b.add(asm.RSh.Imm32(regVal, int32(arg&31)))
 	}
-	b.add(asm.StoreMem(asm.RFP, slotWord, regVal, asm.Word))
+	b.add(asm.StoreMem(regFacts, cellWord.off, regVal, asm.Word))
 }
 
 // U32Advance adds the word to the base ('@'), or goes to no when it wraps.
 func (b *Builder) U32Advance(no Label) {
-	b.add(asm.LoadMem(regVal, asm.RFP, slotWord, asm.Word))
-	b.add(asm.LoadMem(regTmp, asm.RFP, slotBase, asm.Word))
+	b.add(asm.LoadMem(regVal, regFacts, cellWord.off, asm.Word))
+	b.add(asm.LoadMem(regTmp, regFacts, cellBase.off, asm.Word))
 	b.add(asm.Add.Reg(regTmp, regVal))
 	b.branch(asm.JGT.Imm(regTmp, maxPlace, ""), no)
-	b.add(asm.StoreMem(asm.RFP, slotBase, regTmp, asm.Word))
+	b.add(asm.StoreMem(regFacts, cellBase.off, regTmp, asm.Word))
 }
 
 // U32InRange asks whether the word lies in a range.
 func (b *Builder) U32InRange(lo, hi uint32, no Label) {
-	b.add(asm.LoadMem(regVal, asm.RFP, slotWord, asm.Word))
+	b.add(asm.LoadMem(regVal, regFacts, cellWord.off, asm.Word))
 	b.inRange(^uint32(0), ^uint32(0), lo, hi, no)
 }

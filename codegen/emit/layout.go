@@ -34,6 +34,9 @@ var (
 	cellRule   = word(unsafe.Offsetof(layout.Rule))
 	cellLen    = word(unsafe.Offsetof(layout.Len))
 	cellL4Good = word(unsafe.Offsetof(layout.L4good))
+	cellKey    = word(unsafe.Offsetof(layout.At))
+	cellWord   = word(unsafe.Offsetof(layout.Word))
+	cellBase   = word(unsafe.Offsetof(layout.Base))
 	// ScratchLen is the number of bytes in Scratch that are the packet's.
 	ScratchLen = word(unsafe.Offsetof(layout.Tmplen))
 )

@@ -282,7 +282,7 @@ func (e *editor) insert(c *chain, at int) bool {
 		r = &same
 	}
 	p, ok := e.in.Rule(c.Chain, r)
-	if !ok {
+	if !ok || codegen.Needs(e.in.Family, p)&^e.classes.Needs() != 0 {
 		e.tally["not in place"]++
 		return true
 	}
