@@ -118,7 +118,7 @@ func (c *compiler) take(atoms []pred.Pred) (n int, err error) {
 	if c.fixed {
 		return 1, c.toProgram(atoms[0])
 	}
-	if p, ok := atoms[0].(pred.Const); ok && pred.Answer(p) == pred.No {
+	if p, ok := atoms[0].(pred.Const); ok && pred.Answer(p) == pred.No && !c.guarded() {
 		c.never = true
 		return 1, nil
 	}
@@ -131,6 +131,10 @@ func (c *compiler) take(atoms []pred.Pred) (n int, err error) {
 	c.note(atoms[0])
 	return 1, c.toProgram(atoms[0])
 }
+
+// guarded says whether the rule, even if it matches nothing, may answer hotdrop for a
+// packet with a broken header.
+func (c *compiler) guarded() bool { return c.headerSet || c.flags&abi.NeedTransport != 0 }
 
 // headerGuard recognizes how matches on transport headers begin: (hotdrop at fragment
 // offset 1,) no at any other offset but 0, hotdrop when bytes are missing.
@@ -205,7 +209,7 @@ func (c *compiler) guardTransport(p pred.Pred) bool {
 		return false
 	}
 	if c.flags&abi.NeedTransport == 0 {
-		if c.headerSet || c.flags&abi.HasProto != 0 {
+		if c.headerSet || c.states != 0 || c.flags&abi.HasProto != 0 {
 			return false
 		}
 		c.flags |= abi.NeedTransport
@@ -245,7 +249,8 @@ func (c *compiler) address(p pred.Addr, negate bool) bool {
 	default:
 		return false
 	}
-	if *mask != [16]byte{} || c.flags&flag != 0 {
+	// The fields of addresses are asked before the guards.
+	if c.guarded() || *mask != [16]byte{} || c.flags&flag != 0 {
 		return false
 	}
 	if c.flags&abi.NeedTransport != 0 || c.headerSet {
