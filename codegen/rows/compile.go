@@ -249,11 +249,10 @@ func (c *compiler) address(p pred.Addr, negate bool) bool {
 	default:
 		return false
 	}
-	// The fields of addresses are asked before the guards.
-	if c.guarded() || *mask != [16]byte{} || c.flags&flag != 0 {
+	if *mask != [16]byte{} || c.flags&flag != 0 {
 		return false
 	}
-	if c.flags&abi.NeedTransport != 0 || c.headerSet {
+	if c.guarded() {
 		// The datapath asks addresses before the guards of headers, which drop a packet
 		// that a rule with -p meets, whatever is asked behind it.
 		return false
