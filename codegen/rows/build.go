@@ -147,7 +147,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 	b.order(d, entries)
 	if b.short(c, entries) {
 		d[abi.ChainKind] = abi.KindList
-		b.Choices = append(b.Choices, Choice{Table: c.Table, Chain: c.Chain, Rows: len(entries), NS: costCheck * float64(len(entries)+1) / 2})
+		b.list(c, len(entries))
 	} else {
 		d[abi.ChainKind] = abi.KindTuples
 		b.choose(d, c, entries)
@@ -155,6 +155,13 @@ func (b *builder) chain(number int, c *plan.Class) error {
 	b.Index[b.Index[abi.HeaderChains]+uint32(number)] = uint32(len(b.Index))
 	b.Index = append(b.Index, d...)
 	return nil
+}
+
+// list says that the rows of a chain are asked one after the other.
+func (b *builder) list(c *plan.Class, rows int) {
+	if rows > 0 {
+		b.Choices = append(b.Choices, Choice{Table: c.Table, Chain: c.Chain, Rows: rows, NS: costCheck * float64(rows+1) / 2})
+	}
 }
 
 // shortList is up to how many rows are asked one after the other.
