@@ -79,7 +79,7 @@ func askedStates(c *plan.Class, seen map[*plan.Class]bool, ask func(mask uint32)
 		return
 	}
 	seen[c] = true
-	for _, r := range c.Rules {
+	for r := range c.All() {
 		for _, cond := range r.Conds {
 			pred.Any(cond, func(p pred.Pred) bool {
 				if mask := statesAsked(p); mask != 0 {

@@ -19,13 +19,14 @@ import (
 // Generate makes the programs of all BPF tables of a plan.
 func Generate(p *plan.Plan) ([]Program, error) {
 	var out []Program
-	image, err := Image(p)
+	looks := classNeeds(p)
+	image, err := rows.Build(p, looks)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Family, err)
 	}
 	for _, t := range p.Tables {
 		for _, h := range t.Hooks {
-			prog, err := generateHook(p, t, h, image)
+			prog, err := generateHook(p, t, h, image, looks)
 			if err != nil {
 				return nil, fmt.Errorf("%s %s %s: %w", p.Family, t.Name, h.Hook, err)
 			}
@@ -37,12 +38,17 @@ func Generate(p *plan.Plan) ([]Program, error) {
 
 // Image lays out the classified chains of a plan; nil when there are none.
 func Image(p *plan.Plan) (*rows.Image, error) {
-	g := &generator{family: p.Family}
-	g.needClasses(p.Classes)
-	return rows.Build(p, g.needs)
+	return rows.Build(p, classNeeds(p))
 }
 
-func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image) (Program, error) {
+// classNeeds is what programs that look rows up fill of the facts.
+func classNeeds(p *plan.Plan) uint32 {
+	g := &generator{family: p.Family}
+	g.needClasses(p.Classes)
+	return g.needs
+}
+
+func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, looks uint32) (Program, error) {
 	g := &generator{family: p.Family, atomic: h.Hook == packet.Output}
 	for _, f := range h.Funcs {
 		if err := g.function(f); err != nil {
@@ -50,7 +56,7 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image) 
 		}
 	}
 	if g.classified {
-		g.needClasses(p.Classes)
+		g.needs |= looks
 	}
 	base := 0
 	if c := h.Funcs[0].Class; c != nil {

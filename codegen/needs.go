@@ -47,7 +47,7 @@ const l4Narrow = 8
 func (g *generator) needClasses(classes []*plan.Class) {
 	g.needs |= abi.NeedL4
 	for _, c := range classes {
-		for _, r := range c.Rules {
+		for r := range c.All() {
 			g.needRule(r)
 		}
 	}

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -59,6 +60,11 @@ func (t *table) classify() {
 	}
 	t.classCallers()
 	t.classRules()
+	for _, c := range t.src.Chains {
+		if t.classes[c] == nil {
+			t.keep(c) // too deep to be looked up
+		}
+	}
 }
 
 // classCallers looks up user chains that call looked up ones. As code they would need
@@ -139,16 +145,43 @@ func (t *table) depth(c *ruleset.Chain, memo map[*ruleset.Chain]int) int {
 func (t *table) classRules() {
 	for _, c := range t.src.Chains {
 		class := t.classes[c]
-		if class == nil || class.Rules != nil || len(c.Rules) == 0 {
+		if class == nil || class.Source != nil {
 			continue
 		}
-		class.Rules = make([]*plan.Rule, len(c.Rules))
-		for i, r := range c.Rules {
-			p := t.planned(r)
-			if p.Action.Op == pred.Jump || p.Action.Op == pred.Goto {
-				p.Class = t.classes[t.src.Chain(p.Action.Chain)]
+		class.Size, class.Source = len(c.Rules), t.rulesOf(c)
+		if len(c.Rules) == 0 || t.lines[c.Rules[0]] == nil {
+			for _, r := range c.Rules {
+				t.ruleID(r)
 			}
-			class.Rules[i] = p
+			continue
+		}
+		for range class.Source { // numbers what has a slot
+		}
+	}
+}
+
+// rulesOf gives the rules of a classified chain. Those that were not kept are lowered for
+// each that asks.
+func (t *table) rulesOf(c *ruleset.Chain) iter.Seq[*plan.Rule] {
+	return func(yield func(*plan.Rule) bool) {
+		place := &ruleset.Place{Family: t.family, Table: t.src.Name, Hooks: t.hooks[c]}
+		var room lowered
+		var conds []pred.Pred
+		out := &plan.Rule{}
+		for _, r := range c.Rules {
+			l := t.lines[r]
+			if l == nil {
+				l = &room
+				l.lower(r, place)
+			}
+			t.plannedIn(out, r, l, conds[:0])
+			conds = out.Conds
+			if out.Action.Op == pred.Jump || out.Action.Op == pred.Goto {
+				out.Class = t.classes[t.src.Chain(out.Action.Chain)]
+			}
+			if !yield(out) {
+				return
+			}
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package translate
 
 import (
+	"iter"
+	"slices"
+
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -134,7 +137,7 @@ func (e *earlyRewriter) funcs(from []*plan.Func) []*plan.Func {
 	for i, f := range from {
 		g := *f
 		g.Symbol = e.symbol(f.Symbol)
-		g.Rules = e.rules(f.Rules)
+		g.Rules = e.rules(slices.Values(f.Rules))
 		g.Class = e.class(f.Class)
 		g.Parts = nil
 		for _, part := range f.Parts {
@@ -153,16 +156,16 @@ func (e *earlyRewriter) class(from *plan.Class) *plan.Class {
 	}
 	c := *from
 	c.Number = len(e.plan.Classes) + len(e.early.Classes)
-	c.Rules = nil
+	c.Rules, c.Source = nil, nil
 	e.classes[from] = &c
 	e.early.Classes = append(e.early.Classes, &c)
-	c.Rules = e.rules(from.Rules)
+	c.Rules = e.rules(from.All())
 	return &c
 }
 
-func (e *earlyRewriter) rules(from []*plan.Rule) []*plan.Rule {
-	out := make([]*plan.Rule, 0, len(from))
-	for _, r := range from {
+func (e *earlyRewriter) rules(from iter.Seq[*plan.Rule]) []*plan.Rule {
+	out := []*plan.Rule{}
+	for r := range from {
 		if g := e.rule(r); g != nil {
 			out = append(out, g)
 		}
@@ -200,7 +203,7 @@ func (e *earlyRewriter) rule(r *plan.Rule) *plan.Rule {
 			out.Call = e.symbol(r.Call)
 		}
 		if r.Inline != nil {
-			out.Inline = e.rules(r.Inline)
+			out.Inline = e.rules(slices.Values(r.Inline))
 		}
 	default:
 		return never(up)

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -170,37 +171,88 @@ func (t *table) note(r *ruleset.Rule, thing, reason string) {
 	t.out.Notes = append(t.out.Notes, plan.Note{Pos: r.Pos.String(), Thing: thing, Reason: reason})
 }
 
-// lower turns matches and targets into predicates and actions.
+// lower turns matches and targets into predicates and actions, and notes what BPF cannot
+// do. Rules of long chains are not kept if they can be lowered again when they are needed.
 func (t *table) lower() {
 	place := &ruleset.Place{Family: t.family, Table: t.src.Name}
-	t.lines = make(map[*ruleset.Rule]*lowered, ruleCount(t.src))
+	again := map[*ruleset.Chain]bool{}
+	var room lowered
 	for _, c := range t.src.Chains {
 		if t.hooks[c] == 0 {
 			continue // no packet meets it
 		}
-		all := make([]lowered, len(c.Rules))
-		place.Hooks = t.hooks[c]
-		for i, r := range c.Rules {
-			place.Rule = r
-			l := &all[i]
-			l.action = verdicts[pred.Continue]
-			l.conds = make([]pred.Pred, 0, len(r.Matches))
-			for _, m := range r.Matches {
-				p := m.Lower(place)
-				if why := pred.UnsupportedReason(p); why != "" {
-					t.note(r, m.Word(), why)
-				}
-				l.conds = append(l.conds, p)
-			}
-			if r.Target != nil {
-				l.action = shared(r.Target.Lower(place))
-			}
-			t.shims = t.shims || l.action.Op == pred.Shim
-			if l.action.Op == pred.Foreign {
-				t.note(r, r.Target.Word(), l.action.Reason)
-			}
-			t.lines[r] = l
+		if !t.passing(c) {
+			t.keep(c)
 		}
+		place.Hooks = t.hooks[c]
+		for _, r := range c.Rules {
+			l := t.lines[r]
+			if l == nil {
+				l = &room
+				l.lower(r, place)
+				again[c] = again[c] || l.numbered()
+			}
+			t.examine(r, l)
+		}
+	}
+	for _, c := range t.src.Chains {
+		if t.shims || again[c] {
+			t.keep(c)
+		}
+	}
+}
+
+// passing says whether a chain is so long that it is looked up, unless others hinder.
+func (t *table) passing(c *ruleset.Chain) bool {
+	return t.o.Classifier == ClassifyAuto && len(c.Rules) > codeRules
+}
+
+// keep holds the lowered rules of a chain.
+func (t *table) keep(c *ruleset.Chain) {
+	if t.hooks[c] == 0 || len(c.Rules) == 0 || t.lines[c.Rules[0]] != nil {
+		return
+	}
+	place := &ruleset.Place{Family: t.family, Table: t.src.Name, Hooks: t.hooks[c]}
+	all := make([]lowered, len(c.Rules))
+	for i, r := range c.Rules {
+		all[i].lower(r, place)
+		t.lines[r] = &all[i]
+	}
+}
+
+// lower fills l for a rule; the conditions go where those of the rule before were.
+func (l *lowered) lower(r *ruleset.Rule, place *ruleset.Place) {
+	place.Rule = r
+	l.action = verdicts[pred.Continue]
+	l.conds = slices.Grow(l.conds[:0], len(r.Matches))
+	for _, m := range r.Matches {
+		l.conds = append(l.conds, m.Lower(place))
+	}
+	if r.Target != nil {
+		l.action = shared(r.Target.Lower(place))
+	}
+}
+
+// numbered says whether a condition has a slot.
+func (l *lowered) numbered() bool {
+	for _, p := range l.conds {
+		if pred.Any(p, numbered) {
+			return true
+		}
+	}
+	return false
+}
+
+// examine notes what BPF cannot do of a rule.
+func (t *table) examine(r *ruleset.Rule, l *lowered) {
+	for i, p := range l.conds {
+		if why := pred.UnsupportedReason(p); why != "" {
+			t.note(r, r.Matches[i].Word(), why)
+		}
+	}
+	t.shims = t.shims || l.action.Op == pred.Shim
+	if l.action.Op == pred.Foreign {
+		t.note(r, r.Target.Word(), l.action.Reason)
 	}
 }
 

@@ -54,7 +54,7 @@ func Build(p *plan.Plan, needs uint32) (*Image, error) {
 	}
 	total := 0
 	for _, c := range classes {
-		total += len(c.Rules)
+		total += c.Len()
 	}
 	b.Rows = make([]uint32, b.rowSize(), b.rowSize()*uint32(total+total/8+16))
 	b.Index = make([]uint32, abi.HeaderSize+uint32(len(classes)), int(abi.HeaderSize)+len(classes)+4*total)
@@ -119,10 +119,10 @@ const (
 func (b *builder) chain(number int, c *plan.Class) error {
 	b.number = uint32(number)
 	b.forget()
-	step := uint32(min(labelRoom/(len(c.Rules)+1), labelStep))
-	entries := make([]entry, 0, len(c.Rules))
+	step := uint32(min(labelRoom/(c.Len()+1), labelStep))
+	entries := make([]entry, 0, c.Len())
 	label := uint32(labelFirst)
-	for _, r := range c.Rules {
+	for r := range c.All() {
 		label += step
 		compiled, err := b.scratch.compile(b.Family, r, assembler{needs: b.needs, early: b.early})
 		if err != nil {

@@ -188,9 +188,13 @@ func (e *editor) load(rs *ruleset.Ruleset) {
 		e.in.Classes[class.Chain] = class
 		source := rs.Table("filter").Chain(class.Chain)
 		c := &chain{Class: class, policy: source.Policy}
-		for i, r := range source.Rules {
+		i := 0
+		for planned := range class.All() {
+			kept, r := *planned, source.Rules[i]
+			kept.Conds = slices.Clone(kept.Conds)
 			id := res.Rules[r]
-			c.entries = append(c.entries, entry{r, class.Rules[i], progs[at].Image.First[id], id})
+			c.entries = append(c.entries, entry{r, &kept, progs[at].Image.First[id], id})
+			i++
 		}
 		e.chains = append(e.chains, c)
 	}

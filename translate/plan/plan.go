@@ -7,6 +7,8 @@ package plan
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -90,16 +92,36 @@ type Class struct {
 	Table  string
 	Chain  string
 	Policy *Policy // base chain only
-	Rules  []*Rule
-	Forced bool  // looked up by tables even if it is short
-	Trees  bool  // by decision trees alone
-	Hooks  uint8 // 1 << packet.Hook: where packets meet it
-	Depth  int   // how deep it calls others
-	Coded  bool  // another hook runs it as code, too: it cannot be changed in place
-	Notes  bool  // it, or a chain that it calls, notes actions that do not end the traversal
+	Rules  []*Rule // of tests and of the early stage; the others come from Source
+	// Source gives the rules one after the other, Size of them; each is valid until the next
+	// only. A long chain is never there as a whole.
+	Source iter.Seq[*Rule] `json:"-"`
+	Size   int             `json:"-"`
+	Forced bool            // looked up by tables even if it is short
+	Trees  bool            // by decision trees alone
+	Hooks  uint8           // 1 << packet.Hook: where packets meet it
+	Depth  int             // how deep it calls others
+	Coded  bool            // another hook runs it as code, too: it cannot be changed in place
+	Notes  bool            // it, or a chain that it calls, notes actions that do not end the traversal
 	// Fixed says that packets might collect more actions than the table's bounds say,
 	// should rules be deleted in place, or others that return be put there.
 	Fixed bool
+}
+
+// All gives the rules in order; each is valid until the next only.
+func (c *Class) All() iter.Seq[*Rule] {
+	if c.Source != nil {
+		return c.Source
+	}
+	return slices.Values(c.Rules)
+}
+
+// Len is how many rules there are.
+func (c *Class) Len() int {
+	if c.Source != nil {
+		return c.Size
+	}
+	return len(c.Rules)
 }
 
 // Policy is the end of a base chain.
@@ -156,7 +178,7 @@ func (p *Plan) String() string {
 
 func (c *Class) write(b *strings.Builder) {
 	fmt.Fprintf(b, "class %d table=%s chain=%s\n", c.Number, c.Table, c.Chain)
-	writeRules(b, c.Rules, "  ")
+	writeRules(b, c.All(), "  ")
 	c.Policy.write(b, "  ")
 }
 
@@ -168,7 +190,7 @@ func (f *Func) write(b *strings.Builder) {
 	if f.Class != nil {
 		fmt.Fprintf(b, "      class %d\n", f.Class.Number)
 	}
-	writeRules(b, f.Rules, "      ")
+	writeRules(b, slices.Values(f.Rules), "      ")
 	f.Policy.write(b, "      ")
 }
 
@@ -183,8 +205,8 @@ func (p *Policy) write(b *strings.Builder, indent string) {
 	fmt.Fprintf(b, "%spolicy %d %s\n", indent, p.ID, verdict)
 }
 
-func writeRules(b *strings.Builder, rules []*Rule, indent string) {
-	for _, r := range rules {
+func writeRules(b *strings.Builder, rules iter.Seq[*Rule], indent string) {
+	for r := range rules {
 		conds := make([]string, len(r.Conds))
 		for i, c := range r.Conds {
 			conds[i] = c.String()
@@ -200,6 +222,6 @@ func writeRules(b *strings.Builder, rules []*Rule, indent string) {
 			to = fmt.Sprintf("action %d: %s", r.Note, to)
 		}
 		fmt.Fprintf(b, "%srule %d %s: %s -> %s\n", indent, r.ID, r.Pos, strings.Join(conds, " and "), to)
-		writeRules(b, r.Inline, indent+"  ")
+		writeRules(b, slices.Values(r.Inline), indent+"  ")
 	}
 }
