@@ -356,8 +356,15 @@ func (t *table) planned(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
 	l := t.lines[r]
 	out := &plan.Rule{ID: t.ruleID(r), Action: l.action, Pos: r.Pos.String(), Text: t.text(r, c.Name)}
 	out.Conds = make([]pred.Pred, len(l.conds))
+	limits, nths := len(t.res.Plan.Limits), len(t.res.Plan.Nths)
 	for i, p := range l.conds {
 		out.Conds[i] = t.slots.assign(p, stateKey{r, i})
+	}
+	for ; limits < len(t.res.Plan.Limits); limits++ {
+		t.out.Limits = append(t.out.Limits, limits)
+	}
+	for ; nths < len(t.res.Plan.Nths); nths++ {
+		t.out.Nths = append(t.out.Nths, nths)
 	}
 	if l.action.Op == pred.Shim {
 		out.Note = t.numbers[shimKey(l.action)]

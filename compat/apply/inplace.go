@@ -80,7 +80,8 @@ type editor struct {
 	rows    *rows.Edit
 	state   *state.Edit
 	tables  map[string]*translate.InPlace
-	longer  int // how much the bounds on notes have grown
+	longer  int       // how much the bounds on notes have grown
+	anew    []*places // whose limits begin anew
 	changed bool
 	err     error
 }
@@ -238,7 +239,7 @@ func (ed *editor) SetPolicy(table, chain, policy string) error {
 }
 
 // Commit starts the counters of the policies anew, as libiptc does with every change of
-// a table.
+// a table; limits follow when packets see the change.
 func (ed *editor) Commit(table string) error {
 	for _, c := range ed.live.State.Table(table).Chains() {
 		if c.Policy == "" || c.Slot == state.None {
@@ -250,6 +251,18 @@ func (ed *editor) Commit(table string) error {
 			return err
 		}
 		ed.state.SetCounters(c, state.None, ruleset.Counters{Packets: -n.Packets, Bytes: -n.Bytes})
+	}
+	ed.anew = append(ed.anew, ed.extra.Places[table])
+	return nil
+}
+
+// restart makes the limits of changed tables begin anew, as netfilter does: with every
+// change of a table, it makes all of its rules anew (limit_mt_check(), net/netfilter/xt_limit.c).
+func (ed *editor) restart() error {
+	for _, p := range ed.anew {
+		if err := ed.classes.Restart(p.Limits, p.Nths); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -280,6 +293,9 @@ func (ed *editor) commit() error {
 	failPoint("journal")
 	ed.rows.Publish()
 	failPoint("published")
+	if err := ed.restart(); err != nil {
+		return fmt.Errorf("the new rules are enforced, but their limits do not begin anew: %w", err)
+	}
 	if !ed.live.State.Worn() {
 		return nil
 	}
