@@ -363,8 +363,15 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 // plannedIn is planned in place of another rule; conds is where the conditions go.
 func (t *table) plannedIn(out *plan.Rule, r *ruleset.Rule, l *lowered, conds []pred.Pred) {
 	*out = plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String()}
+	limits, nths := len(t.res.Plan.Limits), len(t.res.Plan.Nths)
 	for i, p := range l.conds {
 		conds = append(conds, t.slots.assign(p, stateKey{r, i}))
+	}
+	for ; limits < len(t.res.Plan.Limits); limits++ {
+		t.out.Limits = append(t.out.Limits, limits)
+	}
+	for ; nths < len(t.res.Plan.Nths); nths++ {
+		t.out.Nths = append(t.out.Nths, nths)
 	}
 	out.Conds = conds
 	if l.action.Op == pred.Shim {

@@ -18,12 +18,13 @@ import (
 type Classes struct {
 	*rows.Memory
 	counters *ebpf.Map
+	load     func(name string) (*ebpf.Map, error) // opens another map of the generation
 	words    [][]uint32
 }
 
 // Classes opens the classified chains; nil when the generation has none.
 func (g *Generation) Classes() (*Classes, error) {
-	c := &Classes{counters: g.maps[abi.NetfilterMapCounters]}
+	c := &Classes{counters: g.maps[abi.NetfilterMapCounters], load: g.pinned}
 	for _, name := range []string{abi.NetfilterMapClassRows, abi.NetfilterMapClassIndex} {
 		words, err := g.words(name)
 		if err != nil {
@@ -40,15 +41,24 @@ func (g *Generation) Classes() (*Classes, error) {
 
 // words maps the value of a pinned map of the generation; nil when it has no such map.
 func (g *Generation) words(name string) ([]uint32, error) {
-	m, err := ebpf.LoadPinnedMap(filepath.Join(g.space.genDir(g.number), name), nil)
+	m, err := g.pinned(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("map %s of generation %d: %w", name, g.number, err)
+		return nil, err
 	}
 	defer m.Close()
 	return maps.Words(m)
+}
+
+// pinned opens a map of the generation.
+func (g *Generation) pinned(name string) (*ebpf.Map, error) {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(g.space.genDir(g.number), name), nil)
+	if err != nil {
+		return nil, fmt.Errorf("map %s of generation %d: %w", name, g.number, err)
+	}
+	return m, nil
 }
 
 // Version is the version of the generation's rules that packets see; First of package
@@ -73,11 +83,50 @@ func (c *Classes) Close() error {
 }
 
 // Counter reads the counter of one rule.
-func (c *Classes) Counter(id uint32) (abi.Counter, error) { return maps.Counter(c.counters, id) }
+func (c *Classes) Counter(id uint32) (abi.Counter, error) {
+	return maps.Counter(c.counters, id)
+}
+
+// Restart makes limits and nths begin anew, by their slots; nths have what they begin with.
+func (c *Classes) Restart(limits []int, nths map[int]uint32) error {
+	if err := c.with(abi.NetfilterMapLimits, len(limits), func(m *ebpf.Map) error {
+		for _, slot := range limits {
+			if err := maps.Refill(m, slot); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return c.with(abi.NetfilterMapNths, len(nths), func(m *ebpf.Map) error {
+		for slot, count := range nths {
+			if err := maps.Recount(m, slot, count); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// with opens a map while something is done to it, unless that is nothing.
+func (c *Classes) with(name string, n int, do func(*ebpf.Map) error) error {
+	if n == 0 {
+		return nil
+	}
+	m, err := c.load(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(m), m.Close())
+}
 
 // Classes opens the classified chains of the runner's program; nil when it has none.
 func (r *Runner) Classes() (*Classes, error) {
-	c := &Classes{counters: r.maps[abi.NetfilterMapCounters]}
+	c := &Classes{
+		counters: r.maps[abi.NetfilterMapCounters],
+		load:     func(name string) (*ebpf.Map, error) { return r.maps[name].Clone() },
+	}
 	for _, name := range []string{abi.NetfilterMapClassRows, abi.NetfilterMapClassIndex} {
 		if r.maps[name] == nil {
 			return nil, c.Close()

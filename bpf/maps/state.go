@@ -124,10 +124,40 @@ func (s *States) fillLimits(m *ebpf.Map) error {
 // match: the kernel counts to Every-1 and matches when it begins anew.
 func (s *States) fillNths(m *ebpf.Map) error {
 	for slot, n := range s.Nths {
-		last := n.Every - 1
-		if err := m.Put(uint32(slot), abi.NetfilterNthState{Count: last - n.Start, Every: last}); err != nil {
+		if err := m.Put(uint32(slot), abi.NetfilterNthState{Count: FirstCount(n), Every: n.Every - 1}); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// FirstCount is what the counter of an nth begins with.
+func FirstCount(n pred.Nth) uint32 { return n.Every - 1 - n.Start }
+
+// Refill gives the limit of a slot full credit, as a new rule has.
+func Refill(m *ebpf.Map, slot int) error {
+	var s abi.NetfilterLimitState
+	err := m.Lookup(uint32(slot), &s)
+	if err == nil {
+		s.Prev, s.Credit = 0, s.Cap
+		err = m.Put(uint32(slot), s)
+	}
+	if err != nil {
+		return fmt.Errorf("refill limit %d: %w", slot, err)
+	}
+	return nil
+}
+
+// Recount makes the nth of a slot begin with a count.
+func Recount(m *ebpf.Map, slot int, count uint32) error {
+	var s abi.NetfilterNthState
+	err := m.Lookup(uint32(slot), &s)
+	if err == nil {
+		s.Count = count
+		err = m.Put(uint32(slot), s)
+	}
+	if err != nil {
+		return fmt.Errorf("count nth %d anew: %w", slot, err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/state"
 	"github.com/bpftables/bpftables/ruleset"
@@ -84,6 +85,9 @@ type places struct {
 	Actions  []plan.Action `json:"actions,omitempty"`
 	Longest  int           `json:"longest,omitempty"` // see plan.Table
 	Template bool          `json:"template,omitempty"`
+	// The slots of limits, and those of nths with what they begin with.
+	Limits []int          `json:"limits,omitempty"`
+	Nths   map[int]uint32 `json:"nths,omitempty"`
 }
 
 // addPlaces describes the classified chains of a plan.
@@ -102,6 +106,10 @@ func (x *extra) addPlaces(p *plan.Plan) {
 	for _, t := range p.Tables {
 		if have := x.Places[t.Name]; have != nil {
 			have.Actions, have.Longest, have.Template = t.Actions, t.Longest, t.Template
+			have.Limits, have.Nths = t.Limits, map[int]uint32{}
+			for _, slot := range t.Nths {
+				have.Nths[slot] = maps.FirstCount(p.Nths[slot])
+			}
 		}
 	}
 }

@@ -72,17 +72,18 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // editor is an iptables.Editor of the live generation. Its error is one that no new
 // generation mends; what it cannot do is errNotInPlace.
 type editor struct {
-	live    *Live
-	base    *ruleset.Ruleset // the chains, without rules
-	names   ruleset.Resolver
-	extra   *extra
-	classes *attach.Classes
-	rows    *rows.Edit
-	state   *state.Edit
-	tables  map[string]*translate.InPlace
-	longer  int // how much the bounds on notes have grown
-	changed bool
-	err     error
+	live     *Live
+	base     *ruleset.Ruleset // the chains, without rules
+	names    ruleset.Resolver
+	extra    *extra
+	classes  *attach.Classes
+	rows     *rows.Edit
+	state    *state.Edit
+	tables   map[string]*translate.InPlace
+	longer   int       // how much the bounds on notes have grown
+	restarts []*places // whose limits begin anew
+	changed  bool
+	err      error
 }
 
 var errNotInPlace = errors.New("needs a new generation")
@@ -244,7 +245,7 @@ func (ed *editor) SetPolicy(table, chain, policy string) error {
 }
 
 // Commit starts the counters of the policies anew, as libiptc does with every change of
-// a table.
+// a table; limits follow when packets see the change.
 func (ed *editor) Commit(table string) error {
 	for _, c := range ed.live.State.Table(table).Chains() {
 		if c.Policy == "" || c.Slot == state.None {
@@ -256,6 +257,18 @@ func (ed *editor) Commit(table string) error {
 			return err
 		}
 		ed.state.SetCounters(c, state.None, n)
+	}
+	ed.restarts = append(ed.restarts, ed.extra.Places[table])
+	return nil
+}
+
+// restart makes the limits of changed tables begin anew, as netfilter does: with every
+// change of a table, it makes all of its rules anew (limit_mt_check(), net/netfilter/xt_limit.c).
+func (ed *editor) restart() error {
+	for _, p := range ed.restarts {
+		if err := ed.classes.Restart(p.Limits, p.Nths); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -294,6 +307,9 @@ func (ed *editor) commit() error {
 	failPoint("journal")
 	ed.rows.Publish()
 	failPoint("published")
+	if err := ed.restart(); err != nil {
+		return fmt.Errorf("the new rules are enforced, but their limits do not begin anew: %w", err)
+	}
 	if !ed.live.State.Worn() {
 		return nil
 	}

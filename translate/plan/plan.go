@@ -43,6 +43,8 @@ type Table struct {
 	Actions []Action // what the shim behind the table can be told to do, by number
 	Passes  int      // how often the shim must walk its actions
 	Longest int      // how many actions a packet can collect, at most
+	Limits  []int    // slots of its rules, see Plan
+	Nths    []int
 	// Template says that a target gives packets a conntrack entry that rules of the
 	// table must not ask about.
 	Template bool
