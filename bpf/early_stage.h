@@ -135,7 +135,7 @@ static __always_inline bool world_same(struct net___early *net, struct early_con
 
 static __always_inline void credit(struct early_packet *e, u32 rule)
 {
-	struct counter *c = bpf_map_lookup_elem(&counters, &rule);
+	struct counter *c = counter_of(rule);
 
 	if (!c)
 		return;
