@@ -19,8 +19,19 @@ import (
 // sides of a comparison send without segmentation offload, as native XDP switches it off.
 type earlyApplier struct {
 	lab.Applier
-	path, mode string
-	dropped    *uint64
+	path    string
+	way     earlyWay
+	dropped *uint64
+}
+
+// earlyWay is a mode of the early stage and a way of finding rules.
+type earlyWay struct{ mode, classifier string }
+
+func (w earlyWay) String() string { return w.mode + "-" + w.classifier }
+
+// earlyWays has each mode, each with rules as code and looked up.
+var earlyWays = []earlyWay{
+	{"xdp", "code"}, {"xdp", "tuples"}, {"tcx", "auto"}, {"tcx", "tree"}, {"exact", "code"}, {"exact", "tuples"}, {"xdp", "tree"},
 }
 
 func (a earlyApplier) Apply(netns string, family packet.Family, text []byte) error {
@@ -30,7 +41,7 @@ func (a earlyApplier) Apply(netns string, family packet.Family, text []byte) err
 	if a.path == "" {
 		return a.Applier.Apply(netns, family, text)
 	}
-	args := []string{"netns", "exec", netns, a.path, "restore", "-c", "-w", "--early", a.mode}
+	args := []string{"netns", "exec", netns, a.path, "restore", "-c", "-w", "--early", a.way.mode, "--classifier", a.way.classifier}
 	if family == packet.IPv6 {
 		args = append(args, "-6")
 	}
@@ -195,9 +206,9 @@ func TestEarlyStateful(t *testing.T) {
 		if strings.HasSuffix(title, "6") {
 			family = packet.IPv6
 		}
-		for _, mode := range []string{"xdp", "tcx", "exact"} {
-			t.Run(title+"/"+mode, func(t *testing.T) {
-				n := earlyJudge(t, mode, Options{Title: title, Family: family, Text: []byte(text), Packets: number(*packets, 250, 2000), Seed: *seed})
+		for _, way := range earlyWays {
+			t.Run(title+"/"+way.String(), func(t *testing.T) {
+				n := earlyJudge(t, way, Options{Title: title, Family: family, Text: []byte(text), Packets: number(*packets, 250, 2000), Seed: *seed})
 				if n == 0 {
 					t.Error("nothing was dropped early")
 				}
@@ -209,11 +220,11 @@ func TestEarlyStateful(t *testing.T) {
 func TestEarlyRandom(t *testing.T) {
 	needRoot(t)
 	total := uint64(0)
-	for i := range int64(number(*random, 6, 200)) {
+	for i := range int64(number(*random, 14, 200)) {
 		r := rand.New(rand.NewSource(*seed*3_000_000 + i))
 		family := []packet.Family{packet.IPv4, packet.IPv6}[i%2]
-		mode := []string{"xdp", "tcx", "exact"}[i/2%3]
-		total += earlyJudge(t, mode, Options{Title: fmt.Sprintf("random %d of seed %d, %s", i, *seed, mode), Family: family,
+		way := earlyWays[i/2%int64(len(earlyWays))]
+		total += earlyJudge(t, way, Options{Title: fmt.Sprintf("random %d of seed %d, %s", i, *seed, way), Family: family,
 			Text: []byte(gen.Ruleset(r, family)), Packets: number(*packets, 150, 300), Seed: *seed + i})
 	}
 	if total == 0 {
@@ -223,7 +234,7 @@ func TestEarlyRandom(t *testing.T) {
 
 // earlyJudge compares the early stage with netfilter and gives how many packets it
 // dropped.
-func earlyJudge(t *testing.T, mode string, o Options) uint64 {
+func earlyJudge(t *testing.T, way earlyWay, o Options) uint64 {
 	t.Helper()
 	t.Setenv(tool.VariantEnv, "legacy") // tables of iptables-nft switch the early stage off
 	a, err := ours()
@@ -231,7 +242,7 @@ func earlyJudge(t *testing.T, mode string, o Options) uint64 {
 		t.Fatal(err)
 	}
 	path, dropped := a.(lab.Command).Path, uint64(0)
-	o.Ours = earlyApplier{Applier: a, path: path, mode: mode, dropped: &dropped}
+	o.Ours = earlyApplier{Applier: a, path: path, way: way, dropped: &dropped}
 	o.Reference = earlyApplier{Applier: lab.Legacy{}}
 	r, err := Verify(o)
 	if err != nil {
@@ -239,7 +250,7 @@ func earlyJudge(t *testing.T, mode string, o Options) uint64 {
 	}
 	t.Logf("%s: %s, %d dropped early", o.Title, r.Summary(), dropped)
 	// The NAPI of a veth with native XDP takes part of a burst when the lab looks no more.
-	if mode == "xdp" && slices.ContainsFunc(r.Differences, func(d Difference) bool { return strings.Contains(d.Where, "@gso") }) {
+	if way.mode == "xdp" && slices.ContainsFunc(r.Differences, func(d Difference) bool { return strings.Contains(d.Where, "@gso") }) {
 		return dropped
 	}
 	for i, d := range r.Differences {

@@ -39,9 +39,9 @@ answered per second, median and 99th percentile of the answer time, and the atta
 }
 
 func measureDDoS(b *bench, r *result) error {
-	all, err := b.firewalls(legacy, ipSet, earlyOff, early)
+	all, err := b.usual(legacy, ipSet, earlyOff, early)
 	if err != nil {
-		return err
+		return errors.Join(err, removeAll(all))
 	}
 	rules := newRules(shapes.Sources, packet.IPv4, b.size.listed)
 	rules.Policy, rules.Before, rules.After = "DROP", stateful, services

@@ -59,6 +59,18 @@ func (b *bench) firewalls(titles ...string) (all []*firewall, err error) {
 	return all, nil
 }
 
+// usual makes hosts for the named ones that have no addresses but their own: with others,
+// the early stage does not know what is for the host.
+func (b *bench) usual(titles ...string) ([]*firewall, error) {
+	all, err := b.firewalls(titles...)
+	for _, f := range all {
+		if err == nil {
+			err = f.host.Narrow()
+		}
+	}
+	return all, err
+}
+
 func removeAll(all []*firewall) error {
 	var errs []error
 	for _, f := range all {

@@ -34,9 +34,9 @@ as usual, then N rules ` + "`-s A/32 -p udp --dport P -j ACCEPT`" + `; a new con
 }
 
 func measureWire(b *bench, r *result) error {
-	all, err := b.firewalls(empty, legacy, nft, earlyOff, early)
+	all, err := b.usual(empty, legacy, nft, earlyOff, early)
 	if err != nil {
-		return err
+		return errors.Join(err, removeAll(all))
 	}
 	for _, n := range b.size.wire {
 		if err == nil {

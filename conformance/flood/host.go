@@ -107,6 +107,15 @@ func (s *Space) quiet() error {
 	})
 }
 
+// Narrow leaves the host its own addresses alone, as usual hosts have it: packets are for
+// them or to be forwarded, and the others may send.
+func (h *Host) Narrow() error {
+	return errors.Join(
+		h.Command("ip", "route", "del", "local", "198.18.0.0/15", "dev", "lo"),
+		h.Command("ip", "-6", "route", "del", "local", "2001:db8::/32", "dev", "lo"),
+	)
+}
+
 // Device gives the interface of the host, from inside its namespace.
 func (h *Host) Device() (*net.Interface, error) { return net.InterfaceByName(HostDevice) }
 
