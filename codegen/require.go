@@ -27,7 +27,7 @@ type generator struct {
 // require generates a test that falls through on yes and goes to no otherwise;
 // hotdrop goes to g.hot.
 func (g *generator) require(p pred.Pred, no emit.Label) error {
-	g.need(p)
+	g.need(pred.ReadsOf(g.family, p))
 	switch p := p.(type) {
 	case pred.Const:
 		g.constant(pred.Answer(p), no)
@@ -264,8 +264,8 @@ func (g *generator) effects(a pred.Action) error {
 		if !ok1 || !ok2 {
 			return fmt.Errorf("%s changes a field that is not in the facts", a)
 		}
-		g.needField(s.Dst)
-		g.needField(s.Src)
+		g.need(s.Dst.Reads(g.family))
+		g.need(s.Src.Reads(g.family))
 		skip := g.NewLabel()
 		if s.NeedConn {
 			if err := g.require(pred.Eq(pred.FieldHasConn, 1), skip); err != nil {

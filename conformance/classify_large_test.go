@@ -107,6 +107,10 @@ func (l *large) compare(t *testing.T, how translate.Classifier) {
 	runner := l.runner(t, how)
 	defer runner.Close()
 	class := l.res.Plan.Classes[0]
+	var ids []uint32
+	for r := range class.All() {
+		ids = append(ids, r.ID)
+	}
 	for i, f := range l.facts {
 		out, err := runner.Run(f)
 		if err != nil {
@@ -114,7 +118,7 @@ func (l *large) compare(t *testing.T, how translate.Classifier) {
 		}
 		want := class.Policy.ID
 		if l.first[i] >= 0 {
-			want = class.Rules[l.first[i]].ID
+			want = ids[l.first[i]]
 		}
 		if out.Rule != want {
 			t.Fatalf("%s: %s: rule %d, want %d", translate.ClassifierNames[how], f, out.Rule, want)

@@ -148,40 +148,61 @@ func (t *table) classRules() {
 		if class == nil || class.Source != nil {
 			continue
 		}
-		class.Size, class.Source = len(c.Rules), t.rulesOf(c)
-		if len(c.Rules) == 0 || t.lines[c.Rules[0]] == nil {
-			for _, r := range c.Rules {
-				t.ruleID(r)
+		class.Size, class.Reads, class.Source = len(c.Rules), t.reads[c], t.rulesOf(c)
+		if !t.lowersAgain(c) {
+			for range class.Source { // numbers rules, and what has a slot
 			}
-			continue
-		}
-		for range class.Source { // numbers what has a slot
 		}
 	}
 }
 
-// rulesOf gives the rules of a classified chain. Those that were not kept are lowered for
-// each that asks.
+// lowersAgain says whether the rules of a chain were not kept.
+func (t *table) lowersAgain(c *ruleset.Chain) bool {
+	return len(c.Rules) > 0 && t.lines[c.Rules[0]] == nil
+}
+
+// rulesOf gives the rules of a classified chain one after the other. Those that were not
+// kept are lowered for each that asks: no code has them, so that their ids follow each
+// other.
 func (t *table) rulesOf(c *ruleset.Chain) iter.Seq[*plan.Rule] {
+	if !t.lowersAgain(c) {
+		return t.keptRules(c)
+	}
+	first := uint32(t.res.Plan.Counters)
+	for _, r := range c.Rules {
+		t.res.Rules[r] = t.nextID()
+	}
 	return func(yield func(*plan.Rule) bool) {
 		place := &ruleset.Place{Family: t.family, Table: t.src.Name, Hooks: t.hooks[c]}
 		var room lowered
-		var conds []pred.Pred
-		out := &plan.Rule{}
+		var out plan.Rule
+		for i, r := range c.Rules {
+			room.lower(r, place)
+			out = plan.Rule{ID: first + uint32(i), Conds: room.conds, Action: *room.action, Pos: r.Pos.String()}
+			t.calls(&out)
+			if !yield(&out) {
+				return
+			}
+		}
+	}
+}
+
+// keptRules is rulesOf for rules that are there.
+func (t *table) keptRules(c *ruleset.Chain) iter.Seq[*plan.Rule] {
+	return func(yield func(*plan.Rule) bool) {
 		for _, r := range c.Rules {
-			l := t.lines[r]
-			if l == nil {
-				l = &room
-				l.lower(r, place)
-			}
-			t.plannedIn(out, r, l, conds[:0])
-			conds = out.Conds
-			if out.Action.Op == pred.Jump || out.Action.Op == pred.Goto {
-				out.Class = t.classes[t.src.Chain(out.Action.Chain)]
-			}
+			out := t.planned(r)
+			t.calls(out)
 			if !yield(out) {
 				return
 			}
 		}
+	}
+}
+
+// calls sets what a rule of a classified chain calls.
+func (t *table) calls(r *plan.Rule) {
+	if r.Action.Op == pred.Jump || r.Action.Op == pred.Goto {
+		r.Class = t.classes[t.src.Chain(r.Action.Chain)]
 	}
 }

@@ -354,18 +354,12 @@ func (b *hookBuilder) rule(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
 
 // planned is a rule of the plan, but for what it calls.
 func (t *table) planned(r *ruleset.Rule) *plan.Rule {
-	out := &plan.Rule{}
 	l := t.lines[r]
-	t.plannedIn(out, r, l, make([]pred.Pred, 0, len(l.conds)))
-	return out
-}
-
-// plannedIn is planned in place of another rule; conds is where the conditions go.
-func (t *table) plannedIn(out *plan.Rule, r *ruleset.Rule, l *lowered, conds []pred.Pred) {
-	*out = plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String()}
+	out := &plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String()}
+	out.Conds = make([]pred.Pred, len(l.conds))
 	limits, nths := len(t.res.Plan.Limits), len(t.res.Plan.Nths)
 	for i, p := range l.conds {
-		conds = append(conds, t.slots.assign(p, stateKey{r, i}))
+		out.Conds[i] = t.slots.assign(p, stateKey{r, i})
 	}
 	for ; limits < len(t.res.Plan.Limits); limits++ {
 		t.out.Limits = append(t.out.Limits, limits)
@@ -373,10 +367,10 @@ func (t *table) plannedIn(out *plan.Rule, r *ruleset.Rule, l *lowered, conds []p
 	for ; nths < len(t.res.Plan.Nths); nths++ {
 		t.out.Nths = append(t.out.Nths, nths)
 	}
-	out.Conds = conds
 	if l.action.Op == pred.Shim {
 		out.Note = t.numbers[shimKey(*l.action)]
 	}
+	return out
 }
 
 // stateKey identifies the state of a stateful match: the rule and the match.

@@ -78,8 +78,9 @@ type table struct {
 	out     *plan.Table
 	hooks   map[*ruleset.Chain]uint8
 	lines   map[*ruleset.Rule]*lowered
-	shims   bool           // a rule has a target that netfilter runs
-	numbers map[string]int // action numbers by shimKey
+	reads   map[*ruleset.Chain]pred.Reads // of all rules of a chain
+	shims   bool                          // a rule has a target that netfilter runs
+	numbers map[string]int                // action numbers by shimKey
 	classes map[*ruleset.Chain]*plan.Class
 	coded   map[*ruleset.Chain]bool // in a function of a hook
 }
@@ -94,7 +95,7 @@ func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, 
 	return &table{
 		family: family, src: src, o: o, res: res, slots: s,
 		out:   &plan.Table{Name: src.Name, Passes: 1},
-		hooks: src.Hooks(family),
+		hooks: src.Hooks(family), reads: map[*ruleset.Chain]pred.Reads{},
 		lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{}, coded: map[*ruleset.Chain]bool{},
 	}
 }
@@ -193,6 +194,7 @@ func (t *table) lower() {
 				again[c] = again[c] || l.numbered()
 			}
 			t.examine(r, l)
+			t.reads[c] |= l.reads(t.family)
 		}
 	}
 	for _, c := range t.src.Chains {
@@ -231,6 +233,15 @@ func (l *lowered) lower(r *ruleset.Rule, place *ruleset.Place) {
 	if r.Target != nil {
 		l.action = shared(r.Target.Lower(place))
 	}
+}
+
+// reads is what a rule reads of a packet.
+func (l *lowered) reads(family packet.Family) pred.Reads {
+	r := l.action.Reads(family)
+	for _, p := range l.conds {
+		r |= pred.ReadsOf(family, p)
+	}
+	return r
 }
 
 // numbered says whether a condition has a slot.

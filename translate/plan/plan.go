@@ -99,6 +99,7 @@ type Class struct {
 	// only. A long chain is never there as a whole.
 	Source iter.Seq[*Rule] `json:"-"`
 	Size   int             `json:"-"`
+	Reads  pred.Reads      `json:"-"` // what the rules from Source read of a packet
 	Forced bool            // looked up by tables even if it is short
 	Trees  bool            // by decision trees alone
 	Hooks  uint8           // 1 << packet.Hook: where packets meet it

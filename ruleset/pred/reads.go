@@ -1,0 +1,120 @@
+package pred
+
+import "github.com/bpftables/bpftables/ruleset/packet"
+
+// Reads are groups of facts about a packet, as bits: what has to be known before a
+// predicate can be asked, beyond the IP header, the length and the mark.
+type Reads uint8
+
+// The groups.
+const (
+	ReadsL4   Reads = 1 << iota // the transport header; in IPv6 also where it is
+	ReadsWide                   // more than l4Narrow bytes of it
+	ReadsCt                     // the conntrack entry
+	ReadsIn                     // the name of the interface that it came in on
+	ReadsOut                    // and of the one that it goes out on
+	ReadsMAC                    // the Ethernet header
+)
+
+// l4Narrow is how many bytes of the transport header are there without ReadsWide.
+const l4Narrow = 8
+
+// ReadsOf is what a predicate reads, with all of its parts.
+func ReadsOf(family packet.Family, p Pred) (r Reads) {
+	switch p := p.(type) {
+	case Not:
+		return ReadsOf(family, p.P)
+	case HotdropIf:
+		return ReadsOf(family, p.P)
+	case And:
+		return readsOfAll(family, p)
+	case Or:
+		return readsOfAll(family, p)
+	case Cmp:
+		return readsOfValue(family, p.Of)
+	case Have:
+		return readsOfBase(p.Base)
+	case Name:
+		return readsOfName(p.Of)
+	case Addr:
+		return readsOfAddress(p.Of)
+	case AddrRange:
+		return readsOfAddress(p.Of)
+	case TCPOption, TCPMSS, DCCPOption, SCTPChunks:
+		return ReadsL4 | ReadsWide
+	}
+	return 0
+}
+
+func readsOfAll(family packet.Family, ps []Pred) (r Reads) {
+	for _, p := range ps {
+		r |= ReadsOf(family, p)
+	}
+	return r
+}
+
+// Reads is what an action reads to do to the facts what its target does to the packet.
+func (a *Action) Reads(family packet.Family) (r Reads) {
+	for _, s := range a.Sets {
+		r |= s.Dst.Reads(family) | s.Src.Reads(family)
+	}
+	if a.NoTrack {
+		r |= FieldHasConn.Reads(family)
+	}
+	return r
+}
+
+func readsOfValue(family packet.Family, v Value) Reads {
+	switch of := v.(type) {
+	case Field:
+		return of.Reads(family)
+	case Load:
+		r := readsOfBase(of.Base)
+		if of.Base == BaseL4 && int(of.Off)+int(of.Width) > l4Narrow {
+			r |= ReadsWide
+		}
+		return r
+	}
+	return 0
+}
+
+func readsOfBase(b Base) Reads {
+	if b == BaseL4 {
+		return ReadsL4
+	}
+	return 0
+}
+
+func readsOfName(of NameField) Reads {
+	switch of {
+	case NameIn:
+		return ReadsIn
+	case NameOut:
+		return ReadsOut
+	}
+	return 0
+}
+
+func readsOfAddress(of AddrField) Reads {
+	if of > AddrDst {
+		return ReadsCt
+	}
+	return 0
+}
+
+// Reads is what must be known for a field.
+func (f Field) Reads(family packet.Family) Reads {
+	switch f {
+	case FieldProto, FieldL4State, FieldFragOff, FieldTHOff:
+		if family == packet.IPv6 { // in IPv4 they are read with the IP header
+			return ReadsL4
+		}
+	case FieldL4Avail:
+		return ReadsL4
+	case FieldCtState, FieldHasConn, FieldCtMark:
+		return ReadsCt
+	case FieldEther, FieldMACHi, FieldMACLo:
+		return ReadsMAC
+	}
+	return 0
+}
