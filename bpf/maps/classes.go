@@ -16,26 +16,39 @@ func (s *States) classes(specs map[string]*ebpf.MapSpec, out Set) error {
 		return nil
 	}
 	s.Image.SetLimits(s.Rules, s.slots(), s.Needs)
-	for name, words := range map[string][]uint32{
-		abi.NetfilterMapClassRows: s.Image.Rows, abi.NetfilterMapClassIndex: s.Image.Index,
+	for _, part := range []struct {
+		name  string
+		size  uint32
+		words []uint32
+	}{
+		{abi.NetfilterMapClassRows, s.Image.RowsWords, s.Image.Rows},
+		{abi.NetfilterMapClassIndex, s.Image.IndexWords, s.Image.Index},
 	} {
-		spec := specs[name].Copy()
-		spec.ValueSize = uint32(4 * len(words))
-		m, err := ebpf.NewMap(spec)
-		if err != nil {
-			return fmt.Errorf("map %s of %d KiB: %w", name, len(words)/256, err)
+		m, err := filled(specs[part.name], part.size, part.words)
+		if m != nil {
+			out[part.name] = m
 		}
-		out[name] = m
-		mapped, err := Words(m)
 		if err != nil {
-			return fmt.Errorf("map %s: %w", name, err)
-		}
-		copy(mapped, words)
-		if err := Unmap(mapped); err != nil {
-			return fmt.Errorf("map %s: %w", name, err)
+			return fmt.Errorf("map %s of %d KiB: %w", part.name, part.size/256, err)
 		}
 	}
 	return nil
+}
+
+// filled makes a mmapable array of a number of words that begins with some.
+func filled(spec *ebpf.MapSpec, size uint32, words []uint32) (*ebpf.Map, error) {
+	spec = spec.Copy()
+	spec.ValueSize = 4 * size
+	m, err := ebpf.NewMap(spec)
+	if err != nil {
+		return nil, err
+	}
+	mapped, err := Words(m)
+	if err != nil {
+		return m, err
+	}
+	copy(mapped, words)
+	return m, Unmap(mapped)
 }
 
 // Words maps the value of a mmapable array with one entry into memory. What is written

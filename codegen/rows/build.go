@@ -14,7 +14,9 @@ import (
 
 // Image is what the maps of a new generation hold.
 type Image struct {
-	Memory
+	Memory // without the room for changes
+	// The sizes of the maps, with the room: the rest of them is zero.
+	RowsWords, IndexWords uint32
 	// First is the first row of every rule by rule id, for changes in place; 0: a
 	// rule that matches nothing has none.
 	First []uint32
@@ -280,8 +282,21 @@ func (b *builder) finish() {
 	for i, k := range b.Keys {
 		h[int(ownKeys)+2*i], h[int(ownKeys)+2*i+1] = uint32(k), uint32(k>>32)
 	}
-	b.Rows = grow(b.Rows, powerOfTwo(rows+rows/8+64)*b.rowSize())
-	b.Index = grow(b.Index, powerOfTwo(used+used/8+1024)+abi.IndexSlack)
+	b.RowsWords = powerOfTwo(rows+rows/8+64) * b.rowSize()
+	b.IndexWords = powerOfTwo(used+used/8+1024) + abi.IndexSlack
+}
+
+// RowsMask is one less than the number of rows that the map has room for.
+func (m *Image) RowsMask() uint32 { return m.RowsWords/m.rowSize() - 1 }
+
+// IndexMask is one less than the number of words of the map's index, without the slack.
+func (m *Image) IndexMask() uint32 { return m.IndexWords - abi.IndexSlack - 1 }
+
+// Release forgets what the maps hold, for a caller that has filled them.
+func (m *Image) Release() {
+	if m != nil {
+		m.Rows, m.Index = nil, nil
+	}
 }
 
 // SetLimits tells what changes in place may use: counter slots, and what the programs
@@ -291,10 +306,6 @@ func (m *Image) SetLimits(ids, idsMax int, needs uint32) {
 }
 
 func powerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }
-
-func grow(words []uint32, n uint32) []uint32 {
-	return append(words, make([]uint32, int(n)-len(words))...)
-}
 
 // maxSets is NOTE_SETS_MAX of bpf/classify.h.
 const maxSets = 4

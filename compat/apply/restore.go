@@ -234,6 +234,9 @@ func (e *Engine) install(p *prepared) error {
 
 // enforce takes the steps up to the switch.
 func (e *Engine) enforce(p *prepared) error {
+	for i := range p.progs {
+		p.progs[i].Image.Release()
+	}
 	if err := e.writeState(p.change, p.build, p.number, p.earlyOff); err != nil {
 		return err
 	}
