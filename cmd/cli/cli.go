@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -76,7 +79,18 @@ var errReported = errors.New("reported")
 
 // Run executes one command line of this process and gives the exit code.
 func Run(args []string, in io.Reader, out, errOut io.Writer) int {
+	collectLate()
 	return RunFor(caller.Self(in, out, errOut), args, openEngine)
+}
+
+// collectLate lets the first garbage collection wait until the heap has 32 MB: most
+// commands have ended by then. Then they come often: long rulesets fill the memory.
+func collectLate() {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	debug.SetGCPercent(800) // of at least 4 MB
+	runtime.AddCleanup(new([16]byte), func(percent int) { debug.SetGCPercent(percent) }, 50)
 }
 
 // RunFor executes one command line for a caller and gives the exit code.
