@@ -126,6 +126,25 @@ func (t *table) class(c *ruleset.Chain) bool {
 	return true
 }
 
+// classCalls are the call frames of a classified chain. Where its rules call functions of
+// the C part, the stack of them all is near the 512 bytes that there are (MAX_BPF_STACK):
+// then no chain of code may stand above it.
+func (b *hookBuilder) classCalls(c *ruleset.Chain, seen map[*ruleset.Chain]bool) int {
+	if seen[c] {
+		return classFrames
+	}
+	seen[c] = true
+	if b.callsHelper(c) {
+		return maxFrames
+	}
+	for _, r := range c.Rules {
+		if name := callee(b.src, r); name != "" && b.classCalls(b.src.Chain(name), seen) == maxFrames {
+			return maxFrames
+		}
+	}
+	return classFrames
+}
+
 // depth is how deep the chains below one call each other.
 func (t *table) depth(c *ruleset.Chain, memo map[*ruleset.Chain]int) int {
 	if n, ok := memo[c]; ok {

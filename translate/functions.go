@@ -217,7 +217,8 @@ func (b *hookBuilder) frames(c *ruleset.Chain, memo map[*ruleset.Chain]int) int 
 		return n
 	}
 	if b.classes[c] != nil {
-		return classFrames
+		memo[c] = b.classCalls(c, map[*ruleset.Chain]bool{})
+		return memo[c]
 	}
 	deepest := 0
 	if b.callsHelper(c) {

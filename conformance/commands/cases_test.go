@@ -68,6 +68,14 @@ var cases = []struct {
 		[]string{"-A INPUT -s 203.0.113.3 -j DROP", "-D INPUT 1", "-P INPUT DROP"}},
 	{"a rule that nothing matches", ":INPUT ACCEPT [0:0]\n" + filler("INPUT"),
 		[]string{"-I INPUT 1 -m length ! --length 0:65535 -j DROP", "-I INPUT 2 " + some + "-j DROP", "-D INPUT 1", "-R INPUT 1 -m length ! --length 0:65535", "-I INPUT 1 -m addrtype --src-type LOCAL"}},
+	{"short chains lead to a long one", ":INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:one - [0:0]\n:two - [0:0]\n:long - [0:0]\n" +
+		filler("long") + "-A INPUT -j one\n-A OUTPUT -j one\n-A one -p udp -j two\n-A two -j long\n" +
+		"-A long -p tcp -m tcp --tcp-option 2 -j REJECT\n-A long -m recent --name long --set\n-A long -m addrtype --src-type LOCAL\n" +
+		"-A long -m conntrack --ctorigdst 198.18.0.1 -m limit --limit 1/s -j NFLOG --nflog-group 3\n",
+		[]string{"-A long " + some + "-j DROP", "-I two 1 " + more + "-j ACCEPT"}},
+	{"chains of code above a long one", ":OUTPUT ACCEPT [0:0]\n:a - [0:0]\n:b - [0:0]\n:c - [0:0]\n:long - [0:0]\n" + filler("long") +
+		"-A OUTPUT -j a\n-A a -m owner --uid-owner 0 -j b\n-A b -m owner ! --uid-owner 1 -j c\n-A c -p udp -j long\n-A c -p tcp -j long\n",
+		[]string{"-A long " + some + "-j DROP", "-I a 1 " + more + "-j ACCEPT"}},
 	{"several addresses", ":INPUT ACCEPT [0:0]\n" + filler("INPUT"),
 		[]string{"-I INPUT 3 -s 192.0.2.1,198.18.0.2,192.0.2.3 " + some + "-j DROP", "-D INPUT -s 192.0.2.1,198.18.0.2,192.0.2.3 " + some + "-j DROP",
 			"-D INPUT -s 192.0.2.1,192.0.2.4 -j DROP"}},
@@ -86,6 +94,9 @@ func TestCases(t *testing.T) {
 			d := newDuo(t, packet.IPv4, program, nil)
 			d.batch("*filter\n" + c.rules + "COMMIT\n")
 			d.knock()
+			if status, _ := d.run(&d.ours, "", program, "status"); !strings.Contains(status, "filter    bpf") {
+				t.Fatal(status)
+			}
 			for _, step := range c.steps {
 				before := d.generation()
 				d.single(strings.Fields(step)...)

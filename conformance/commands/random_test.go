@@ -10,19 +10,25 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
+var families = []packet.Family{packet.IPv4, packet.IPv6}
+
+// howMany commands a test gives.
+func howMany() int {
+	switch {
+	case *commands > 0:
+		return *commands
+	case *long:
+		return 2000
+	}
+	return 30
+}
+
 // TestRandom compares random commands.
 func TestRandom(t *testing.T) {
 	program := prepare(t)
-	n := 60
-	if *long {
-		n = 2000
-	}
-	if *commands > 0 {
-		n = *commands
-	}
-	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+	for _, family := range families {
 		t.Run(family.String(), func(t *testing.T) {
-			newScript(newDuo(t, family, program, nil), *seed).run(n)
+			newScript(newDuo(t, family, program, nil), *seed).run(howMany())
 		})
 	}
 }
@@ -34,6 +40,7 @@ type script struct {
 	table string
 	pool  map[string][]string // rules by chain, of the table
 	same  int                 // commands that made no new generation
+	turns bool                // with and without a server
 }
 
 func newScript(d *duo, seed int64) *script {
@@ -102,6 +109,9 @@ func (s *script) run(n int) {
 	s.batch(s.begin())
 	for done := 0; done < n; done++ {
 		before := s.generation()
+		if s.env = nil; s.turns && s.r.Intn(2) == 0 {
+			s.env = alone
+		}
 		s.command()
 		if s.generation() == before {
 			s.same++
