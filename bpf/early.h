@@ -5,8 +5,7 @@
  * that judge it as if there were no early stage.
  *
  *   front (one per namespace, attached)  by family -->
- *   live (one per family)                by the live generation -->
- *   early (one per generation)           facts; chains of PREROUTING;
+ *   early (the newest generation's)      is it live? facts; chains of PREROUTING;
  *                                        for this host? chains of INPUT, else of FORWARD
  *
  * What is odd goes up: other headers than plain TCP, UDP and ICMP, fragments, options,
@@ -39,7 +38,7 @@
 #define IFF_L3MDEV_MASTER (1 << 18)
 #define IFF_L3MDEV_SLAVE (1 << 21)
 
-#define be16_at(p) ((u16)((p)[0] << 8 | (p)[1]))
+#define be16_at(p) __builtin_bswap16(*(const u16 *)(p))
 
 /* More than enum verdict: the packet goes up. Generated code uses the value between.
  * Functions that make facts known answer 0, or V_UP where they cannot. */
@@ -49,10 +48,11 @@ enum early_verdict {
 };
 
 /* What is known about the packet's conntrack state. */
-enum early_ct {
+enum early_state {
 	CT_UNASKED,
 	CT_NEW,	    /* no entry: it will be NEW */
-	CT_UNSURE,  /* no entry: NEW, or INVALID if its checksum is wrong */
+	CT_UNSURE,  /* no entry: NEW, or INVALID if its checksum is wrong; if some rule tells them
+		     * apart, the checksum was not good */
 	CT_INVALID, /* it will be INVALID */
 	CT_UNKNOWN,
 };
@@ -62,7 +62,7 @@ struct early_packet {
 	struct facts f;
 	u32 n;			/* rules passed so far */
 	u32 ids[EARLY_RULES];
-	u32 ct;			/* enum early_ct */
+	enum early_state ct;
 	u32 l4len;
 	u64 dropped;		/* by this CPU so far */
 	u64 seen;
@@ -138,14 +138,6 @@ struct {
 	__type(value, enum early_place);
 } early_places SEC(".maps");
 
-/* By parity of the generation. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 2);
-	__type(key, u32);
-	__type(value, u32);
-} early_progs SEC(".maps");
-
 /* IPv4, IPv6. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -155,6 +147,7 @@ struct {
 } early_families SEC(".maps");
 
 const volatile u32 family;
+const volatile u32 generation;
 const volatile u32 needs;
 const volatile u32 exact;  /* counters without exception */
 const volatile u32 chains; /* those that there are: bits of enum early_chain */
@@ -169,6 +162,17 @@ enum early_chain {
 	MANGLE_FORWARD,
 	FILTER_FORWARD,
 	SECURITY_FORWARD,
+	EARLY_CHAINS,
 };
+
+/* 1 more than the number of a chain's class, where it is classified, and what its rules ask
+ * of conntrack: a mask of states for early_ct(), and ASKS_STATE. */
+const volatile u32 base_classes[EARLY_CHAINS];
+const volatile u32 base_states[EARLY_CHAINS];
+
+#define ASKS_STATE (1U << 31)
+
+/* Some rule tells NEW from INVALID. */
+const volatile u32 tells_invalid;
 
 #endif

@@ -171,17 +171,22 @@ static __always_inline bool checksum_good(CTX *ctx, struct early_packet *e)
 	return sum == 0xffff;
 }
 
+/* ct_ask asks once, for all that the rules want to know: calls are dear. */
 static __always_inline void ct_ask(CTX *ctx, struct early_packet *e)
 {
+	bool tells = tells_invalid || chains & 1 << NAT_PREROUTING;
+
 	if (e->ct != CT_UNASKED)
 		return;
 	e->ct = ct_find(ctx, e);
+	if (e->ct == CT_UNSURE && tells && checksum_good(ctx, e))
+		e->ct = CT_NEW;
 	e->f.ctstate = e->ct == CT_INVALID ? STATE_INVALID : STATE_NEW;
 	e->f.hasconn = e->ct != CT_INVALID;
 }
 
 /* early_ct makes the conntrack facts of the packet good for a question that tells the
- * states of a mask from the others. */
+ * states of a mask from the others. Generated code calls it when e->ct does not tell. */
 __noinline enum early_verdict early_ct(CTX *ctx, struct early_packet *e, u32 mask)
 {
 	if (!e)
@@ -189,12 +194,14 @@ __noinline enum early_verdict early_ct(CTX *ctx, struct early_packet *e, u32 mas
 	ct_ask(ctx, e);
 	if (e->ct == CT_UNKNOWN)
 		return V_UP;
-	if (e->ct != CT_UNSURE || !(mask & STATE_NEW) == !(mask & STATE_INVALID))
-		return V_KNOWN;
-	if (!checksum_good(ctx, e))
+	if (e->ct == CT_UNSURE && !(mask & STATE_NEW) != !(mask & STATE_INVALID))
 		return V_UP;
-	e->ct = CT_NEW;
 	return V_KNOWN;
+}
+
+static __always_inline bool ct_known(CTX *ctx, struct early_packet *e, u32 mask)
+{
+	return e->ct == CT_NEW || e->ct == CT_INVALID || early_ct(ctx, e, mask) == V_KNOWN;
 }
 
 /* early_untold says whether conntrack learns nothing from the packet: it has no entry that

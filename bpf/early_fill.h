@@ -77,7 +77,9 @@ static __always_inline bool fill_ipv6(struct early_packet *e, const u8 *ip, u32 
 	 * or unspecified ones. */
 	if ((ip[8] >> 5 != 1 && (ip[8] & 0xfe) != 0xfc) || (ip[24] >> 5 != 1 && (ip[24] & 0xfe) != 0xfc))
 		return false;
-	__builtin_memcpy(to, ip, 40);
+#pragma unroll
+	for (int i = 0; i < 5; i++)
+		to[i] = ((const u64 *)ip)[i];
 	e->f.proto = ip[6];
 	e->f.thoff = 40;
 	e->f.len = len + 40;
@@ -108,27 +110,44 @@ static __always_inline bool l4_plain(struct early_packet *e)
 	return false;
 }
 
+/* copy8 copies as one word what compilers take for unaligned bytes. */
+static __always_inline void copy8(void *to, const void *from)
+{
+	*(u64 *)to = *(const u64 *)from;
+}
+
+/* head_len is the length that the IP header tells. */
+static __always_inline u32 head_len(const u8 *ip)
+{
+	return family == 4 ? be16_at(ip + 2) : be16_at(ip + 4) + 40;
+}
+
 /* fill_early reads the frame; false: it goes up. */
 static __always_inline bool fill_early(CTX *ctx, struct early_packet *e, struct net_device___early *dev)
 {
 	u8 *data = (u8 *)(long)ctx->data, *end = (u8 *)(long)ctx->data_end;
 	const u32 head = ETH_HLEN + (family == 4 ? 20 : 40);
 	struct facts *f = &e->f;
-	u32 there = frame_len(ctx) - ETH_HLEN;
 	u8 *l4 = data + head;
+	u32 there;
 
 	if (tagged(ctx))
 		return false;
 	if (data + ETH_HLEN + 40 + 8 > end && (family == 6 || data + ETH_HLEN + 20 + 8 > end))
 		return false;
+	there = end - data - ETH_HLEN;
+	if (head_len(data + ETH_HLEN) > there) /* in several parts, or cut */
+		there = frame_len(ctx) - ETH_HLEN;
 	if (be16_at(data + 12) != (family == 4 ? ETH_P_IP : ETH_P_IPV6) || !address_ours(dev, data))
 		return false;
 	if (family == 4 ? !fill_ipv4(e, data + ETH_HLEN, there) : !fill_ipv6(e, data + ETH_HLEN, there))
 		return false;
 	if (l4 + L4_MAX <= end) {
-		__builtin_memcpy(f->l4, l4, L4_MAX);
+		copy8(f->l4, l4);
+		copy8(f->l4 + 8, l4 + 8);
+		*(u32 *)(f->l4 + 16) = *(u32 *)(l4 + 16);
 	} else {
-		__builtin_memcpy(f->l4, l4, 8);
+		copy8(f->l4, l4);
 #pragma unroll
 		for (int i = 8; i < L4_MAX; i++)
 			f->l4[i] = l4 + i + 1 <= end ? l4[i] : 0;

@@ -36,17 +36,27 @@ EARLY_CHAIN(mangle_forward)
 EARLY_CHAIN(filter_forward)
 EARLY_CHAIN(security_forward)
 
+/* look_up is the answer of a classified chain: the detour over generated code is saved. */
+static __always_inline int look_up(CTX *ctx, struct early_packet *e, enum early_chain chain)
+{
+	u32 states = base_states[chain];
+
+	if (states && !ct_known(ctx, e, states & ~ASKS_STATE))
+		return V_UP;
+	return classify(ctx, &e->f, base_classes[chain] - 1);
+}
+
 /* RUN is the answer of a chain, if it is there. */
-#define RUN(bit, name) (chains & 1 << (bit) ? name(ctx, e) : V_ACCEPT)
+#define RUN(bit, name) (!(chains & 1 << (bit)) ? V_ACCEPT : base_classes[bit] ? look_up(ctx, e, bit) : name(ctx, e))
 
 /* nat sees the first packet of a connection only (nf_nat_inet_fn()). */
 static __always_inline int nat(CTX *ctx, struct early_packet *e)
 {
 	if (!(chains & 1 << NAT_PREROUTING))
 		return V_ACCEPT;
-	if (early_ct(ctx, e, STATE_NEW))
+	if (!ct_known(ctx, e, STATE_NEW))
 		return V_UP;
-	return e->f.ctstate & STATE_NEW ? nat_prerouting(ctx, e) : V_ACCEPT;
+	return e->f.ctstate & STATE_NEW ? RUN(NAT_PREROUTING, nat_prerouting) : V_ACCEPT;
 }
 
 /* prerouting is the way behind conntrack. */
@@ -168,7 +178,9 @@ static __always_inline bool source_checked(struct net_device___early *dev, struc
 
 static __always_inline bool untold(CTX *ctx, struct early_packet *e, struct early_config *c)
 {
-	return !c->tracks || !early_untold(ctx, e);
+	if (!c->tracks)
+		return true;
+	return e->ct == CT_UNASKED ? !early_untold(ctx, e) : e->ct != CT_UNKNOWN;
 }
 
 /* judge is the way of a received packet; V_DROP is final. */
@@ -207,11 +219,11 @@ int early(CTX *ctx)
 	struct early_config *c;
 	struct net___early *net;
 	struct early_packet *e;
-	u32 zero = 0;
+	u32 zero = 0, *live = bpf_map_lookup_elem(&active, &zero);
 
 	c = bpf_map_lookup_elem(&early_configs, &zero);
 	e = bpf_map_lookup_elem(&early_packets, &zero);
-	if (!c || !e || !c->on || !dev)
+	if (!c || !e || !c->on || !dev || !live || *live != generation)
 		return EARLY_UP;
 	e->seen++;
 	net = dev->nd_net.net;
@@ -221,22 +233,6 @@ int early(CTX *ctx)
 		return EARLY_UP;
 	settle(e);
 	return EARLY_DROP;
-}
-
-/* live gives the packet to the program of the live generation. */
-EARLY_SEC
-int live(CTX *ctx)
-{
-	u32 zero = 0, *gen = bpf_map_lookup_elem(&active, &zero);
-
-	if (!gen || !*gen)
-		return EARLY_UP;
-	/* With a constant index, the jump is a direct one. */
-	if (*gen & 1)
-		bpf_tail_call(ctx, &early_progs, 1);
-	else
-		bpf_tail_call(ctx, &early_progs, 0);
-	return EARLY_UP;
 }
 
 /* front is what is attached to the interfaces. */
@@ -250,9 +246,9 @@ int front(CTX *ctx)
 		return EARLY_UP;
 	type = be16_at(data + 12);
 	if (type == ETH_P_IP)
-		bpf_tail_call(ctx, &early_families, 0);
+		bpf_tail_call_static(ctx, &early_families, 0);
 	else if (type == ETH_P_IPV6)
-		bpf_tail_call(ctx, &early_families, 1);
+		bpf_tail_call_static(ctx, &early_families, 1);
 	return EARLY_UP;
 }
 

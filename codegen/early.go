@@ -11,12 +11,20 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// EarlyProgram is the code of the early stage: the functions of all chains on the way,
-// each named as its hole in the datapath (plan.EarlySymbol).
+// EarlyProgram is the code of the early stage: the functions of all chains on the way.
 type EarlyProgram struct {
 	Program
-	Chains []string
-	Exact  bool // counters without exception
+	Chains       []EarlyChain
+	Exact        bool // counters without exception
+	TellsInvalid bool // a rule tells the conntrack states NEW and INVALID apart
+}
+
+// EarlyChain is a base chain on the way.
+type EarlyChain struct {
+	Symbol    string // of its function, and of its hole in the datapath (plan.EarlySymbol)
+	Class     uint32 // 1 more than the number of its class; 0: it is code
+	AsksState bool   // a class whose rows ask for the conntrack state
+	States    uint32 // for early_ct() then
 }
 
 // GenerateEarly makes the program of a plan's early stage; nil when it has none. Its
@@ -33,13 +41,14 @@ func GenerateEarly(p *plan.Plan, progs []Program) (*EarlyProgram, error) {
 	g.needClasses(p.Early.Classes)
 	out := &EarlyProgram{Exact: p.Early.Exact}
 	for _, c := range p.Early.Chains {
-		out.Chains = append(out.Chains, c.Symbol())
+		out.Chains = append(out.Chains, earlyChain(c))
 		for _, f := range c.Funcs {
 			if err := g.function(f); err != nil {
 				return nil, fmt.Errorf("%s early stage: table %s: chain %s: %w", p.Family, c.Table, f.Chain, err)
 			}
 		}
 	}
+	out.TellsInvalid = g.tells
 	out.Program = Program{
 		Family: p.Family, Table: "early stage", Needs: g.needs, Insns: g.insns, Rules: p.Counters,
 		Image: image,
@@ -54,22 +63,41 @@ func earlyImage(p *plan.Plan, progs []Program) (*rows.Image, error) {
 	return Image(p)
 }
 
-// ensureClass makes the conntrack state good before a classified chain is asked whose rows
-// ask for it, there or in the chains that it calls: a lookup asks all rows at once.
-func (g *generator) ensureClass(c *plan.Class) {
-	asked, telling := uint32(0), uint32(0)
-	askedStates(c, map[*plan.Class]bool{}, func(mask uint32) {
-		asked |= mask
-		if (mask&packet.CtNew == 0) != (mask&packet.CtInvalid == 0) {
-			telling = mask
+func earlyChain(c *plan.EarlyChain) EarlyChain {
+	out := EarlyChain{Symbol: c.Symbol()}
+	if class := c.Funcs[0].Class; class != nil {
+		out.Class = uint32(class.Number) + 1
+		out.States, out.AsksState = classStates(class)
+	}
+	return out
+}
+
+// tells says whether a question about some states tells NEW from INVALID.
+func tells(mask uint32) bool { return (mask&packet.CtNew == 0) != (mask&packet.CtInvalid == 0) }
+
+// classStates says whether the rows of a chain, or of the chains that it calls, ask for the
+// conntrack state, and gives one mask for all of them.
+func classStates(c *plan.Class) (mask uint32, asks bool) {
+	askedStates(c, map[*plan.Class]bool{}, func(one uint32) {
+		if asks = true; tells(one) {
+			mask = one
 		}
 	})
-	switch {
-	case telling != 0:
-		g.Ensure(abi.FuncEarlyCt, telling, g.hot)
-	case asked != 0:
-		g.Ensure(abi.FuncEarlyCt, 0, g.hot)
+	return mask, asks
+}
+
+// ensureClass makes the conntrack state good before a classified chain is asked whose rows
+// ask for it: a lookup asks all rows at once.
+func (g *generator) ensureClass(c *plan.Class) {
+	if mask, asks := classStates(c); asks {
+		g.ensureState(mask)
 	}
+}
+
+// ensureState makes the conntrack state good for a question about some states.
+func (g *generator) ensureState(mask uint32) {
+	g.tells = g.tells || tells(mask)
+	g.EnsureState(mask, tells(mask), g.hot)
 }
 
 // askedStates gives the states that each question of a chain, and of those that it calls,
@@ -145,7 +173,7 @@ func (g *generator) ensure(p pred.Cmp) {
 		return
 	}
 	if mask := statesAsked(p); mask != 0 {
-		g.Ensure(abi.FuncEarlyCt, mask, g.hot)
+		g.ensureState(mask)
 	}
 	if p.Of == pred.Value(pred.FieldLen) {
 		g.Ensure(abi.FuncEarlyLen, 0, g.hot)

@@ -18,6 +18,7 @@ type generator struct {
 	family     packet.Family
 	atomic     bool
 	early      bool       // for the early stage
+	tells      bool       // a rule of it tells NEW from INVALID
 	hot        emit.Label // returns Hotdrop; in the early stage Up
 	needs      uint32
 	classified bool

@@ -131,19 +131,20 @@ const (
 	EarlyTcxMapEarlyFamilies = "early_families"
 	EarlyTcxMapEarlyPackets  = "early_packets"
 	EarlyTcxMapEarlyPlaces   = "early_places"
-	EarlyTcxMapEarlyProgs    = "early_progs"
 	EarlyTcxMapNotes         = "notes"
 	EarlyTcxMapOutNotes      = "out_notes"
 	EarlyTcxMapProgs         = "progs"
 	EarlyTcxProgEarly        = "early"
 	EarlyTcxProgFront        = "front"
-	EarlyTcxProgLive         = "live"
+	EarlyTcxVarBaseClasses   = "base_classes"
+	EarlyTcxVarBaseStates    = "base_states"
 	EarlyTcxVarChains        = "chains"
 	EarlyTcxVarClassLayout   = "class_layout"
 	EarlyTcxVarClassTrees    = "class_trees"
 	EarlyTcxVarExact         = "exact"
 	EarlyTcxVarFamily        = "family"
 	EarlyTcxVarFirstVersion  = "first_version"
+	EarlyTcxVarGeneration    = "generation"
 	EarlyTcxVarHashKey0      = "hash_key0"
 	EarlyTcxVarHashKey1      = "hash_key1"
 	EarlyTcxVarHashKey2      = "hash_key2"
@@ -152,6 +153,7 @@ const (
 	EarlyTcxVarNeeds         = "needs"
 	EarlyTcxVarProgramOps    = "program_ops"
 	EarlyTcxVarRowsMask      = "rows_mask"
+	EarlyTcxVarTellsInvalid  = "tells_invalid"
 )
 
 // LoadEarlyTcx returns the embedded CollectionSpec for EarlyTcx.
@@ -198,7 +200,6 @@ type EarlyTcxSpecs struct {
 type EarlyTcxProgramSpecs struct {
 	Early *ebpf.ProgramSpec `ebpf:"early"`
 	Front *ebpf.ProgramSpec `ebpf:"front"`
-	Live  *ebpf.ProgramSpec `ebpf:"live"`
 }
 
 // EarlyTcxMapSpecs contains maps before they are loaded into the kernel.
@@ -213,7 +214,6 @@ type EarlyTcxMapSpecs struct {
 	EarlyFamilies *ebpf.MapSpec `ebpf:"early_families"`
 	EarlyPackets  *ebpf.MapSpec `ebpf:"early_packets"`
 	EarlyPlaces   *ebpf.MapSpec `ebpf:"early_places"`
-	EarlyProgs    *ebpf.MapSpec `ebpf:"early_progs"`
 	Notes         *ebpf.MapSpec `ebpf:"notes"`
 	OutNotes      *ebpf.MapSpec `ebpf:"out_notes"`
 	Progs         *ebpf.MapSpec `ebpf:"progs"`
@@ -223,12 +223,15 @@ type EarlyTcxMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyTcxVariableSpecs struct {
+	BaseClasses  *ebpf.VariableSpec `ebpf:"base_classes"`
+	BaseStates   *ebpf.VariableSpec `ebpf:"base_states"`
 	Chains       *ebpf.VariableSpec `ebpf:"chains"`
 	ClassLayout  *ebpf.VariableSpec `ebpf:"class_layout"`
 	ClassTrees   *ebpf.VariableSpec `ebpf:"class_trees"`
 	Exact        *ebpf.VariableSpec `ebpf:"exact"`
 	Family       *ebpf.VariableSpec `ebpf:"family"`
 	FirstVersion *ebpf.VariableSpec `ebpf:"first_version"`
+	Generation   *ebpf.VariableSpec `ebpf:"generation"`
 	HashKey0     *ebpf.VariableSpec `ebpf:"hash_key0"`
 	HashKey1     *ebpf.VariableSpec `ebpf:"hash_key1"`
 	HashKey2     *ebpf.VariableSpec `ebpf:"hash_key2"`
@@ -237,6 +240,7 @@ type EarlyTcxVariableSpecs struct {
 	Needs        *ebpf.VariableSpec `ebpf:"needs"`
 	ProgramOps   *ebpf.VariableSpec `ebpf:"program_ops"`
 	RowsMask     *ebpf.VariableSpec `ebpf:"rows_mask"`
+	TellsInvalid *ebpf.VariableSpec `ebpf:"tells_invalid"`
 }
 
 // EarlyTcxObjects contains all objects after they have been loaded into the kernel.
@@ -267,7 +271,6 @@ type EarlyTcxMaps struct {
 	EarlyFamilies *ebpf.Map `ebpf:"early_families"`
 	EarlyPackets  *ebpf.Map `ebpf:"early_packets"`
 	EarlyPlaces   *ebpf.Map `ebpf:"early_places"`
-	EarlyProgs    *ebpf.Map `ebpf:"early_progs"`
 	Notes         *ebpf.Map `ebpf:"notes"`
 	OutNotes      *ebpf.Map `ebpf:"out_notes"`
 	Progs         *ebpf.Map `ebpf:"progs"`
@@ -283,7 +286,6 @@ func (m *EarlyTcxMaps) Close() error {
 		m.EarlyFamilies,
 		m.EarlyPackets,
 		m.EarlyPlaces,
-		m.EarlyProgs,
 		m.Notes,
 		m.OutNotes,
 		m.Progs,
@@ -294,12 +296,15 @@ func (m *EarlyTcxMaps) Close() error {
 //
 // It can be passed to LoadEarlyTcxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyTcxVariables struct {
+	BaseClasses  *ebpf.Variable `ebpf:"base_classes"`
+	BaseStates   *ebpf.Variable `ebpf:"base_states"`
 	Chains       *ebpf.Variable `ebpf:"chains"`
 	ClassLayout  *ebpf.Variable `ebpf:"class_layout"`
 	ClassTrees   *ebpf.Variable `ebpf:"class_trees"`
 	Exact        *ebpf.Variable `ebpf:"exact"`
 	Family       *ebpf.Variable `ebpf:"family"`
 	FirstVersion *ebpf.Variable `ebpf:"first_version"`
+	Generation   *ebpf.Variable `ebpf:"generation"`
 	HashKey0     *ebpf.Variable `ebpf:"hash_key0"`
 	HashKey1     *ebpf.Variable `ebpf:"hash_key1"`
 	HashKey2     *ebpf.Variable `ebpf:"hash_key2"`
@@ -308,6 +313,7 @@ type EarlyTcxVariables struct {
 	Needs        *ebpf.Variable `ebpf:"needs"`
 	ProgramOps   *ebpf.Variable `ebpf:"program_ops"`
 	RowsMask     *ebpf.Variable `ebpf:"rows_mask"`
+	TellsInvalid *ebpf.Variable `ebpf:"tells_invalid"`
 }
 
 // EarlyTcxPrograms contains all programs after they have been loaded into the kernel.
@@ -316,14 +322,12 @@ type EarlyTcxVariables struct {
 type EarlyTcxPrograms struct {
 	Early *ebpf.Program `ebpf:"early"`
 	Front *ebpf.Program `ebpf:"front"`
-	Live  *ebpf.Program `ebpf:"live"`
 }
 
 func (p *EarlyTcxPrograms) Close() error {
 	return _EarlyTcxClose(
 		p.Early,
 		p.Front,
-		p.Live,
 	)
 }
 

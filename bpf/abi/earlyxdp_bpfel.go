@@ -91,7 +91,7 @@ type EarlyXdpEarlyPacket struct {
 	}
 	N       uint32
 	Ids     [16]uint32
-	Ct      uint32
+	Ct      EarlyXdpEarlyState
 	L4len   uint32
 	_       [4]byte
 	Dropped uint64
@@ -105,6 +105,16 @@ const (
 	EarlyXdpEarlyPlacePLACE_FORWARD EarlyXdpEarlyPlace = 0
 	EarlyXdpEarlyPlacePLACE_LOCAL   EarlyXdpEarlyPlace = 1
 	EarlyXdpEarlyPlacePLACE_OTHER   EarlyXdpEarlyPlace = 2
+)
+
+type EarlyXdpEarlyState uint32
+
+const (
+	EarlyXdpEarlyStateCT_UNASKED EarlyXdpEarlyState = 0
+	EarlyXdpEarlyStateCT_NEW     EarlyXdpEarlyState = 1
+	EarlyXdpEarlyStateCT_UNSURE  EarlyXdpEarlyState = 2
+	EarlyXdpEarlyStateCT_INVALID EarlyXdpEarlyState = 3
+	EarlyXdpEarlyStateCT_UNKNOWN EarlyXdpEarlyState = 4
 )
 
 type EarlyXdpEarlyVerdict uint32
@@ -161,21 +171,22 @@ const (
 	EarlyXdpMapEarlyFamilies = "early_families"
 	EarlyXdpMapEarlyPackets  = "early_packets"
 	EarlyXdpMapEarlyPlaces   = "early_places"
-	EarlyXdpMapEarlyProgs    = "early_progs"
 	EarlyXdpMapEarlyViews    = "early_views"
 	EarlyXdpMapNotes         = "notes"
 	EarlyXdpMapOutNotes      = "out_notes"
 	EarlyXdpMapProgs         = "progs"
 	EarlyXdpProgEarly        = "early"
 	EarlyXdpProgFront        = "front"
-	EarlyXdpProgLive         = "live"
 	EarlyXdpProgLook         = "look"
+	EarlyXdpVarBaseClasses   = "base_classes"
+	EarlyXdpVarBaseStates    = "base_states"
 	EarlyXdpVarChains        = "chains"
 	EarlyXdpVarClassLayout   = "class_layout"
 	EarlyXdpVarClassTrees    = "class_trees"
 	EarlyXdpVarExact         = "exact"
 	EarlyXdpVarFamily        = "family"
 	EarlyXdpVarFirstVersion  = "first_version"
+	EarlyXdpVarGeneration    = "generation"
 	EarlyXdpVarHashKey0      = "hash_key0"
 	EarlyXdpVarHashKey1      = "hash_key1"
 	EarlyXdpVarHashKey2      = "hash_key2"
@@ -184,6 +195,7 @@ const (
 	EarlyXdpVarNeeds         = "needs"
 	EarlyXdpVarProgramOps    = "program_ops"
 	EarlyXdpVarRowsMask      = "rows_mask"
+	EarlyXdpVarTellsInvalid  = "tells_invalid"
 )
 
 // LoadEarlyXdp returns the embedded CollectionSpec for EarlyXdp.
@@ -230,7 +242,6 @@ type EarlyXdpSpecs struct {
 type EarlyXdpProgramSpecs struct {
 	Early *ebpf.ProgramSpec `ebpf:"early"`
 	Front *ebpf.ProgramSpec `ebpf:"front"`
-	Live  *ebpf.ProgramSpec `ebpf:"live"`
 	Look  *ebpf.ProgramSpec `ebpf:"look"`
 }
 
@@ -246,7 +257,6 @@ type EarlyXdpMapSpecs struct {
 	EarlyFamilies *ebpf.MapSpec `ebpf:"early_families"`
 	EarlyPackets  *ebpf.MapSpec `ebpf:"early_packets"`
 	EarlyPlaces   *ebpf.MapSpec `ebpf:"early_places"`
-	EarlyProgs    *ebpf.MapSpec `ebpf:"early_progs"`
 	EarlyViews    *ebpf.MapSpec `ebpf:"early_views"`
 	Notes         *ebpf.MapSpec `ebpf:"notes"`
 	OutNotes      *ebpf.MapSpec `ebpf:"out_notes"`
@@ -257,12 +267,15 @@ type EarlyXdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyXdpVariableSpecs struct {
+	BaseClasses  *ebpf.VariableSpec `ebpf:"base_classes"`
+	BaseStates   *ebpf.VariableSpec `ebpf:"base_states"`
 	Chains       *ebpf.VariableSpec `ebpf:"chains"`
 	ClassLayout  *ebpf.VariableSpec `ebpf:"class_layout"`
 	ClassTrees   *ebpf.VariableSpec `ebpf:"class_trees"`
 	Exact        *ebpf.VariableSpec `ebpf:"exact"`
 	Family       *ebpf.VariableSpec `ebpf:"family"`
 	FirstVersion *ebpf.VariableSpec `ebpf:"first_version"`
+	Generation   *ebpf.VariableSpec `ebpf:"generation"`
 	HashKey0     *ebpf.VariableSpec `ebpf:"hash_key0"`
 	HashKey1     *ebpf.VariableSpec `ebpf:"hash_key1"`
 	HashKey2     *ebpf.VariableSpec `ebpf:"hash_key2"`
@@ -271,6 +284,7 @@ type EarlyXdpVariableSpecs struct {
 	Needs        *ebpf.VariableSpec `ebpf:"needs"`
 	ProgramOps   *ebpf.VariableSpec `ebpf:"program_ops"`
 	RowsMask     *ebpf.VariableSpec `ebpf:"rows_mask"`
+	TellsInvalid *ebpf.VariableSpec `ebpf:"tells_invalid"`
 }
 
 // EarlyXdpObjects contains all objects after they have been loaded into the kernel.
@@ -301,7 +315,6 @@ type EarlyXdpMaps struct {
 	EarlyFamilies *ebpf.Map `ebpf:"early_families"`
 	EarlyPackets  *ebpf.Map `ebpf:"early_packets"`
 	EarlyPlaces   *ebpf.Map `ebpf:"early_places"`
-	EarlyProgs    *ebpf.Map `ebpf:"early_progs"`
 	EarlyViews    *ebpf.Map `ebpf:"early_views"`
 	Notes         *ebpf.Map `ebpf:"notes"`
 	OutNotes      *ebpf.Map `ebpf:"out_notes"`
@@ -318,7 +331,6 @@ func (m *EarlyXdpMaps) Close() error {
 		m.EarlyFamilies,
 		m.EarlyPackets,
 		m.EarlyPlaces,
-		m.EarlyProgs,
 		m.EarlyViews,
 		m.Notes,
 		m.OutNotes,
@@ -330,12 +342,15 @@ func (m *EarlyXdpMaps) Close() error {
 //
 // It can be passed to LoadEarlyXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyXdpVariables struct {
+	BaseClasses  *ebpf.Variable `ebpf:"base_classes"`
+	BaseStates   *ebpf.Variable `ebpf:"base_states"`
 	Chains       *ebpf.Variable `ebpf:"chains"`
 	ClassLayout  *ebpf.Variable `ebpf:"class_layout"`
 	ClassTrees   *ebpf.Variable `ebpf:"class_trees"`
 	Exact        *ebpf.Variable `ebpf:"exact"`
 	Family       *ebpf.Variable `ebpf:"family"`
 	FirstVersion *ebpf.Variable `ebpf:"first_version"`
+	Generation   *ebpf.Variable `ebpf:"generation"`
 	HashKey0     *ebpf.Variable `ebpf:"hash_key0"`
 	HashKey1     *ebpf.Variable `ebpf:"hash_key1"`
 	HashKey2     *ebpf.Variable `ebpf:"hash_key2"`
@@ -344,6 +359,7 @@ type EarlyXdpVariables struct {
 	Needs        *ebpf.Variable `ebpf:"needs"`
 	ProgramOps   *ebpf.Variable `ebpf:"program_ops"`
 	RowsMask     *ebpf.Variable `ebpf:"rows_mask"`
+	TellsInvalid *ebpf.Variable `ebpf:"tells_invalid"`
 }
 
 // EarlyXdpPrograms contains all programs after they have been loaded into the kernel.
@@ -352,7 +368,6 @@ type EarlyXdpVariables struct {
 type EarlyXdpPrograms struct {
 	Early *ebpf.Program `ebpf:"early"`
 	Front *ebpf.Program `ebpf:"front"`
-	Live  *ebpf.Program `ebpf:"live"`
 	Look  *ebpf.Program `ebpf:"look"`
 }
 
@@ -360,7 +375,6 @@ func (p *EarlyXdpPrograms) Close() error {
 	return _EarlyXdpClose(
 		p.Early,
 		p.Front,
-		p.Live,
 		p.Look,
 	)
 }

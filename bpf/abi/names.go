@@ -85,5 +85,16 @@ const (
 	FuncEarlyLen = "early_len" // R3: 0
 )
 
+// EarlyAsksState is the bit beside the states that a classified chain asks for.
+const EarlyAsksState = uint32(1) << 31
+
+// What is known of the conntrack state: values of EarlyPacket.Ct with which questions can
+// be answered. EarlyCtUnsure cannot tell NEW from INVALID.
+const (
+	EarlyCtNew     = int32(EarlyXdpEarlyStateCT_NEW)
+	EarlyCtUnsure  = int32(EarlyXdpEarlyStateCT_UNSURE)
+	EarlyCtInvalid = int32(EarlyXdpEarlyStateCT_INVALID)
+)
+
 // FuncEarlyLocal says whether the packet is for this host: No, Yes or EarlyUp. R3: 0.
 const FuncEarlyLocal = "early_local"

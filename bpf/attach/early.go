@@ -37,15 +37,11 @@ var (
 // Early is the loaded early stage of a generation.
 type Early struct {
 	space *Space
-	gen   uint32
 	progs map[*earlyKind]*ebpf.Program
 }
 
-// earlyMaps are those of one family that outlive generations, by the kind that has
-// them; nil: both use the same.
-var earlyMaps = map[string]bool{
-	abi.EarlyXdpMapEarlyConfigs: true, abi.EarlyXdpMapEarlyPackets: true, abi.EarlyXdpMapEarlyPlaces: true,
-}
+// earlyMaps are those of one family that outlive generations; both kinds use the same.
+var earlyMaps = []string{abi.EarlyXdpMapEarlyConfigs, abi.EarlyXdpMapEarlyPackets, abi.EarlyXdpMapEarlyPlaces}
 
 func (s *Space) earlyDir() string { return filepath.Join(s.Pins(), "early") }
 
@@ -54,14 +50,18 @@ func (s *Space) sharedEarlyDir() string { return filepath.Join(pinRoot, s.netns,
 
 // LoadEarly loads the early stage of a generation. Nothing is attached yet.
 func (g *Generation) LoadEarly(p *codegen.EarlyProgram) (*Early, error) {
-	e := &Early{space: g.space, gen: g.number, progs: map[*earlyKind]*ebpf.Program{}}
+	e := &Early{space: g.space, progs: map[*earlyKind]*ebpf.Program{}}
+	own, err := g.space.openEarlyMaps()
+	if err != nil {
+		return nil, err
+	}
+	defer closeMaps(own)
+	given, err := g.withMaps(own)
+	if err != nil {
+		return nil, err
+	}
 	for _, kind := range earlyKinds {
-		given, err := g.space.openEarlyMaps(kind)
-		if err != nil {
-			return nil, errors.Join(err, e.Close())
-		}
-		prog, err := loadEarly(kind, p, g.withMaps(given))
-		closeMaps(given)
+		prog, err := g.loadEarly(kind, p, given)
 		if err != nil {
 			return nil, errors.Join(explain(err), e.Close())
 		}
@@ -88,35 +88,31 @@ func closeMaps(maps map[string]*ebpf.Map) {
 	}
 }
 
-// withMaps adds those of the generation that the early stage shares with the hooks.
-func (g *Generation) withMaps(given map[string]*ebpf.Map) map[string]*ebpf.Map {
-	out := maps.Clone(given)
+// withMaps adds the maps that the early stage shares with the hooks.
+func (g *Generation) withMaps(own map[string]*ebpf.Map) (map[string]*ebpf.Map, error) {
+	out := maps.Clone(own)
 	for _, name := range []string{abi.NetfilterMapCounters, abi.NetfilterMapClassRows, abi.NetfilterMapClassIndex} {
 		if m := g.maps[name]; m != nil {
 			out[name] = m
 		}
 	}
-	return out
+	active, err := g.space.shared(abi.NetfilterMapActive)
+	out[abi.EarlyXdpMapActive] = active
+	return out, err
 }
 
 // openEarlyMaps opens the pinned maps of the family and makes those that are missing.
-func (s *Space) openEarlyMaps(kind *earlyKind) (map[string]*ebpf.Map, error) {
+func (s *Space) openEarlyMaps() (map[string]*ebpf.Map, error) {
 	if err := os.MkdirAll(s.earlyDir(), 0o700); err != nil {
 		return nil, err
 	}
-	spec, err := kind.object()
+	spec, err := earlyXDP.object()
 	if err != nil {
 		return nil, fmt.Errorf("early stage: %w", err)
 	}
 	out := map[string]*ebpf.Map{}
-	for _, name := range []string{
-		abi.EarlyXdpMapEarlyConfigs, abi.EarlyXdpMapEarlyPackets, abi.EarlyXdpMapEarlyPlaces, abi.EarlyXdpMapEarlyProgs,
-	} {
-		file := name
-		if !earlyMaps[name] {
-			file += "-" + kind.name
-		}
-		m, err := pinnedMap(filepath.Join(s.earlyDir(), file), spec.Maps[name])
+	for _, name := range earlyMaps {
+		m, err := pinnedMap(filepath.Join(s.earlyDir(), name), spec.Maps[name])
 		if err != nil {
 			closeMaps(out)
 			return nil, err
@@ -161,7 +157,7 @@ func earlySubset(kind *earlyKind, program string) (*ebpf.CollectionSpec, *ebpf.P
 	return spec, prog, nil
 }
 
-func loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+func (g *Generation) loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := earlySubset(kind, abi.EarlyXdpProgEarly)
 	if err != nil {
 		return nil, err
@@ -169,11 +165,7 @@ func loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given map[string]*ebpf.
 	if prog.Instructions, err = fillHoles(prog.Instructions, p); err != nil {
 		return nil, err
 	}
-	err = set(spec, map[string]uint32{
-		abi.EarlyXdpVarFamily: uint32(p.Family), abi.EarlyXdpVarNeeds: p.Needs, abi.EarlyXdpVarChains: chainBits(p),
-		abi.EarlyXdpVarExact: boolean(p.Exact),
-	})
-	if err != nil {
+	if err := g.setEarly(spec, p); err != nil {
 		return nil, err
 	}
 	if err := setEarlyClasses(spec, p.Image); err != nil {
@@ -184,6 +176,32 @@ func loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given map[string]*ebpf.
 		return nil, refused(&p.Program, prog.Instructions, err)
 	}
 	return loaded, nil
+}
+
+// setEarly sets the variables that tell about the chains.
+func (g *Generation) setEarly(spec *ebpf.CollectionSpec, p *codegen.EarlyProgram) error {
+	values := map[string]uint32{
+		abi.EarlyXdpVarFamily: uint32(p.Family), abi.EarlyXdpVarNeeds: p.Needs, abi.EarlyXdpVarExact: boolean(p.Exact),
+		abi.EarlyXdpVarGeneration: g.number, abi.EarlyXdpVarTellsInvalid: boolean(p.TellsInvalid),
+	}
+	classes, states := make([]uint32, len(earlyChains)), make([]uint32, len(earlyChains))
+	for _, c := range p.Chains {
+		i := slices.Index(earlyChains, c.Symbol)
+		if i < 0 {
+			return fmt.Errorf("the early stage has no place for %s", c.Symbol)
+		}
+		values[abi.EarlyXdpVarChains] |= 1 << i
+		classes[i] = c.Class
+		if states[i] = c.States; c.AsksState {
+			states[i] |= abi.EarlyAsksState
+		}
+	}
+	if err := set(spec, values); err != nil {
+		return err
+	}
+	return errors.Join(
+		spec.Variables[abi.EarlyXdpVarBaseClasses].Set(classes), spec.Variables[abi.EarlyXdpVarBaseStates].Set(states),
+	)
 }
 
 // setEarlyClasses sets the variables that tell about classified chains, with the
@@ -206,22 +224,12 @@ var earlyChains = []string{
 	"mangle_forward", "filter_forward", "security_forward",
 }
 
-func chainBits(p *codegen.EarlyProgram) uint32 {
-	bits := uint32(0)
-	for i, name := range earlyChains {
-		if slices.Contains(p.Chains, name) {
-			bits |= 1 << i
-		}
-	}
-	return bits
-}
-
 // fillHoles puts the generated chains into the places of their stubs. The other stubs
 // stay: they accept.
 func fillHoles(program asm.Instructions, p *codegen.EarlyProgram) (asm.Instructions, error) {
 	hole := map[string]bool{}
-	for _, name := range p.Chains {
-		hole[name] = true
+	for _, c := range p.Chains {
+		hole[c.Symbol] = true
 	}
 	var fixed []function
 	var stub *btf.Func

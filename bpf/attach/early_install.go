@@ -11,57 +11,30 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 )
 
-// Install puts the early stage beside the live one; Activate of the generation makes it
-// the live one, and SyncEarly lets it judge. It stands still from here to there.
+// Install puts the early stage in the place of the one before; it lets packets go up until
+// Activate of its generation makes that the live one, and SyncEarly lets it judge.
 func (e *Early) Install() error {
-	if e == nil {
-		return nil
-	}
 	if err := e.space.HaltEarly(); err != nil {
 		return err
 	}
-	for _, kind := range earlyKinds {
-		if err := e.install(kind); err != nil {
+	if err := os.MkdirAll(e.space.sharedEarlyDir(), 0o700); err != nil {
+		return err
+	}
+	for kind, prog := range e.progs {
+		families, err := e.space.earlyFamilies(kind)
+		if err == nil {
+			err = errors.Join(families.Put(e.space.familyIndex(), prog), families.Close())
+		}
+		if err != nil {
 			return fmt.Errorf("early stage (%s): %w", kind.name, err)
 		}
 	}
 	return nil
 }
 
-func (e *Early) install(kind *earlyKind) error {
-	given, err := e.space.openEarlyMaps(kind)
-	if err != nil {
-		return err
-	}
-	defer closeMaps(given)
-	if err := given[abi.EarlyXdpMapEarlyProgs].Put(e.gen&1, e.progs[kind]); err != nil {
-		return err
-	}
-	active, err := e.space.shared(abi.NetfilterMapActive)
-	if err != nil {
-		return err
-	}
-	given[abi.EarlyXdpMapActive] = active
-	live, err := loadEarlyEntry(kind, abi.EarlyXdpProgLive, given)
-	delete(given, abi.EarlyXdpMapActive)
-	if err != nil {
-		return err
-	}
-	defer live.Close()
-	if err := os.MkdirAll(e.space.sharedEarlyDir(), 0o700); err != nil {
-		return err
-	}
-	families, err := e.space.earlyFamilies(kind)
-	if err != nil {
-		return err
-	}
-	defer families.Close()
-	return families.Put(e.space.familyIndex(), live)
-}
-
-// loadEarlyEntry loads one of the programs without rules.
-func loadEarlyEntry(kind *earlyKind, name string, given map[string]*ebpf.Map) (*ebpf.Program, error) {
-	spec, prog, err := earlySubset(kind, name)
+// loadFront loads the program that is attached.
+func loadFront(kind *earlyKind, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	spec, prog, err := earlySubset(kind, abi.EarlyXdpProgFront)
 	if err != nil {
 		return nil, err
 	}
@@ -91,23 +64,36 @@ func (s *Space) HaltEarly() error {
 	return m.Put(uint32(0), abi.EarlyXdpEarlyConfig{})
 }
 
-// retireEarly takes the program of the other parity out.
-func (s *Space) retireEarly(keep uint32) error {
+// leaveFamilies takes the programs of the family out. others says that the other family
+// has some.
+func (s *Space) leaveFamilies() (others bool, err error) {
 	for _, kind := range earlyKinds {
-		m, err := ebpf.LoadPinnedMap(filepath.Join(s.earlyDir(), abi.EarlyXdpMapEarlyProgs+"-"+kind.name), nil)
+		m, err := ebpf.LoadPinnedMap(filepath.Join(s.sharedEarlyDir(), "families-"+kind.name), nil)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return err
+			return others, err
 		}
-		err = m.Delete((keep + 1) & 1)
+		err = m.Delete(s.familyIndex())
+		var id uint32
+		others = others || m.Lookup(1-s.familyIndex(), &id) == nil
 		m.Close()
 		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("remove the old early stage: %w", err)
+			return others, fmt.Errorf("remove the early stage: %w", err)
 		}
 	}
-	return nil
+	return others, nil
+}
+
+// DropEarly takes the early stage of the generation before out, where the next one has
+// none. Interfaces are left by SyncEarly.
+func (s *Space) DropEarly() error {
+	if !s.HasEarly() {
+		return nil
+	}
+	_, err := s.leaveFamilies()
+	return errors.Join(s.HaltEarly(), err)
 }
 
 // RemoveEarly takes the family out of the early stage. With the last family, the
@@ -116,23 +102,9 @@ func (s *Space) RemoveEarly() error {
 	if err := s.HaltEarly(); err != nil {
 		return err
 	}
-	others := false
-	for _, kind := range earlyKinds {
-		path := filepath.Join(s.sharedEarlyDir(), "families-"+kind.name)
-		m, err := ebpf.LoadPinnedMap(path, nil)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		err = m.Delete(s.familyIndex())
-		var id uint32
-		others = others || m.Lookup(1-s.familyIndex(), &id) == nil
-		m.Close()
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("remove the early stage: %w", err)
-		}
+	others, err := s.leaveFamilies()
+	if err != nil {
+		return err
 	}
 	errs := []error{os.RemoveAll(s.earlyDir())}
 	if !others {

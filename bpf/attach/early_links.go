@@ -19,6 +19,7 @@ type EarlyLink struct {
 	Interface string `json:"interface"`
 	How       string `json:"how"`           // native, generic or tcx; "" for not at all
 	Why       string `json:"why,omitempty"` // reason for none, or for not the first choice
+	late      bool   // it came after SyncEarly
 }
 
 // earlyWay is one way to attach.
@@ -204,7 +205,7 @@ func (s *Space) frontProgram(kind *earlyKind) (*ebpf.Program, error) {
 		return nil, err
 	}
 	defer families.Close()
-	p, err := loadEarlyEntry(kind, abi.EarlyXdpProgFront, map[string]*ebpf.Map{abi.EarlyXdpMapEarlyFamilies: families})
+	p, err := loadFront(kind, map[string]*ebpf.Map{abi.EarlyXdpMapEarlyFamilies: families})
 	if err != nil {
 		return nil, err
 	}
@@ -279,6 +280,7 @@ func (s *Space) earlyLinks() ([]EarlyLink, error) {
 			state.Why = foreignAt(l, wayNative)
 		}
 		if state.How == "" && state.Why == "" {
+			state.late = true
 			state.Why = "interface " + strconv.Itoa(l.Attrs().Index) + " came later; any command that changes rules attaches it"
 		}
 		out = append(out, state)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -46,6 +47,8 @@ type EarlyState struct {
 	Expects string      `json:"expects,omitempty"`
 	Dropped uint64      `json:"dropped"` // packets, since it was attached first
 	Links   []EarlyLink `json:"links,omitempty"`
+	// Stale says that it was made for what the namespace had before: SyncEarly is due.
+	Stale bool `json:"stale,omitempty"`
 }
 
 // HasEarly says whether the family has an early stage in the namespace, at work or not.
@@ -67,7 +70,7 @@ func (s *Space) SyncEarly(w EarlyWish) (*EarlyState, error) {
 	if err := s.HaltEarly(); err != nil {
 		return nil, err
 	}
-	maps, err := s.openEarlyMaps(earlyXDP)
+	maps, err := s.openEarlyMaps()
 	if err != nil {
 		return nil, err
 	}
@@ -194,8 +197,18 @@ func (s *Space) EarlyState(w EarlyWish) (*EarlyState, error) {
 	if state.Dropped, err = s.earlyDropped(); err != nil {
 		return nil, err
 	}
-	state.Links, err = s.earlyLinks()
-	return state, err
+	if state.Links, err = s.earlyLinks(); err != nil {
+		return nil, err
+	}
+	state.Stale = stale(now, *config) || slices.ContainsFunc(state.Links, func(l EarlyLink) bool { return l.late })
+	return state, nil
+}
+
+// stale says whether a configuration is not what would be made now. The order of the
+// addresses has no meaning: the generation of the routes tells when they change.
+func stale(now, next abi.EarlyXdpEarlyConfig) bool {
+	next.Near, next.NearLocal = now.Near, now.NearLocal
+	return now != next
 }
 
 // earlyDropped is the number of packets that all processors have dropped.

@@ -41,9 +41,6 @@ func (s *Space) Retire(keep uint32) error {
 	if err := s.emptyHalf(keep + 1); err != nil {
 		return err
 	}
-	if err := s.retireEarly(keep); err != nil {
-		return err
-	}
 	return s.removeGenerations(keep)
 }
 

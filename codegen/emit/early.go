@@ -17,6 +17,7 @@ var (
 	earlyCount = word(unsafe.Offsetof(earlyLayout.N))
 	earlyIDs   = int32(unsafe.Offsetof(earlyLayout.Ids))
 	earlyMax   = int32(len(earlyLayout.Ids))
+	earlyCt    = word(unsafe.Offsetof(earlyLayout.Ct))
 )
 
 // Pass notes that the packet has passed a rule, which gets its credit if the packet is
@@ -37,4 +38,19 @@ func (b *Builder) Pass(rule uint32, full Label) {
 func (b *Builder) Ensure(symbol string, arg uint32, up Label) {
 	b.Call(symbol, arg)
 	b.branch(asm.JNE.Imm32(asm.R0, 0, ""), up)
+}
+
+// EnsureState makes the conntrack state good for a question about some states, and goes to
+// up where it cannot. tells says that the question tells NEW from INVALID. What an earlier
+// question has found out is not asked again.
+func (b *Builder) EnsureState(mask uint32, tells bool, up Label) {
+	known := b.NewLabel()
+	b.loadRaw(regVal, earlyCt)
+	b.branch(asm.JEq.Imm32(regVal, abi.EarlyCtNew, ""), known)
+	b.branch(asm.JEq.Imm32(regVal, abi.EarlyCtInvalid, ""), known)
+	if !tells {
+		b.branch(asm.JEq.Imm32(regVal, abi.EarlyCtUnsure, ""), known)
+	}
+	b.Ensure(abi.FuncEarlyCt, mask, up)
+	b.Bind(known)
 }

@@ -48,6 +48,14 @@ func loadEarly(gen *attach.Generation, b *build) (early *attach.Early, off strin
 	return early, ""
 }
 
+// installEarly makes the early stage of a generation, or nil, the one that packets meet.
+func (e *Engine) installEarly(early *attach.Early) error {
+	if early == nil {
+		return e.space.DropEarly()
+	}
+	return early.Install()
+}
+
 // syncEarly lets the early stage judge packets by what the namespace has now, or removes
 // one that is not wanted any more. What keeps it from that is told by the status; the
 // rules are enforced without it.

@@ -244,7 +244,7 @@ func (e *Engine) enforce(p *prepared) error {
 	if err := p.gen.Install(programs(p.layouts)); err != nil {
 		return err
 	}
-	if err := p.early.Install(); err != nil {
+	if err := e.installEarly(p.early); err != nil {
 		return err
 	}
 	failPoint("installed")
