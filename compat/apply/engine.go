@@ -161,8 +161,9 @@ func (e *Engine) look() (*Live, error) {
 	if err != nil {
 		return nil, errors.Join(err, gen.Close())
 	}
-	l := &Live{State: st, gen: gen, kept: e.keeps}
-	if e.keeps {
+	// A state that is not carried over is about to be written anew.
+	l := &Live{State: st, gen: gen, kept: e.keeps && st.Carried}
+	if l.kept {
 		e.kept = l
 	}
 	return l, nil
