@@ -241,15 +241,12 @@ func (b *hookBuilder) frames(c *ruleset.Chain, memo map[*ruleset.Chain]int) int 
 
 // callsHelper says whether the rules of a chain may call functions of the C part.
 func (b *hookBuilder) callsHelper(c *ruleset.Chain) bool {
+	if b.asks[c] {
+		return true
+	}
 	for _, r := range c.Rules {
-		l := b.lines[r]
-		if l.action.Op == pred.Shim {
+		if l := b.lines[r]; l != nil && l.action.Op == pred.Shim {
 			return true
-		}
-		for _, p := range l.conds {
-			if !pred.InMemory(p) {
-				return true
-			}
 		}
 	}
 	return false

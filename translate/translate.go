@@ -79,6 +79,7 @@ type table struct {
 	hooks   map[*ruleset.Chain]uint8
 	lines   map[*ruleset.Rule]*lowered
 	reads   map[*ruleset.Chain]pred.Reads // of all rules of a chain
+	asks    map[*ruleset.Chain]bool       // a condition of the chain calls a function of the C part
 	shims   bool                          // a rule has a target that netfilter runs
 	numbers map[string]int                // action numbers by shimKey
 	classes map[*ruleset.Chain]*plan.Class
@@ -95,7 +96,7 @@ func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, 
 	return &table{
 		family: family, src: src, o: o, res: res, slots: s,
 		out:   &plan.Table{Name: src.Name, Passes: 1},
-		hooks: src.Hooks(family), reads: map[*ruleset.Chain]pred.Reads{},
+		hooks: src.Hooks(family), asks: map[*ruleset.Chain]bool{}, reads: map[*ruleset.Chain]pred.Reads{},
 		lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{}, coded: map[*ruleset.Chain]bool{},
 	}
 }
@@ -195,6 +196,7 @@ func (t *table) lower() {
 			}
 			t.examine(r, l)
 			t.reads[c] |= l.reads(t.family)
+			t.asks[c] = t.asks[c] || !l.inMemory()
 		}
 	}
 	for _, c := range t.src.Chains {
@@ -202,6 +204,16 @@ func (t *table) lower() {
 			t.keep(c)
 		}
 	}
+}
+
+// inMemory says whether all conditions can be answered without a call.
+func (l *lowered) inMemory() bool {
+	for _, p := range l.conds {
+		if !pred.InMemory(p) {
+			return false
+		}
+	}
+	return true
 }
 
 // passing says whether a chain is so long that it is looked up, unless others hinder.
