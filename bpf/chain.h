@@ -54,7 +54,7 @@ static __always_inline enum verdict run_chain(struct bpf_nf_ctx *ctx, struct fac
 
 static __always_inline enum verdict run_base(struct bpf_nf_ctx *ctx, struct facts *f)
 {
-	return base_class ? classify(ctx, f, base_class - 1) : run_chain(ctx, f);
+	return base_class ? run_class(ctx, f, base_class - 1) : run_chain(ctx, f);
 }
 
 #endif

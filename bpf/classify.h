@@ -64,11 +64,13 @@ const volatile struct {
 #define FOUND_GUARD 24
 #define FOUND_HOTDROP (1U << 31) /* the kernel's budget for loops is used up */
 
+/* row_words is where the rows begin, see class_words(). */
 static __always_inline const u32 *row_words(void)
 {
-	u32 zero = 0;
+	const u32 *words;
 
-	return bpf_map_lookup_elem(&class_rows, &zero);
+	asm("%0 = class_rows ll" : "=r"(words));
+	return words;
 }
 
 static __always_inline const u32 *row_at(const u32 *rows, u32 n)
@@ -108,6 +110,8 @@ static __always_inline bool is_broken(const struct facts *f)
 #ifdef CLASS_EARLY
 	return false; /* such packets go up before rules are asked */
 #endif
+	if (f->l4good >= L4_MAX && f->l4state == L4_FOUND)
+		return false; /* the usual packet */
 	return f->l4state != L4_FOUND || (family == 4 && f->fragoff == 1) ||
 	       (!f->fragoff && f->l4avail < header_bytes(f->proto));
 }
@@ -429,7 +433,7 @@ __noinline u32 next_broken(struct facts *f, u32 chain)
 	enum class_guard fired;
 	u32 n;
 
-	if (!f || !index || !rows)
+	if (!f)
 		return FOUND_HOTDROP;
 	n = f->last ? f->last : chain_at(index, chain)[CHAIN_FIRST];
 	for (;;) {
@@ -443,16 +447,12 @@ __noinline u32 next_broken(struct facts *f, u32 chain)
 	return FOUND_HOTDROP;
 }
 
-/* next_row looks for the next row of a chain whose fields match. It is a function of its own:
- * inside the loop of classify() the verifier would walk its loops again and again. */
-__noinline u32 next_row(struct facts *f, u32 chain)
+/* find_row looks for the next row of a chain whose fields match. */
+static __always_inline u32 find_row(struct facts *f, u32 chain)
 {
-	const u32 *index = class_words(), *rows = row_words(), *at;
+	const u32 *index = class_words(), *rows = row_words(), *at = chain_at(index, chain);
 	u32 found;
 
-	if (!f || !index || !rows)
-		return FOUND_HOTDROP;
-	at = chain_at(index, chain);
 	if (at[CHAIN_KIND] == KIND_LIST)
 		return next_in_list(f, rows, at);
 	found = next_in_tuples(f, rows, index, at);
@@ -462,15 +462,12 @@ __noinline u32 next_row(struct facts *f, u32 chain)
 	return found;
 }
 
-/* policy_row gives the policy of a chain that is in force; 0 in a user chain. */
-__noinline u32 policy_row(struct facts *f, u32 chain)
+/* find_policy gives the policy of a chain that is in force; 0 in a user chain. */
+static __always_inline u32 find_policy(struct facts *f, u32 chain)
 {
 	const u32 *index = class_words(), *rows = row_words(), *row;
-	u32 n;
+	u32 n = chain_at(index, chain)[CHAIN_POLICY];
 
-	if (!f || !index || !rows)
-		return 0;
-	n = chain_at(index, chain)[CHAIN_POLICY];
 	for (;;) {
 		may_break;
 		row = row_at(rows, n);
@@ -479,6 +476,53 @@ __noinline u32 policy_row(struct facts *f, u32 chain)
 		n = row[ROW_ORDER];
 	}
 	return 0;
+}
+
+__noinline u32 policy_row(struct facts *f, u32 chain)
+{
+	return f ? find_policy(f, chain) : 0;
+}
+
+/* accepted credits the rule that ends a traversal: that is left to the hook, and in the
+ * early stage other tables follow. */
+static __always_inline void accepted(struct facts *f, u32 rule)
+{
+	f->rule = rule;
+#ifdef CLASS_EARLY
+	count_packet(f, rule);
+#endif
+}
+
+/* next_row looks for the next row of a chain, f->word. If that decides, which is usual, or
+ * there is none and the policy does, the verdict is the answer; otherwise it is V_CONTINUE.
+ * It is a function of its own: inside the loop of classify() the verifier would walk its loops again
+ * and again. */
+__noinline enum verdict next_row(struct facts *f, u32 chain)
+{
+	const u32 *row;
+	u32 n;
+
+	if (!f)
+		return V_HOTDROP;
+	f->word = find_row(f, chain);
+	/* Read again: the verifier need not tell apart how it was found. */
+	n = *(volatile u32 *)&f->word;
+	if (!n && !f->depth)
+		n = find_policy(f, f->root);
+	if (n == FOUND_HOTDROP)
+		return V_HOTDROP;
+	row = row_at(row_words(), n);
+	if (!n || row[ROW_PROGRAM])
+		return V_CONTINUE;
+	switch (row[ROW_ACTION] & 15) {
+	case DO_ACCEPT:
+		accepted(f, row[ROW_ID]);
+		return V_ACCEPT;
+	case DO_DROP:
+		f->rule = row[ROW_ID];
+		return V_DROP;
+	}
+	return V_CONTINUE;
 }
 
 #ifndef CLASS_EARLY
@@ -505,7 +549,7 @@ __noinline int take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 at)
 	const u32 *index = class_words(), *n;
 	u32 i, sets;
 
-	if (!f || !index)
+	if (!f)
 		return 1;
 	n = index_at(index, at);
 	sets = n[NOTE_NSETS];
@@ -531,16 +575,12 @@ static __always_inline void start_chain(struct facts *f)
 	f->slot = 0;
 }
 
-/* ask_next finds the next row of a chain, f->last, and runs its program; no row is yes. */
-static __always_inline enum answer ask_next(CTX *ctx, struct facts *f, const u32 *rows,
-					    u32 chain)
+/* ask_row runs the program of a row that was found, which is f->last then; no row is yes. */
+static __always_inline enum answer ask_row(CTX *ctx, struct facts *f, const u32 *rows, u32 n)
 {
-	u32 n = is_broken(f) ? next_broken(f, chain) : next_row(f, chain);
 	u32 guard = n >> FOUND_GUARD;
 	const u32 *row;
 
-	if (n & FOUND_HOTDROP)
-		return A_HOTDROP;
 	f->last = n & FOUND_ROW;
 	if (!f->last)
 		return A_YES;
@@ -551,14 +591,14 @@ static __always_inline enum answer ask_next(CTX *ctx, struct facts *f, const u32
 	return guard == GUARD_NONE ? A_YES : A_HOTDROP;
 }
 
-/* accepted credits the rule that ends a traversal: that is left to the hook, and in the
- * early stage other tables follow. */
-static __always_inline void accepted(struct facts *f, u32 rule)
+/* start makes the search begin in the class that was asked for. */
+static __always_inline void start(struct facts *f, u32 chain)
 {
-	f->rule = rule;
-#ifdef CLASS_EARLY
-	count_packet(f, rule);
-#endif
+	if (!f->version)
+		f->version = class_words()[HDR_VERSION];
+	start_chain(f);
+	f->depth = 0;
+	f->root = chain;
 }
 
 /* classify runs a classified chain and those that it calls. Its stack lies below that of a
@@ -566,22 +606,29 @@ static __always_inline void accepted(struct facts *f, u32 rule)
  * kept (512 bytes for all). */
 __noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 {
-	const u32 *index = class_words(), *rows, *row;
-	u32 calls[CLASS_DEPTH], base = chain, n;
+	const u32 *rows = row_words(), *row;
+	u32 calls[CLASS_DEPTH], n;
+	enum verdict verdict;
 	enum answer answer;
 
-	if (!f || !index)
+	if (!f)
 		return V_HOTDROP;
-	if (!f->version)
-		f->version = index[HDR_VERSION];
-	start_chain(f);
-	f->depth = 0;
+	if (!f->begun)
+		start(f, chain);
 	for (;;) {
 		may_break;
-		rows = row_words();
-		if (!rows)
-			return V_HOTDROP;
-		answer = ask_next(ctx, f, rows, chain);
+		if (is_broken(f)) {
+			n = next_broken(f, chain);
+			if (n & FOUND_HOTDROP)
+				return V_HOTDROP;
+		} else {
+			verdict = f->begun ? V_CONTINUE : next_row(f, chain);
+			if (verdict != V_CONTINUE)
+				return verdict;
+			n = f->word;
+		}
+		f->begun = 0;
+		answer = ask_row(ctx, f, rows, n);
 		if (answer == A_NO)
 			continue;
 		if (answer == A_HOTDROP)
@@ -640,12 +687,9 @@ __noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 	}
 	return V_HOTDROP;
 end:
-	n = policy_row(f, base);
+	n = policy_row(f, f->root);
 	if (!n)
 		return V_CONTINUE;
-	rows = row_words();
-	if (!rows)
-		return V_HOTDROP;
 	row = row_at(rows, n);
 	if ((row[ROW_ACTION] & 15) == DO_ACCEPT) {
 		accepted(f, row[ROW_ID]);
@@ -654,5 +698,23 @@ end:
 	f->rule = row[ROW_ID];
 	return V_DROP;
 }
+
+#ifndef CLASS_EARLY
+/* run_class runs the class of a base chain. Most packets are decided by the first row that is
+ * found, or by the policy: for them there is one call. */
+static __always_inline enum verdict run_class(struct bpf_nf_ctx *ctx, struct facts *f, u32 chain)
+{
+	enum verdict verdict;
+
+	start(f, chain);
+	if (!is_broken(f)) {
+		verdict = next_row(f, chain);
+		if (verdict != V_CONTINUE)
+			return verdict;
+		f->begun = 1;
+	}
+	return classify(ctx, f, chain);
+}
+#endif
 
 #endif

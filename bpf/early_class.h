@@ -64,7 +64,8 @@ static __always_inline bool rules_same(struct early_packet *e)
 		return true;
 	index = class_words();
 	e->f.version = first_version;
-	return index && index[HDR_VERSION] == first_version;
+	e->f.begun = 0;
+	return index[HDR_VERSION] == first_version;
 }
 
 #endif

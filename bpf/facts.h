@@ -26,14 +26,15 @@ struct facts {
 	u8 iif[IFNAME];	  /* device names as they lie in struct net_device */
 	u8 oif[IFNAME];
 	u8 tmp[EXT_MAX];  /* result of get_addr, get_name and find_ext */
-	u32 tmplen;	  /* find_ext: bytes that are there, at most EXT_MAX */
+	u16 tmplen;	  /* find_ext: bytes that are there, at most EXT_MAX */
+	u16 root;	  /* classify(): the chain that was asked for, whose policy decides at the end */
 	u32 hasconn;	  /* 1: there is a conntrack entry */
 	u16 fragoff;	  /* IPv4: units of 8 bytes, IPv6: bytes */
 	u16 thoff;	  /* offset of the transport header */
 	u8 proto;	  /* transport protocol */
 	u8 l4state;	  /* enum l4state */
 	u8 ether;	  /* 1: an Ethernet source address could be read */
-	u8 spare;
+	u8 begun;	  /* 1: next_row() was called before classify() */
 	u32 mac_hi;	  /* first 4 bytes of it */
 	u16 mac_lo;	  /* last 2 bytes of it */
 	u16 notes;	  /* actions noted so far, or NOTES_OVERFLOW */
@@ -42,7 +43,7 @@ struct facts {
 	u32 version;	  /* of classified chains, the same for all of the hook; 0: not read yet */
 	u32 at;		  /* run_program(): where it is; next_row(): only rows with smaller labels;
 			     * generated code: key of a map */
-	u32 word;	  /* the numbers of -m u32 */
+	u32 word;	  /* the numbers of -m u32; next_row(): what it has found, 0: none */
 	u32 base;
 	u32 after;	  /* the search in a chain: only rows with larger labels */
 	u32 last;	  /* row that was found last; 0: none */

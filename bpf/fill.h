@@ -177,6 +177,7 @@ static __always_inline int fill(struct bpf_nf_ctx *ctx, struct facts *f)
 	f->l4state = L4_FOUND;
 	f->notes = 0;
 	f->version = 0;
+	f->begun = 0;
 	if (!(family == 4 ? fill_ipv4(skb, f, len) : fill_ipv6(ctx, skb, f, len)))
 		return 0;
 	if (needs & NEED_IIF)

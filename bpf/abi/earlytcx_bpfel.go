@@ -67,14 +67,15 @@ type EarlyTcxEarlyPacket struct {
 		Iif     [16]uint8
 		Oif     [16]uint8
 		Tmp     [24]uint8
-		Tmplen  uint32
+		Tmplen  uint16
+		Root    uint16
 		Hasconn uint32
 		Fragoff uint16
 		Thoff   uint16
 		Proto   uint8
 		L4state uint8
 		Ether   uint8
-		Spare   uint8
+		Begun   uint8
 		MacHi   uint32
 		MacLo   uint16
 		Notes   uint16

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -85,6 +86,9 @@ func set(spec *ebpf.CollectionSpec, values map[string]uint32) error {
 	return nil
 }
 
+// valueMaps are the maps whose only value programs reach by its address.
+var valueMaps = map[string]bool{abi.NetfilterMapClassRows: true, abi.NetfilterMapClassIndex: true}
+
 // load loads the one program of a spec with the given maps; other maps that it uses
 // are made.
 func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*ebpf.Map) (*ebpf.Program, error) {
@@ -92,6 +96,9 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 	for i := range prog.Instructions {
 		if ins := &prog.Instructions[i]; ins.IsLoadFromMap() {
 			used[ins.Reference()] = true
+			if valueMaps[ins.Reference()] {
+				ins.Src = asm.PseudoMapValue
+			}
 		}
 	}
 	replace := map[string]*ebpf.Map{}
@@ -173,11 +180,11 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 	if err != nil {
 		return nil, err
 	}
-	put := fillInline
+	insns := p.Insns
 	if p.Base != 0 {
-		put = fill // the program does not call it
+		insns = never
 	}
-	if prog.Instructions, err = put(prog.Instructions, p.Insns); err != nil {
+	if prog.Instructions, err = fillInline(prog.Instructions, insns); err != nil {
 		return nil, err
 	}
 	values := placeVariables(slot, gen)
@@ -200,6 +207,12 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 		return nil, refused(p, prog.Instructions, err)
 	}
 	return loaded, nil
+}
+
+// never is in the place of a chain that is not asked: its class is, directly.
+var never = asm.Instructions{
+	asm.Mov.Imm(asm.R0, abi.Hotdrop).WithSymbol(chainSymbol).WithSource(asm.Comment("not here")),
+	asm.Return(),
 }
 
 // clock sets the variables that depend on the kernel's HZ.

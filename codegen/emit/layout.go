@@ -38,7 +38,7 @@ var (
 	cellWord   = word(unsafe.Offsetof(layout.Word))
 	cellBase   = word(unsafe.Offsetof(layout.Base))
 	// ScratchLen is the number of bytes in Scratch that are the packet's.
-	ScratchLen = word(unsafe.Offsetof(layout.Tmplen))
+	ScratchLen = half(unsafe.Offsetof(layout.Tmplen))
 )
 
 // fieldCells are the fields that struct facts holds; pred.Field.InFacts agrees.
