@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/compat/apply"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/compat/serve"
@@ -46,7 +47,7 @@ func (serveCmd) Run(s *streams) error {
 	server := serve.New(serve.Options{
 		Run:     func(c *caller.Caller, args []string) int { return RunFor(c, args, engines.Get) },
 		Engines: engines,
-		Jobs:    []serve.Job{tend(engines)},
+		Jobs:    []serve.Job{tend(engines), tendEarly(engines)},
 		Log:     func(line string) { fmt.Fprintln(s.err, "bpftables:", line) },
 	})
 	fmt.Fprintln(s.err, "bpftables: serving on", path)
@@ -58,19 +59,53 @@ func tend(engines *serve.Engines) serve.Job {
 	return serve.Job{
 		Name: "tend", On: serve.Started | serve.Changed, Every: time.Minute, Rest: time.Second,
 		Run: func(context.Context, *serve.Namespace) error {
-			var errs []error
-			self := caller.Self(nil, io.Discard, io.Discard)
-			for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
-				e, done, err := engines.Get(family, self)
-				if err == nil {
-					err = e.Tend(func(change func() error) error { return unlessLocked(self, change) })
-					done()
-				}
-				errs = append(errs, err)
-			}
-			return errors.Join(errs...)
+			return bothFamilies(engines, (*apply.Engine).Tend)
 		},
 	}
+}
+
+// earlyRest is how long rules stay as they are before the early stage is made anew.
+const earlyRest = 3 * time.Second
+
+// tendEarly is the job that lets the early stage, where it is on, follow interfaces,
+// addresses and hooks, and rules that were changed in place.
+func tendEarly(engines *serve.Engines) serve.Job {
+	return serve.Job{
+		Name: "early", On: serve.Started | serve.Changed | serve.Links | serve.Addresses, Every: time.Minute, Rest: time.Second,
+		Run: func(ctx context.Context, _ *serve.Namespace) error {
+			changed, any := map[packet.Family]string{}, false
+			err := bothFamilies(engines, func(e *apply.Engine, locked func(func() error) error) (err error) {
+				changed[e.Family()], err = e.TendEarly(locked)
+				any = any || changed[e.Family()] != ""
+				return err
+			})
+			if err != nil || !any || !serve.Pause(ctx, earlyRest) {
+				return err
+			}
+			return bothFamilies(engines, func(e *apply.Engine, locked func(func() error) error) error {
+				if changed[e.Family()] == "" {
+					return nil
+				}
+				return e.RenewEarly(changed[e.Family()], locked)
+			})
+		},
+	}
+}
+
+// bothFamilies gives a job the engines of the namespace, and a function that runs changes
+// under the xtables lock, if nobody has it.
+func bothFamilies(engines *serve.Engines, job func(*apply.Engine, func(func() error) error) error) error {
+	var errs []error
+	self := caller.Self(nil, io.Discard, io.Discard)
+	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+		e, done, err := engines.Get(family, self)
+		if err == nil {
+			err = job(e, func(change func() error) error { return unlessLocked(self, change) })
+			done()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // unlessLocked runs a change under the xtables lock, if nobody has it.

@@ -99,9 +99,10 @@ func (e *Engine) drop() error {
 	return l.Close()
 }
 
-// stillLive says whether what is kept is what is enforced.
+// stillLive says whether what is kept is what is enforced. A state without the counters
+// of the generation before is read again: someone else may have carried them over.
 func (e *Engine) stillLive() bool {
-	return e.kept != nil && e.sees(e.kept)
+	return e.kept != nil && e.kept.State.Carried && e.sees(e.kept)
 }
 
 // Open gives the engine of the current network namespace.
@@ -120,6 +121,9 @@ func (e *Engine) For(c *caller.Caller) {
 	e.caller = c
 	e.tools = tools{family: e.family, lock: e.space.Dir() + "/netfilter.lock", env: c.Env}
 }
+
+// Family is the family that the engine works on.
+func (e *Engine) Family() packet.Family { return e.family }
 
 // Fresh says whether what the engine holds is still what is enforced, so that it may
 // be used for another command, although other processes work without it.

@@ -82,14 +82,14 @@ func (t *trigger) follow(ctx context.Context, run func(Job) error, log func(stri
 			log(said)
 		}
 		last = said
-		if t.job.Rest > 0 && !pause(ctx, t.job.Rest) {
+		if t.job.Rest > 0 && !Pause(ctx, t.job.Rest) {
 			return
 		}
 	}
 }
 
-// pause waits; false when the context ends before.
-func pause(ctx context.Context, d time.Duration) bool {
+// Pause waits; false when the context ends before.
+func Pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
