@@ -63,7 +63,7 @@ func (m *Memory) free(clear func(id uint32) error) error {
 
 // unlinkChain takes dead rows out of the lists of a chain.
 func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
-	m.unlinkList(&d[abi.ChainFirst], abi.RowOrder, dead)
+	d[abi.ChainOwn] -= m.unlinkList(&d[abi.ChainFirst], abi.RowOrder, dead)
 	m.unlinkList(&d[abi.ChainPolicy], abi.RowOrder, dead)
 	if d[abi.ChainKind] != abi.KindTuples {
 		return
@@ -77,7 +77,7 @@ func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
 			}
 			head := *slot & abi.SlotRow
 			first := head
-			m.unlinkList(&first, abi.RowNext, dead)
+			t[abi.TupleRows] -= m.unlinkList(&first, abi.RowNext, dead)
 			switch {
 			case first == 0:
 				store(slot, 0)
@@ -88,14 +88,17 @@ func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
 	}
 }
 
-// unlinkList takes dead rows out of a list; first is the word that holds its first row.
-func (m *Memory) unlinkList(first *uint32, link uint32, dead map[uint32]bool) {
+// unlinkList takes dead rows out of a list, and says how many; first is the word that
+// holds its first row.
+func (m *Memory) unlinkList(first *uint32, link uint32, dead map[uint32]bool) (n uint32) {
 	for at := first; *at != 0; {
-		n := *at
-		if !dead[n] {
-			at = &m.row(n)[link]
+		row := m.row(*at)
+		if !dead[*at] {
+			at = &row[link]
 			continue
 		}
-		store(at, m.row(n)[link])
+		store(at, row[link])
+		n++
 	}
+	return n
 }
