@@ -30,7 +30,8 @@ var mayImport = map[string][]string{
 	"codegen/rows":       {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "bpf/abi"},
 	"codegen":            {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "codegen/rows", "bpf/abi"},
 	"bpf/...":            {"bpf/...", "codegen", "codegen/rows", "translate/plan", "ruleset/pred", "ruleset/packet"},
-	"compat/...":         {"compat/...", "ruleset/...", "translate/...", "codegen", "codegen/rows", "bpf/..."},
+	// Changes in place are made in the rows of a generation that is enforced.
+	"compat/...": {"compat/...", "ruleset/...", "translate/...", "codegen", "codegen/rows", "bpf/..."},
 	// The client is on the way of every command, before all else is initialized.
 	"compat/serve/client":       {},
 	"compat/serve/client/early": {"compat/serve/client"},

@@ -30,6 +30,7 @@ const (
 	TupleLeast = uint32(NetfilterClassTupleTUPLE_LEAST)
 	TupleWide  = uint32(NetfilterClassTupleTUPLE_WIDE)
 	TupleRows  = uint32(NetfilterClassTupleTUPLE_ROWS)
+	TupleOwn   = uint32(NetfilterClassTupleTUPLE_OWN)
 	TupleMask  = uint32(NetfilterClassTupleTUPLE_MASK)
 	TupleSize4 = uint32(NetfilterClassTupleTUPLE_SIZE4)
 	TupleSize6 = uint32(NetfilterClassTupleTUPLE_SIZE6)

@@ -175,6 +175,7 @@ func (b *builder) short(c *plan.Class, entries []entry) bool {
 
 // order links the rows in the order of the rules.
 func (b *builder) order(d []uint32, entries []entry) {
+	d[abi.ChainOwn] = uint32(len(entries))
 	for i, e := range entries {
 		if i == 0 {
 			d[abi.ChainFirst] = e.n

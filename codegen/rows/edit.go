@@ -18,6 +18,7 @@ var ErrNoRoom = errors.New("the change does not fit into the maps of this genera
 type Edit struct {
 	m       *Memory
 	version uint32 // that the batch makes
+	index   uint32 // words of the index that were taken before; 0: not known
 	born    []uint32
 	died    []uint32
 }
@@ -28,7 +29,7 @@ func (m *Memory) Edit() *Edit {
 		m.recover()
 	}
 	m.Index[ownDirty] = 1
-	return &Edit{m: m, version: m.Version() + 1}
+	return &Edit{m: m, version: m.Version() + 1, index: m.Index[ownIndexUsed]}
 }
 
 // recover takes back what a process that was killed before Publish has begun.
@@ -64,6 +65,9 @@ func (e *Edit) Abort() {
 		// Born and dead at once: no version shows it. It is unlinked with other dead rows.
 		store(&e.m.row(n)[abi.RowDead], 0)
 	}
+	if e.index != 0 {
+		e.m.Index[ownIndexUsed] = e.index
+	}
 	e.m.Index[ownDead] += uint32(len(e.born))
 	e.m.Index[ownDirty] = 0
 }
@@ -85,13 +89,16 @@ func (e *Edit) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, e
 			return 0, 0, fmt.Errorf("%w: a condition of a new kind", ErrNoRoom)
 		}
 	}
-	rows, id, err := e.take(len(compiled))
+	d := m.chain(chain)
+	if d[abi.ChainKind] == abi.KindList && d[abi.ChainOwn]+uint32(len(compiled)) > longList {
+		return 0, 0, fmt.Errorf("%w: a list grows too long", ErrNoRoom)
+	}
+	prev := m.lastOfRule(before)
+	label, err := m.labelBehind(d, prev)
 	if err != nil {
 		return 0, 0, err
 	}
-	d := m.chain(chain)
-	prev := m.lastOfRule(before)
-	label, err := m.labelBehind(d, prev)
+	rows, id, err := e.take(len(compiled))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -105,7 +112,9 @@ func (e *Edit) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, e
 		m.write(n, label, e.version, c, program, arg)
 		e.born = append(e.born, n)
 		m.linkOrder(d, prev, n)
-		m.linkTuple(d, c, n, label)
+		if err := m.linkTuple(d, c, n, label); err != nil {
+			return 0, 0, err
+		}
 		prev = n
 	}
 	if len(rows) > 0 {
@@ -209,8 +218,13 @@ func (m *Memory) labelBehind(d []uint32, prev uint32) (uint32, error) {
 	return lo + gap/2, nil
 }
 
+// longList is how many rows a chain without tables may have; a new generation makes tables
+// from fewer.
+const longList = 4 * shortList
+
 // linkOrder links a row behind another, or as the first one.
 func (m *Memory) linkOrder(d []uint32, prev, n uint32) {
+	d[abi.ChainOwn]++
 	at := &d[abi.ChainFirst]
 	if prev != 0 {
 		at = &m.row(prev)[abi.RowOrder]
@@ -219,10 +233,12 @@ func (m *Memory) linkOrder(d []uint32, prev, n uint32) {
 	store(at, n)
 }
 
-// linkTuple links a row into the table that fixes most of what it fixes and has room.
-func (m *Memory) linkTuple(d []uint32, r *row, n, label uint32) {
+// linkTuple links a row into the table that fixes most of what it fixes and has room. In
+// the table without masks packets ask all rows: when it has many more than it was made
+// with, other tables are due.
+func (m *Memory) linkTuple(d []uint32, r *row, n, label uint32) error {
 	if d[abi.ChainKind] != abi.KindTuples {
-		return
+		return nil
 	}
 	value, mask := m.fixed(r)
 	best, ones := uint32(0), -1
@@ -236,6 +252,9 @@ func (m *Memory) linkTuple(d []uint32, r *row, n, label uint32) {
 		}
 	}
 	t := m.Index[best:]
+	if ones == 0 && t[abi.TupleRows] >= t[abi.TupleOwn] {
+		return fmt.Errorf("%w: too many rows fit into no table", ErrNoRoom)
+	}
 	tm := m.readMask(t[abi.TupleMask:])
 	k := value.and(&tm)
 	h := m.hash(&k, tm.wide())
@@ -243,10 +262,8 @@ func (m *Memory) linkTuple(d []uint32, r *row, n, label uint32) {
 		store(&t[abi.TupleLeast], label)
 	}
 	t[abi.TupleRows]++
-	if ones == 0 {
-		m.Index[ownRest]++
-	}
 	m.linkSlot(&m.Index[t[abi.TupleSlots]+uint32(h>>(t[abi.TupleShift]&63))], n, label, uint32(h)&0x7f)
+	return nil
 }
 
 func (m *Memory) readMask(at []uint32) (k key) {

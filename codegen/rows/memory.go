@@ -16,7 +16,6 @@ const (
 	ownFree                             // first row that can be taken again, linked by RowArg
 	ownUnlinked                         // first row that only packets on their way can still meet
 	ownDead                             // how many rows are dead and linked
-	ownRest                             // how many rows lie in tables without masks
 	ownDirty                            // an edit has begun and has not ended
 	ownIDs                              // counter slots that were ever taken
 	ownIDsMax                           // and how many there are

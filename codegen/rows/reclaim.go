@@ -5,12 +5,24 @@ import "github.com/bpftables/bpftables/bpf/abi"
 // Worn says how many dead rows lie between the living ones: packets pass over them.
 func (m *Memory) Worn() int { return int(m.Index[ownDead]) }
 
-// crowdedRows is how many rows put in place may lie in a list that no table shortens.
-const crowdedRows = 64
+// crowdedRows is from how little room on the table without masks calls for a new layout,
+// before a change finds none.
+const crowdedRows = 32
 
 // Crowded says whether many rows that were put in place fit into no table: a new layout
 // would find them faster.
-func (m *Memory) Crowded() bool { return m.Index[ownRest] > crowdedRows }
+func (m *Memory) Crowded() bool {
+	for i := range m.Index[abi.HeaderNChains] {
+		d := m.chain(int(i))
+		for j := range d[abi.ChainNTuples] {
+			t := m.Index[d[abi.ChainTuples]+j*familyTupleSize(m.Family):]
+			if mask := m.readMask(t[abi.TupleMask:]); mask.ones() == 0 && t[abi.TupleRows]+crowdedRows > t[abi.TupleOwn] {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // Reclaim takes dead rows out of all lists, and frees those that an earlier call has taken
 // out. Between two versions' publication and Reclaim, and between two calls, every packet
@@ -61,7 +73,7 @@ func (m *Memory) free() {
 
 // unlinkChain takes dead rows out of the lists of a chain.
 func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
-	m.unlinkList(&d[abi.ChainFirst], abi.RowOrder, dead)
+	d[abi.ChainOwn] -= m.unlinkList(&d[abi.ChainFirst], abi.RowOrder, dead)
 	m.unlinkList(&d[abi.ChainPolicy], abi.RowOrder, dead)
 	if d[abi.ChainKind] != abi.KindTuples {
 		return
@@ -76,7 +88,7 @@ func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
 			}
 			head := *slot & abi.SlotRow
 			first := head
-			m.unlinkList(&first, abi.RowNext, dead)
+			t[abi.TupleRows] -= m.unlinkList(&first, abi.RowNext, dead)
 			switch {
 			case first == 0:
 				store(slot, 0)
@@ -87,16 +99,19 @@ func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
 	}
 }
 
-// unlinkList takes dead rows out of a list; first is the word that holds its first row.
-func (m *Memory) unlinkList(first *uint32, link uint32, dead map[uint32]bool) {
+// unlinkList takes dead rows out of a list, and says how many; first is the word that
+// holds its first row.
+func (m *Memory) unlinkList(first *uint32, link uint32, dead map[uint32]bool) (n uint32) {
 	for at := first; *at != 0; {
-		n := *at
-		if !dead[n] {
-			at = &m.row(n)[link]
+		row := m.row(*at)
+		if !dead[*at] {
+			at = &row[link]
 			continue
 		}
-		store(at, m.row(n)[link])
+		store(at, row[link])
+		n++
 	}
+	return n
 }
 
 // clearTrees makes holes where leaves have dead rows. A packet may be walking over the

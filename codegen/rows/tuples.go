@@ -43,6 +43,9 @@ func (b *builder) align() {
 // spareTuples is room for tables that rules to come may need.
 const spareTuples = 4
 
+// spareRows is how many rows more than it was made with the table without masks may have.
+const spareRows = 64
+
 // tuple is a table on its way: a mask and the rows that it takes.
 type tuple struct {
 	mask    key
@@ -76,6 +79,7 @@ func (b *builder) table(at uint32, t *tuple) {
 		b.link(&b.Index[slots+uint32(h>>(64-bits))], &tails[h>>(64-bits)], e.n, uint32(h)&0x7f)
 	}
 	d[abi.TupleRows] = uint32(len(t.entries))
+	d[abi.TupleOwn] = uint32(len(t.entries) + len(t.entries)/8 + spareRows)
 	b.keys(&t.mask)
 }
 

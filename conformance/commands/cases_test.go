@@ -89,9 +89,11 @@ var cases = []struct {
 // TestCases sends the same packets before and after every step.
 func TestCases(t *testing.T) {
 	program := prepare(t)
+	all := newDuo(t, packet.IPv4, program, nil)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			d := newDuo(t, packet.IPv4, program, nil)
+			d := *all
+			d.T, d.said = t, nil
 			d.batch("*filter\n" + c.rules + "COMMIT\n")
 			d.knock()
 			if status, _ := d.run(&d.ours, "", program, "status"); !strings.Contains(status, "filter    bpf") {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -138,12 +139,12 @@ func (d *duo) both(stdin string, of func(*side) []string, args ...string) {
 
 func (d *duo) single(args ...string) {
 	d.Helper()
-	d.both("", func(s *side) []string { return s.rule[:len(s.rule):len(s.rule)] }, args...)
+	d.both("", func(s *side) []string { return slices.Clone(s.rule) }, args...)
 }
 
 func (d *duo) batch(text string, options ...string) {
 	d.Helper()
-	d.both(text, func(s *side) []string { return s.load[:len(s.load):len(s.load)] }, options...)
+	d.both(text, func(s *side) []string { return slices.Clone(s.load) }, options...)
 }
 
 var comment = regexp.MustCompile(`(?m)^#.*\n`)

@@ -1,0 +1,86 @@
+package rows_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// TestRoom: lists that grow ask for a new generation before packets have to ask many rows
+// one after the other, and what was reclaimed leaves room.
+func TestRoom(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		rules int
+		most  int
+	}{{"a chain without tables", 1, 32}, {"a table without masks", 20, 66}} {
+		t.Run(c.name, func(t *testing.T) {
+			image := built(t, c.rules)
+			for range 500 {
+				row, err := put(image)
+				if err != nil {
+					t.Fatal(err)
+				}
+				batch := image.Edit()
+				batch.Delete(row)
+				batch.Publish()
+				image.Reclaim()
+			}
+			n, err := 0, error(nil)
+			for ; err == nil && n < 1000; n++ {
+				_, err = put(image)
+			}
+			if !errors.Is(err, rows.ErrNoRoom) || n < 20 || n > c.most {
+				t.Errorf("%d rules: %v", n, err)
+			}
+		})
+	}
+}
+
+// built lays out a chain of some rules.
+func built(t *testing.T, rules int) *rows.Image {
+	text := "*filter\n"
+	for i := range rules {
+		text += fmt.Sprintf("-A INPUT -s 192.0.2.%d -p udp -m udp --dport 5 -j DROP\n", i)
+	}
+	rs, _, err := iptables.Read(strings.NewReader(text+"COMMIT\n"), iptables.Options{Family: packet.IPv4, Resolver: iptables.NewResolver()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := translate.Translate(rs, translate.Options{Classifier: translate.ClassifyTuples}).Plan
+	for _, class := range p.Classes {
+		class.Forced = false
+	}
+	image, err := rows.Build(p, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image.SetLimits(p.Counters, 10000, ^uint32(0))
+	// The room that the maps have.
+	image.Rows = append(image.Rows, make([]uint32, int(image.RowsWords)-len(image.Rows))...)
+	image.Index = append(image.Index, make([]uint32, int(image.IndexWords)-len(image.Index))...)
+	return image
+}
+
+// put puts a rule that fixes nothing in front of the first chain.
+func put(image *rows.Image) (row uint32, err error) {
+	batch := image.Edit()
+	row, _, err = batch.Insert(0, 0, &plan.Rule{
+		Conds:  []pred.Pred{pred.Not{P: pred.Addr{Of: pred.AddrSrc, Value: [16]byte{192, 0, 2, 7}, Mask: [16]byte{255, 255, 255, 255}}}},
+		Action: pred.Action{Op: pred.Drop},
+	})
+	if err != nil {
+		batch.Abort()
+		return 0, err
+	}
+	batch.Publish()
+	return row, nil
+}
