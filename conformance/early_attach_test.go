@@ -356,19 +356,6 @@ func TestEarlyYieldsToForeignRules(t *testing.T) {
 	w.status("netfilter's table nat has rules of another owner")
 }
 
-func TestEarlyFollowsAddresses(t *testing.T) {
-	w := newWire(t)
-	w.bpftables(strings.ReplaceAll(dropUDP, "-A INPUT", "-A FORWARD"), "restore", "-w", "--early", "auto")
-	w.run("ip", "-n", w.host, "address", "add", "198.51.100.1/32", "dev", "eth0")
-	w.run("ip", "netns", "exec", w.host, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-	f := w.datagram(9)
-	copy(f[30:], netip.MustParseAddr("198.51.100.1").AsSlice())
-	// The packet is for the new address: no rule of FORWARD may take it.
-	w.send("eth0", sealed(f))
-	w.await(counted(":INPUT ACCEPT [%d:%d]", 1))
-	w.status("routes or addresses have changed")
-}
-
 func TestEarlyAttachesAndLeaves(t *testing.T) {
 	w := newWire(t)
 	w.bpftables(dropUDP, "restore", "-w", "--early", "auto")

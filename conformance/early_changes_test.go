@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -51,4 +52,33 @@ func TestEarlyAfterChangeInPlace(t *testing.T) {
 	if n := w.dropped(); n != 2 {
 		t.Errorf("%d packets dropped early, not 2", n)
 	}
+}
+
+// TestEarlyCredits pins the exception of the counters for rp_filter (docs/differences.md):
+// the packet is dropped in either place, and only early a rule gets a credit.
+func TestEarlyCredits(t *testing.T) {
+	for mode, credit := range map[string]int{"off": 0, "xdp": 1, "exact": 0} {
+		t.Run(mode, func(t *testing.T) {
+			w := newWire(t)
+			w.run("ip", "netns", "exec", w.host, "sysctl", "-qw", "net.ipv4.conf.eth0.rp_filter=1")
+			w.bpftables(dropUDP, "restore", "-w", "--early", mode)
+			f := w.datagram(9)
+			copy(f[26:], []byte{203, 0, 113, 1}) // nothing goes there
+			w.send("eth0", sealed(f), w.datagram(10))
+			w.await(counted(":PREROUTING ACCEPT [%d:%d]", 2), counted(hit, credit), counted(passed, credit+1))
+		})
+	}
+}
+
+func TestEarlyFollowsAddresses(t *testing.T) {
+	w := newWire(t)
+	w.bpftables(strings.ReplaceAll(dropUDP, "-A INPUT", "-A FORWARD"), "restore", "-w", "--early", "auto")
+	w.run("ip", "-n", w.host, "address", "add", "198.51.100.1/32", "dev", "eth0")
+	w.run("ip", "netns", "exec", w.host, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	f := w.datagram(9)
+	copy(f[30:], netip.MustParseAddr("198.51.100.1").AsSlice())
+	// The packet is for the new address: no rule of FORWARD may take it.
+	w.send("eth0", sealed(f))
+	w.await(counted(":INPUT ACCEPT [%d:%d]", 1))
+	w.status("routes or addresses have changed")
 }
