@@ -35,7 +35,7 @@ check:
 	scripts/check
 
 test: setup build check
-	REQUIRE_KERNEL=1 $(GO) test -count=1 -timeout 20m -p 1 ./...
+	REQUIRE_KERNEL=1 $(GO) test -count=1 -timeout 45m -p 1 ./...
 
 conformance: setup build
 	REQUIRE_KERNEL=1 scripts/conformance
