@@ -31,6 +31,10 @@ var quiet = map[string]string{
 	"net.ipv4.tcp_invalid_ratelimit":             "0",
 	"net.ipv4.conf.all.rp_filter":                "0",
 	"net.ipv4.conf.default.rp_filter":            "0",
+	// Redirects are sent less and less often to one host, by the clock: before the links are
+	// there, or each keeps its own setting (IN_DEV_TX_REDIRECTS).
+	"net.ipv4.conf.all.send_redirects":     "0",
+	"net.ipv4.conf.default.send_redirects": "0",
 }
 
 // routing are the settings of the host, once its links no longer do multicast: a
@@ -43,8 +47,6 @@ var routing = map[string]string{
 	"net.ipv4.conf.default.accept_local":   "1",
 	"net.ipv4.conf.all.route_localnet":     "1",
 	"net.ipv4.conf.default.route_localnet": "1",
-	"net.ipv4.conf.all.send_redirects":     "0",
-	"net.ipv4.conf.default.send_redirects": "0",
 	"net.ipv4.icmp_echo_ignore_broadcasts": "0",
 	"net.ipv4.ip_nonlocal_bind":            "1",
 	"net.ipv6.ip_nonlocal_bind":            "1",
