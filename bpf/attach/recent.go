@@ -109,7 +109,8 @@ func (l lists) pin(dir string) error {
 func refuseRecents(progs []codegen.Program) error {
 	for i := range progs {
 		p := &progs[i]
-		if !slices.Contains(p.Insns.FunctionReferences(), abi.FuncRecent) {
+		// Rules that are looked up call it by their data.
+		if !p.Looks && !slices.Contains(p.Insns.FunctionReferences(), abi.FuncRecent) {
 			continue
 		}
 		for _, r := range p.Recents {

@@ -118,6 +118,7 @@ func (s *script) run(n int) {
 		}
 		if done%4 == 3 {
 			s.compare()
+			s.single("-t", s.table, "-L", "-v", "-n", "-x", "--line-numbers")
 			s.send(s.packets(6, s.r.Int63()))
 		}
 	}
