@@ -38,8 +38,6 @@ func ParseClassifier(name string) (Classifier, error) {
 }
 
 const (
-	// codeRules is up to how many rules a chain is code.
-	codeRules = 24
 	// classDepth is CLASS_DEPTH of bpf/classify.h.
 	classDepth = 12
 	// classFrames are the call frames of a classified chain: classify(), run_program() and
@@ -54,7 +52,7 @@ func (t *table) classify() {
 		return
 	}
 	for _, c := range t.src.Chains {
-		if t.hooks[c] != 0 && (t.o.Classifier != ClassifyAuto || len(c.Rules) > codeRules) {
+		if t.hooks[c] != 0 && (t.o.Classifier != ClassifyAuto || t.long(c)) {
 			t.class(c)
 		}
 	}

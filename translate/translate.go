@@ -218,7 +218,7 @@ func (l *lowered) inMemory() bool {
 
 // passing says whether a chain is so long that it is looked up, unless others hinder.
 func (t *table) passing(c *ruleset.Chain) bool {
-	return t.o.Classifier == ClassifyAuto && len(c.Rules) > codeRules
+	return t.o.Classifier == ClassifyAuto && t.long(c)
 }
 
 // keep holds the lowered rules of a chain.
