@@ -38,7 +38,6 @@ const volatile u32 class_trees;
  * has them. */
 const volatile struct {
 	enum class_header header;
-	enum class_keys keys;
 	enum class_chain chain;
 	enum class_kind kind;
 	enum class_tuple tuple;
@@ -55,8 +54,6 @@ const volatile struct {
 
 /* How deep chains may call each other. */
 #define CLASS_DEPTH 12
-
-#define KEYS6 4 /* address words of IPv6 */
 
 /* What next_row() gives: the row that was found, 0 for none, and the guard that its
  * packet's broken header sets off (enum class_guard). */

@@ -24,15 +24,8 @@ enum class_header {
 	HDR_VERSION,
 	HDR_CHAINS, /* offset of the descriptors' offsets by chain number */
 	HDR_NCHAINS,
-	HDR_KEYS, /* enum class_keys */
 	HDR_OWN,
 	HDR_SIZE = 64,
-};
-
-/* Key words that some tuple table asks for and that cost something. */
-enum class_keys {
-	KEYS_NAMES = 1 << 0,
-	KEYS_MARK = 1 << 1,
 };
 
 /* The descriptor of a chain. */

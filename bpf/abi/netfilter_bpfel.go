@@ -78,16 +78,8 @@ const (
 	NetfilterClassHeaderHDR_VERSION NetfilterClassHeader = 0
 	NetfilterClassHeaderHDR_CHAINS  NetfilterClassHeader = 1
 	NetfilterClassHeaderHDR_NCHAINS NetfilterClassHeader = 2
-	NetfilterClassHeaderHDR_KEYS    NetfilterClassHeader = 3
-	NetfilterClassHeaderHDR_OWN     NetfilterClassHeader = 4
+	NetfilterClassHeaderHDR_OWN     NetfilterClassHeader = 3
 	NetfilterClassHeaderHDR_SIZE    NetfilterClassHeader = 64
-)
-
-type NetfilterClassKeys uint32
-
-const (
-	NetfilterClassKeysKEYS_NAMES NetfilterClassKeys = 1
-	NetfilterClassKeysKEYS_MARK  NetfilterClassKeys = 2
 )
 
 type NetfilterClassKind uint32

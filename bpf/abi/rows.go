@@ -5,12 +5,8 @@ const (
 	HeaderVersion = uint32(NetfilterClassHeaderHDR_VERSION)
 	HeaderChains  = uint32(NetfilterClassHeaderHDR_CHAINS)
 	HeaderNChains = uint32(NetfilterClassHeaderHDR_NCHAINS)
-	HeaderKeys    = uint32(NetfilterClassHeaderHDR_KEYS)
 	HeaderOwn     = uint32(NetfilterClassHeaderHDR_OWN) // the first word that the datapath does not read
 	HeaderSize    = uint32(NetfilterClassHeaderHDR_SIZE)
-
-	KeysNames = uint32(NetfilterClassKeysKEYS_NAMES)
-	KeysMark  = uint32(NetfilterClassKeysKEYS_MARK)
 
 	ChainKind    = uint32(NetfilterClassChainCHAIN_KIND)
 	ChainFirst   = uint32(NetfilterClassChainCHAIN_FIRST)

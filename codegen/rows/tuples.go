@@ -80,17 +80,6 @@ func (b *builder) table(at uint32, t *tuple) {
 	}
 	d[abi.TupleRows] = uint32(len(t.entries))
 	d[abi.TupleOwn] = uint32(len(t.entries) + len(t.entries)/8 + spareRows)
-	b.keys(&t.mask)
-}
-
-// keys records which parts of the key the tables ask for.
-func (b *builder) keys(mask *key) {
-	if mask.other[namesWord] != 0 {
-		b.Index[abi.HeaderKeys] |= abi.KeysNames
-	}
-	if mask.other[marksWord] != 0 {
-		b.Index[abi.HeaderKeys] |= abi.KeysMark
-	}
 }
 
 // link appends a row to the list of a slot.
