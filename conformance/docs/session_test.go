@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -102,17 +103,57 @@ func environment(t *testing.T) (env []string) {
 	}
 	dir := t.TempDir()
 	return append(env, "PATH="+bin+":"+os.Getenv("PATH"), "BENCH_SHORT=1",
-		"DESTDIR="+dir, "XTABLES_LOCKFILE="+dir+"/lock")
+		"DESTDIR="+dir, "XTABLES_LOCKFILE="+dir+"/lock", "BPFTABLES_SERVE="+dir+"/serve.sock")
 }
 
+// runLine runs a line; the program itself runs in a network namespace that ends with
+// it, and one that goes on behind the line is ended as soon as it serves.
 func runLine(t *testing.T, command string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-c", command)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = "../..", environment(t), time.Second
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%s: %v\n%s", command, err, out)
+	line := []string{"bash", "-c", command}
+	if strings.HasPrefix(command, "bpftables ") {
+		line = append([]string{"ip", "netns", "exec", scratch(t)}, line...)
 	}
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Dir, cmd.Env = "../..", environment(t)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	goesOn := strings.HasSuffix(command, "&")
+	var printed strings.Builder
+	for s := bufio.NewScanner(out); s.Scan(); { // until all that the line started have ended
+		fmt.Fprintln(&printed, s.Text())
+		if goesOn && strings.Contains(s.Text(), ": serving on ") {
+			err, goesOn = cmd.Cancel(), false
+		}
+	}
+	if err := errors.Join(err, cmd.Wait()); err != nil || goesOn {
+		t.Errorf("%s: %v\n%s", command, err, printed.String())
+	}
+}
+
+// scratch makes a network namespace and gives its name.
+func scratch(t *testing.T) string {
+	t.Helper()
+	name := fmt.Sprintf("readme-%d", os.Getpid())
+	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
+		t.Fatalf("ip netns add: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		_ = exec.Command("ip", "netns", "exec", name, "../../bin/bpftables", "flush", "--all").Run()
+		_ = exec.Command("ip", "netns", "del", name).Run()
+	})
+	return name
 }
 
 // session is a shell that is fed one command after the other. A command may start
