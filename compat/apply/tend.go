@@ -65,6 +65,9 @@ func (e *Engine) renew(live *Live, locked func(func() error) error) error {
 	}
 	c := &change{live: live, before: rs, after: rs, report: iptables.Report{}, filled: true, early: mode}
 	p, err := e.prepare(c)
+	if err != nil && !e.sees(live) {
+		return nil // as below
+	}
 	if err != nil {
 		return err
 	}
