@@ -55,5 +55,5 @@ func (b *bench) acceptedRow(row *row, all []*firewall, rules *rules) (err error)
 		}
 		defer unix.Close(sock)
 	}
-	return b.packets(row, all, rules, t, b.loading(rules))
+	return b.packets(row, all, rules, t, b.loading)
 }

@@ -116,7 +116,8 @@ func TestCounters(t *testing.T) {
 func TestTargets(t *testing.T) {
 	r := &result{}
 	for i, n := range []int{10, 100, 1000} {
-		r.add("acl", n).Cells[ours] = cell{Time: time.Duration(100 + 5*i)}
+		row := r.add("acl", n)
+		row.Cells[ours], row.Cells[oursTen] = cell{Time: time.Duration(100 + 5*i)}, cell{Time: 100}
 	}
 	t.Run("met", func(t *testing.T) {
 		text, met, known := growing{what: []string{"acl"}, most: 1.15, upTo: 1000}.judge(r)
@@ -141,7 +142,7 @@ func TestTargets(t *testing.T) {
 	t.Run("net of the floor", func(t *testing.T) {
 		row := r.add("wire", 1)
 		row.Cells[empty], row.Cells[legacy], row.Cells[early] = cell{Time: 200}, cell{Time: 1000}, cell{Time: 400}
-		if v := netEarly.value(r, row); v != 4 {
+		if v := netEarly.value(row); v != 4 {
 			t.Error(v)
 		}
 	})

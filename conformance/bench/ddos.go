@@ -46,7 +46,7 @@ func measureDDoS(b *bench, r *result) error {
 	rules := newRules(shapes.Sources, packet.IPv4, b.size.listed)
 	rules.Policy, rules.Before, rules.After = "DROP", stateful, services
 	t := rules.synFlood(b.size.spread)
-	err = b.packets(r.add(capacity, b.size.listed), all, rules, t, b.loading(rules))
+	err = b.packets(r.add(capacity, b.size.listed), all, rules, t, b.loading)
 	for _, rate := range b.size.rates {
 		row := r.add(fmt.Sprint(rate), b.size.listed)
 		for _, f := range all {

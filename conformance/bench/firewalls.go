@@ -23,6 +23,7 @@ const (
 	nftSet   = "nft set"
 	ipSet    = "ipset"
 	ours     = "bpftables"
+	oursTen  = "bpftables, N = 10"
 	served   = "bpftables, serve"
 	earlyOff = "bpftables, early off"
 	early    = "bpftables, early XDP"
@@ -36,6 +37,7 @@ var makers = map[string]func(b *bench) *firewall{
 	nftSet:   func(*bench) *firewall { return nftables() },
 	ipSet:    func(*bench) *firewall { return withIPSet() },
 	ours:     func(b *bench) *firewall { return b.bpftables() },
+	oursTen:  func(b *bench) *firewall { return b.bpftables() },
 	served:   func(b *bench) *firewall { return b.bpftables().served(b.program) },
 	earlyOff: func(b *bench) *firewall { return b.early("off") },
 	early:    func(b *bench) *firewall { return b.early("xdp") },

@@ -36,9 +36,9 @@ func measureGrowth(b *bench, r *result) error {
 	}
 	last := map[string]cell{}
 	for _, n := range b.size.growth {
-		rules := newRules(shapes.Same, packet.IPv4, n)
+		same := newRules(shapes.Same, packet.IPv4, n)
 		loads := r.add(restoreCost, n)
-		load := func(f *firewall) (note string) {
+		load := func(f *firewall, rules *rules) (note string) {
 			if f.load == nil {
 				return f.attachNone(rules)
 			}
@@ -50,7 +50,7 @@ func measureGrowth(b *bench, r *result) error {
 			return c.Note
 		}
 		if err == nil {
-			err = b.packets(r.add(packetCost, n), all, rules, rules.spread(b.size.spread), load)
+			err = b.packets(r.add(packetCost, n), all, same, same.spread(b.size.spread), load)
 		}
 	}
 	r.sort()

@@ -74,7 +74,7 @@ func (part *part) table(p *printer, r *result) {
 			words = append(words, part.cell(row.Cells[title]))
 		}
 		for _, c := range part.ratios {
-			words = append(words, ratioText(c.value(r, row)))
+			words = append(words, ratioText(c.value(row)))
 		}
 		p.printf("| %s |\n", strings.Join(words, " | "))
 	}

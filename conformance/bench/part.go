@@ -7,7 +7,8 @@ import (
 
 // size says how much to measure.
 type size struct {
-	rules    []int         // packets, mixed
+	rules    []int         // packets
+	mixed    []int         // mixed
 	rules6   []int         // mixed with IPv6
 	accepted []int         // accepted packets
 	wire     []int         // dropped on the wire
@@ -27,14 +28,14 @@ type size struct {
 
 var (
 	full = size{
-		rules: []int{10, 100, 1000, 10000, 100000}, rules6: []int{10, 1000, 10000, 100000}, accepted: []int{1, 10, 18, 100},
+		rules: []int{10, 100, 1000, 10000, 100000}, mixed: []int{1, 10, 100, 1000, 10000, 100000}, rules6: []int{10, 1000, 10000, 100000}, accepted: []int{1, 10, 18, 100},
 		wire: []int{1, 10000}, loads: []int{1000, 10000, 40000, 160000}, updates: 160000,
 		growth: []int{10, 100, 1000, 10000, 100000, 1000000},
 		listed: 10000, rates: []int{0, 100000, 300000, 1000000}, attack: 3 * time.Second,
 		spread: 65536, rounds: 10, turn: 20 * time.Millisecond, row: 6 * time.Second, limit: time.Minute, repeat: 4 * time.Second,
 	}
 	small = size{
-		rules: []int{10, 40}, rules6: []int{10}, accepted: []int{1, 18}, wire: []int{1, 40}, loads: []int{40}, updates: 40,
+		rules: []int{10, 40}, mixed: []int{1, 10, 40}, rules6: []int{10}, accepted: []int{1, 18}, wire: []int{1, 40}, loads: []int{40}, updates: 40,
 		growth: []int{10, 40}, listed: 40, rates: []int{0, 2000}, attack: 50 * time.Millisecond,
 		spread: 256, rounds: 1, turn: time.Millisecond, row: time.Millisecond, limit: 10 * time.Second, repeat: 1,
 	}
@@ -42,7 +43,7 @@ var (
 
 // limitTo leaves out what has more rules.
 func (s *size) limitTo(most int) {
-	for _, list := range []*[]int{&s.rules, &s.rules6, &s.accepted, &s.wire, &s.loads, &s.growth} {
+	for _, list := range []*[]int{&s.rules, &s.mixed, &s.rules6, &s.accepted, &s.wire, &s.loads, &s.growth} {
 		*list = slices.DeleteFunc(slices.Clone(*list), func(n int) bool { return n > most })
 	}
 	s.updates, s.listed = min(s.updates, most), min(s.listed, most)
@@ -61,21 +62,16 @@ type part struct {
 	targets     []target
 }
 
-// ratio is a column that compares two cells of rows with the same What.
+// ratio is a column that compares two cells of a row.
 type ratio struct {
 	heading   string
 	of, to    string // firewalls
-	toN       int    // the other cell's N; 0: the same
 	lessFloor string // a firewall whose time is taken from both
 }
 
 // value is the ratio in a row; 0 where something was not measured.
-func (c ratio) value(r *result, row *row) float64 {
-	n := row.N
-	if c.toN != 0 {
-		n = c.toN
-	}
-	of, to := row.Cells[c.of].Time, r.at(row.What, n, c.to).Time
+func (c ratio) value(row *row) float64 {
+	of, to := row.Cells[c.of].Time, row.Cells[c.to].Time
 	if of == 0 || to == 0 {
 		return 0
 	}
@@ -111,10 +107,8 @@ func partNames() (names []string) {
 // smallest is the N that costs are compared with.
 const smallest = 10
 
-// overSmallest compares a firewall with itself at the smallest N.
-func overSmallest(title string) ratio {
-	return ratio{heading: title + " / at N = 10", of: title, to: title, toN: smallest}
-}
+// overTen compares bpftables with itself at the smallest N.
+var overTen = ratio{heading: "bpftables / at N = 10", of: ours, to: oursTen}
 
 // versus compares bpftables, or a form of it, with another firewall.
 func versus(of, to string) ratio {

@@ -84,6 +84,15 @@ func (r *rules) ipset() (set, text string) {
 	return b.String(), one.Text(frame)
 }
 
+// ten is the same kind of rules and traffic at the smallest N.
+func (r *rules) ten(t *traffic) (*rules, *traffic) {
+	few := newRules(r.kind, r.Family, smallest)
+	if len(t.headers) == 1 {
+		return few, few.last()
+	}
+	return few, few.spread(len(t.headers))
+}
+
 // traffic is what is fed, in turn.
 type traffic struct {
 	headers []shapes.Header

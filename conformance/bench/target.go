@@ -43,7 +43,7 @@ type growing struct {
 func (t growing) judge(r *result) (text string, met, known bool) {
 	text = fmt.Sprintf("%s, N = %d to %d: at most %g times our cost at N = %d", strings.Join(t.what, ", "), max(t.from, smallest), t.upTo, t.most, smallest)
 	var worst found
-	missing := worst.search(r, t.what, overSmallest(ours), func(n int) bool { return n > smallest && n >= t.from && n <= t.upTo })
+	missing := worst.search(r, t.what, overTen, func(n int) bool { return n > smallest && n >= t.from && n <= t.upTo })
 	return text + worst.text() + missing, worst.value <= t.most && missing == "", worst.value > 0
 }
 
@@ -77,7 +77,7 @@ func (f *found) search(r *result, what []string, c ratio, in func(n int) bool) (
 		if !contains(what, row.What) || !in(row.N) {
 			continue
 		}
-		v := c.value(r, row)
+		v := c.value(row)
 		if v == 0 {
 			absent++
 		}
@@ -139,7 +139,7 @@ func valueAt(r *result, what string, n int, c ratio) float64 {
 	if r != nil {
 		for _, row := range r.Rows {
 			if row.What == what && row.N == n {
-				return c.value(r, row)
+				return c.value(row)
 			}
 		}
 	}

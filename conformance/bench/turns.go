@@ -15,18 +15,16 @@ import (
 type turn struct {
 	*firewall
 	*flood.Feeder
-	frames int // each time
-	best   time.Duration
+	rules   *rules
+	traffic *traffic
+	frames  int // each time
+	best    time.Duration
 }
 
 // packets measures one packet of the traffic with the rules, in all firewalls that load
 // can load them into; for the others it says why not.
-func (b *bench) packets(row *row, all []*firewall, r *rules, t *traffic, load func(*firewall) (note string)) (err error) {
+func (b *bench) packets(row *row, all []*firewall, r *rules, t *traffic, load func(*firewall, *rules) (note string)) (err error) {
 	b.say("%s, N = %d", row.What, row.N)
-	packets, err := t.packets()
-	if err != nil {
-		return err
-	}
 	var turns []*turn
 	defer func() {
 		for _, t := range turns {
@@ -39,40 +37,51 @@ func (b *bench) packets(row *row, all []*firewall, r *rules, t *traffic, load fu
 		}
 	}()
 	for _, f := range all {
-		if note := load(f); note != "" {
+		mine := &turn{firewall: f, rules: r, traffic: t}
+		if f.title == oursTen {
+			mine.rules, mine.traffic = r.ten(t)
+		}
+		if note := load(f, mine.rules); note != "" {
 			row.Cells[f.title] = cell{Note: note}
 			continue
 		}
-		in, err := f.host.NewFeeder(flood.Options{Packets: packets, Wire: t.wire, CPU: b.cpu})
-		if err != nil {
+		if err := b.feeder(mine); err != nil {
 			return err
 		}
-		turns = append(turns, &turn{firewall: f, Feeder: in})
+		turns = append(turns, mine)
 	}
 	if err := b.rounds(turns); err != nil {
 		return err
 	}
 	for _, turn := range turns {
 		row.Cells[turn.title] = cell{Time: turn.best}
-		if err := turn.confirm(r, t); err != nil {
+		if err := turn.confirm(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// loading loads rules, into iptables-nft not too many.
-func (b *bench) loading(r *rules) func(*firewall) (note string) {
-	return func(f *firewall) (note string) {
-		switch {
-		case f.load == nil:
-			return f.attachNone(r)
-		case f.title == nft && len(r.Rules) > nftMost:
-			return fmt.Sprintf("not measured with more than %d rules", nftMost)
-		}
-		_, note = f.apply(r, b.size.limit)
-		return note
+// feeder makes what feeds the firewall of a turn.
+func (b *bench) feeder(t *turn) error {
+	packets, err := t.traffic.packets()
+	if err != nil {
+		return err
 	}
+	t.Feeder, err = t.host.NewFeeder(flood.Options{Packets: packets, Wire: t.traffic.wire, CPU: b.cpu})
+	return err
+}
+
+// loading loads rules, into iptables-nft not too many.
+func (b *bench) loading(f *firewall, r *rules) (note string) {
+	switch {
+	case f.load == nil:
+		return f.attachNone(r)
+	case f.title == nft && len(r.Rules) > nftMost:
+		return fmt.Sprintf("not measured with more than %d rules", nftMost)
+	}
+	_, note = f.apply(r, b.size.limit)
+	return note
 }
 
 // rounds goes on until no firewall gets faster, or for long enough.
@@ -106,7 +115,8 @@ func (b *bench) rounds(turns []*turn) error {
 const fewRules = 1000
 
 // confirm sees that every packet was counted, and by the right rule.
-func (t *turn) confirm(r *rules, traffic *traffic) error {
+func (t *turn) confirm() error {
+	r := t.rules
 	if t.save == nil {
 		return nil
 	}
@@ -133,7 +143,7 @@ func (t *turn) confirm(r *rules, traffic *traffic) error {
 	if len(r.Rules) > fewRules || len(r.After) > 0 || len(counts) != len(r.Rules)+1 {
 		return nil
 	}
-	want := r.expected(traffic, sent)
+	want := r.expected(t.traffic, sent)
 	for i, n := range counts {
 		if n != want[i] {
 			return fmt.Errorf("%s: rule %d of %d counted %d packets, the reference %d", t.title, i+1, len(r.Rules), n, want[i])

@@ -43,7 +43,7 @@ func measureWire(b *bench, r *result) error {
 			rules := newRules(shapes.Same, packet.IPv4, n)
 			t := rules.last()
 			t.wire = true
-			err = b.packets(r.add(plainRule, n), all, rules, t, b.loading(rules))
+			err = b.packets(r.add(plainRule, n), all, rules, t, b.loading)
 		}
 		if err == nil {
 			// One rule more, whose packet no other matches.
@@ -51,7 +51,7 @@ func measureWire(b *bench, r *result) error {
 			t := more.last()
 			t.wire = true
 			more.Rules, more.Before = more.Rules[:n], stateful
-			err = b.packets(r.add(statefulHost, n), all, more, t, b.loading(more))
+			err = b.packets(r.add(statefulHost, n), all, more, t, b.loading)
 		}
 	}
 	r.sort()
