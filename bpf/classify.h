@@ -41,6 +41,8 @@ const volatile struct {
 	enum class_chain chain;
 	enum class_kind kind;
 	enum class_tuple tuple;
+	enum class_bucket bucket;
+	enum class_entry entry;
 	enum class_tree tree;
 	enum class_node node;
 	enum class_row row;
@@ -250,9 +252,43 @@ static __always_inline u32 next_in_list(struct facts *f, const u32 *rows, const 
 	return FOUND_HOTDROP;
 }
 
-/* in_slot looks for the row with the smallest label below the bound in the list of a
- * slot; 0: none. */
-static __always_inline u32 in_slot(struct facts *f, const u32 *rows, u32 n)
+/* may_match says that the packet has what an entry asks for. */
+static __always_inline bool may_match(const struct facts *f, const u32 *entry)
+{
+	u32 place = entry[ENTRY_ROW] >> ENTRY_PLACE & (PLACES - 1);
+
+	return !other_port((const u8 *)f + place, entry[ENTRY_RANGE]);
+}
+
+/* in_entries looks for the row with the smallest label below the bound among the entries
+ * of a bucket whose bytes in tags are not 0. False: the budget is used up. */
+static __always_inline bool in_entries(struct facts *f, const u32 *rows, const u32 *bucket, u64 tags)
+{
+	const u32 *entry, *row;
+	u32 i;
+
+	for (;;) {
+		may_break;
+		if (!tags)
+			return true;
+		i = ((tags & -tags) >> 7) * 0x0001020304050607ULL >> 56;
+		tags &= tags - 1;
+		entry = bucket + BUCKET_ENTRIES + (i & 7) * ENTRY_SIZE;
+		if (!may_match(f, entry))
+			continue;
+		row = row_at(rows, entry[ENTRY_ROW] & ROW_NUMBER);
+		if (row[ROW_LABEL] >= f->at || !row_matches(row, f))
+			continue;
+		f->at = row[ROW_LABEL];
+		f->word = entry[ENTRY_ROW] & ROW_NUMBER;
+		f->base = 0;
+	}
+	return false;
+}
+
+/* in_list looks for the row with the smallest label below the bound in the list of a
+ * bucket; 0: none. */
+static __always_inline u32 in_list(struct facts *f, const u32 *rows, u32 n)
 {
 	const u32 *row;
 
@@ -302,14 +338,17 @@ static __always_inline u64 tuple_hash(const struct facts *f, u64 first, u64 tran
 	return (h ^ h >> 32) * hash_key3;
 }
 
+#define EACH_BYTE 0x0101010101010101ULL
+#define EACH_ENTRY 0x0000808080808080ULL
+
 /* next_in_tuples looks for the row with the smallest label whose fields match. */
 static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, const u32 *index,
 					  const u32 *chain)
 {
-	u32 at = chain[CHAIN_TUPLES], left = chain[CHAIN_NTUPLES], slot, tag, off, n;
+	u32 at = chain[CHAIN_TUPLES], left = chain[CHAIN_NTUPLES], off, n;
 	u64 transport = *(u32 *)f->l4 | (u64)f->proto << 32;
-	u64 first = pair(f->l3 + (family == 4 ? 12 : 8)), h;
-	const u32 *tuple;
+	u64 first = pair(f->l3 + (family == 4 ? 12 : 8)), h, tags, same;
+	const u32 *tuple, *bucket;
 
 	f->at = ~0U;
 	f->word = 0;
@@ -323,12 +362,16 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 		if (tuple[TUPLE_LEAST] >= f->at)
 			continue;
 		h = tuple_hash(f, first, transport, tuple);
-		off = tuple[TUPLE_SLOTS] + (h >> (tuple[TUPLE_SHIFT] & 63));
-		slot = *index_at(index, off);
-		tag = slot >> SLOT_TAG;
-		if (!slot || (tag != TAG_MIXED && tag != (h & 0x7f)))
+		off = tuple[TUPLE_BUCKETS] + (h >> (tuple[TUPLE_SHIFT] & 63)) * BUCKET_SIZE;
+		bucket = index_at(index, off);
+		tags = *(const u64 *)(bucket + BUCKET_TAGS);
+		same = tags ^ BUCKET_TAG(h) * EACH_BYTE;
+		same = (same - EACH_BYTE) & ~same & EACH_ENTRY;
+		if (same && !in_entries(f, rows, bucket, same))
+			break;
+		if (!(tags >> 56))
 			continue;
-		n = in_slot(f, rows, off == f->slot ? f->last : slot & SLOT_ROW);
+		n = in_list(f, rows, off == f->slot ? f->last : bucket[BUCKET_MORE]);
 		if (!n)
 			continue;
 		if (n == FOUND_HOTDROP)
@@ -340,22 +383,32 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 	return FOUND_HOTDROP;
 }
 
+/* decision is one of the three of a node: 1 if the packet's number is not below the limit.
+ * Which way it goes cannot be foreseen: there is no branch. */
+static __always_inline u32 decision(const struct facts *f, const u32 *node, u32 which)
+{
+	u32 place = node[NODE_PLACES] >> (8 * which) & (PLACES - 1);
+
+	return 1 ^ below(__builtin_bswap32(*(const u32 *)((const u8 *)f + place)), node[NODE_LIMITS + which]);
+}
+
 /* find_leaf gives the leaf of a tree that has the rows of a packet; NULL: the kernel's
  * budget for loops is used up. */
 static __always_inline const u32 *find_leaf(const struct facts *f, const u32 *index, u32 root)
 {
+	u32 at = root, first, lower, upper;
 	const u32 *node;
-	u32 at = root, off;
 
 	for (;;) {
 		may_break;
 		node = index_at(index, at);
-		off = node[NODE_TO] & NODE_LEAF;
-		if (off > sizeof(*f) - 4)
+		if (node[NODE_PLACES] == NODE_LEAF)
 			return node;
-		at = root + (node[NODE_TO] >> NODE_CHILD);
-		if (fact(f, off, 4 | OP_WIRE) >= node[NODE_LIMIT])
-			at += NODE_SIZE;
+		first = decision(f, node, 0);
+		lower = decision(f, node, 1);
+		upper = decision(f, node, 2);
+		lower ^= (lower ^ upper) & -first;
+		at = root + node[NODE_CHILD] + (2 * first + lower) * NODE_SIZE;
 	}
 	return NULL;
 }
@@ -365,27 +418,30 @@ static __always_inline const u32 *find_leaf(const struct facts *f, const u32 *in
 static __always_inline bool in_leaf(struct facts *f, const u32 *rows, const u32 *index, u32 at, u32 left)
 {
 	u32 done = f->slot - at, n;
-	const u32 *row;
+	const u32 *entry, *row;
 
-	if (done < left) {
-		at += done + 1;
-		left -= done + 1;
+	if (done < left * ENTRY_SIZE) {
+		at += done + ENTRY_SIZE;
+		left -= done / ENTRY_SIZE + 1;
 	}
 	for (;;) {
 		may_break;
 		if (!left)
 			return true;
-		n = *index_at(index, at);
-		row = row_at(rows, n);
-		if (row[ROW_LABEL] >= f->at)
-			return true;
-		if (row_matches(row, f)) {
-			f->at = row[ROW_LABEL];
-			f->word = n;
-			f->base = at;
-			return true;
+		entry = index_at(index, at);
+		if (may_match(f, entry)) {
+			n = entry[ENTRY_ROW] & ROW_NUMBER;
+			row = row_at(rows, n);
+			if (row[ROW_LABEL] >= f->at)
+				return true;
+			if (row_matches(row, f)) {
+				f->at = row[ROW_LABEL];
+				f->word = n;
+				f->base = at;
+				return true;
+			}
 		}
-		at++;
+		at += ENTRY_SIZE;
 		left--;
 	}
 	return false;
@@ -411,7 +467,7 @@ static __always_inline u32 next_in_trees(struct facts *f, const u32 *rows, const
 		leaf = find_leaf(f, index, tree[TREE_ROOT]);
 		if (!leaf)
 			break;
-		if (!in_leaf(f, rows, index, tree[TREE_ROOT] + (leaf[NODE_TO] >> NODE_CHILD), leaf[NODE_LIMIT]))
+		if (!in_leaf(f, rows, index, tree[TREE_ROOT] + leaf[NODE_CHILD], leaf[NODE_LIMITS]))
 			break;
 	}
 	return FOUND_HOTDROP;

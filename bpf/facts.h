@@ -18,6 +18,12 @@
 struct facts {
 	u8 l3[L3_MAX];	  /* the IP header on the wire: 20 bytes for IPv4, 40 for IPv6 */
 	u8 l4[L4_MAX];	  /* bytes from the transport header on; zero where absent */
+	u16 fragoff;	  /* IPv4: units of 8 bytes, IPv6: bytes */
+	u16 thoff;	  /* offset of the transport header */
+	u8 proto;	  /* transport protocol */
+	u8 l4state;	  /* enum l4state */
+	u8 ether;	  /* 1: an Ethernet source address could be read */
+	u8 begun;	  /* 1: next_row() was called before classify() */
 	u32 l4avail;	  /* how many there are from there on, at most 65535 */
 	u32 len;	  /* skb->len */
 	u32 mark;	  /* packet mark */
@@ -29,12 +35,6 @@ struct facts {
 	u16 tmplen;	  /* find_ext: bytes that are there, at most EXT_MAX */
 	u16 root;	  /* classify(): the chain that was asked for, whose policy decides at the end */
 	u32 hasconn;	  /* 1: there is a conntrack entry */
-	u16 fragoff;	  /* IPv4: units of 8 bytes, IPv6: bytes */
-	u16 thoff;	  /* offset of the transport header */
-	u8 proto;	  /* transport protocol */
-	u8 l4state;	  /* enum l4state */
-	u8 ether;	  /* 1: an Ethernet source address could be read */
-	u8 begun;	  /* 1: next_row() was called before classify() */
 	u32 mac_hi;	  /* first 4 bytes of it */
 	u16 mac_lo;	  /* last 2 bytes of it */
 	u16 notes;	  /* actions noted so far, or NOTES_OVERFLOW */

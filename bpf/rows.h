@@ -34,10 +34,11 @@ enum class_chain {
 	CHAIN_FIRST,  /* first row in the order of the rules; 0: none */
 	CHAIN_POLICY, /* row of the policy, linked to others by ROW_ORDER; 0: a user chain */
 	CHAIN_TUPLES, /* offset of the first tuple table */
-	CHAIN_NTUPLES,
+	CHAIN_NTUPLES, /* up to the last one with rows */
 	CHAIN_TREES, /* offset of the roots of the decision trees */
 	CHAIN_NTREES,
-	CHAIN_OWN, /* user space's */
+	CHAIN_ROWS, /* user space's: how many rows there are */
+	CHAIN_TABLES, /* and how many tables, empty ones included */
 	CHAIN_SIZE = 16,
 };
 
@@ -47,10 +48,9 @@ enum class_kind {
 };
 
 /* A tuple table: rows whose conditions fix all bits of its masks. Rows are found by the
- * hash of the masked key. A slot holds the first row of its list, sorted by label,
- * in the low 24 bits and a tag of the rows' hashes above them. */
+ * hash of the masked key, which chooses one of the buckets. */
 enum class_tuple {
-	TUPLE_SLOTS, /* offset of the slots */
+	TUPLE_BUCKETS, /* offset of the buckets */
 	TUPLE_SHIFT, /* 64 - log2 of their number */
 	TUPLE_LEAST, /* no row has a smaller label */
 	TUPLE_WIDE,  /* masks beyond addresses, ports and protocol are not all zero */
@@ -61,9 +61,31 @@ enum class_tuple {
 	TUPLE_SIZE6 = TUPLE_MASK + 14,
 };
 
-#define SLOT_ROW 0xffffff
-#define SLOT_TAG 24
-#define TAG_MIXED 0x80 /* rows of more than one tag */
+/* A bucket: one line of the processor's cache. Its first two words are 8 bytes: a tag of
+ * the row's hash for each entry that is taken, or 0, and a last byte that says whether
+ * there are more rows, in a list that is sorted by label. */
+enum class_bucket {
+	BUCKET_TAGS,
+	BUCKET_ENTRIES = 2,
+	BUCKET_ROWS = 6, /* that have entries */
+	BUCKET_MORE = 14, /* first row of the list */
+	BUCKET_SIZE = 16,
+};
+
+/* The tag of a hash is never 0. */
+#define BUCKET_TAG(hash) (((hash) & 0x7f) | 0x80)
+
+/* An entry: a row, and what most packets that do not match it lack: to touch a row costs
+ * more than to read its entry. The packet has a number of 16 bits on the wire
+ * at some place of the facts. It must be in a range, lo | hi << 16. */
+enum class_entry {
+	ENTRY_ROW, /* row | place << 24 */
+	ENTRY_RANGE,
+	ENTRY_SIZE,
+	ENTRY_PLACE = 24,
+};
+
+#define ROW_NUMBER 0xffffff
 
 /* A decision tree: rows by ranges of numbers in the facts. Several leaves may have the
  * same row. */
@@ -75,17 +97,22 @@ enum class_tree {
 	TREE_SIZE,
 };
 
-/* A node of a tree. Packets with a number below the limit go on at the child, others at
- * the node behind it. The number is 4 bytes of the facts as on the wire: what
- * is shorter than that has its limit in the first bytes. In a leaf, limit is how many rows
- * there are, and the child the first of their numbers, in the order of labels; 0: none. */
+/* A node of a tree, with two decisions at once. Packets with the first number below the
+ * first limit go on at child 0 or 1, as the second number is below the second limit or not;
+ * others at child 2 or 3, as the third one is. A number is 4 bytes of the facts as on the
+ * wire: what is shorter than that has its limit in the first bytes. In a leaf, the first limit
+ * is how many rows there are, and the child the first of their entries, in the order of
+ * labels; row 0: none. */
 enum class_node {
-	NODE_LIMIT,
-	NODE_TO, /* offset in the facts, or NODE_LEAF | offset of the child from the root << 8 */
+	NODE_LIMITS,
+	NODE_PLACES = 3, /* of the numbers in the facts, a byte each; or NODE_LEAF */
+	NODE_CHILD,	 /* offset of child 0 from the root */
 	NODE_SIZE,
-	NODE_CHILD = 8,
 	NODE_LEAF = 0xff,
 };
+
+/* Numbers that entries and nodes ask for lie in the facts below this. */
+#define PLACES 128
 
 /* A row. IPv4 has 16 words, IPv6 32. */
 enum class_row {
@@ -100,7 +127,7 @@ enum class_row {
 	ROW_DPORT,
 	ROW_PROTO, /* protocol | TCP flags mask << 8 | value << 16 | header bytes << 24 */
 	ROW_ORDER, /* the row of the next rule; 0: none */
-	ROW_NEXT,  /* the next row of the slot */
+	ROW_NEXT,  /* the next row of the bucket's list */
 	ROW_SRC,
 	ROW_SIZE4 = 16, /* source, its mask, destination, its mask */
 	ROW_SIZE6 = 32,

@@ -59,6 +59,12 @@ type EarlyXdpEarlyPacket struct {
 		_       structs.HostLayout
 		L3      [40]uint8
 		L4      [20]uint8
+		Fragoff uint16
+		Thoff   uint16
+		Proto   uint8
+		L4state uint8
+		Ether   uint8
+		Begun   uint8
 		L4avail uint32
 		Len     uint32
 		Mark    uint32
@@ -70,12 +76,6 @@ type EarlyXdpEarlyPacket struct {
 		Tmplen  uint16
 		Root    uint16
 		Hasconn uint32
-		Fragoff uint16
-		Thoff   uint16
-		Proto   uint8
-		L4state uint8
-		Ether   uint8
-		Begun   uint8
 		MacHi   uint32
 		MacLo   uint16
 		Notes   uint16

@@ -34,6 +34,16 @@ const (
 	NetfilterClassActionDO_UP       NetfilterClassAction = 7
 )
 
+type NetfilterClassBucket uint32
+
+const (
+	NetfilterClassBucketBUCKET_TAGS    NetfilterClassBucket = 0
+	NetfilterClassBucketBUCKET_ENTRIES NetfilterClassBucket = 2
+	NetfilterClassBucketBUCKET_ROWS    NetfilterClassBucket = 6
+	NetfilterClassBucketBUCKET_MORE    NetfilterClassBucket = 14
+	NetfilterClassBucketBUCKET_SIZE    NetfilterClassBucket = 16
+)
+
 type NetfilterClassChain uint32
 
 const (
@@ -44,8 +54,18 @@ const (
 	NetfilterClassChainCHAIN_NTUPLES NetfilterClassChain = 4
 	NetfilterClassChainCHAIN_TREES   NetfilterClassChain = 5
 	NetfilterClassChainCHAIN_NTREES  NetfilterClassChain = 6
-	NetfilterClassChainCHAIN_OWN     NetfilterClassChain = 7
+	NetfilterClassChainCHAIN_ROWS    NetfilterClassChain = 7
+	NetfilterClassChainCHAIN_TABLES  NetfilterClassChain = 8
 	NetfilterClassChainCHAIN_SIZE    NetfilterClassChain = 16
+)
+
+type NetfilterClassEntry uint32
+
+const (
+	NetfilterClassEntryENTRY_ROW   NetfilterClassEntry = 0
+	NetfilterClassEntryENTRY_RANGE NetfilterClassEntry = 1
+	NetfilterClassEntryENTRY_SIZE  NetfilterClassEntry = 2
+	NetfilterClassEntryENTRY_PLACE NetfilterClassEntry = 24
 )
 
 type NetfilterClassFlag uint32
@@ -92,11 +112,11 @@ const (
 type NetfilterClassNode uint32
 
 const (
-	NetfilterClassNodeNODE_LIMIT NetfilterClassNode = 0
-	NetfilterClassNodeNODE_TO    NetfilterClassNode = 1
-	NetfilterClassNodeNODE_SIZE  NetfilterClassNode = 2
-	NetfilterClassNodeNODE_CHILD NetfilterClassNode = 8
-	NetfilterClassNodeNODE_LEAF  NetfilterClassNode = 255
+	NetfilterClassNodeNODE_LIMITS NetfilterClassNode = 0
+	NetfilterClassNodeNODE_PLACES NetfilterClassNode = 3
+	NetfilterClassNodeNODE_CHILD  NetfilterClassNode = 4
+	NetfilterClassNodeNODE_SIZE   NetfilterClassNode = 5
+	NetfilterClassNodeNODE_LEAF   NetfilterClassNode = 255
 )
 
 type NetfilterClassNote uint32
@@ -188,15 +208,15 @@ const (
 type NetfilterClassTuple uint32
 
 const (
-	NetfilterClassTupleTUPLE_SLOTS NetfilterClassTuple = 0
-	NetfilterClassTupleTUPLE_SHIFT NetfilterClassTuple = 1
-	NetfilterClassTupleTUPLE_LEAST NetfilterClassTuple = 2
-	NetfilterClassTupleTUPLE_WIDE  NetfilterClassTuple = 3
-	NetfilterClassTupleTUPLE_ROWS  NetfilterClassTuple = 4
-	NetfilterClassTupleTUPLE_OWN   NetfilterClassTuple = 5
-	NetfilterClassTupleTUPLE_MASK  NetfilterClassTuple = 6
-	NetfilterClassTupleTUPLE_SIZE4 NetfilterClassTuple = 14
-	NetfilterClassTupleTUPLE_SIZE6 NetfilterClassTuple = 20
+	NetfilterClassTupleTUPLE_BUCKETS NetfilterClassTuple = 0
+	NetfilterClassTupleTUPLE_SHIFT   NetfilterClassTuple = 1
+	NetfilterClassTupleTUPLE_LEAST   NetfilterClassTuple = 2
+	NetfilterClassTupleTUPLE_WIDE    NetfilterClassTuple = 3
+	NetfilterClassTupleTUPLE_ROWS    NetfilterClassTuple = 4
+	NetfilterClassTupleTUPLE_OWN     NetfilterClassTuple = 5
+	NetfilterClassTupleTUPLE_MASK    NetfilterClassTuple = 6
+	NetfilterClassTupleTUPLE_SIZE4   NetfilterClassTuple = 14
+	NetfilterClassTupleTUPLE_SIZE6   NetfilterClassTuple = 20
 )
 
 type NetfilterCounter struct {
@@ -214,6 +234,12 @@ type NetfilterFacts struct {
 	_       structs.HostLayout
 	L3      [40]uint8
 	L4      [20]uint8
+	Fragoff uint16
+	Thoff   uint16
+	Proto   uint8
+	L4state uint8
+	Ether   uint8
+	Begun   uint8
 	L4avail uint32
 	Len     uint32
 	Mark    uint32
@@ -225,12 +251,6 @@ type NetfilterFacts struct {
 	Tmplen  uint16
 	Root    uint16
 	Hasconn uint32
-	Fragoff uint16
-	Thoff   uint16
-	Proto   uint8
-	L4state uint8
-	Ether   uint8
-	Begun   uint8
 	MacHi   uint32
 	MacLo   uint16
 	Notes   uint16

@@ -15,32 +15,44 @@ const (
 	ChainNTuples = uint32(NetfilterClassChainCHAIN_NTUPLES)
 	ChainTrees   = uint32(NetfilterClassChainCHAIN_TREES)
 	ChainNTrees  = uint32(NetfilterClassChainCHAIN_NTREES)
-	ChainOwn     = uint32(NetfilterClassChainCHAIN_OWN)
+	ChainRows    = uint32(NetfilterClassChainCHAIN_ROWS)
+	ChainTables  = uint32(NetfilterClassChainCHAIN_TABLES)
 	ChainSize    = uint32(NetfilterClassChainCHAIN_SIZE)
 
 	KindList   = uint32(NetfilterClassKindKIND_LIST)
 	KindTuples = uint32(NetfilterClassKindKIND_TUPLES)
 
-	TupleSlots = uint32(NetfilterClassTupleTUPLE_SLOTS)
-	TupleShift = uint32(NetfilterClassTupleTUPLE_SHIFT)
-	TupleLeast = uint32(NetfilterClassTupleTUPLE_LEAST)
-	TupleWide  = uint32(NetfilterClassTupleTUPLE_WIDE)
-	TupleRows  = uint32(NetfilterClassTupleTUPLE_ROWS)
-	TupleOwn   = uint32(NetfilterClassTupleTUPLE_OWN)
-	TupleMask  = uint32(NetfilterClassTupleTUPLE_MASK)
-	TupleSize4 = uint32(NetfilterClassTupleTUPLE_SIZE4)
-	TupleSize6 = uint32(NetfilterClassTupleTUPLE_SIZE6)
+	TupleBuckets = uint32(NetfilterClassTupleTUPLE_BUCKETS)
+	TupleShift   = uint32(NetfilterClassTupleTUPLE_SHIFT)
+	TupleLeast   = uint32(NetfilterClassTupleTUPLE_LEAST)
+	TupleWide    = uint32(NetfilterClassTupleTUPLE_WIDE)
+	TupleRows    = uint32(NetfilterClassTupleTUPLE_ROWS)
+	TupleOwn     = uint32(NetfilterClassTupleTUPLE_OWN)
+	TupleMask    = uint32(NetfilterClassTupleTUPLE_MASK)
+	TupleSize4   = uint32(NetfilterClassTupleTUPLE_SIZE4)
+	TupleSize6   = uint32(NetfilterClassTupleTUPLE_SIZE6)
+
+	BucketTags    = uint32(NetfilterClassBucketBUCKET_TAGS)
+	BucketEntries = uint32(NetfilterClassBucketBUCKET_ENTRIES)
+	BucketRows    = uint32(NetfilterClassBucketBUCKET_ROWS)
+	BucketMore    = uint32(NetfilterClassBucketBUCKET_MORE)
+	BucketSize    = uint32(NetfilterClassBucketBUCKET_SIZE)
+
+	EntryRow   = uint32(NetfilterClassEntryENTRY_ROW)
+	EntryRange = uint32(NetfilterClassEntryENTRY_RANGE)
+	EntrySize  = uint32(NetfilterClassEntryENTRY_SIZE)
+	EntryPlace = uint32(NetfilterClassEntryENTRY_PLACE)
 
 	TreeRoot  = uint32(NetfilterClassTreeTREE_ROOT)
 	TreeLeast = uint32(NetfilterClassTreeTREE_LEAST)
 	TreeRows  = uint32(NetfilterClassTreeTREE_ROWS)
 	TreeSize  = uint32(NetfilterClassTreeTREE_SIZE)
 
-	NodeLimit = uint32(NetfilterClassNodeNODE_LIMIT)
-	NodeTo    = uint32(NetfilterClassNodeNODE_TO)
-	NodeSize  = uint32(NetfilterClassNodeNODE_SIZE)
-	NodeChild = uint32(NetfilterClassNodeNODE_CHILD)
-	NodeLeaf  = uint32(NetfilterClassNodeNODE_LEAF)
+	NodeLimits = uint32(NetfilterClassNodeNODE_LIMITS)
+	NodePlaces = uint32(NetfilterClassNodeNODE_PLACES)
+	NodeChild  = uint32(NetfilterClassNodeNODE_CHILD)
+	NodeSize   = uint32(NetfilterClassNodeNODE_SIZE)
+	NodeLeaf   = uint32(NetfilterClassNodeNODE_LEAF)
 
 	RowLabel   = uint32(NetfilterClassRowROW_LABEL)
 	RowBorn    = uint32(NetfilterClassRowROW_BORN)
@@ -124,9 +136,8 @@ const (
 // Numbers of bpf/rows.h, program.h and classify.h that are no enumerators.
 const (
 	OpWire     = 0x80     // OpFact: the number is as on the wire
-	SlotRow    = 0xffffff // a slot's row
-	SlotTag    = 24       // where its tag begins
-	TagMixed   = 0x80     // rows of more than one tag
+	RowNumber  = 0xffffff // an entry's row
+	BucketTag  = 0x80     // in every tag of a bucket
 	IndexSlack = 64       // words behind the index that a read may touch
 	ClassDepth = 12       // how deep classified chains may call each other
 )

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/codegen"
-	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -62,7 +61,6 @@ func printChoices(w io.Writer, p *plan.Plan) error {
 		return err
 	}
 	for _, c := range image.Choices {
-		c.NS *= rows.Speed()
 		fmt.Fprintf(w, "chain %s %s: %s\n", c.Table, c.Chain, c)
 	}
 	return nil

@@ -98,6 +98,7 @@ type builder struct {
 	early    bool              // the chain is one of the early stage
 	programs map[string]uint32 // programs and notes that are there, by their words
 	scratch  scratch
+	lines    lines         // what touching rows of the chain costs
 	masks    []key         // of the rows of the chain, by number
 	kinds    map[key]int32 // their numbers
 }
@@ -162,7 +163,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 // list says that the rows of a chain are asked one after the other.
 func (b *builder) list(c *plan.Class, rows int) {
 	if rows > 0 {
-		b.Choices = append(b.Choices, Choice{Table: c.Table, Chain: c.Chain, Rows: rows, NS: costCheck * float64(rows+1) / 2})
+		b.Choices = append(b.Choices, Choice{Table: c.Table, Chain: c.Chain, Rows: rows, NS: costCheck * speed() * float64(rows+1) / 2})
 	}
 }
 
@@ -175,7 +176,7 @@ func (b *builder) short(c *plan.Class, entries []entry) bool {
 
 // order links the rows in the order of the rules.
 func (b *builder) order(d []uint32, entries []entry) {
-	d[abi.ChainOwn] = uint32(len(entries))
+	d[abi.ChainRows] = uint32(len(entries))
 	for i, e := range entries {
 		if i == 0 {
 			d[abi.ChainFirst] = e.n

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -105,7 +106,7 @@ func (m *Memory) checkTables(d []uint32, rules []Living) error {
 		return nil
 	}
 	places := map[uint32]location{}
-	for i := range d[abi.ChainNTuples] {
+	for i := range d[abi.ChainTables] {
 		if err := m.checkTable(d[abi.ChainTuples]+i*familyTupleSize(m.Family), places); err != nil {
 			return fmt.Errorf("table %d: %w", i, err)
 		}
@@ -127,7 +128,7 @@ func (m *Memory) checkTables(d []uint32, rules []Living) error {
 			}
 			k := value.and(&p.mask)
 			h := m.hash(&k, p.mask.wide())
-			if !p.mask.within(&mask) || p.slot != uint32(h>>p.shift) || p.tag != abi.TagMixed && p.tag != uint32(h)&0x7f {
+			if !p.mask.within(&mask) || p.bucket != uint32(h>>p.shift) || p.tag != 0 && p.tag != tagOf(h) {
 				return fmt.Errorf("row %d lies where no packet looks: %+v", n, p)
 			}
 		}
@@ -137,32 +138,55 @@ func (m *Memory) checkTables(d []uint32, rules []Living) error {
 
 // location is where a row lies in a table.
 type location struct {
-	mask             key
-	shift, slot, tag uint32
+	mask               key
+	shift, bucket, tag uint32 // tag 0: in the list
 }
 
 func (m *Memory) checkTable(at uint32, places map[uint32]location) error {
 	t := m.Index[at:]
-	for s := range uint32(1) << (64 - t[abi.TupleShift]) {
-		slot := m.Index[t[abi.TupleSlots]+s]
-		list, err := m.list(slot&abi.SlotRow, abi.RowNext)
-		if err == nil {
-			err = m.sorted(list)
+	number := uint32(0)
+	var errs []error
+	m.eachBucket(t, func(bucket []uint32) {
+		if err := m.checkBucket(t, bucket, number, places); err != nil {
+			errs = append(errs, fmt.Errorf("bucket %d: %w", number, err))
 		}
-		if err != nil {
-			return fmt.Errorf("slot %d: %w", s, err)
+		number++
+	})
+	return errors.Join(errs...)
+}
+
+func (m *Memory) checkBucket(t, bucket []uint32, number uint32, places map[uint32]location) error {
+	list, err := m.list(bucket[abi.BucketMore], abi.RowNext)
+	if err == nil {
+		err = m.sorted(list)
+	}
+	if err != nil {
+		return err
+	}
+	if tag(bucket, moreRows) == 0 && len(list) > 0 {
+		return fmt.Errorf("no packet walks the list of %d rows", len(list))
+	}
+	at := location{m.readMask(t[abi.TupleMask:]), t[abi.TupleShift], number, 0}
+	take := func(n uint32, tagged uint32) error {
+		if _, twice := places[n]; twice {
+			return fmt.Errorf("row %d lies in two tables", n)
 		}
-		for _, n := range list {
-			if _, twice := places[n]; twice {
-				return fmt.Errorf("row %d lies in two tables", n)
-			}
-			if m.row(n)[abi.RowLabel] < t[abi.TupleLeast] {
-				return fmt.Errorf("row %d has label %d below the least, %d", n, m.row(n)[abi.RowLabel], t[abi.TupleLeast])
-			}
-			places[n] = location{m.readMask(t[abi.TupleMask:]), t[abi.TupleShift], s, slot >> abi.SlotTag}
+		if m.row(n)[abi.RowLabel] < t[abi.TupleLeast] {
+			return fmt.Errorf("row %d has label %d below the least, %d", n, m.row(n)[abi.RowLabel], t[abi.TupleLeast])
+		}
+		at.tag = tagged
+		places[n] = at
+		return nil
+	}
+	for i := range abi.BucketRows {
+		if tagged := tag(bucket, i); tagged != 0 {
+			err = errors.Join(err, take(entryOf(bucket, i)[abi.EntryRow]&abi.RowNumber, tagged))
 		}
 	}
-	return nil
+	for _, n := range list {
+		err = errors.Join(err, take(n, 0))
+	}
+	return err
 }
 
 // checkPolicy wants one living row of the policy, or none in a user chain.

@@ -9,18 +9,19 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// What a step of a lookup costs, in nanoseconds: BenchmarkLookup of package conformance on
-// an otherwise idle machine. Only ratios decide; Speed scales what is shown.
+// What the steps of a lookup cost in nanoseconds, beside the lines of the cache that they
+// touch: BenchmarkLookup of package conformance. A machine that is slower by some factor is slower
+// with all of them (see speed).
 const (
-	costProbe = 7.0 // of a table
-	costLevel = 4.0 // of a tree
-	costCheck = 5.0 // of a row
-	costFar   = 9.0 // the same where the structure is larger than the processor's own cache
+	costProbe = 12.0 // of a table
+	costLevel = 7.0  // of a tree
+	costEntry = 2.5  // of a row in a bucket or a leaf
+	costCheck = 15.0 // of a row
 )
 
-// nearBytes is what the caches next to a processor hold of a structure that packets use
-// in turn with everything else.
-const nearBytes = 1 << 20
+// leafLines is how many lines a packet touches in a leaf, on the last steps of its way
+// there included: those before are shared by many packets.
+const leafLines = 3
 
 // costSample is how many packets are looked up to estimate a structure.
 const costSample = 256
@@ -32,6 +33,20 @@ type Choice struct {
 	Rows          int
 	Tuples, Trees int // none of both: a list
 	NS            float64
+}
+
+// lookup is what lookups do, on average over packets that are drawn from the rows.
+type lookup struct {
+	probes, levels, entries, checks, leaves float64
+}
+
+// lines is how many lines of the cache are touched.
+func (l *lookup) lines() float64 { return l.probes + l.checks + leafLines*l.leaves }
+
+// ns is what a lookup costs, in nanoseconds. A line of the structures costs perLine.
+func (l *lookup) ns(perLine float64) float64 {
+	steps := costProbe*l.probes + costLevel*l.levels + costEntry*l.entries + costCheck*l.checks
+	return speed()*steps + perLine*l.lines()
 }
 
 // String is the choice in words.
@@ -84,13 +99,19 @@ func (b *box) has(p *point, dims int) bool {
 	return true
 }
 
-// walk is one lookup on its way, and what it has cost.
+// walk is one lookup on its way, and what it has done.
 type walk struct {
-	m                      *Memory
-	p                      point
-	k                      key
-	bound                  uint32 // only smaller labels
-	probes, levels, checks int
+	m     *Memory
+	p     point
+	k     key
+	bound uint32 // only smaller labels
+	lookup
+}
+
+// meets asks an entry.
+func (w *walk) meets(entry []uint32) bool {
+	w.entries++
+	return w.m.meets(&w.p, entry)
 }
 
 // check asks a row; true: no later one of the list need be asked.
@@ -122,11 +143,16 @@ func (w *walk) tables(d []uint32) {
 		w.probes++
 		mask := w.m.readMask(t[abi.TupleMask:])
 		h := w.m.masked(&w.k, &mask)
-		slot := w.m.Index[t[abi.TupleSlots]+uint32(h>>t[abi.TupleShift])]
-		if tag := slot >> abi.SlotTag; slot == 0 || tag != abi.TagMixed && tag != uint32(h&0x7f) {
+		bucket := w.m.bucket(t, h)
+		for i := range abi.BucketRows {
+			if tag(bucket, i) == tagOf(h) && w.meets(entryOf(bucket, i)) {
+				w.check(entryOf(bucket, i)[abi.EntryRow] & abi.RowNumber)
+			}
+		}
+		if tag(bucket, moreRows) == 0 {
 			continue
 		}
-		for n := slot & abi.SlotRow; n != 0 && !w.check(n); n = w.m.row(n)[abi.RowNext] {
+		for n := bucket[abi.BucketMore]; n != 0 && !w.check(n); n = w.m.row(n)[abi.RowNext] {
 		}
 	}
 }
@@ -140,38 +166,37 @@ func (w *walk) trees(d []uint32) {
 		}
 		root := w.m.Index[t[abi.TreeRoot]:]
 		node := root
-		for w.levels++; node[abi.NodeTo]&abi.NodeLeaf != abi.NodeLeaf; w.levels++ {
-			v := w.number(node[abi.NodeTo] & abi.NodeLeaf)
-			at := node[abi.NodeTo] >> abi.NodeChild
-			if v >= node[abi.NodeLimit] {
-				at += abi.NodeSize
-			}
-			node = root[at:]
+		for w.levels++; node[abi.NodePlaces] != abi.NodeLeaf; w.levels++ {
+			child := 2 * w.decide(node, 0)
+			child += w.decide(node, 1+child/2)
+			node = root[node[abi.NodeChild]+child*abi.NodeSize:]
 		}
-		leaf := root[node[abi.NodeTo]>>abi.NodeChild:]
-		for _, n := range leaf[:node[abi.NodeLimit]] {
-			if w.check(n) {
+		w.leaves++
+		leaf := root[node[abi.NodeChild]:]
+		for i := range node[abi.NodeLimits] {
+			entry := leaf[i*abi.EntrySize:]
+			if w.meets(entry) && w.check(entry[abi.EntryRow]&abi.RowNumber) {
 				break
 			}
 		}
 	}
 }
 
-// number is what a node asks of the packet.
-func (w *walk) number(off uint32) uint32 {
+// decide is decision() there.
+func (w *walk) decide(node []uint32, which uint32) uint32 {
+	place := node[abi.NodePlaces] >> (8 * which) & 0xff
 	for i := range w.m.dims() {
-		if at, shift := w.m.factOf(i); at == off {
-			return w.p[i] << shift
+		if at, shift := w.m.factOf(i); at == place {
+			return bit(w.p[i]<<shift >= node[abi.NodeLimits+which], 0)
 		}
 	}
 	return 0
 }
 
-// estimate says what a lookup of the structures in a descriptor costs, on average over
-// packets that are drawn from the rows.
-func (b *builder) estimate(d []uint32, entries []entry, words int) float64 {
+// estimate says what lookups in the structures of a descriptor do.
+func (b *builder) estimate(d []uint32, entries []entry) lookup {
 	r := rand.New(rand.NewPCG(1, 2))
-	var sum walk
+	var sum lookup
 	n := min(costSample, len(entries))
 	for i := range n {
 		e := &entries[i*len(entries)/n]
@@ -181,14 +206,12 @@ func (b *builder) estimate(d []uint32, entries []entry, words int) float64 {
 		w.trees(d)
 		sum.probes += w.probes
 		sum.levels += w.levels
+		sum.entries += w.entries
 		sum.checks += w.checks
+		sum.leaves += w.leaves
 	}
-	ns := costProbe*float64(sum.probes) + costLevel*float64(sum.levels) + costCheck*float64(sum.checks)
-	if 4*words+len(entries)*int(4*b.rowSize()) > nearBytes {
-		// The upper levels of trees and the rows of a list that was reached are near.
-		ns += costFar * (float64(sum.probes) + float64(sum.levels)/2 + float64(sum.checks)/2)
-	}
-	return ns / float64(max(n, 1))
+	by := float64(max(n, 1))
+	return lookup{sum.probes / by, sum.levels / by, sum.entries / by, sum.checks / by, sum.leaves / by}
 }
 
 // familyTupleSize is the length of a tuple table's description.

@@ -90,7 +90,7 @@ func (e *Edit) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, e
 		}
 	}
 	d := m.chain(chain)
-	if d[abi.ChainKind] == abi.KindList && d[abi.ChainOwn]+uint32(len(compiled)) > longList {
+	if d[abi.ChainKind] == abi.KindList && d[abi.ChainRows]+uint32(len(compiled)) > longList {
 		return 0, 0, fmt.Errorf("%w: a list grows too long", ErrNoRoom)
 	}
 	prev := m.lastOfRule(before)
@@ -224,7 +224,7 @@ const longList = 4 * shortList
 
 // linkOrder links a row behind another, or as the first one.
 func (m *Memory) linkOrder(d []uint32, prev, n uint32) {
-	d[abi.ChainOwn]++
+	d[abi.ChainRows]++
 	at := &d[abi.ChainFirst]
 	if prev != 0 {
 		at = &m.row(prev)[abi.RowOrder]
@@ -241,14 +241,14 @@ func (m *Memory) linkTuple(d []uint32, r *row, n, label uint32) error {
 		return nil
 	}
 	value, mask := m.fixed(r)
-	best, ones := uint32(0), -1
+	best, number, ones := uint32(0), uint32(0), -1
 	size := familyTupleSize(m.Family)
-	for i := range d[abi.ChainNTuples] {
+	for i := range d[abi.ChainTables] {
 		at := d[abi.ChainTuples] + i*size
 		tm := m.readMask(m.Index[at+abi.TupleMask:])
 		k := value.and(&tm)
 		if o := tm.ones(); o > ones && tm.within(&mask) && (o == 0 || m.hasRoom(at, &k, &tm)) {
-			best, ones = at, o
+			best, number, ones = at, i, o
 		}
 	}
 	t := m.Index[best:]
@@ -262,7 +262,10 @@ func (m *Memory) linkTuple(d []uint32, r *row, n, label uint32) error {
 		store(&t[abi.TupleLeast], label)
 	}
 	t[abi.TupleRows]++
-	m.linkSlot(&m.Index[t[abi.TupleSlots]+uint32(h>>(t[abi.TupleShift]&63))], n, label, uint32(h)&0x7f)
+	m.linkBucket(m.bucket(t, h), &tm, n, label, tagOf(h))
+	if number >= d[abi.ChainNTuples] {
+		store(&d[abi.ChainNTuples], number+1)
+	}
 	return nil
 }
 
@@ -282,9 +285,8 @@ func (m *Memory) readMask(at []uint32) (k key) {
 
 // hasRoom says whether the list of a key is short.
 func (m *Memory) hasRoom(at uint32, k, mask *key) bool {
-	t := m.Index[at:]
-	h := m.hash(k, mask.wide())
-	n := m.Index[t[abi.TupleSlots]+uint32(h>>(t[abi.TupleShift]&63))] & abi.SlotRow
+	bucket := m.bucket(m.Index[at:], m.hash(k, mask.wide()))
+	n := bucket[abi.BucketMore]
 	for i := 0; n != 0; i++ {
 		if i == 2*maxSame {
 			return false
@@ -294,18 +296,27 @@ func (m *Memory) hasRoom(at uint32, k, mask *key) bool {
 	return true
 }
 
-// linkSlot links a row into the list of a slot, in the order of labels. A packet that
-// walks the list meets it whole, with or without the row.
-func (m *Memory) linkSlot(slot *uint32, n, label, tag uint32) {
-	old := *slot
-	if old != 0 && old>>abi.SlotTag != tag {
-		tag = abi.TagMixed
-		store(slot, old&abi.SlotRow|tag<<abi.SlotTag)
+// linkBucket links a row into its bucket: an entry of its own, or a place in the list. A
+// packet that reads the tags or walks the list meets it whole, with or without the row.
+func (m *Memory) linkBucket(bucket []uint32, mask *key, n, label, tagged uint32) {
+	for i := range abi.BucketRows {
+		if tag(bucket, i) == 0 {
+			in := m.under(n, mask)
+			m.entries(entryOf(bucket, i), []uint32{n}, &in)
+			setTag(bucket, i, tagged)
+			return
+		}
 	}
-	head := old & abi.SlotRow
+	m.linkList(&bucket[abi.BucketMore], n, label)
+	setTag(bucket, moreRows, 1)
+}
+
+// linkList links a row into a list, in the order of labels.
+func (m *Memory) linkList(first *uint32, n, label uint32) {
+	head := *first
 	if head == 0 || m.row(head)[abi.RowLabel] > label {
 		m.row(n)[abi.RowNext] = head
-		store(slot, n|tag<<abi.SlotTag)
+		store(first, n)
 		return
 	}
 	prev := head
@@ -381,7 +392,7 @@ func (e *Edit) takeRow() (n, id uint32, err error) {
 		return n, m.row(n)[abi.RowID], nil
 	}
 	n = m.Index[ownRowsUsed]
-	if n > m.RowsMask() || n >= abi.SlotRow {
+	if n > m.RowsMask() || n >= abi.RowNumber {
 		return 0, 0, fmt.Errorf("%w: all rows are taken", ErrNoRoom)
 	}
 	m.Index[ownRowsUsed] = n + 1

@@ -14,7 +14,7 @@ const crowdedRows = 32
 func (m *Memory) Crowded() bool {
 	for i := range m.Index[abi.HeaderNChains] {
 		d := m.chain(int(i))
-		for j := range d[abi.ChainNTuples] {
+		for j := range d[abi.ChainTables] {
 			t := m.Index[d[abi.ChainTuples]+j*familyTupleSize(m.Family):]
 			if mask := m.readMask(t[abi.TupleMask:]); mask.ones() == 0 && t[abi.TupleRows]+crowdedRows > t[abi.TupleOwn] {
 				return true
@@ -73,30 +73,33 @@ func (m *Memory) free() {
 
 // unlinkChain takes dead rows out of the lists of a chain.
 func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
-	d[abi.ChainOwn] -= m.unlinkList(&d[abi.ChainFirst], abi.RowOrder, dead)
+	d[abi.ChainRows] -= m.unlinkList(&d[abi.ChainFirst], abi.RowOrder, dead)
 	m.unlinkList(&d[abi.ChainPolicy], abi.RowOrder, dead)
 	if d[abi.ChainKind] != abi.KindTuples {
 		return
 	}
 	m.clearTrees(d, dead)
-	for i := range d[abi.ChainNTuples] {
+	for i := range d[abi.ChainTables] {
 		t := m.Index[d[abi.ChainTuples]+i*familyTupleSize(m.Family):]
-		for s := range uint32(1) << (64 - t[abi.TupleShift]) {
-			slot := &m.Index[t[abi.TupleSlots]+s]
-			if *slot == 0 {
-				continue
-			}
-			head := *slot & abi.SlotRow
-			first := head
-			t[abi.TupleRows] -= m.unlinkList(&first, abi.RowNext, dead)
-			switch {
-			case first == 0:
-				store(slot, 0)
-			case first != head:
-				store(slot, first|*slot&^uint32(abi.SlotRow))
-			}
+		m.eachBucket(t, func(bucket []uint32) { t[abi.TupleRows] -= m.unlinkBucket(bucket, dead) })
+	}
+}
+
+// unlinkBucket takes dead rows out of a bucket, and says how many.
+func (m *Memory) unlinkBucket(bucket []uint32, dead map[uint32]bool) (n uint32) {
+	for i := range abi.BucketRows {
+		if tag(bucket, i) != 0 && dead[entryOf(bucket, i)[abi.EntryRow]&abi.RowNumber] {
+			setTag(bucket, i, 0)
+			n++
 		}
 	}
+	if tag(bucket, moreRows) != 0 {
+		n += m.unlinkList(&bucket[abi.BucketMore], abi.RowNext, dead)
+		if bucket[abi.BucketMore] == 0 {
+			setTag(bucket, moreRows, 0)
+		}
+	}
+	return n
 }
 
 // unlinkList takes dead rows out of a list, and says how many; first is the word that
@@ -124,16 +127,16 @@ func (m *Memory) clearTrees(d []uint32, dead map[uint32]bool) {
 }
 
 func (m *Memory) clearNode(root, at uint32, dead map[uint32]bool) {
-	to := m.Index[at+abi.NodeTo]
-	child := root + to>>abi.NodeChild
-	if to&abi.NodeLeaf != abi.NodeLeaf {
-		m.clearNode(root, child, dead)
-		m.clearNode(root, child+abi.NodeSize, dead)
+	child := root + m.Index[at+abi.NodeChild]
+	if m.Index[at+abi.NodePlaces] != abi.NodeLeaf {
+		for i := range uint32(4) {
+			m.clearNode(root, child+i*abi.NodeSize, dead)
+		}
 		return
 	}
-	for i := range m.Index[at+abi.NodeLimit] {
-		if row := &m.Index[child+i]; dead[*row] {
-			store(row, 0)
+	for i := range m.Index[at+abi.NodeLimits] {
+		if word := &m.Index[child+i*abi.EntrySize+abi.EntryRow]; dead[*word&abi.RowNumber] {
+			store(word, 0)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -10,27 +11,74 @@ const speedSteps = 20_000
 
 // speedStep is what one step takes on the machine that the costs were measured on, in
 // nanoseconds.
-const speedStep = 3.0
+const speedStep = 4.5
 
-// Speed is by how much this machine is slower than the one that the costs of lookups were
-// measured on: they are multiplied by it where they are shown. It is measured once in a
-// process, by loads of which each needs the one before, as in a lookup.
-var Speed = sync.OnceValue(func() float64 {
+// speed is by how much this machine is slower than the one that the costs of lookups were
+// measured on. It is measured once in a process, by loads of which each needs the one
+// before, as in a lookup.
+var speed = sync.OnceValue(func() float64 {
 	table := make([]uint32, 1<<12)
 	for i := range table {
 		table[i] = uint32(i)*2654435761 + 1
 	}
 	best := time.Hour
-	at := uint32(1)
 	for range 3 {
-		begin := time.Now()
-		for range speedSteps {
-			at = table[(at*2246822519)>>20]
-		}
-		best = min(best, time.Since(begin))
-	}
-	if at == 0 { // never: it keeps the loop
-		return 1
+		best = min(best, chase(table, speedSteps))
 	}
 	return float64(best.Nanoseconds()) / speedSteps / speedStep
 })
+
+// chase reads words of which each says where the next one is. The number of words is a
+// power of two.
+func chase(table []uint32, steps int) time.Duration {
+	mask := uint32(len(table) - 1)
+	begin := time.Now()
+	at := uint32(1)
+	for range steps {
+		at = (at + table[at*2246822519>>7&mask]) * 2654435761
+	}
+	took := time.Since(begin)
+	if at == 0 { // hardly ever: it keeps the loop
+		took++
+	}
+	return took
+}
+
+const (
+	// nearBytes is what the caches next to a processor hold of a structure that packets use
+	// in turn with everything else.
+	nearBytes = 1 << 18
+	// nearLine is what a line of the cache costs there, in nanoseconds.
+	nearLine = 5.0
+	// lineShare is how much of a line's cost is left in a lookup, where loads overlap.
+	lineShare = 0.4
+	// lineSteps is how many lines are read to find out what one costs elsewhere.
+	lineSteps = 2048
+)
+
+// lines is what it costs to touch a line of structures of some size, in nanoseconds: how much
+// of them this machine's caches hold matters more than all else. It is measured with
+// some words.
+type lines struct {
+	bytes int
+	ns    float64
+}
+
+func measureLines(words []uint32) lines {
+	words = words[:powerOfTwo(uint32(len(words)/2+1))]
+	near := nearLine * speed()
+	if 4*len(words) <= nearBytes {
+		return lines{nearBytes, near}
+	}
+	return lines{4 * len(words), max(near, lineShare*float64(chase(words, lineSteps).Nanoseconds())/lineSteps)}
+}
+
+// of is the cost of a line for another size: it grows with the logarithm of the size, as
+// less and less of the structures is in the nearer caches.
+func (l lines) of(bytes int) float64 {
+	near := nearLine * speed()
+	if bytes <= nearBytes || l.bytes <= nearBytes {
+		return near
+	}
+	return near + (l.ns-near)*math.Log2(float64(bytes)/nearBytes)/math.Log2(float64(l.bytes)/nearBytes)
+}

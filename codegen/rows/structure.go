@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"math"
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -10,9 +11,12 @@ import (
 const (
 	// maxRest is how many rows that no table takes are asked one after the other.
 	maxRest = 12
-	// treesFrom is from what estimate on trees are tried instead of tables: below, they
-	// cannot be faster.
-	treesFrom = 60.0
+	// treesFrom is from how many lines of the cache on that packets touch in tables trees are
+	// tried instead: below, they cannot be faster.
+	treesFrom = 5.0
+	// groupsFrom is from how many entries on that packets read in one tree several are tried
+	// instead.
+	groupsFrom = 100.0
 	// smallTables is how many small tables are not better than trees for their rows.
 	smallTables = 8
 	// insertTables is how many tables a chain with trees alone has for rules to come.
@@ -24,25 +28,34 @@ const (
 func (b *builder) choose(d []uint32, c *plan.Class, entries []entry) {
 	begin := len(b.Index)
 	tables, others := b.chooseTuples(entries)
-	ns := forced(c)
+	b.lines = measureLines(b.Rows[entries[0].n*b.rowSize():])
+	best := estimated{ns: math.MaxFloat64}
 	if !c.Trees {
-		ns = b.tables(d, c, tables, others, entries)
+		best = b.tables(d, c, tables, others, entries)
 	}
-	if c.Trees || !c.Forced && ns > treesFrom {
-		ns = b.onlyTrees(d, begin, ns, entries, tables)
+	if c.Trees || !c.Forced && best.lines() > treesFrom {
+		best = b.onlyTrees(d, begin, best, entries, tables, [][]*entry{pointers(entries)})
+	}
+	if (c.Trees || !c.Forced) && best.entries > groupsFrom {
+		best = b.onlyTrees(d, begin, best, entries, tables, b.groups(pointers(entries)))
 	}
 	b.Choices = append(b.Choices, Choice{
-		Table: c.Table, Chain: c.Chain, Rows: len(entries), NS: ns,
+		Table: c.Table, Chain: c.Chain, Rows: len(entries), NS: best.ns,
 		Tuples: b.filled(d), Trees: int(d[abi.ChainNTrees]),
 	})
 }
 
-// forced is an estimate that anything is better than, if trees are forced.
-func forced(c *plan.Class) float64 {
-	if c.Trees {
-		return 1e9
-	}
-	return 0
+// estimated is what lookups are expected to do and to cost.
+type estimated struct {
+	lookup
+	ns float64
+}
+
+// judge estimates lookups by a descriptor, whose words of the index begin somewhere.
+func (b *builder) judge(d []uint32, begin int, entries []entry) estimated {
+	l := b.estimate(d, entries)
+	size := len(b.Index) - begin + len(entries)*int(b.rowSize())
+	return estimated{l, l.ns(b.lines.of(4 * size))}
 }
 
 // filled counts tables with rows.
@@ -56,17 +69,17 @@ func (b *builder) filled(d []uint32) (n int) {
 }
 
 // tables lays out tables, and trees for the other rows if there are more than a few.
-func (b *builder) tables(d []uint32, c *plan.Class, tables []*tuple, others []*entry, entries []entry) float64 {
+func (b *builder) tables(d []uint32, c *plan.Class, tables []*tuple, others []*entry, entries []entry) estimated {
 	begin := len(b.Index)
 	if !c.Forced {
 		tables, others = cutTail(tables, others, len(entries))
 	}
 	if !c.Forced && len(others) > maxRest {
-		d[abi.ChainTrees], d[abi.ChainNTrees] = b.trees(others)
+		d[abi.ChainTrees], d[abi.ChainNTrees] = b.trees([][]*entry{others})
 		others = nil
 	}
-	d[abi.ChainTuples], d[abi.ChainNTuples] = b.tuples(tables, others)
-	return b.estimate(d, entries, len(b.Index)-begin)
+	b.tuples(d, tables, others)
+	return b.judge(d, begin, entries)
 }
 
 // cutTail leaves out many small tables.
@@ -92,17 +105,17 @@ func cutTail(tables []*tuple, others []*entry, n int) ([]*tuple, []*entry) {
 	return kept, others
 }
 
-// onlyTrees lays out trees for all rows, in the place of the words from begin on if that
-// is faster than ns.
-func (b *builder) onlyTrees(d []uint32, begin int, ns float64, entries []entry, tables []*tuple) float64 {
+// onlyTrees lays out a tree for each group of the rows, in the place of the words from begin
+// on if that is faster than what is there.
+func (b *builder) onlyTrees(d []uint32, begin int, best estimated, entries []entry, tables []*tuple, groups [][]*entry) estimated {
 	end, some := len(b.Index), b.Trees
 	alone := slices.Clone(d)
 	alone[abi.ChainNTuples] = 0
-	alone[abi.ChainTrees], alone[abi.ChainNTrees] = b.trees(pointers(entries))
-	better := b.estimate(alone, entries, len(b.Index)-end)
-	if better >= ns {
+	alone[abi.ChainTrees], alone[abi.ChainNTrees] = b.trees(groups)
+	better := b.judge(alone, end, entries)
+	if better.ns >= best.ns {
 		b.Index, b.Trees = b.Index[:end], some
-		return ns
+		return best
 	}
 	b.move(alone, begin, end)
 	for i := range entries {
@@ -114,7 +127,7 @@ func (b *builder) onlyTrees(d []uint32, begin int, ns float64, entries []entry, 
 		spare = append(spare, &tuple{mask: t.mask, room: len(entries) / 16})
 	}
 	copy(d, alone)
-	d[abi.ChainTuples], d[abi.ChainNTuples] = b.tuples(spare, nil)
+	b.tuples(d, spare, nil)
 	return better
 }
 

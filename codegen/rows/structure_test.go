@@ -108,14 +108,14 @@ func deleteSome(t *testing.T, m *Memory) {
 }
 
 func eachLeaf(m *Memory, root, at uint32, do func(n uint32)) {
-	to := m.Index[at+abi.NodeTo]
-	child := root + to>>abi.NodeChild
-	if to&abi.NodeLeaf != abi.NodeLeaf {
-		eachLeaf(m, root, child, do)
-		eachLeaf(m, root, child+abi.NodeSize, do)
+	child := root + m.Index[at+abi.NodeChild]
+	if m.Index[at+abi.NodePlaces] != abi.NodeLeaf {
+		for i := range uint32(4) {
+			eachLeaf(m, root, child+i*abi.NodeSize, do)
+		}
 		return
 	}
-	for i := range m.Index[at+abi.NodeLimit] {
-		do(m.Index[child+i])
+	for i := range m.Index[at+abi.NodeLimits] {
+		do(m.Index[child+i*abi.EntrySize] & abi.RowNumber)
 	}
 }

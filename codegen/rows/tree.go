@@ -12,9 +12,9 @@ import (
 
 const (
 	// leafRows is how many rows a leaf may have without being split.
-	leafRows = 8
+	leafRows = 32
 	// treeCopies is how many places in leaves a tree has at most for each of its rows.
-	treeCopies = 4
+	treeCopies = 8
 	// treeDepth bounds the way to a leaf.
 	treeDepth = 40
 	// treeSample is how many rows of a node are looked at to split it.
@@ -97,10 +97,9 @@ func (m *Memory) all() (b box) {
 	return b
 }
 
-// trees lays out decision trees for some rows of a chain, in the order of their labels, and
-// gives where they begin and how many they are.
-func (b *builder) trees(entries []*entry) (at, n uint32) {
-	groups := b.groups(entries)
+// trees lays out decision trees for groups of rows of a chain, each in the order of their
+// labels, and gives where they begin and how many they are.
+func (b *builder) trees(groups [][]*entry) (at, n uint32) {
 	at = uint32(len(b.Index))
 	b.Index = append(b.Index, make([]uint32, int(abi.TreeSize)*len(groups))...)
 	for i, g := range groups {
@@ -183,54 +182,99 @@ func newTree(m *Memory, entries []*entry) *tree {
 		t.spans = append(t.spans, b[:t.dims]...)
 	}
 	t.words = make([]uint32, abi.NodeSize, 8*len(entries)+16)
-	t.node(0, ids, m.all(), treeCopies*len(ids), treeDepth)
+	t.node(0, &part{ids, m.all(), treeCopies * len(ids), treeDepth})
 	return t
 }
 
-// node writes a node for some rows and all that is below it. room is how many places in
-// leaves it may take.
-func (t *tree) node(at int, ids []int32, in box, room, depth int) {
-	if len(ids) <= leafRows || depth == 0 {
-		t.leaf(at, ids)
-		return
-	}
-	dim, limit, ok := t.split(ids, &in)
+// part is what a node of a tree has below it: rows, the packets that come there, how many
+// places in leaves the rows may take, and how many more decisions there may be.
+type part struct {
+	ids   []int32
+	in    box
+	room  int
+	depth int
+}
+
+// node writes a node for some rows and all that is below it.
+func (t *tree) node(at int, p *part) {
+	c, ok := t.cut(p)
 	if !ok {
-		t.leaf(at, ids)
+		t.leaf(at, p)
 		return
 	}
-	below, behind := make([]int32, 0, len(ids)*5/8), make([]int32, 0, len(ids)*5/8)
-	for _, i := range ids {
-		s := t.spans[int(i)*t.dims+dim]
-		if s.lo < limit {
+	child := len(t.words)
+	t.words = append(t.words, make([]uint32, 4*abi.NodeSize)...)
+	t.words[at+int(abi.NodeChild)] = uint32(child)
+	t.decide(at, 0, &c)
+	for i := range c.sides {
+		left, right := child+2*i*int(abi.NodeSize), child+(2*i+1)*int(abi.NodeSize)
+		next, ok := t.cut(&c.sides[i])
+		if !ok {
+			// No number is below 0: all packets go to the right.
+			t.decide(at, 1+i, &decision{dim: c.dim})
+			t.words[left+int(abi.NodePlaces)] = abi.NodeLeaf
+			t.leaf(right, &c.sides[i])
+			continue
+		}
+		t.decide(at, 1+i, &next)
+		t.node(left, &next.sides[0])
+		t.node(right, &next.sides[1])
+	}
+}
+
+// decide writes one of the decisions of a node.
+func (t *tree) decide(at, which int, c *decision) {
+	place, shift := t.m.factOf(c.dim)
+	t.words[at+int(abi.NodeLimits)+which] = c.limit << shift
+	t.words[at+int(abi.NodePlaces)] |= place << (8 * which)
+}
+
+// decision is by which number the rows of a part are divided, and how.
+type decision struct {
+	dim   int
+	limit uint32
+	sides [2]part // below the limit, and the others
+}
+
+// cut divides a part; not if it has few rows, or they would need too much room.
+func (t *tree) cut(p *part) (c decision, ok bool) {
+	if len(p.ids) <= leafRows || p.depth == 0 {
+		return c, false
+	}
+	if c.dim, c.limit, ok = t.split(p.ids, &p.in); !ok {
+		return c, false
+	}
+	below, behind := make([]int32, 0, len(p.ids)*5/8), make([]int32, 0, len(p.ids)*5/8)
+	for _, i := range p.ids {
+		s := t.spans[int(i)*t.dims+c.dim]
+		if s.lo < c.limit {
 			below = append(below, i)
 		}
-		if s.hi >= limit {
+		if s.hi >= c.limit {
 			behind = append(behind, i)
 		}
 	}
 	sum := len(below) + len(behind)
-	if max(len(below), len(behind)) == len(ids) || sum > room || len(t.words) > treeWords/2 {
-		t.leaf(at, ids)
-		return
+	if max(len(below), len(behind)) == len(p.ids) || sum > p.room || len(t.words) > treeWords/2 {
+		return c, false
 	}
-	child := len(t.words)
-	t.words = append(t.words, make([]uint32, 2*abi.NodeSize)...)
-	off, shift := t.m.factOf(dim)
-	t.words[at+int(abi.NodeLimit)] = limit << shift
-	t.words[at+int(abi.NodeTo)] = off | uint32(child)<<abi.NodeChild
-	lower, upper := in, in
-	lower[dim].hi, upper[dim].lo = limit-1, limit
-	t.node(child, below, lower, room*len(below)/sum, depth-1)
-	t.node(child+int(abi.NodeSize), behind, upper, room*len(behind)/sum, depth-1)
+	c.sides[0] = part{below, p.in, p.room * len(below) / sum, p.depth - 1}
+	c.sides[1] = part{behind, p.in, p.room * len(behind) / sum, p.depth - 1}
+	c.sides[0].in[c.dim].hi, c.sides[1].in[c.dim].lo = c.limit-1, c.limit
+	return c, true
 }
 
-func (t *tree) leaf(at int, ids []int32) {
-	t.words[at+int(abi.NodeLimit)] = uint32(len(ids))
-	t.words[at+int(abi.NodeTo)] = abi.NodeLeaf | uint32(len(t.words))<<abi.NodeChild
-	for _, i := range ids {
-		t.words = append(t.words, t.rows[i])
+func (t *tree) leaf(at int, p *part) {
+	begin := len(t.words)
+	t.words[at+int(abi.NodeLimits)] = uint32(len(p.ids))
+	t.words[at+int(abi.NodePlaces)] = abi.NodeLeaf
+	t.words[at+int(abi.NodeChild)] = uint32(begin)
+	t.words = append(t.words, make([]uint32, len(p.ids)*int(abi.EntrySize))...)
+	rows := make([]uint32, len(p.ids))
+	for i, id := range p.ids {
+		rows[i] = t.rows[id]
 	}
+	t.m.entries(t.words[begin:], rows, &p.in)
 }
 
 // split chooses the number and the limit that leave the fewest rows on either side.

@@ -16,32 +16,31 @@ const (
 	maxSame = 8
 )
 
-// tuples lays out the tables of a chain, with one for all other rows, and gives where
-// they begin and how many they are.
-func (b *builder) tuples(tables []*tuple, others []*entry) (at, n uint32) {
+// tuples lays out the tables of a chain, with one for all other rows.
+func (b *builder) tuples(d []uint32, tables []*tuple, others []*entry) {
 	size := familyTupleSize(b.Family)
 	// The table without masks is there even when it is empty: for rules to come.
 	tables = append(tables, &tuple{entries: others})
 	slices.SortStableFunc(tables, func(x, y *tuple) int { return cmp.Compare(x.least(), y.least()) })
-	b.align()
-	at = uint32(len(b.Index))
-	b.Index = append(b.Index, make([]uint32, size*uint32(len(tables)+spareTuples))...)
+	b.align(2)
+	at := uint32(len(b.Index))
+	d[abi.ChainTuples], d[abi.ChainTables], d[abi.ChainNTuples] = at, uint32(len(tables)), 0
+	b.Index = append(b.Index, make([]uint32, size*uint32(len(tables)))...)
 	for i, t := range tables {
 		b.table(at+size*uint32(i), t)
+		if len(t.entries) > 0 {
+			d[abi.ChainNTuples] = uint32(i) + 1
+		}
 	}
-	return at, uint32(len(tables))
 }
 
-// align makes the next word of the index one at an even offset: the datapath reads masks
-// as pairs of words.
-func (b *builder) align() {
-	if len(b.Index)%2 != 0 {
+// align makes the offset of the next word of the index a multiple: the datapath reads masks
+// as pairs of words, and a bucket is a line of the cache.
+func (b *builder) align(to int) {
+	for len(b.Index)%to != 0 {
 		b.Index = append(b.Index, 0)
 	}
 }
-
-// spareTuples is room for tables that rules to come may need.
-const spareTuples = 4
 
 // spareRows is how many rows more than it was made with the table without masks may have.
 const spareRows = 64
@@ -60,40 +59,71 @@ func (t *tuple) least() uint32 {
 	return t.entries[0].label
 }
 
-// table writes a table's description and slots.
+// bucketLoad is how many rows there are for a bucket at most: with more, many buckets would
+// need a list.
+const bucketLoad = 3
+
+// table writes a table's description and buckets.
 func (b *builder) table(at uint32, t *tuple) {
-	bits := uint32(1)                             // a shift by 64 has no meaning
-	for 2*max(len(t.entries), t.room) > 1<<bits { // half of the slots or more stay empty
+	bits := uint32(1) // a shift by 64 has no meaning
+	for max(len(t.entries), t.room) > bucketLoad<<bits {
 		bits++
 	}
-	slots := uint32(len(b.Index))
-	b.Index = append(b.Index, make([]uint32, 1<<bits)...)
+	b.align(int(abi.BucketSize))
+	begin := uint32(len(b.Index))
+	b.Index = append(b.Index, make([]uint32, abi.BucketSize<<bits)...)
 	d := b.Index[at:]
-	d[abi.TupleSlots], d[abi.TupleShift], d[abi.TupleLeast] = slots, 64-bits, t.least()
+	d[abi.TupleBuckets], d[abi.TupleShift], d[abi.TupleLeast] = begin, 64-bits, t.least()
 	d[abi.TupleWide] = bit(t.mask.wide(), 0)
 	b.writeMask(d[abi.TupleMask:], &t.mask)
 	tails := make([]uint32, 1<<bits)
 	for _, e := range t.entries {
 		k := e.value.and(&t.mask)
 		h := b.hash(&k, t.mask.wide())
-		b.link(&b.Index[slots+uint32(h>>(64-bits))], &tails[h>>(64-bits)], e.n, uint32(h)&0x7f)
+		b.put(b.bucket(d, h), &tails[h>>(64-bits)], e.n, tagOf(h))
 	}
+	b.eachBucket(d, func(bucket []uint32) { b.complete(bucket, &t.mask) })
 	d[abi.TupleRows] = uint32(len(t.entries))
 	d[abi.TupleOwn] = uint32(len(t.entries) + len(t.entries)/8 + spareRows)
 }
 
-// link appends a row to the list of a slot.
-func (b *builder) link(slot, tail *uint32, n, tag uint32) {
-	switch {
-	case *slot == 0:
-		*slot = n | tag<<abi.SlotTag
-	default:
-		if *slot>>abi.SlotTag != tag {
-			*slot = *slot&abi.SlotRow | abi.TagMixed<<abi.SlotTag
+// put gives a row an entry of its bucket, or appends it to the list, whose end is tail.
+func (b *builder) put(bucket []uint32, tail *uint32, n, tagged uint32) {
+	for i := range abi.BucketRows {
+		if tag(bucket, i) == 0 {
+			entryOf(bucket, i)[abi.EntryRow] = n
+			setTag(bucket, i, tagged)
+			return
 		}
+	}
+	if *tail == 0 {
+		bucket[abi.BucketMore] = n
+		setTag(bucket, moreRows, 1)
+	} else {
 		b.row(*tail)[abi.RowNext] = n
 	}
 	*tail = n
+}
+
+// complete says what the entries of a bucket ask for. Those of the same tag are most likely
+// met by the same packets.
+func (m *Memory) complete(bucket []uint32, mask *key) {
+	var words [abi.BucketRows * abi.EntrySize]uint32
+	for i := range abi.BucketRows {
+		tagged := tag(bucket, i)
+		if tagged == 0 {
+			return // entries are taken from the first one on
+		}
+		same := []uint32{entryOf(bucket, i)[abi.EntryRow]}
+		for j := range abi.BucketRows {
+			if j != i && tag(bucket, j) == tagged {
+				same = append(same, entryOf(bucket, j)[abi.EntryRow]&abi.RowNumber)
+			}
+		}
+		in := m.under(same[0], mask)
+		m.entries(words[:], same, &in)
+		copy(entryOf(bucket, i), words[:abi.EntrySize])
+	}
 }
 
 func (m *Memory) writeMask(at []uint32, mask *key) {

@@ -1,0 +1,163 @@
+package rows
+
+import (
+	"math/bits"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+)
+
+// window is a number of 16 bits of a packet: where it lies in the facts, and the range that
+// a row has there.
+type window struct {
+	place uint32
+	span
+}
+
+// everyNumber is the range of a row that asks for nothing there.
+var everyNumber = span{0, 0xffff}
+
+// maxWindows is how many windows IPv6 has.
+const maxWindows = 3*8 + 2
+
+// windows gives the windows of a box: three of each word of the addresses, and the ports.
+func (m *Memory) windows(b *box, out *[maxWindows]window) []window {
+	n, words := 0, m.Family.Bits()/16
+	for dim := range words {
+		place, _ := m.factOf(dim)
+		for k := range uint32(3) {
+			out[n] = window{place + k, b[dim].part(k)}
+			n++
+		}
+	}
+	for dim := words; dim < words+2; dim++ {
+		place, _ := m.factOf(dim)
+		out[n] = window{place, b[dim]}
+		n++
+	}
+	return out[:n]
+}
+
+// part is what a range of 32 bits leaves open for 16 of them, from byte k on.
+func (s span) part(k uint32) span {
+	shift := 16 - 8*k
+	if s.lo>>(shift+16) != s.hi>>(shift+16) {
+		return everyNumber
+	}
+	return span{s.lo >> shift & 0xffff, s.hi >> shift & 0xffff}
+}
+
+func (s span) width() uint64 { return uint64(s.hi) - uint64(s.lo) + 1 }
+
+// apart says that no number is in both.
+func (s span) apart(o span) bool { return s.hi < o.lo || o.hi < s.lo }
+
+// entries writes the entries of rows that packets in a box meet together. An entry asks
+// for what tells its row best from the others, and then for what leaves out most of the box.
+func (m *Memory) entries(at []uint32, rows []uint32, in *box) {
+	var space [maxWindows]window
+	var own [8][maxWindows]window
+	whole := m.windows(in, &space)
+	known := min(len(rows), len(own)) // of long lists, the first rows are enough
+	for i, n := range rows[:known] {
+		b := m.box(n)
+		m.windows(&b, &own[i])
+	}
+	var rest [maxWindows]window
+	for i, n := range rows {
+		mine := own[min(i, known-1)][:len(whole)]
+		if i >= known {
+			b := m.box(n)
+			mine = m.windows(&b, &rest)
+		}
+		best, most := window{place: whole[0].place, span: everyNumber}, uint64(1)<<8
+		for w := range mine {
+			score := (whole[w].width() << 8) / mine[w].width()
+			for j := range known {
+				if mine[w].apart(own[j][w].span) {
+					score += 1 << 32
+				}
+			}
+			if score > most {
+				best, most = mine[w], score
+			}
+		}
+		at[uint32(i)*abi.EntrySize+abi.EntryRow] = n | best.place<<abi.EntryPlace
+		at[uint32(i)*abi.EntrySize+abi.EntryRange] = best.lo | best.hi<<16
+	}
+}
+
+// under is the box of the packets that look for a row under a mask.
+func (m *Memory) under(n uint32, mask *key) box {
+	row, in := m.box(n), m.all()
+	words := m.Family.Bits() / 16
+	for dim := range words {
+		open := ^bits.ReverseBytes32(uint32(mask.addresses[dim/2] >> (dim % 2 * 32)))
+		in[dim] = span{row[dim].lo &^ open, row[dim].lo | open}
+	}
+	for i := range 2 {
+		if mask.other[transportWord]>>(16*i)&0xffff == 0xffff {
+			in[words+i] = row[words+i]
+		}
+	}
+	return in
+}
+
+// tagOf is the tag of a hash.
+func tagOf(h uint64) uint32 { return uint32(h)&0x7f | abi.BucketTag }
+
+// tag is the tag of an entry; 0: it is free.
+func tag(bucket []uint32, i uint32) uint32 { return bucket[abi.BucketTags+i/4] >> (i % 4 * 8) & 0xff }
+
+// setTag changes the tag of an entry: all words of it are in place.
+func setTag(bucket []uint32, i, tag uint32) {
+	word, shift := &bucket[abi.BucketTags+i/4], i%4*8
+	store(word, *word&^(0xff<<shift)|tag<<shift)
+}
+
+// moreRows is the place of what says whether a bucket has a list.
+const moreRows = 7
+
+// bucket gives the bucket of a hash.
+func (m *Memory) bucket(table []uint32, h uint64) []uint32 {
+	at := table[abi.TupleBuckets] + uint32(h>>(table[abi.TupleShift]&63))*abi.BucketSize
+	return m.Index[at : at+abi.BucketSize : at+abi.BucketSize]
+}
+
+// buckets is how many a table has.
+func buckets(table []uint32) uint32 { return 1 << (64 - table[abi.TupleShift]) }
+
+// eachBucket calls a function with all buckets of a table.
+func (m *Memory) eachBucket(table []uint32, do func(bucket []uint32)) {
+	at := table[abi.TupleBuckets]
+	for range buckets(table) {
+		do(m.Index[at : at+abi.BucketSize : at+abi.BucketSize])
+		at += abi.BucketSize
+	}
+}
+
+// entryOf gives the words of an entry of a bucket.
+func entryOf(bucket []uint32, i uint32) []uint32 {
+	at := abi.BucketEntries + i*abi.EntrySize
+	return bucket[at : at+abi.EntrySize]
+}
+
+// meets says whether a packet has what an entry asks for.
+func (m *Memory) meets(p *point, entry []uint32) bool {
+	place := entry[abi.EntryRow] >> abi.EntryPlace
+	words := m.Family.Bits() / 16
+	for dim := range words + 2 {
+		off, shift := m.factOf(dim)
+		if place < off || place > off+2 {
+			continue
+		}
+		v := p[dim]
+		if shift == 0 {
+			v = v >> (16 - 8*(place-off)) & 0xffff
+		} else if place != off {
+			continue
+		}
+		lo, hi := entry[abi.EntryRange]&0xffff, entry[abi.EntryRange]>>16
+		return lo <= v && v <= hi
+	}
+	return true
+}
