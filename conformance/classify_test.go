@@ -144,7 +144,7 @@ func sameByAll(t *testing.T, r *rand.Rand, family packet.Family, text, title str
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
 	d := gen.New(family, text, []string{"eth0", "eth1", "wlan0"}, r.Int63())
-	for range number(0, 300, 2000) {
+	for range number(0, 300, 10_000) {
 		for _, p := range d.Draw() {
 			f := atHook(everywhere(r, p.Facts), hook)
 			if r.Intn(3) == 0 {
