@@ -17,6 +17,7 @@ import (
 // translateCmd is "bpftables translate".
 type translateCmd struct {
 	familyFlag
+	classifierFlag
 	Plan  bool   `xor:"form" help:"Print the plan."`
 	Insns bool   `xor:"form" help:"Print the annotated instructions."`
 	JSON  bool   `name:"json" xor:"form" help:"Print JSON."`
@@ -40,7 +41,7 @@ func (c *translateCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule})
+	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: c.classifier()})
 	switch {
 	case c.Plan:
 		fmt.Fprint(s.out, res.Plan)

@@ -33,6 +33,7 @@ type Choice struct {
 	Rows          int
 	Tuples, Trees int // none of both: a list
 	NS            float64
+	does          lookup
 }
 
 // lookup is what lookups do, on average over packets that are drawn from the rows.
@@ -54,13 +55,24 @@ func (c Choice) String() string {
 	how := "one after the other"
 	switch {
 	case c.Tuples > 0 && c.Trees > 0:
-		how = fmt.Sprintf("in %d tables and %d trees", c.Tuples, c.Trees)
+		how = "in " + number(c.Tuples, "table") + " and " + number(c.Trees, "tree")
 	case c.Trees > 0:
-		how = fmt.Sprintf("in %d trees", c.Trees)
+		how = "in " + number(c.Trees, "tree")
 	case c.Tuples > 0:
-		how = fmt.Sprintf("in %d tables", c.Tuples)
+		how = "in " + number(c.Tuples, "table")
 	}
-	return fmt.Sprintf("%d rows looked up %s, about %.0f ns", c.Rows, how, c.NS)
+	how = fmt.Sprintf("%d rows looked up %s, about %.0f ns", c.Rows, how, c.NS)
+	if c.Tuples+c.Trees == 0 {
+		return how
+	}
+	return how + fmt.Sprintf(" (%.1f buckets, %.1f nodes, %.1f rows)", c.does.probes, c.does.levels, c.does.checks)
+}
+
+func number(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // point is a packet as trees see it.

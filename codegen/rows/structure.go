@@ -40,7 +40,7 @@ func (b *builder) choose(d []uint32, c *plan.Class, entries []entry) {
 		best = b.onlyTrees(d, begin, best, entries, tables, b.groups(pointers(entries)))
 	}
 	b.Choices = append(b.Choices, Choice{
-		Table: c.Table, Chain: c.Chain, Rows: len(entries), NS: best.ns,
+		Table: c.Table, Chain: c.Chain, Rows: len(entries), NS: best.ns, does: best.lookup,
 		Tuples: b.filled(d), Trees: int(d[abi.ChainNTrees]),
 	})
 }
