@@ -110,7 +110,7 @@ func bothFamilies(engines *serve.Engines, job func(*apply.Engine, func(func() er
 
 // unlessLocked runs a change under the xtables lock, if nobody has it.
 func unlessLocked(c *caller.Caller, change func() error) error {
-	held, err := lock.Acquire(0, c)
+	held, err := lock.Aside(c)
 	if errors.Is(err, lock.ErrBusy) {
 		return nil
 	}

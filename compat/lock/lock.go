@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +30,22 @@ const Forever = time.Duration(-1)
 const poll = 20 * time.Millisecond
 
 // Lock is a held lock.
-type Lock struct{ file *os.File }
+type Lock struct {
+	file  *os.File
+	aside bool // see Aside
+}
+
+// aside has the files of the locks that Aside took.
+var aside = struct {
+	sync.Mutex
+	held map[string]bool
+}{held: map[string]bool{}}
+
+func isAside(file string) bool {
+	aside.Lock()
+	defer aside.Unlock()
+	return aside.held[file]
+}
 
 // FileEnv names another lock file.
 const FileEnv = "XTABLES_LOCKFILE"
@@ -45,13 +61,42 @@ func File(env string) string {
 	return DefaultFile
 }
 
+func open(c *caller.Caller) (*os.File, error) {
+	f, err := os.OpenFile(File(c.Getenv(FileEnv)), os.O_CREATE|os.O_RDONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("xtables lock: %w", err)
+	}
+	return f, nil
+}
+
+// Aside takes the lock for work that nobody has asked for, if nobody has it: the error wraps
+// ErrBusy otherwise. Who acquires it in this process meanwhile waits, however long he
+// would wait for others: what he does must not fail because of such work.
+func Aside(c *caller.Caller) (*Lock, error) {
+	aside.Lock()
+	defer aside.Unlock()
+	f, err := open(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = busy(0)
+		}
+		return nil, err
+	}
+	aside.held[f.Name()] = true
+	return &Lock{f, true}, nil
+}
+
 // Acquire takes the lock for a caller. It waits for at most the given time, and as long
 // as the caller is there: 0 does not wait, Forever has no end. The error wraps
 // ErrBusy when the lock is held by another.
 func Acquire(wait time.Duration, c *caller.Caller) (*Lock, error) {
-	f, err := os.OpenFile(File(c.Getenv(FileEnv)), os.O_CREATE|os.O_RDONLY, 0o600)
+	f, err := open(c)
 	if err != nil {
-		return nil, fmt.Errorf("xtables lock: %w", err)
+		return nil, err
 	}
 	deadline := time.Now().Add(wait)
 	for {
@@ -61,13 +106,13 @@ func Acquire(wait time.Duration, c *caller.Caller) (*Lock, error) {
 			return nil, ErrGone
 		}
 		if err == nil {
-			return &Lock{f}, nil
+			return &Lock{file: f}, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			f.Close()
 			return nil, fmt.Errorf("xtables lock %s: %w", f.Name(), err)
 		}
-		if wait != Forever && !time.Now().Before(deadline) {
+		if wait != Forever && !time.Now().Before(deadline) && !isAside(f.Name()) {
 			f.Close()
 			return nil, busy(wait)
 		}
@@ -87,4 +132,11 @@ func busy(wait time.Duration) error {
 }
 
 // Release gives the lock back.
-func (l *Lock) Release() error { return l.file.Close() }
+func (l *Lock) Release() error {
+	if l.aside {
+		aside.Lock()
+		defer aside.Unlock()
+		delete(aside.held, l.file.Name())
+	}
+	return l.file.Close()
+}
