@@ -243,7 +243,7 @@ func fillHoles(program asm.Instructions, p *codegen.EarlyProgram) (asm.Instructi
 	if stub == nil {
 		return nil, fmt.Errorf("the early stage has no place for any of %v", p.Chains)
 	}
-	return reachable(append(fixed, split(typeFunctions(p.Insns, stub))...))
+	return reachable(append(fixed, split(typeFunctions(p.Insns, stub))...), nil)
 }
 
 // familyIndex is the family's place in early_families.

@@ -172,20 +172,29 @@ func placeVariables(slot int, gen uint32) map[string]uint32 {
 
 // loadRules loads a generated program.
 func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
-	slot, err := slotOf(p)
+	spec, prog, err := specOf(p, gen)
 	if err != nil {
 		return nil, err
+	}
+	if prog.Instructions, err = fillInline(prog.Instructions, chainOf(p), constantsOf(spec)); err != nil {
+		return nil, err
+	}
+	loaded, err := load(spec, prog, given)
+	if err != nil {
+		return nil, refused(p, prog.Instructions, err)
+	}
+	return loaded, nil
+}
+
+// specOf is the datapath for a generated program, with all variables set.
+func specOf(p *codegen.Program, gen uint32) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
+	slot, err := slotOf(p)
+	if err != nil {
+		return nil, nil, err
 	}
 	spec, prog, err := subset(abi.NetfilterProgHook)
 	if err != nil {
-		return nil, err
-	}
-	insns := p.Insns
-	if p.Base != 0 {
-		insns = never
-	}
-	if prog.Instructions, err = fillInline(prog.Instructions, insns); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	values := placeVariables(slot, gen)
 	values[abi.NetfilterVarFamily] = uint32(p.Family)
@@ -194,19 +203,20 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 	values[abi.NetfilterVarShim] = boolean(p.Shim)
 	values[abi.NetfilterVarBaseClass] = uint32(p.Base)
 	if err := set(spec, values); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := clock(spec); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := setClasses(spec, p.Image); err != nil {
-		return nil, err
+	return spec, prog, setClasses(spec, p.Image)
+}
+
+// chainOf is what stands for the base chain.
+func chainOf(p *codegen.Program) asm.Instructions {
+	if p.Base != 0 {
+		return never
 	}
-	loaded, err := load(spec, prog, given)
-	if err != nil {
-		return nil, refused(p, prog.Instructions, err)
-	}
-	return loaded, nil
+	return p.Insns
 }
 
 // never is in the place of a chain that is not asked: its class is, directly.
