@@ -49,7 +49,7 @@ static __always_inline struct nf_bridge_info *bridge_info(struct sk_buff *skb)
 	id = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_BRIDGE_NF);
 	if (!(skb->active_extensions & (1 << id)))
 		return NULL;
-	ext = cast_to(struct skb_ext, skb->extensions);
+	ext = cast_to(struct skb_ext, cast_to(struct sk_buff, skb)->extensions);
 	return cast_to(struct nf_bridge_info, (ulong)ext + ((u32)ext->offset[id & 7] << 3));
 }
 
@@ -84,7 +84,7 @@ static __always_inline ulong phys_in(struct bpf_nf_ctx *ctx, struct nf_bridge_in
 	if (bpf_core_field_exists(struct nf_bridge_info___old, physindev))
 		return (ulong)((struct nf_bridge_info___old *)b)->physindev;
 	w.ifindex = b->physinif;
-	head = (ulong)cast_to(struct net, ctx->state->net)->dev_index_head;
+	head = (ulong)cast_to(struct net, state_of(ctx)->net)->dev_index_head;
 	if (!w.ifindex || !head)
 		return 0;
 	head += (w.ifindex & 255) * sizeof(struct hlist_head); /* NETDEV_HASHENTRIES */

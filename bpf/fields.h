@@ -203,13 +203,14 @@ __noinline int get_addr(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 /* get_name copies the name of an interface or a bridge port to f->tmp. */
 __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 {
+	const struct nf_hook_state *state = state_of(ctx);
 	struct nf_bridge_info *b;
 	ulong dev;
 
 	if (!f)
 		return 0;
 	if (which == NAME_IN || which == NAME_OUT) {
-		fill_name(which == NAME_IN ? ctx->state->in : ctx->state->out, f->tmp);
+		fill_name(which == NAME_IN ? state->in : state->out, f->tmp);
 		return 1;
 	}
 	__builtin_memset(f->tmp, 0, 16);

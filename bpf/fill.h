@@ -178,12 +178,14 @@ static __always_inline int fill(struct bpf_nf_ctx *ctx, struct facts *f)
 	f->notes = 0;
 	f->version = 0;
 	f->begun = 0;
-	if (!(family == 4 ? fill_ipv4(skb, f, len) : fill_ipv6(ctx, skb, f, len)))
-		return 0;
+	/* The names come first: the verifier takes long for a pointer that it trusts, on each
+	 * way that leads there. */
 	if (needs & NEED_IIF)
 		fill_name(ctx->state->in, f->iif);
 	if (needs & NEED_OIF)
 		fill_name(ctx->state->out, f->oif);
+	if (!(family == 4 ? fill_ipv4(skb, f, len) : fill_ipv6(ctx, skb, f, len)))
+		return 0;
 	if (needs & NEED_CT)
 		fill_conntrack(skb, f);
 	if (needs & NEED_MAC)

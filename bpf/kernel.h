@@ -169,6 +169,12 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym;
  * Its members are read with exception handling: a wrong address reads as zero. */
 #define cast_to(type, addr) ((type *)bpf_rdonly_cast((void *)(addr), bpf_core_type_id_kernel(type)))
 
+/* state_of is the hook's state, for pointers in it. What is reached through a pointer that
+ * the verifier trusts it looks up in lists by name, among all types of the kernel, for each
+ * instruction (btf_nested_type_is_trusted(), kernel/bpf/btf.c): that takes it longer than the
+ * rest of a program. */
+#define state_of(ctx) cast_to(struct nf_hook_state, (ctx)->state)
+
 /* load4 and load8 read at an address that is a plain number, like cast_to: for what lies
  * in a packet, and for members of types that are in a kernel module, to which cast_to
  * cannot cast. */

@@ -151,9 +151,7 @@ func earlySubset(kind *earlyKind, program string) (*ebpf.CollectionSpec, *ebpf.P
 	if err != nil {
 		return nil, nil, fmt.Errorf("early stage: %w", err)
 	}
-	spec := all.Copy()
-	prog := spec.Programs[program]
-	spec.Programs = map[string]*ebpf.ProgramSpec{program: prog}
+	spec, prog := part(all, program)
 	return spec, prog, nil
 }
 
@@ -162,13 +160,13 @@ func (g *Generation) loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given m
 	if err != nil {
 		return nil, err
 	}
-	if prog.Instructions, err = fillHoles(prog.Instructions, p); err != nil {
-		return nil, err
-	}
 	if err := g.setEarly(spec, p); err != nil {
 		return nil, err
 	}
 	if err := setEarlyClasses(spec, p.Image); err != nil {
+		return nil, err
+	}
+	if prog.Instructions, err = fillHoles(prog.Instructions, p, constantsOf(spec)); err != nil {
 		return nil, err
 	}
 	loaded, err := load(spec, prog, given)
@@ -225,8 +223,8 @@ var earlyChains = []string{
 }
 
 // fillHoles puts the generated chains into the places of their stubs. The other stubs
-// stay: they accept.
-func fillHoles(program asm.Instructions, p *codegen.EarlyProgram) (asm.Instructions, error) {
+// stay: they accept. What cannot run is left out.
+func fillHoles(program asm.Instructions, p *codegen.EarlyProgram, known constants) (asm.Instructions, error) {
 	hole := map[string]bool{}
 	for _, c := range p.Chains {
 		hole[c.Symbol] = true
@@ -243,7 +241,11 @@ func fillHoles(program asm.Instructions, p *codegen.EarlyProgram) (asm.Instructi
 	if stub == nil {
 		return nil, fmt.Errorf("the early stage has no place for any of %v", p.Chains)
 	}
-	return reachable(append(fixed, split(typeFunctions(p.Insns, stub))...))
+	typed := split(typeFunctions(p.Insns, stub))
+	for i := range typed {
+		typed[i].whole = true
+	}
+	return reachable(append(fixed, typed...), known)
 }
 
 // familyIndex is the family's place in early_families.

@@ -2,6 +2,7 @@ package attach
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
@@ -14,6 +15,7 @@ const chainSymbol = "chain"
 type function struct {
 	name  string
 	insns asm.Instructions
+	whole bool // nothing is to be taken out
 }
 
 // split cuts instructions into functions.
@@ -22,7 +24,7 @@ func split(insns asm.Instructions) []function {
 	start := 0
 	for i := 1; i <= len(insns); i++ {
 		if i == len(insns) || (insns[i].Symbol() != "" && btf.FuncMetadata(&insns[i]) != nil) {
-			out = append(out, function{insns[start].Symbol(), insns[start:i]})
+			out = append(out, function{name: insns[start].Symbol(), insns: insns[start:i]})
 			start = i
 		}
 	}
@@ -36,27 +38,41 @@ func fill(program asm.Instructions, generated asm.Instructions) (asm.Instruction
 	if err != nil {
 		return nil, err
 	}
-	return join(fixed, typed)
+	return join(fixed, typed, nil)
 }
 
-// fillInline does the same, and puts the generated chain in the place of its call, if it
-// can be. What the verifier knows of the facts must not depend on where it comes from.
-func fillInline(program asm.Instructions, generated asm.Instructions) (asm.Instructions, error) {
+// fillInline does the same with what can run of the datapath, and puts the generated chain
+// in the place of its call, if it can be. What the verifier knows of the facts must not
+// depend on where it comes from.
+func fillInline(program asm.Instructions, generated asm.Instructions, known constants) (asm.Instructions, error) {
 	fixed, typed, err := parts(program, generated)
 	if err != nil {
 		return nil, err
 	}
-	if body := typed[0].insns; canInline(body) {
+	if known != nil {
+		fixed[0].insns, fixed[0].whole = known.fold(fixed[0].insns), true
+	}
+	for i := range typed {
+		typed[i].whole = true
+	}
+	if body := typed[0].insns; canInline(body) && calls(fixed[0].insns, chainSymbol) {
 		if fixed[0].insns, err = inline(fixed[0].insns, body); err != nil {
 			return nil, err
 		}
 	}
-	return join(fixed, typed)
+	return join(fixed, typed, known)
+}
+
+// calls says whether a function calls another one.
+func calls(insns asm.Instructions, name string) bool {
+	return slices.ContainsFunc(insns, func(ins asm.Instruction) bool {
+		return ins.IsFunctionReference() && ins.Reference() == name
+	})
 }
 
 // join orders functions: the program is the first.
-func join(fixed, typed []function) (asm.Instructions, error) {
-	return reachable(append(fixed[:1:1], append(typed, fixed[1:]...)...))
+func join(fixed, typed []function, known constants) (asm.Instructions, error) {
+	return reachable(append(fixed[:1:1], append(typed, fixed[1:]...)...), known)
 }
 
 // parts gives the functions of the datapath without the stub, and the generated ones with
@@ -109,8 +125,9 @@ func jumpTargets(insns asm.Instructions) map[string]bool {
 	return out
 }
 
-// reachable keeps the functions that the first one calls, directly or not.
-func reachable(functions []function) (asm.Instructions, error) {
+// reachable keeps the functions that the first one calls, directly or not, and of them what
+// can run.
+func reachable(functions []function, known constants) (asm.Instructions, error) {
 	byName := make(map[string]int, len(functions))
 	for i, f := range functions {
 		if _, twice := byName[f.name]; twice {
@@ -123,8 +140,11 @@ func reachable(functions []function) (asm.Instructions, error) {
 	keep[0] = true
 	total := 0
 	for len(queue) > 0 {
-		f := functions[queue[0]]
+		f := &functions[queue[0]]
 		queue = queue[1:]
+		if known != nil && !f.whole {
+			f.insns = known.fold(f.insns)
+		}
 		total += len(f.insns)
 		for i := range f.insns {
 			ins := &f.insns[i]

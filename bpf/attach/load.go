@@ -2,7 +2,9 @@ package attach
 
 import (
 	"fmt"
+	stdmaps "maps"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -57,22 +59,21 @@ func subset(program string) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
 	return spec, prog, nil
 }
 
-// part copies what one program of an object needs; the types are shared, as nobody
-// changes them.
+// part is what one program of an object needs. Nobody changes its instructions, types and
+// maps, which are shared.
 func part(all *ebpf.CollectionSpec, program string) (*ebpf.CollectionSpec, *ebpf.ProgramSpec) {
-	prog := all.Programs[program].Copy()
+	prog := *all.Programs[program]
 	spec := &ebpf.CollectionSpec{
-		Programs: map[string]*ebpf.ProgramSpec{program: prog},
-		Maps:     map[string]*ebpf.MapSpec{}, Variables: map[string]*ebpf.VariableSpec{},
+		Programs: map[string]*ebpf.ProgramSpec{program: &prog},
+		Maps:     stdmaps.Clone(all.Maps), Variables: map[string]*ebpf.VariableSpec{},
 		ByteOrder: all.ByteOrder, Types: all.Types,
 	}
-	for name, m := range all.Maps {
-		spec.Maps[name] = m.Copy()
-	}
 	for name, v := range all.Variables {
-		spec.Variables[name] = v.Copy()
+		own := *v
+		own.Value = slices.Clone(v.Value)
+		spec.Variables[name] = &own
 	}
-	return spec, prog
+	return spec, &prog
 }
 
 // set gives values to the read-only variables of the C object. Names that the
@@ -93,6 +94,7 @@ var valueMaps = map[string]bool{abi.NetfilterMapClassRows: true, abi.NetfilterMa
 // are made.
 func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	used := map[string]bool{}
+	prog.Instructions = slices.Clone(prog.Instructions)
 	for i := range prog.Instructions {
 		if ins := &prog.Instructions[i]; ins.IsLoadFromMap() {
 			used[ins.Reference()] = true
@@ -102,19 +104,26 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 		}
 	}
 	replace := map[string]*ebpf.Map{}
-	for name := range spec.Maps {
+	values := constantsOf(spec)
+	for name, shared := range spec.Maps {
 		if !used[name] {
 			delete(spec.Maps, name)
-		} else if m := given[name]; m != nil {
-			replace[name] = m
+			continue
+		}
+		m := *shared
+		spec.Maps[name] = &m
+		if have := given[name]; have != nil {
+			replace[name] = have
 			// What a map of the namespace holds was said when it was made.
-			spec.Maps[name].MaxEntries = m.MaxEntries()
-			spec.Maps[name].ValueSize = m.ValueSize()
-			spec.Maps[name].Contents = nil
+			m.MaxEntries, m.ValueSize, m.Contents = have.MaxEntries(), have.ValueSize(), nil
+			m.Key, m.Value = nil, nil
+		} else if data := values[name]; data != nil {
+			m.Contents = []ebpf.MapKV{{Key: uint32(0), Value: data}}
+			m.Key, m.Value = nil, nil // its types would be loaded with each program
 		}
 	}
-	for name := range spec.Variables {
-		if !used[spec.Variables[name].SectionName] {
+	for name, v := range spec.Variables {
+		if !used[v.SectionName] || values[v.SectionName] != nil {
 			delete(spec.Variables, name)
 		}
 	}
@@ -172,20 +181,29 @@ func placeVariables(slot int, gen uint32) map[string]uint32 {
 
 // loadRules loads a generated program.
 func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
-	slot, err := slotOf(p)
+	spec, prog, err := specOf(p, gen)
 	if err != nil {
 		return nil, err
+	}
+	if prog.Instructions, err = fillInline(prog.Instructions, chainOf(p), constantsOf(spec)); err != nil {
+		return nil, err
+	}
+	loaded, err := load(spec, prog, given)
+	if err != nil {
+		return nil, refused(p, prog.Instructions, err)
+	}
+	return loaded, nil
+}
+
+// specOf is the datapath for a generated program, with all variables set.
+func specOf(p *codegen.Program, gen uint32) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
+	slot, err := slotOf(p)
+	if err != nil {
+		return nil, nil, err
 	}
 	spec, prog, err := subset(abi.NetfilterProgHook)
 	if err != nil {
-		return nil, err
-	}
-	insns := p.Insns
-	if p.Base != 0 {
-		insns = never
-	}
-	if prog.Instructions, err = fillInline(prog.Instructions, insns); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	values := placeVariables(slot, gen)
 	values[abi.NetfilterVarFamily] = uint32(p.Family)
@@ -194,19 +212,20 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 	values[abi.NetfilterVarShim] = boolean(p.Shim)
 	values[abi.NetfilterVarBaseClass] = uint32(p.Base)
 	if err := set(spec, values); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := clock(spec); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := setClasses(spec, p.Image); err != nil {
-		return nil, err
+	return spec, prog, setClasses(spec, p.Image)
+}
+
+// chainOf is what stands for the base chain.
+func chainOf(p *codegen.Program) asm.Instructions {
+	if p.Base != 0 {
+		return never
 	}
-	loaded, err := load(spec, prog, given)
-	if err != nil {
-		return nil, refused(p, prog.Instructions, err)
-	}
-	return loaded, nil
+	return p.Insns
 }
 
 // never is in the place of a chain that is not asked: its class is, directly.

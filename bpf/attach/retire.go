@@ -3,6 +3,7 @@ package attach
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,22 +39,44 @@ func (s *Space) Retire(keep uint32) error {
 			}
 		}
 	}
-	if err := s.emptyHalf(keep + 1); err != nil {
+	if err := s.clearHalf(keep); err != nil {
 		return err
 	}
 	return s.removeGenerations(keep)
 }
 
-// emptyHalf takes the programs of a generation out of the program array.
-func (s *Space) emptyHalf(gen uint32) error {
+// clearHalf takes the programs of other generations than the live one out of the program
+// array. Where the live one has a program at a hook, that comes into their place: to take
+// one away from an entry that is linked, the kernel waits for an RCU grace period each
+// time, and it does not to exchange it (bpf_arch_poke_desc_update(),
+// arch/x86/net/bpf_jit_comp.c). Nothing gets there: an entry follows the live number.
+func (s *Space) clearHalf(live uint32) error {
 	array, err := s.shared(abi.NetfilterMapProgs)
 	if err != nil || array == nil {
 		return err
 	}
-	for slot := uint32(0); slot < slotsHalf; slot++ {
-		if err := array.Delete(half(gen) + slot); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	for slot, p := range places {
+		pin := filepath.Join(s.genDir(live), p.String())
+		if err := clearSlot(array, half(live+1)+uint32(slot), pin); err != nil {
 			return fmt.Errorf("remove old programs: %w", err)
 		}
+	}
+	return nil
+}
+
+// clearSlot puts the program that is pinned under a name into a slot; where there is
+// none, it empties the slot.
+func clearSlot(array *ebpf.Map, slot uint32, pin string) error {
+	prog, err := ebpf.LoadPinnedProgram(pin, nil)
+	if err == nil {
+		defer prog.Close()
+		return array.Put(slot, prog)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := array.Delete(slot); !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
 	}
 	return nil
 }

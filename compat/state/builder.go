@@ -52,7 +52,7 @@ func (b *Builder) Chain(c ChainSpec) {
 	}
 	r := chainRecord{
 		policy: uint32(policy), slot: c.Slot, origin: c.Origin, counters: c.Counters,
-		first: uint32(len(b.hashes) / hashSize),
+		first: uint32(len(b.rules) / ruleSize),
 	}
 	r.nameAt, r.nameLen = b.name(c.Name)
 	b.chains = append(b.chains, r)
@@ -75,8 +75,13 @@ func (b *Builder) add(r *Rule, hash uint64) {
 		return
 	}
 	b.texts = append(b.texts, r.Text...)
-	b.rules = appendRule(b.rules, r, uint32(at))
 	b.hashes = le.AppendUint64(b.hashes, hash)
+	b.keep(r, uint32(at))
+}
+
+// keep adds a rule whose text and hash are there.
+func (b *Builder) keep(r *Rule, textAt uint32) {
+	b.rules = appendRule(b.rules, r, textAt)
 	b.chains[len(b.chains)-1].rules++
 }
 
@@ -101,7 +106,7 @@ func (b *Builder) replace(dir string) error {
 		return b.err
 	}
 	h := header{
-		Head: b.head, tables: len(b.tables), chains: len(b.chains), rules: len(b.hashes) / hashSize,
+		Head: b.head, tables: len(b.tables), chains: len(b.chains), rules: len(b.rules) / ruleSize,
 		names: len(b.names), extra: len(b.extra),
 	}
 	meta := make([]byte, headerSize, headerSize+len(b.tables)*tableSize+len(b.chains)*chainSize)

@@ -1,5 +1,7 @@
 package state
 
+import "slices"
+
 // wornFrom is how many operations a journal may have before it is better rewritten:
 // each costs a reader some microseconds.
 const wornFrom = 512
@@ -29,7 +31,11 @@ func (s *Store) rewrite(h Head, live Live) error {
 	}
 	b := NewBuilder(h)
 	b.SetExtra(s.extra)
-	b.Grow(int(s.count)+len(s.added), len(s.texts))
+	if s.ops == 0 { // only counters are others
+		b.rules, b.hashes, b.texts = slices.Grow(b.rules, len(s.rules)), s.hashes, s.texts
+	} else {
+		b.Grow(int(s.count)+len(s.added), len(s.texts))
+	}
 	for _, t := range s.tables {
 		b.Table(t.TableSpec)
 		for _, c := range t.chains {
@@ -39,7 +45,11 @@ func (s *Store) rewrite(h Head, live Live) error {
 			for i := range c.Len() {
 				r, hash := s.rule(c.ref(i))
 				r.Counters = live.add(r.Counters, Cell{c, i, r.Slot, r.Origin})
-				b.add(&r, hash)
+				if s.ops == 0 {
+					b.keep(&r, le.Uint32(s.rules[int(c.ref(i))*ruleSize:]))
+				} else {
+					b.add(&r, hash)
+				}
 			}
 		}
 	}

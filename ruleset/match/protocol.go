@@ -3,6 +3,7 @@ package match
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -142,7 +143,7 @@ func (m *protocolMatch) Eval(f *packet.Facts) pred.Answer {
 func (m *protocolMatch) Lower(in *ruleset.Place) pred.Pred {
 	var is pred.Pred = pred.Const(pred.Yes)
 	if m.number != 0 {
-		is = pred.Negated(pred.Eq(pred.FieldProto, uint32(m.number)), m.negate)
+		is = pred.Negated(isProto()[m.number], m.negate)
 	}
 	if in.Family == packet.IPv4 {
 		return is
@@ -150,6 +151,15 @@ func (m *protocolMatch) Lower(in *ruleset.Place) pred.Pred {
 	found := pred.Eq(pred.FieldL4State, uint32(packet.L4Found))
 	return simplify(pred.And{pred.HotdropIf{P: pred.Not{P: found}}, is})
 }
+
+// isProto asks for a protocol. All rules share the predicates.
+var isProto = sync.OnceValue(func() *[256]pred.Pred {
+	var is [256]pred.Pred
+	for n := range is {
+		is[n] = pred.Eq(pred.FieldProto, uint32(n))
+	}
+	return &is
+})
 
 // needProtocol refuses a word whose struct xt_match names a protocol in a rule
 // without -p for it (xt_check_match(), net/netfilter/x_tables.c).
