@@ -71,7 +71,6 @@ func openEngine(family packet.Family, c *caller.Caller) (*apply.Engine, func(), 
 		return nil, nil, err
 	}
 	e.For(c)
-	e.Between(giveBackPages)
 	return e, func() { e.Close() }, nil
 }
 

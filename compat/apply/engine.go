@@ -42,8 +42,7 @@ type Engine struct {
 	tools  tools
 	caller *caller.Caller
 	keeps  bool
-	kept   *Live  // of an engine that keeps it
-	rest   func() // between the steps of a long restore; nil: nothing
+	kept   *Live // of an engine that keeps it
 }
 
 // Live is the generation that is enforced.
@@ -89,26 +88,6 @@ func (l *Live) version() (uint32, error) {
 // Keep makes the engine keep the live generation open between commands. Of those that
 // use it, one may run at a time.
 func (e *Engine) Keep() { e.keeps = true }
-
-// Between gives what is to be done between the steps of a long restore, which have
-// little in common.
-func (e *Engine) Between(do func()) { e.rest = do }
-
-// longFrom is from how many rules a restore is long.
-const longFrom = 1000
-
-// between is called between steps.
-func (e *Engine) between(c *change) {
-	n := 0
-	for _, t := range c.after.Tables {
-		for _, chain := range t.Chains {
-			n += len(chain.Rules)
-		}
-	}
-	if e.rest != nil && n >= longFrom {
-		e.rest()
-	}
-}
 
 // drop closes what is kept.
 func (e *Engine) drop() error {

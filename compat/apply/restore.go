@@ -225,7 +225,6 @@ func (e *Engine) install(p *prepared) error {
 		return errors.Join(err, settled, live.Close())
 	}
 	failPoint("activated")
-	e.between(p.change)
 	if err := e.finish(p.change, p.number); err != nil {
 		return err
 	}
@@ -235,7 +234,6 @@ func (e *Engine) install(p *prepared) error {
 
 // enforce takes the steps up to the switch.
 func (e *Engine) enforce(p *prepared) error {
-	e.between(p.change)
 	for i := range p.progs {
 		p.progs[i].Image.Release()
 	}
@@ -289,7 +287,6 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 		return nil, err
 	}
 	for {
-		e.between(c)
 		b := &build{res: translate.Translate(c.after, translate.Options{Text: iptables.PrintRule, Netfilter: refused, Classifier: c.classifier})}
 		if err := strict(c, b.res.Plan); err != nil {
 			return nil, err
@@ -301,7 +298,6 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 		if b.early, err = codegen.GenerateEarly(b.res.Plan, b.progs); err != nil {
 			return nil, err
 		}
-		e.between(c)
 		b.layouts = e.layouts(c.after, b.res.Plan, number)
 		err = load(b)
 		if err != nil && c.classifier != translate.ClassifyCode && len(b.res.Plan.Classes) > 0 && !probe.Loops() {
