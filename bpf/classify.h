@@ -35,7 +35,7 @@ const volatile struct {
 
 static __always_inline const u32 *chain_at(const u32 *index, u32 chain)
 {
-	return index_at(index, *index_at(index, index[HDR_CHAINS] + chain));
+	return index_at(index, HDR_SIZE + chain * CHAIN_SIZE);
 }
 
 /* next_broken is next_row() for packets with a broken header: all rows are asked, one after

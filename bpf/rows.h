@@ -2,10 +2,10 @@
 /* The layout of classified chains: rules as data instead of code.
  *
  *   class_index                                    class_rows
- *   header: version, chains                        row 1: label, birth, death, rule id,
- *   chain number -> descriptor                              action, conditions, links
- *   descriptor: first row, tuple tables, tree      row 2: ...
- *   tuple table: masks, slots -> rows
+ *   header: version                                row 1: label, birth, death, rule id,
+ *   chain: first row, tuple tables, trees                   action, conditions, links
+ *   tuple table: masks, buckets -> rows            row 2: ...
+ *   tree: nodes, leaves -> rows
  *   programs: conditions that a row has no field for
  *
  * Both are the single values of mmapable array maps, read with plain loads and written by
@@ -19,10 +19,10 @@
 
 #include "kernel.h"
 
-/* The header of the index. What follows word HDR_OWN is user space's own. */
+/* The header of the index. What follows word HDR_OWN is user space's own. The descriptors of
+ * the chains come next, by number. */
 enum class_header {
 	HDR_VERSION,
-	HDR_CHAINS, /* offset of the descriptors' offsets by chain number */
 	HDR_NCHAINS,
 	HDR_OWN,
 	HDR_SIZE = 64,
@@ -57,7 +57,7 @@ enum class_tuple {
 	TUPLE_ROWS,  /* user space's */
 	TUPLE_OWN,
 	TUPLE_MASK, /* pairs of words: a mask for every key word */
-	TUPLE_SIZE4 = TUPLE_MASK + 8,
+	TUPLE_SIZE4 = 16,
 	TUPLE_SIZE6 = TUPLE_MASK + 14,
 };
 
@@ -157,6 +157,7 @@ enum class_flag {
 	STATE_FIRST = 1 << 8,	/* conntrack state is asked before the transport header */
 	NEED_TRANSPORT = 1 << 9, /* IPv6: hotdrop where there is no transport header */
 	HOT_FRAGMENT = 1 << 10, /* hotdrop at fragment offset 1 */
+	PLAIN = 1 << 11, /* nothing is negated, and there are no states and TCP flags */
 };
 
 /* A note: what a rule asks of netfilter, and what that changes for later rules. */

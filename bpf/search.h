@@ -58,16 +58,18 @@ static __always_inline bool may_match(const struct facts *f, const u32 *entry)
 }
 
 /* in_entries looks for the row with the smallest label below the bound among the entries
- * of a bucket whose bytes in tags are not 0. False: the budget is used up. */
-static __always_inline bool in_entries(struct facts *f, const u32 *rows, const u32 *bucket, u64 tags)
+ * of a bucket whose bytes in tags are not 0. It is a function of its own so that the
+ * verifier walks its loop once; the kernel wants functions to have a result. */
+__noinline int in_entries(struct facts *f, u32 off, u64 tags)
 {
-	const u32 *entry, *row;
-	u32 i;
+	const u32 *bucket = index_at(class_words(), off), *rows = row_words(), *entry, *row;
+	u32 i, n;
 
-	for (;;) {
-		may_break;
+	if (!f)
+		return 0;
+	for (n = 0; n < BUCKET_ROWS; n++) {
 		if (!tags)
-			return true;
+			return 0;
 		i = ((tags & -tags) >> 7) * 0x0001020304050607ULL >> 56;
 		tags &= tags - 1;
 		entry = bucket + BUCKET_ENTRIES + (i & 7) * ENTRY_SIZE;
@@ -80,7 +82,7 @@ static __always_inline bool in_entries(struct facts *f, const u32 *rows, const u
 		f->word = entry[ENTRY_ROW] & ROW_NUMBER;
 		f->base = 0;
 	}
-	return false;
+	return 0;
 }
 
 /* in_list looks for the row with the smallest label below the bound in the list of a
@@ -162,8 +164,8 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 		tags = *(const u64 *)(bucket + BUCKET_TAGS);
 		same = tags ^ BUCKET_TAG(h) * EACH_BYTE;
 		same = (same - EACH_BYTE) & ~same & EACH_ENTRY;
-		if (same && !in_entries(f, rows, bucket, same))
-			break;
+		if (same)
+			in_entries(f, off, same);
 		if (!(tags >> 56))
 			continue;
 		n = in_list(f, rows, off == f->slot ? f->last : bucket[BUCKET_MORE]);

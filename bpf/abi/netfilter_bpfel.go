@@ -82,6 +82,7 @@ const (
 	NetfilterClassFlagSTATE_FIRST    NetfilterClassFlag = 256
 	NetfilterClassFlagNEED_TRANSPORT NetfilterClassFlag = 512
 	NetfilterClassFlagHOT_FRAGMENT   NetfilterClassFlag = 1024
+	NetfilterClassFlagPLAIN          NetfilterClassFlag = 2048
 )
 
 type NetfilterClassGuard uint32
@@ -96,9 +97,8 @@ type NetfilterClassHeader uint32
 
 const (
 	NetfilterClassHeaderHDR_VERSION NetfilterClassHeader = 0
-	NetfilterClassHeaderHDR_CHAINS  NetfilterClassHeader = 1
-	NetfilterClassHeaderHDR_NCHAINS NetfilterClassHeader = 2
-	NetfilterClassHeaderHDR_OWN     NetfilterClassHeader = 3
+	NetfilterClassHeaderHDR_NCHAINS NetfilterClassHeader = 1
+	NetfilterClassHeaderHDR_OWN     NetfilterClassHeader = 2
 	NetfilterClassHeaderHDR_SIZE    NetfilterClassHeader = 64
 )
 
@@ -215,7 +215,7 @@ const (
 	NetfilterClassTupleTUPLE_ROWS    NetfilterClassTuple = 4
 	NetfilterClassTupleTUPLE_OWN     NetfilterClassTuple = 5
 	NetfilterClassTupleTUPLE_MASK    NetfilterClassTuple = 6
-	NetfilterClassTupleTUPLE_SIZE4   NetfilterClassTuple = 14
+	NetfilterClassTupleTUPLE_SIZE4   NetfilterClassTuple = 16
 	NetfilterClassTupleTUPLE_SIZE6   NetfilterClassTuple = 20
 )
 

@@ -3,7 +3,6 @@ package abi
 // The layout of classified chains (bpf/rows.h): offsets in u32 words.
 const (
 	HeaderVersion = uint32(NetfilterClassHeaderHDR_VERSION)
-	HeaderChains  = uint32(NetfilterClassHeaderHDR_CHAINS)
 	HeaderNChains = uint32(NetfilterClassHeaderHDR_NCHAINS)
 	HeaderOwn     = uint32(NetfilterClassHeaderHDR_OWN) // the first word that the datapath does not read
 	HeaderSize    = uint32(NetfilterClassHeaderHDR_SIZE)
@@ -89,6 +88,7 @@ const (
 	NotState      = uint32(NetfilterClassFlagNOT_STATE)
 	StateFirst    = uint32(NetfilterClassFlagSTATE_FIRST)
 	NeedTransport = uint32(NetfilterClassFlagNEED_TRANSPORT)
+	Plain         = uint32(NetfilterClassFlagPLAIN)
 	HotFragment   = uint32(NetfilterClassFlagHOT_FRAGMENT)
 
 	NoteNumber   = uint32(NetfilterClassNoteNOTE_NUMBER)

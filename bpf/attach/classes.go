@@ -22,7 +22,8 @@ type Classes struct {
 	words    [][]uint32
 }
 
-// Classes opens the classified chains; nil when the generation has none.
+// Classes opens the classified chains; nil when the generation has none, or was made by
+// another version of the program, which a change in place would not be for.
 func (g *Generation) Classes() (*Classes, error) {
 	c := &Classes{counters: g.maps[abi.NetfilterMapCounters], load: g.pinned}
 	for _, name := range []string{abi.NetfilterMapClassRows, abi.NetfilterMapClassIndex} {
@@ -35,7 +36,9 @@ func (g *Generation) Classes() (*Classes, error) {
 		}
 		c.words = append(c.words, words)
 	}
-	c.Memory = rows.Open(g.space.family, c.words[0], c.words[1])
+	if c.Memory = rows.Open(g.space.family, c.words[0], c.words[1]); !c.Current() {
+		return nil, c.Close()
+	}
 	return c, nil
 }
 

@@ -224,7 +224,7 @@ var earlyChains = []string{
 
 // fillHoles puts the generated chains into the places of their stubs. The other stubs
 // stay: they accept. What cannot run is left out.
-func fillHoles(program asm.Instructions, p *codegen.EarlyProgram, known constants) (asm.Instructions, error) {
+func fillHoles(program asm.Instructions, p *codegen.EarlyProgram, known *constants) (asm.Instructions, error) {
 	hole := map[string]bool{}
 	for _, c := range p.Chains {
 		hole[c.Symbol] = true

@@ -22,23 +22,28 @@ import (
 //
 // Registers are followed along the branches that can be taken, from what is known at the
 // beginning of a function: nothing. Values that are kept on the stack are not known.
+//
+// What is left of such variables is read once for every packet: such loads become numbers.
 
 // constants are the read-only sections of an object, by their names.
-type constants map[string][]byte
+type constants struct {
+	sections map[string][]byte
+	embed    bool // loads of them become numbers
+}
 
 // constantsOf gives what programs of spec will read.
-func constantsOf(spec *ebpf.CollectionSpec) constants {
-	out := constants{}
+func constantsOf(spec *ebpf.CollectionSpec) *constants {
+	out := &constants{sections: map[string][]byte{}, embed: true}
 	for name, m := range spec.Maps {
 		if !strings.HasPrefix(name, ".rodata") || m.Flags&unix.BPF_F_RDONLY_PROG == 0 || len(m.Contents) != 1 {
 			continue
 		}
 		if data, ok := m.Contents[0].Value.([]byte); ok {
-			out[name] = append([]byte{}, data...)
+			out.sections[name] = append([]byte{}, data...)
 		}
 	}
 	for _, v := range spec.Variables {
-		if data := out[v.SectionName]; int(v.Offset) <= len(data) {
+		if data := out.sections[v.SectionName]; int(v.Offset) <= len(data) {
 			copy(data[v.Offset:], v.Value)
 		}
 	}
@@ -47,8 +52,10 @@ func constantsOf(spec *ebpf.CollectionSpec) constants {
 
 // folder follows the registers of one function.
 type folder struct {
-	constants
+	*constants
 	insns   asm.Instructions
+	landing []bool           // instructions that jumps lead to
+	loads   map[int]word     // what loads give
 	targets map[int]int      // of jumps, by their index
 	states  []*registers     // before the instructions that jumps lead to
 	reached []bool           // instructions
@@ -60,24 +67,23 @@ type folder struct {
 type branches struct{ yes, not bool }
 
 // fold gives the part of a function of the C object that can run.
-func (c constants) fold(insns asm.Instructions) asm.Instructions {
+func (c *constants) fold(insns asm.Instructions) asm.Instructions {
 	f := &folder{
-		constants: c, insns: insns, taken: map[int]branches{},
+		constants: c, insns: insns, taken: map[int]branches{}, landing: make([]bool, len(insns)), loads: map[int]word{},
 		states: make([]*registers, len(insns)), reached: make([]bool, len(insns)),
 	}
 	if f.targets = jumpIndexes(insns); f.targets == nil {
 		return insns
 	}
-	landing := make([]bool, len(insns))
 	for _, to := range f.targets {
-		landing[to] = true
+		f.landing[to] = true
 	}
 	f.flow(0, new(registers))
 	for len(f.work) > 0 {
 		i := f.work[len(f.work)-1]
 		f.work = f.work[:len(f.work)-1]
 		r := *f.states[i]
-		f.follow(i, &r, landing)
+		f.follow(i, &r)
 	}
 	return f.rest()
 }
@@ -116,9 +122,9 @@ func (f *folder) flow(to int, r *registers) {
 }
 
 // follow walks on from an instruction to the next landing.
-func (f *folder) follow(i int, r *registers, landing []bool) {
+func (f *folder) follow(i int, r *registers) {
 	for begin := i; i < len(f.insns); i++ {
-		if landing[i] && i != begin {
+		if f.landing[i] && i != begin {
 			f.flow(i, r)
 			return
 		}
@@ -140,7 +146,50 @@ func (f *folder) follow(i int, r *registers, landing []bool) {
 			continue
 		}
 		f.step(ins, r)
+		if ins.OpCode.Class() == asm.LdXClass {
+			f.loads[i] = r[ins.Dst] // in the end, with the least that is known before it
+		}
 	}
+}
+
+// numbers puts numbers where constants are loaded. Their addresses are not needed where the
+// load before is for that one alone.
+func (f *folder) numbers() {
+	if !f.embed {
+		return
+	}
+	f.insns = slices.Clone(f.insns)
+	for i := range f.insns {
+		number, ok := f.number(i)
+		if !ok {
+			continue
+		}
+		if i > 0 && f.reached[i] && !f.landing[i] && f.address(i-1, number.Dst) && f.insns[i].Src == number.Dst {
+			f.reached[i-1] = false
+		}
+		f.insns[i] = number
+	}
+}
+
+// address says whether an instruction loads the address of a constant into a register.
+func (f *folder) address(i int, dst asm.Register) bool {
+	ins := &f.insns[i]
+	return ins.Src == asm.PseudoMapValue && ins.OpCode.Class() == asm.LdClass && ins.Dst == dst && ins.Symbol() == ""
+}
+
+// number is the instruction that loads what a load of a constant gives.
+func (f *folder) number(i int) (asm.Instruction, bool) {
+	w := f.loads[i]
+	if !w.known || w.in != "" {
+		return asm.Instruction{}, false
+	}
+	ins := f.insns[i]
+	with := asm.Mov.Imm32(ins.Dst, int32(w.n)) // the upper half becomes 0
+	if w.n>>32 != 0 {
+		with = asm.LoadImm(ins.Dst, int64(w.n), asm.DWord)
+	}
+	with.Metadata = ins.Metadata
+	return with, true
 }
 
 // rest is what was reached. The source of a line that was taken out goes to what follows
@@ -148,6 +197,7 @@ func (f *folder) follow(i int, r *registers, landing []bool) {
 func (f *folder) rest() asm.Instructions {
 	places := make([]int, len(f.insns)+1) // in what is kept
 	n := 0
+	f.numbers()
 	for i := range f.insns {
 		places[i+1] = places[i]
 		if f.needed(i) {

@@ -52,7 +52,7 @@ func (f *folder) load(ins *asm.Instruction) word {
 	case btf.CORERelocationMetadata(ins) != nil:
 	case ins.Src == 0 && ins.Reference() == "":
 		return number(uint64(ins.Constant))
-	case ins.Src == asm.PseudoMapValue && f.constants[ins.Reference()] != nil:
+	case ins.Src == asm.PseudoMapValue && f.sections[ins.Reference()] != nil:
 		return word{known: true, in: ins.Reference(), n: uint64(ins.Constant) >> 32}
 	}
 	return word{}
@@ -62,7 +62,7 @@ func (f *folder) load(ins *asm.Instruction) word {
 func (f *folder) read(ins *asm.Instruction, from word) word {
 	size := uint64(ins.OpCode.Size().Sizeof())
 	at := from.n + uint64(int64(ins.Offset))
-	data := f.constants[from.in]
+	data := f.sections[from.in]
 	if !from.known || ins.OpCode.Mode() != asm.MemMode || at > uint64(len(data)) || size > uint64(len(data))-at {
 		return word{}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // section is a variable of 4 bytes with the value 6, and one of a byte with the value 255.
-var section = constants{".rodata": {6, 0, 0, 0, 255}}
+var section = &constants{sections: map[string][]byte{".rodata": {6, 0, 0, 0, 255}}}
 
 func variable(reg asm.Register, at int64) asm.Instruction {
 	ins := asm.LoadImm(reg, at<<32, asm.DWord).WithReference(".rodata")
@@ -72,6 +72,49 @@ func TestFold(t *testing.T) {
 	} {
 		got := section.fold(append(read, c.in...))
 		if g, w := fmt.Sprintf("%v", got), fmt.Sprintf("%v", append(read, c.want...)); g != w {
+			t.Errorf("%s: got\n%swant\n%s", name, g, w)
+		}
+	}
+}
+
+// TestEmbed makes loads of constants numbers.
+func TestEmbed(t *testing.T) {
+	known := &constants{sections: map[string][]byte{".rodata": {6, 0, 0, 0, 255, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 0xf8}}, embed: true}
+	for name, c := range map[string]struct{ in, want asm.Instructions }{
+		"the same register": {
+			asm.Instructions{variable(asm.R1, 0), asm.LoadMem(asm.R1, asm.R1, 0, asm.Word), asm.Return()},
+			asm.Instructions{asm.Mov.Imm32(asm.R1, 6), asm.Return()},
+		},
+		"another register": { // the address may be used again
+			asm.Instructions{variable(asm.R1, 0), asm.LoadMem(asm.R2, asm.R1, 4, asm.Byte), asm.Return()},
+			asm.Instructions{variable(asm.R1, 0), asm.Mov.Imm32(asm.R2, 255), asm.Return()},
+		},
+		"a jump between": {
+			asm.Instructions{
+				jump(asm.JEq.Imm(asm.R6, 1, "x"), 2), variable(asm.R1, 4), asm.LoadMem(asm.R1, asm.R1, 0, asm.Word), asm.Return(),
+			},
+			asm.Instructions{
+				jump(asm.JEq.Imm(asm.R6, 1, "x"), 2), variable(asm.R1, 4), asm.LoadMem(asm.R1, asm.R1, 0, asm.Word), asm.Return(),
+			},
+		},
+		"a wide number, and a jump over it": {
+			asm.Instructions{
+				jump(asm.JEq.Imm(asm.R6, 1, "x"), 3), variable(asm.R1, 8), asm.LoadMem(asm.R1, asm.R1, 0, asm.DWord), asm.Return(),
+			},
+			asm.Instructions{jump(asm.JEq.Imm(asm.R6, 1, "x"), 2), asm.LoadImm(asm.R1, -0x7f8f9fafbfcfdff, asm.DWord), asm.Return()},
+		},
+		"in a loop": { // the second time it is another place
+			asm.Instructions{
+				variable(asm.R1, 0), asm.LoadMem(asm.R2, asm.R1, 0, asm.Word), asm.Add.Imm(asm.R1, 4),
+				jump(asm.JLT.Reg(asm.R2, asm.R6, "x"), -3), asm.Return(),
+			},
+			asm.Instructions{
+				variable(asm.R1, 0), asm.LoadMem(asm.R2, asm.R1, 0, asm.Word), asm.Add.Imm(asm.R1, 4),
+				jump(asm.JLT.Reg(asm.R2, asm.R6, "x"), -3), asm.Return(),
+			},
+		},
+	} {
+		if g, w := fmt.Sprintf("%v", known.fold(c.in)), fmt.Sprintf("%v", c.want); g != w {
 			t.Errorf("%s: got\n%swant\n%s", name, g, w)
 		}
 	}
@@ -141,6 +184,7 @@ func leftOf(t *testing.T, p *codegen.Program, fold bool) (out []string, loaded i
 		t.Fatal(err)
 	}
 	known := constantsOf(spec)
+	known.embed = false // what the kernel does not do
 	if !fold {
 		known = nil
 	}

@@ -44,7 +44,7 @@ func fill(program asm.Instructions, generated asm.Instructions) (asm.Instruction
 // fillInline does the same with what can run of the datapath, and puts the generated chain
 // in the place of its call, if it can be. What the verifier knows of the facts must not
 // depend on where it comes from.
-func fillInline(program asm.Instructions, generated asm.Instructions, known constants) (asm.Instructions, error) {
+func fillInline(program asm.Instructions, generated asm.Instructions, known *constants) (asm.Instructions, error) {
 	fixed, typed, err := parts(program, generated)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func calls(insns asm.Instructions, name string) bool {
 }
 
 // join orders functions: the program is the first.
-func join(fixed, typed []function, known constants) (asm.Instructions, error) {
+func join(fixed, typed []function, known *constants) (asm.Instructions, error) {
 	return reachable(append(fixed[:1:1], append(typed, fixed[1:]...)...), known)
 }
 
@@ -127,7 +127,7 @@ func jumpTargets(insns asm.Instructions) map[string]bool {
 
 // reachable keeps the functions that the first one calls, directly or not, and of them what
 // can run.
-func reachable(functions []function, known constants) (asm.Instructions, error) {
+func reachable(functions []function, known *constants) (asm.Instructions, error) {
 	byName := make(map[string]int, len(functions))
 	for i, f := range functions {
 		if _, twice := byName[f.name]; twice {

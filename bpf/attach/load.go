@@ -104,7 +104,7 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 		}
 	}
 	replace := map[string]*ebpf.Map{}
-	values := constantsOf(spec)
+	values := constantsOf(spec).sections
 	for name, shared := range spec.Maps {
 		if !used[name] {
 			delete(spec.Maps, name)

@@ -59,8 +59,9 @@ func Build(p *plan.Plan, needs uint32) (*Image, error) {
 		total += c.Len()
 	}
 	b.Rows = make([]uint32, b.rowSize(), b.rowSize()*uint32(total+total/8+16))
-	b.Index = make([]uint32, abi.HeaderSize+uint32(len(classes)), int(abi.HeaderSize)+len(classes)+4*total)
-	b.Index[abi.HeaderChains], b.Index[abi.HeaderNChains] = abi.HeaderSize, uint32(len(classes))
+	head := abi.HeaderSize + uint32(len(classes))*abi.ChainSize
+	b.Index = make([]uint32, head, int(head)+4*total)
+	b.Index[abi.HeaderNChains] = uint32(len(classes))
 	for i, c := range classes {
 		if i == len(p.Classes) {
 			b.early, b.needs = true, abi.NeedIif|abi.NeedOif
@@ -155,8 +156,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 		d[abi.ChainKind] = abi.KindTuples
 		b.choose(d, c, entries)
 	}
-	b.Index[b.Index[abi.HeaderChains]+uint32(number)] = uint32(len(b.Index))
-	b.Index = append(b.Index, d...)
+	copy(b.Memory.chain(number), d)
 	return nil
 }
 
@@ -280,13 +280,17 @@ func (b *builder) finish() {
 	used, rows := uint32(len(b.Index)), uint32(len(b.Rows))/b.rowSize()
 	h := b.Index
 	h[abi.HeaderVersion] = FirstVersion
-	h[ownIndexUsed], h[ownRowsUsed], h[ownOps] = used, rows, b.Ops
+	h[ownLayout] = layout()
+	h[ownIndexUsed], h[ownBuilt], h[ownRowsUsed], h[ownOps] = used, used, rows, b.Ops
 	for i, k := range b.Keys {
 		h[int(ownKeys)+2*i], h[int(ownKeys)+2*i+1] = uint32(k), uint32(k>>32)
 	}
 	b.RowsWords = powerOfTwo(rows+rows/8+64) * b.rowSize()
-	b.IndexWords = powerOfTwo(used+used/8+1024) + abi.IndexSlack
+	b.IndexWords = powerOfTwo(used+used/8+spareWords) + abi.IndexSlack
 }
+
+// spareWords is how many words of the index are left at least for programs of rows to come.
+const spareWords = 1 << 12
 
 // RowsMask is one less than the number of rows that the map has room for.
 func (m *Image) RowsMask() uint32 { return m.RowsWords/m.rowSize() - 1 }

@@ -216,7 +216,7 @@ func (m *Memory) checkFree(linked map[uint32]bool) error {
 			owner[m.row(n)[abi.RowID]] = n
 		}
 	}
-	for _, first := range []uint32{m.Index[ownFree], m.Index[ownUnlinked]} {
+	for _, first := range []uint32{m.Index[ownFree], m.Index[ownBare], m.Index[ownUnlinked]} {
 		list, err := m.list(first, abi.RowArg)
 		if err != nil {
 			return err
@@ -253,4 +253,9 @@ func (m *Memory) CheckReclaimed() error {
 		}
 	}
 	return nil
+}
+
+// Taken is how many words of the index, rows and counters were ever taken.
+func (m *Memory) Taken() [3]uint32 {
+	return [3]uint32{m.Index[ownIndexUsed], m.Index[ownRowsUsed], m.Index[ownIDs]}
 }

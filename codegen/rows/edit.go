@@ -18,7 +18,6 @@ var ErrNoRoom = errors.New("the change does not fit into the maps of this genera
 type Edit struct {
 	m       *Memory
 	version uint32 // that the batch makes
-	index   uint32 // words of the index that were taken before; 0: not known
 	born    []uint32
 	died    []uint32
 }
@@ -29,7 +28,7 @@ func (m *Memory) Edit() *Edit {
 		m.recover()
 	}
 	m.Index[ownDirty] = 1
-	return &Edit{m: m, version: m.Version() + 1, index: m.Index[ownIndexUsed]}
+	return &Edit{m: m, version: m.Version() + 1}
 }
 
 // recover takes back what a process that was killed before Publish has begun.
@@ -65,9 +64,6 @@ func (e *Edit) Abort() {
 		// Born and dead at once: no version shows it. It is unlinked with other dead rows.
 		store(&e.m.row(n)[abi.RowDead], 0)
 	}
-	if e.index != 0 {
-		e.m.Index[ownIndexUsed] = e.index
-	}
 	e.m.Index[ownDead] += uint32(len(e.born))
 	e.m.Index[ownDirty] = 0
 }
@@ -98,7 +94,7 @@ func (e *Edit) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, e
 	if err != nil {
 		return 0, 0, err
 	}
-	rows, id, err := e.take(len(compiled))
+	rows, id, err := m.take(len(compiled))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -135,7 +131,7 @@ func (e *Edit) Delete(row uint32) {
 func (e *Edit) SetPolicy(chain int, drop bool) error {
 	d := e.m.chain(chain)
 	old := e.m.policyOf(d)
-	n, _, err := e.takeRow()
+	n, err := e.m.takeRow(ownBare)
 	if err != nil {
 		return err
 	}
@@ -225,7 +221,7 @@ const longList = 4 * shortList
 // place sets the action of a row and puts what it needs into the index.
 func (e *Edit) place(c *row, r *plan.Rule, chain uint32) (arg, program uint32, err error) {
 	if len(c.program) > 0 {
-		if program, err = e.append(c.program); err != nil {
+		if program, err = e.m.takeWords(c.program); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -235,64 +231,9 @@ func (e *Edit) place(c *row, r *plan.Rule, chain uint32) (arg, program uint32, e
 			return 0, 0, err
 		}
 		c.action = abi.DoNote
-		arg, err = e.append(words)
+		arg, err = e.m.takeWords(words)
 		return arg, program, err
 	}
 	c.action, arg, err = action(r, chain)
 	return arg, program, err
 }
-
-// append puts words behind the others of the index.
-func (e *Edit) append(words []uint32) (at uint32, err error) {
-	m := e.m
-	at = m.Index[ownIndexUsed]
-	if at+uint32(len(words)) > m.IndexMask() {
-		return 0, fmt.Errorf("%w: the index is full", ErrNoRoom)
-	}
-	copy(m.Index[at:], words)
-	m.Index[ownIndexUsed] = at + uint32(len(words))
-	return at, nil
-}
-
-// take takes rows, and the counter slot of the rule that they belong to: one that is free
-// again, or a new one.
-func (e *Edit) take(count int) (rows []uint32, id uint32, err error) {
-	id = noID
-	for range count {
-		n, brings, err := e.takeRow()
-		if err != nil {
-			return nil, 0, err
-		}
-		if id == noID {
-			id = brings
-		}
-		rows = append(rows, n)
-	}
-	if id != noID {
-		return rows, id, nil
-	}
-	id = e.m.Index[ownIDs]
-	if id >= e.m.Index[ownIDsMax] {
-		return nil, 0, fmt.Errorf("%w: all counters are taken", ErrNoRoom)
-	}
-	e.m.Index[ownIDs] = id + 1
-	return rows, id, nil
-}
-
-// takeRow takes a row that is free again, with its counter slot or noID, or a new one.
-func (e *Edit) takeRow() (n, id uint32, err error) {
-	m := e.m
-	if n = m.Index[ownFree]; n != 0 {
-		m.Index[ownFree] = m.row(n)[abi.RowArg]
-		return n, m.row(n)[abi.RowID], nil
-	}
-	n = m.Index[ownRowsUsed]
-	if n > m.RowsMask() || n >= abi.RowNumber {
-		return 0, 0, fmt.Errorf("%w: all rows are taken", ErrNoRoom)
-	}
-	m.Index[ownRowsUsed] = n + 1
-	return n, noID, nil
-}
-
-// noID as RowID of a free row: it brings no counter slot along.
-const noID = ^uint32(0)

@@ -2,7 +2,9 @@ package rows
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -11,9 +13,12 @@ import (
 
 // Words of the header that are ours.
 const (
-	ownIndexUsed = abi.HeaderOwn + iota // words of the index that are taken
+	ownLayout    = abi.HeaderOwn + iota // layout() of the program that made the generation
+	ownIndexUsed                        // words of the index that are taken
 	ownRowsUsed                         // rows that were ever taken, row 0 included
-	ownFree                             // first row that can be taken again, linked by RowArg
+	ownBuilt                            // how many words were taken when the generation was made
+	ownFree                             // first row that can be taken again, linked by RowArg: with a counter slot
+	ownBare                             // and without one
 	ownUnlinked                         // first row that only packets on their way can still meet
 	ownDead                             // how many rows are dead and linked
 	ownDirty                            // an edit has begun and has not ended
@@ -22,10 +27,22 @@ const (
 	ownNeeds                            // what the datapath fills of the facts (abi.Need*)
 	ownOps                              // instructions that programs may have
 	ownKeys                             // HashKeys: a pair of words each
+	ownFreed     = ownKeys + 8          // places of words that can be taken again, see wordClasses
 )
 
 // FirstVersion is the version of a new image; the datapath reads 0 as "not known".
 const FirstVersion = 1
+
+// ownVersion changes with the words above and with what this package writes elsewhere.
+const ownVersion = 1
+
+// layout identifies what is where in a memory. Every change of the datapath changes it,
+// rather than only those of the layout.
+var layout = sync.OnceValue(func() uint32 { return crc32.ChecksumIEEE(abi.NetfilterObject()) + ownVersion })
+
+// Current says whether this program knows what is where: not if another version has made
+// the generation.
+func (m *Memory) Current() bool { return m.Index[ownLayout] == layout() }
 
 // forever is the death of a row that lives.
 const forever = ^uint32(0)
@@ -74,7 +91,7 @@ func (m *Memory) Publish(version uint32) { atomic.StoreUint32(&m.Index[abi.Heade
 
 // chain gives the descriptor of a chain.
 func (m *Memory) chain(number int) []uint32 {
-	at := m.Index[m.Index[abi.HeaderChains]+uint32(number)]
+	at := abi.HeaderSize + uint32(number)*abi.ChainSize
 	return m.Index[at : at+abi.ChainSize : at+abi.ChainSize]
 }
 
@@ -206,12 +223,19 @@ func (m *Memory) fixAddress(value, mask *key, v, vm [16]byte, dst bool) {
 	}
 }
 
+// plain is the flag of a row that asks for what most rows ask for. An empty mask with flags
+// to be set (--tcp-flags NONE SYN) never matches.
+func (r *row) plain() uint32 {
+	const not = abi.NotSrc | abi.NotDst | abi.NotProto | abi.NotSPort | abi.NotDPort | abi.NotTCPFlags | abi.NotState
+	return bit(r.flags&not == 0 && r.states == 0 && r.tcpMask|r.tcpValue == 0, 0) * abi.Plain
+}
+
 // write puts a row into its place; links and label are the caller's.
 func (m *Memory) write(n, label, born uint32, r *row, program, arg uint32) {
 	w := m.row(n)
 	w[abi.RowLabel], w[abi.RowBorn], w[abi.RowDead] = label, born, forever
 	w[abi.RowID] = r.id
-	w[abi.RowAction] = r.action | r.flags<<4 | r.states<<20
+	w[abi.RowAction] = r.action | (r.flags|r.plain())<<4 | r.states<<20
 	w[abi.RowArg] = arg
 	w[abi.RowProgram] = program
 	w[abi.RowSPort], w[abi.RowDPort] = r.sport.word(), r.dport.word()

@@ -5,6 +5,9 @@ import "github.com/bpftables/bpftables/bpf/abi"
 // Worn says how many dead rows lie between the living ones: packets pass over them.
 func (m *Memory) Worn() int { return int(m.Index[ownDead]) }
 
+// Reclaimable says whether calls of Reclaim would make anything free.
+func (m *Memory) Reclaimable() bool { return m.Index[ownDead]|m.Index[ownUnlinked] != 0 }
+
 // crowdedRows is from how little room on the table without masks calls for a new layout,
 // before a change finds none.
 const crowdedRows = 32
@@ -55,19 +58,32 @@ func (m *Memory) Reclaim() {
 		}
 		kept[w[abi.RowID]] = true
 		w[abi.RowBorn] = 0
+		w[rowNote] = 0 // packets that pass over the row see that it is dead, whatever it asks for
+		if w[abi.RowAction]&0xf == abi.DoNote {
+			w[rowNote] = w[abi.RowArg]
+		}
 		w[abi.RowArg] = m.Index[ownUnlinked]
 		m.Index[ownUnlinked] = n
 	}
 	m.Index[ownDead] = 0
 }
 
+// rowNote is where a row that is out of all lists has the place of its note.
+const rowNote = abi.RowSPort
+
 // free makes rows that are out of all lists free.
 func (m *Memory) free() {
 	for n := m.Index[ownUnlinked]; n != 0; n = m.Index[ownUnlinked] {
 		w := m.row(n)
+		m.freeWords(w[abi.RowProgram])
+		m.freeWords(w[rowNote])
 		m.Index[ownUnlinked] = w[abi.RowArg]
-		w[abi.RowArg] = m.Index[ownFree]
-		m.Index[ownFree] = n
+		list := uint32(ownFree)
+		if w[abi.RowID] == noID {
+			list = ownBare
+		}
+		w[abi.RowArg] = m.Index[list]
+		m.Index[list] = n
 	}
 }
 

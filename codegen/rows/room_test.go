@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -45,19 +46,78 @@ func TestRoom(t *testing.T) {
 	}
 }
 
+// TestSteady: rules that come and go, with programs, notes, lists of ports and policies,
+// take no more room than the first ones.
+func TestSteady(t *testing.T) {
+	image, in := laidOut(t, "-A INPUT -s 192.0.2.1 -j REJECT\n"+strings.Repeat("-A INPUT -p tcp -i eth0 -m mark --mark 1 -j DROP\n", 30))
+	rs := read(t, "-A INPUT -i eth1 -p tcp -m multiport --dports 25,465,587 -m mark ! --mark 7 -j DROP\n"+
+		"-A INPUT -s 192.0.2.9 -m length --length 7:99 -j REJECT\n")
+	var planned []*plan.Rule
+	for _, r := range rs.Table("filter").Chain("INPUT").Rules {
+		p, ok := in.Rule("INPUT", r)
+		if !ok {
+			t.Fatal(r)
+		}
+		planned = append(planned, p)
+	}
+	cycle := func() {
+		batch := image.Edit()
+		var placed []uint32
+		for _, p := range planned {
+			row, _, err := batch.Insert(0, 0, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			placed = append(placed, row)
+		}
+		batch.Publish()
+		batch = image.Edit()
+		for _, row := range placed {
+			batch.Delete(row)
+		}
+		if err := batch.SetPolicy(0, true); err != nil {
+			t.Fatal(err)
+		}
+		batch.Publish()
+		image.Reclaim()
+	}
+	for range 5 {
+		cycle()
+	}
+	before := image.Taken()
+	for range 1000 {
+		cycle()
+	}
+	if after := image.Taken(); after != before {
+		t.Errorf("words, rows and counters taken: %v, after many changes %v", before, after)
+	}
+}
+
 // built lays out a chain of some rules.
 func built(t *testing.T, rules int) *rows.Image {
-	text := "*filter\n"
+	text := ""
 	for i := range rules {
 		text += fmt.Sprintf("-A INPUT -s 192.0.2.%d -p udp -m udp --dport 5 -j DROP\n", i)
 	}
-	rs, _, err := iptables.Read(strings.NewReader(text+"COMMIT\n"), iptables.Options{Family: packet.IPv4, Resolver: iptables.NewResolver()})
+	image, _ := laidOut(t, text)
+	return image
+}
+
+func read(t *testing.T, text string) *ruleset.Ruleset {
+	rs, _, err := iptables.Read(strings.NewReader("*filter\n"+text+"COMMIT\n"), iptables.Options{Family: packet.IPv4, Resolver: iptables.NewResolver()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := translate.Translate(rs, translate.Options{Classifier: translate.ClassifyTuples}).Plan
+	return rs
+}
+
+// laidOut lays out INPUT, and tells what it offers to rules to come.
+func laidOut(t *testing.T, text string) (*rows.Image, *translate.InPlace) {
+	p := translate.Translate(read(t, text), translate.Options{Classifier: translate.ClassifyTuples}).Plan
+	in := &translate.InPlace{Family: packet.IPv4, Table: "filter", Classes: map[string]*plan.Class{}, Actions: p.Tables[0].Actions}
 	for _, class := range p.Classes {
 		class.Forced = false
+		in.Classes[class.Chain] = class
 	}
 	image, err := rows.Build(p, 0)
 	if err != nil {
@@ -67,7 +127,7 @@ func built(t *testing.T, rules int) *rows.Image {
 	// The room that the maps have.
 	image.Rows = append(image.Rows, make([]uint32, int(image.RowsWords)-len(image.Rows))...)
 	image.Index = append(image.Index, make([]uint32, int(image.IndexWords)-len(image.Index))...)
-	return image
+	return image, in
 }
 
 // put puts a rule that fixes nothing in front of the first chain.

@@ -22,7 +22,7 @@ func (b *builder) tuples(d []uint32, tables []*tuple, others []*entry) {
 	// The table without masks is there even when it is empty: for rules to come.
 	tables = append(tables, &tuple{entries: others})
 	slices.SortStableFunc(tables, func(x, y *tuple) int { return cmp.Compare(x.least(), y.least()) })
-	b.align(2)
+	b.align(int(abi.BucketSize))
 	at := uint32(len(b.Index))
 	d[abi.ChainTuples], d[abi.ChainTables], d[abi.ChainNTuples] = at, uint32(len(tables)), 0
 	b.Index = append(b.Index, make([]uint32, size*uint32(len(tables)))...)
@@ -34,8 +34,8 @@ func (b *builder) tuples(d []uint32, tables []*tuple, others []*entry) {
 	}
 }
 
-// align makes the offset of the next word of the index a multiple: the datapath reads masks
-// as pairs of words, and a bucket is a line of the cache.
+// align makes the offset of the next word of the index a multiple: a bucket and the
+// description of a table of IPv4 are a line of the cache.
 func (b *builder) align(to int) {
 	for len(b.Index)%to != 0 {
 		b.Index = append(b.Index, 0)

@@ -84,6 +84,7 @@ type places struct {
 	Classes  []*plan.Class `json:"classes"` // without rules
 	Actions  []plan.Action `json:"actions,omitempty"`
 	Longest  int           `json:"longest,omitempty"` // see plan.Table
+	Ending   bool          `json:"ending,omitempty"`  // one of them may be an action that was put in place
 	Template bool          `json:"template,omitempty"`
 	// The slots of limits, and those of nths with what they begin with.
 	Limits []int          `json:"limits,omitempty"`

@@ -36,18 +36,30 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	ed, err := e.newEditor(live, x)
-	if err != nil || ed == nil {
-		return false, err
+	for again := false; ; again = true {
+		ed, err := e.newEditor(live, x)
+		if err != nil || ed == nil {
+			return false, err
+		}
+		ed.base, ed.names = base, e.caller.Resolver()
+		o := iptables.Options{
+			File: req.File, Family: e.family, Resolver: ed.names, NoFlush: true, Base: base, Output: io.Discard,
+		}
+		if req.change(o, ed) && ed.err == nil {
+			return true, ed.commit()
+		}
+		if err := errors.Join(ed.abort(), ed.err); err != nil || !ed.full || again || !ed.classes.Reclaimable() {
+			return false, err
+		}
+		// What dead rows have makes room sooner than a new generation. It is free the
+		// second time.
+		if err := errors.Join(reclaim(ed.classes), reclaim(ed.classes)); err != nil {
+			return false, err
+		}
+		if x, err = live.readExtra(); err != nil {
+			return false, err
+		}
 	}
-	ed.base, ed.names = base, e.caller.Resolver()
-	o := iptables.Options{
-		File: req.File, Family: e.family, Resolver: ed.names, NoFlush: true, Base: base, Output: io.Discard,
-	}
-	if !req.change(o, ed) || ed.err != nil {
-		return false, errors.Join(ed.abort(), ed.err)
-	}
-	return true, ed.commit()
 }
 
 // change hands the changes to an editor. The text can be read again.
@@ -83,6 +95,7 @@ type editor struct {
 	longer   int       // how much the bounds on notes have grown
 	restarts []*places // whose limits begin anew
 	changed  bool
+	full     bool // the generation had no room for a change
 	err      error
 }
 
@@ -198,20 +211,24 @@ func before(c *state.Chain, i int) uint32 {
 	return 0
 }
 
-// lengthen counts one more action on the longest way of a packet.
+// lengthen counts one more action on the longest way of a packet. Actions that are put in
+// place end the way: no packet meets two of them.
 func (ed *editor) lengthen(table string) bool {
 	p := ed.extra.Places[table]
+	if p.Ending {
+		return true
+	}
 	if p.Longest >= translate.MaxNotes {
 		return false
 	}
-	p.Longest++
+	p.Longest, p.Ending = p.Longest+1, true
 	ed.longer++
 	return true
 }
 
 // fail remembers errors that are not only about room.
 func (ed *editor) fail(err error) error {
-	if !errors.Is(err, rows.ErrNoRoom) {
+	if ed.full = errors.Is(err, rows.ErrNoRoom); !ed.full {
 		ed.err = err
 	}
 	return errNotInPlace
