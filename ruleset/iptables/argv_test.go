@@ -50,6 +50,7 @@ const commandLines = `
 -A INPUT -j NOSUCH
 -A INPUT -g nosuch
 -A nochain -j ACCEPT
+-A FORWARD -j INPUT
 -A INPUT -o eth0 -j ACCEPT
 -A OUTPUT -i eth0 -j ACCEPT
 -A INPUT --dport 22

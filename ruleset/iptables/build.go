@@ -216,7 +216,7 @@ func (b *builder) target(c *command, chain func(string) *chainEdit) (ruleset.Tar
 	}
 	if to := chain(name); to != nil {
 		if to.policy != "" {
-			return nil, &fault{at: c.jump.at, thing: name, what: "cannot jump to a built-in chain", fix: "move its rules to a user chain"}
+			return nil, &fault{at: c.jump.at, thing: name, what: "cannot jump to a built-in chain", fix: "move its rules to a user chain", kernel: true}
 		}
 		return to.jumpHere(), nil
 	}

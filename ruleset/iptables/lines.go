@@ -102,6 +102,7 @@ const (
 type fault struct {
 	at               int
 	thing, what, fix string
+	kernel           bool // the kernel refuses it: the words as such are right
 }
 
 // Error makes a fault an error.

@@ -187,7 +187,7 @@ func (rd *reader) withRule(c *command) *fault {
 	}
 	goal, f := rd.build.target(c, func(name string) *chainEdit { return rd.cur.chains[name] })
 	if f != nil {
-		rd.usage = true
+		rd.usage = !f.kernel
 		return f
 	}
 	e := rd.cur.chains[c.chain.text]

@@ -81,7 +81,7 @@ func (p *specParser) stopped() bool {
 }
 
 func (p *specParser) fault(at int, thing, what, fix string) {
-	p.faults = append(p.faults, &fault{at, thing, what, fix})
+	p.faults = append(p.faults, &fault{at: at, thing: thing, what: what, fix: fix})
 }
 
 func (p *specParser) fatal(at int, thing, what, fix string) {
