@@ -78,12 +78,7 @@ func (m *Memory) free() {
 		m.freeWords(w[abi.RowProgram])
 		m.freeWords(w[rowNote])
 		m.Index[ownUnlinked] = w[abi.RowArg]
-		list := uint32(ownFree)
-		if w[abi.RowID] == noID {
-			list = ownBare
-		}
-		w[abi.RowArg] = m.Index[list]
-		m.Index[list] = n
+		m.freeRow(n)
 	}
 }
 

@@ -17,6 +17,7 @@ func (m *Memory) take(count int) (rows []uint32, id uint32, err error) {
 	for range count {
 		n, err := m.takeRow(from)
 		if err != nil {
+			m.freeRows(rows)
 			return nil, 0, err
 		}
 		if id == noID {
@@ -29,6 +30,7 @@ func (m *Memory) take(count int) (rows []uint32, id uint32, err error) {
 	}
 	id = m.Index[ownIDs]
 	if id >= m.Index[ownIDsMax] {
+		m.freeRows(rows)
 		return nil, 0, fmt.Errorf("%w: all counters are taken", ErrNoRoom)
 	}
 	m.Index[ownIDs] = id + 1
@@ -51,6 +53,22 @@ func (m *Memory) takeRow(from uint32) (uint32, error) {
 		return n, nil
 	}
 	return 0, fmt.Errorf("%w: all rows are taken", ErrNoRoom)
+}
+
+func (m *Memory) freeRows(rows []uint32) {
+	for _, n := range rows {
+		m.freeRow(n)
+	}
+}
+
+// freeRow lets a row be taken again.
+func (m *Memory) freeRow(n uint32) {
+	list := uint32(ownFree)
+	if m.row(n)[abi.RowID] == noID {
+		list = ownBare
+	}
+	m.row(n)[abi.RowArg] = m.Index[list]
+	m.Index[list] = n
 }
 
 func (m *Memory) popRow(from uint32) uint32 {
