@@ -6,35 +6,32 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 )
 
-// window is a number of 16 bits of a packet: where it lies in the facts, and the range that
-// a row has there.
-type window struct {
-	place uint32
-	span
-}
-
-// everyNumber is the range of a row that asks for nothing there.
+// everyNumber is the range of a row that asks for nothing of a number of 16 bits.
 var everyNumber = span{0, 0xffff}
 
-// maxWindows is how many windows IPv6 has.
+// maxWindows is how many windows IPv6 has: numbers of 16 bits that entries ask for.
 const maxWindows = 3*8 + 2
 
 // windows gives the windows of a box: three of each word of the addresses, and the ports.
-func (m *Memory) windows(b *box, out *[maxWindows]window) []window {
+func (m *Memory) windows(b []span, out *[maxWindows]span) []span {
 	n, words := 0, m.Family.Bits()/16
-	for dim := range words {
-		place, _ := m.factOf(dim)
-		for k := range uint32(3) {
-			out[n] = window{place + k, b[dim].part(k)}
-			n++
-		}
+	for _, s := range b[:words] {
+		out[n], out[n+1], out[n+2] = s.part(0), s.part(1), s.part(2)
+		n += 3
 	}
-	for dim := words; dim < words+2; dim++ {
-		place, _ := m.factOf(dim)
-		out[n] = window{place, b[dim]}
-		n++
+	out[n], out[n+1] = b[words], b[words+1]
+	return out[:n+2]
+}
+
+// place is where window n lies in the facts.
+func (m *Memory) place(n int) uint32 {
+	words := m.Family.Bits() / 16
+	if n >= 3*words {
+		at, _ := m.factOf(n - 2*words)
+		return at
 	}
-	return out[:n]
+	at, _ := m.factOf(n / 3)
+	return at + uint32(n%3)
 }
 
 // part is what a range of 32 bits leaves open for 16 of them, from byte k on.
@@ -46,43 +43,47 @@ func (s span) part(k uint32) span {
 	return span{s.lo >> shift & 0xffff, s.hi >> shift & 0xffff}
 }
 
-func (s span) width() uint64 { return uint64(s.hi) - uint64(s.lo) + 1 }
-
 // apart says that no number is in both.
 func (s span) apart(o span) bool { return s.hi < o.lo || o.hi < s.lo }
 
-// entries writes the entries of rows that packets in a box meet together. An entry asks
-// for what tells its row best from the others, and then for what leaves out most of the box.
-func (m *Memory) entries(at []uint32, rows []uint32, in *box) {
-	var space [maxWindows]window
-	var own [8][maxWindows]window
-	whole := m.windows(in, &space)
+// entries writes the entries of rows, with the box of each, that packets in a box meet
+// together. An entry asks for what tells its row best from the others, and then for
+// what leaves out most of the box.
+func (m *Memory) entries(at []uint32, rows []uint32, boxes [][]span, in *box) {
+	var space [maxWindows]span
+	var own [8][maxWindows]span
+	whole := m.windows(in[:], &space)
 	known := min(len(rows), len(own)) // of long lists, the first rows are enough
-	for i, n := range rows[:known] {
-		b := m.box(n)
-		m.windows(&b, &own[i])
+	for i := range known {
+		m.windows(boxes[i], &own[i])
 	}
-	var rest [maxWindows]window
+	var rest [maxWindows]span
 	for i, n := range rows {
 		mine := own[min(i, known-1)][:len(whole)]
 		if i >= known {
-			b := m.box(n)
-			mine = m.windows(&b, &rest)
+			mine = m.windows(boxes[i], &rest)
 		}
-		best, most := window{place: whole[0].place, span: everyNumber}, uint64(1)<<8
-		for w := range mine {
-			score := (whole[w].width() << 8) / mine[w].width()
+		best, most := 0, 0
+		for w, s := range mine {
+			narrower := bits.Len32(whole[w].hi-whole[w].lo) - bits.Len32(s.hi-s.lo)
+			if narrower <= 0 {
+				continue
+			}
 			for j := range known {
-				if mine[w].apart(own[j][w].span) {
-					score += 1 << 32
+				if s.apart(own[j][w]) {
+					narrower += 32
 				}
 			}
-			if score > most {
-				best, most = mine[w], score
+			if narrower > most {
+				best, most = w, narrower
 			}
 		}
-		at[uint32(i)*abi.EntrySize+abi.EntryRow] = n | best.place<<abi.EntryPlace
-		at[uint32(i)*abi.EntrySize+abi.EntryRange] = best.lo | best.hi<<16
+		s := everyNumber
+		if most > 0 {
+			s = mine[best]
+		}
+		at[uint32(i)*abi.EntrySize+abi.EntryRow] = n | m.place(best)<<abi.EntryPlace
+		at[uint32(i)*abi.EntrySize+abi.EntryRange] = s.lo | s.hi<<16
 	}
 }
 

@@ -85,8 +85,8 @@ func (m *Memory) hasRoom(at uint32, k, mask *key) bool {
 func (m *Memory) linkBucket(bucket []uint32, mask *key, n, label, tagged uint32) {
 	for i := range abi.BucketRows {
 		if tag(bucket, i) == 0 {
-			in := m.under(n, mask)
-			m.entries(entryOf(bucket, i), []uint32{n}, &in)
+			in, own := m.under(n, mask), m.box(n)
+			m.entries(entryOf(bucket, i), []uint32{n}, [][]span{own[:]}, &in)
 			setTag(bucket, i, tagged)
 			return
 		}

@@ -23,17 +23,16 @@ var speed = sync.OnceValue(func() float64 {
 	}
 	best := time.Hour
 	for range 3 {
-		best = min(best, chase(table, speedSteps))
+		best = min(best, chase(table, 1, speedSteps))
 	}
 	return float64(best.Nanoseconds()) / speedSteps / speedStep
 })
 
-// chase reads words of which each says where the next one is. The number of words is a
-// power of two.
-func chase(table []uint32, steps int) time.Duration {
+// chase reads words of which each says where the next one is, from somewhere on. The number
+// of words is a power of two.
+func chase(table []uint32, at uint32, steps int) time.Duration {
 	mask := uint32(len(table) - 1)
 	begin := time.Now()
-	at := uint32(1)
 	for range steps {
 		at = (at + table[at*2246822519>>7&mask]) * 2654435761
 	}
@@ -52,8 +51,10 @@ const (
 	nearLine = 5.0
 	// lineShare is how much of a line's cost is left in a lookup, where loads overlap.
 	lineShare = 0.4
-	// lineSteps is how many lines are read to find out what one costs elsewhere.
-	lineSteps = 2048
+	// lineSteps is how many lines are read to find out what one costs elsewhere, lineTimes
+	// times.
+	lineSteps = 512
+	lineTimes = 4
 )
 
 // lines is what it costs to touch a line of structures of some size, in nanoseconds: how much
@@ -70,7 +71,11 @@ func measureLines(words []uint32) lines {
 	if 4*len(words) <= nearBytes {
 		return lines{nearBytes, near}
 	}
-	return lines{4 * len(words), max(near, lineShare*float64(chase(words, lineSteps).Nanoseconds())/lineSteps)}
+	best := time.Hour
+	for i := range uint32(lineTimes) {
+		best = min(best, chase(words, i+1, lineSteps))
+	}
+	return lines{4 * len(words), max(near, lineShare*float64(best.Nanoseconds())/lineSteps)}
 }
 
 // of is the cost of a line for another size: it grows with the logarithm of the size, as

@@ -14,6 +14,8 @@ const (
 	// treesFrom is from how many lines of the cache on that packets touch in tables trees are
 	// tried instead: below, they cannot be faster.
 	treesFrom = 5.0
+	// manyTables is from how many tables on they are not even tried: one tree was always better.
+	manyTables = 8
 	// groupsFrom is from how many entries on that packets read in one tree several are tried
 	// instead.
 	groupsFrom = 100.0
@@ -30,10 +32,11 @@ func (b *builder) choose(d []uint32, c *plan.Class, entries []entry) {
 	tables, others := b.chooseTuples(entries)
 	b.lines = measureLines(b.Rows[entries[0].n*b.rowSize():])
 	best := estimated{ns: math.MaxFloat64}
-	if !c.Trees {
+	onlyTrees := c.Trees || !c.Forced && len(tables) > manyTables
+	if !onlyTrees {
 		best = b.tables(d, c, tables, others, entries)
 	}
-	if c.Trees || !c.Forced && best.lines() > treesFrom {
+	if onlyTrees || !c.Forced && best.lines() > treesFrom {
 		best = b.onlyTrees(d, begin, best, entries, tables, [][]*entry{pointers(entries)})
 	}
 	if (c.Trees || !c.Forced) && best.entries > groupsFrom {

@@ -18,7 +18,7 @@ const (
 	// treeDepth bounds the way to a leaf.
 	treeDepth = 40
 	// treeSample is how many rows of a node are looked at to split it.
-	treeSample = 128
+	treeSample = 64
 	// treeWords is how far a node can point.
 	treeWords = 1 << 24
 )
@@ -170,6 +170,9 @@ type tree struct {
 	words []uint32
 	los   []uint32
 	his   []uint32
+	// Of the leaf at hand.
+	leafRows  []uint32
+	leafBoxes [][]span
 }
 
 func newTree(m *Memory, entries []*entry) *tree {
@@ -270,11 +273,12 @@ func (t *tree) leaf(at int, p *part) {
 	t.words[at+int(abi.NodePlaces)] = abi.NodeLeaf
 	t.words[at+int(abi.NodeChild)] = uint32(begin)
 	t.words = append(t.words, make([]uint32, len(p.ids)*int(abi.EntrySize))...)
-	rows := make([]uint32, len(p.ids))
-	for i, id := range p.ids {
-		rows[i] = t.rows[id]
+	t.leafRows, t.leafBoxes = t.leafRows[:0], t.leafBoxes[:0]
+	for _, id := range p.ids {
+		t.leafRows = append(t.leafRows, t.rows[id])
+		t.leafBoxes = append(t.leafBoxes, t.spans[int(id)*t.dims:int(id+1)*t.dims])
 	}
-	t.m.entries(t.words[begin:], rows, &p.in)
+	t.m.entries(t.words[begin:], t.leafRows, t.leafBoxes, &p.in)
 }
 
 // split chooses the number and the limit that leave the fewest rows on either side.

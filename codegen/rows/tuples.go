@@ -109,19 +109,27 @@ func (b *builder) put(bucket []uint32, tail *uint32, n, tagged uint32) {
 // met by the same packets.
 func (m *Memory) complete(bucket []uint32, mask *key) {
 	var words [abi.BucketRows * abi.EntrySize]uint32
+	var rows [abi.BucketRows]uint32
+	var own [abi.BucketRows]box
+	var all [abi.BucketRows][]span
 	for i := range abi.BucketRows {
 		tagged := tag(bucket, i)
 		if tagged == 0 {
 			return // entries are taken from the first one on
 		}
-		same := []uint32{entryOf(bucket, i)[abi.EntryRow]}
+		same, boxes := rows[:1], all[:1]
+		same[0] = entryOf(bucket, i)[abi.EntryRow]
 		for j := range abi.BucketRows {
 			if j != i && tag(bucket, j) == tagged {
 				same = append(same, entryOf(bucket, j)[abi.EntryRow]&abi.RowNumber)
 			}
 		}
+		for k, n := range same {
+			own[k] = m.box(n)
+			boxes = append(boxes[:k], own[k][:])
+		}
 		in := m.under(same[0], mask)
-		m.entries(words[:], same, &in)
+		m.entries(words[:], same, boxes, &in)
 		copy(entryOf(bucket, i), words[:abi.EntrySize])
 	}
 }
