@@ -80,7 +80,25 @@ func (b *hookBuilder) shape(base *ruleset.Chain) (why string) {
 	if !b.inlineSmall(base) {
 		return "it reaches more chains and rules than a BPF program can have"
 	}
+	if b.longRule(base) {
+		return "its jumps nest deeper than BPF calls can, and a chain is too long to be copied in place of a jump"
+	}
 	return ""
+}
+
+// longRule says whether there is a rule that no function can hold: a jump with all that
+// is copied in its place.
+func (b *hookBuilder) longRule(base *ruleset.Chain) bool {
+	callers := b.callers(base)
+	for _, c := range b.src.Chains {
+		if c != base && callers[c] == 0 || b.inline[c] || b.classes[c] != nil {
+			continue
+		}
+		if slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool { return b.ruleSize(r) > partWeight }) {
+			return true
+		}
+	}
+	return false
 }
 
 // inlineSmall puts chains inline until the program has few enough functions, first

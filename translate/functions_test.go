@@ -1,0 +1,50 @@
+package translate_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/translate"
+)
+
+// TestLongInline: chains that nest so deep that they would have to be copied in place of jumps,
+// and are so long that no jump of BPF leads over one of them, are looked up; as code, they
+// are netfilter's.
+func TestLongInline(t *testing.T) {
+	const depth, jumps = 11, 15
+	var text strings.Builder
+	text.WriteString("*filter\n")
+	for i := range depth {
+		fmt.Fprintf(&text, ":c%d - [0:0]\n", i)
+	}
+	text.WriteString("-A INPUT -j c0\n")
+	for i := range depth - 1 {
+		n := 1
+		if i >= depth-3 {
+			n = jumps
+		}
+		for range n {
+			fmt.Fprintf(&text, "-A c%d -j c%d\n", i, i+1)
+		}
+	}
+	for i := range jumps {
+		fmt.Fprintf(&text, "-A c%d -m iprange --src-range 192.0.2.%d-192.0.2.99 -j DROP\n", depth-1, i)
+	}
+	text.WriteString("COMMIT\n")
+	rs, _, err := iptables.Read(strings.NewReader(text.String()), iptables.Options{Family: packet.IPv4, Resolver: iptables.NewResolver()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := translate.Translate(rs, translate.Options{}).Plan
+	if _, err := codegen.Generate(p); err != nil || !p.Tables[0].InBPF || len(p.Classes) == 0 {
+		t.Errorf("%d classes, %v: %v", len(p.Classes), p.Tables[0].Notes, err)
+	}
+	p = translate.Translate(rs, translate.Options{Classifier: translate.ClassifyCode}).Plan
+	if notes := fmt.Sprint(p.Tables[0].Notes); p.Tables[0].InBPF || !strings.Contains(notes, "copied in place") && !strings.Contains(notes, "copying") {
+		t.Errorf("as code: %s", notes)
+	}
+}
