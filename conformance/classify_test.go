@@ -64,6 +64,11 @@ func chains(t *testing.T, r *rand.Rand, family packet.Family, i int64) string {
 		text := set.Text(shapes.Frame{Policy: "DROP"})
 		return strings.ReplaceAll(text, " -j \n", "\n")
 	}
+	if i/2%6 == int64(len(kinds)) {
+		if text := corpusChains(r, family); text != "" {
+			return text
+		}
+	}
 	return gen.Chains(r, family, 10+r.Intn(150))
 }
 
