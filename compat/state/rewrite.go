@@ -29,6 +29,31 @@ func (s *Store) rewrite(h Head, live Live) error {
 	if err := s.checkTexts(); err != nil {
 		return err
 	}
+	if err := s.collect(h, live).replace(s.dir); err != nil {
+		return err
+	}
+	// A journal that stays is of no harm: its batches do not start at the version of
+	// the base.
+	if err := removeFile(journalPath(s.dir, s.Generation)); err != nil {
+		return err
+	}
+	anew, err := Open(s.dir, s.Generation, s.Version)
+	if err == nil && anew == nil {
+		err = damaged(basePath(s.dir, s.Generation), "it was removed")
+	}
+	if err != nil {
+		return err
+	}
+	err = s.Close()
+	*s = *anew
+	for _, t := range s.tables {
+		t.store = s
+	}
+	return err
+}
+
+// collect gives all of the store, with what live gives added to the counters.
+func (s *Store) collect(h Head, live Live) *Builder {
 	b := NewBuilder(h)
 	b.SetExtra(s.extra)
 	if s.ops == 0 { // only counters are others
@@ -53,25 +78,5 @@ func (s *Store) rewrite(h Head, live Live) error {
 			}
 		}
 	}
-	if err := b.replace(s.dir); err != nil {
-		return err
-	}
-	// A journal that stays is of no harm: its batches do not start at the version of
-	// the base.
-	if err := removeFile(journalPath(s.dir, s.Generation)); err != nil {
-		return err
-	}
-	anew, err := Open(s.dir, s.Generation, s.Version)
-	if err == nil && anew == nil {
-		err = damaged(basePath(s.dir, s.Generation), "it was removed")
-	}
-	if err != nil {
-		return err
-	}
-	err = s.Close()
-	*s = *anew
-	for _, t := range s.tables {
-		t.store = s
-	}
-	return err
+	return b
 }

@@ -83,28 +83,11 @@ func measureUpdates(b *bench, r *result) error {
 
 // change runs the commands until their time is used up.
 func (b *bench) change(f *firewall, rows map[string]*row) {
-	once := func(what string, args []string, out io.Writer) time.Duration {
-		c := rows[what].Cells[f.title]
-		if c.Note != "" {
-			return 0
-		}
-		var wall time.Duration
-		err := f.host.Do(func() (err error) {
-			wall, err = f.process(args, nil, out, b.size.limit)
-			return err
-		})
-		if err != nil {
-			rows[what].Cells[f.title] = cell{Note: reason(err)}
-			return 0
-		}
-		rows[what].Cells[f.title] = faster(c, cell{Time: wall})
-		return wall
-	}
 	var spent time.Duration
 	for i := 0; i < 100 && spent < 2*b.size.repeat; i++ {
 		took := time.Duration(0)
 		for _, c := range changes {
-			took += once(c.what, append(append(f.command(packet.IPv4), c.args...), changed...), nil)
+			took += b.once(f, rows[c.what], append(append(f.command(packet.IPv4), c.args...), changed...), nil)
 		}
 		if took == 0 { // nothing of it is there
 			break
@@ -122,10 +105,29 @@ func (b *bench) change(f *firewall, rows map[string]*row) {
 		}
 	}
 	for start := time.Now(); ; {
-		if once(saveAll, f.save(packet.IPv4), io.Discard) == 0 || time.Since(start) > b.size.repeat {
+		if b.once(f, rows[saveAll], f.save(packet.IPv4), io.Discard) == 0 || time.Since(start) > b.size.repeat {
 			break
 		}
 	}
+}
+
+// once measures a command, unless it has failed before; 0: there is no measurement.
+func (b *bench) once(f *firewall, row *row, args []string, out io.Writer) time.Duration {
+	c := row.Cells[f.title]
+	if c.Note != "" {
+		return 0
+	}
+	var wall time.Duration
+	err := f.host.Do(func() (err error) {
+		wall, err = f.process(args, nil, out, b.size.limit)
+		return err
+	})
+	if err != nil {
+		row.Cells[f.title] = cell{Note: reason(err)}
+		return 0
+	}
+	row.Cells[f.title] = faster(c, cell{Time: wall})
+	return wall
 }
 
 // below is a target: a command takes less than so long.
