@@ -20,6 +20,7 @@ type size struct {
 	attack   time.Duration // how long each attack lasts
 	spread   int           // different packets, where they are spread over the rules
 	rounds   int           // rounds without a firewall that gets faster by 1 %, to be done
+	reloads  int           // packets: how often rules are loaded
 	turn     time.Duration // how long one firewall is fed at a time, roughly
 	row      time.Duration // when to be done at the latest, once every firewall had some turns
 	limit    time.Duration // for one command
@@ -32,12 +33,12 @@ var (
 		wire: []int{1, 10000}, loads: []int{1000, 10000, 40000, 160000}, updates: 160000,
 		growth: []int{10, 100, 1000, 10000, 100000, 1000000},
 		listed: 10000, rates: []int{0, 100000, 300000, 1000000}, attack: 3 * time.Second,
-		spread: 65536, rounds: 10, turn: 20 * time.Millisecond, row: 6 * time.Second, limit: time.Minute, repeat: 4 * time.Second,
+		spread: 65536, rounds: 10, reloads: 3, turn: 20 * time.Millisecond, row: 6 * time.Second, limit: time.Minute, repeat: 4 * time.Second,
 	}
 	small = size{
 		rules: []int{10, 40}, mixed: []int{1, 10, 40}, rules6: []int{10}, accepted: []int{1, 18}, wire: []int{1, 40}, loads: []int{40}, updates: 40,
 		growth: []int{10, 40}, listed: 40, rates: []int{0, 2000}, attack: 50 * time.Millisecond,
-		spread: 256, rounds: 1, turn: time.Millisecond, row: time.Millisecond, limit: 10 * time.Second, repeat: 1,
+		spread: 256, rounds: 1, reloads: 1, turn: time.Millisecond, row: time.Millisecond, limit: 10 * time.Second, repeat: 1,
 	}
 )
 
