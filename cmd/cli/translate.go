@@ -44,7 +44,9 @@ func (c *translateCmd) Run(s *streams) error {
 	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: c.classifier()})
 	switch {
 	case c.Plan:
-		fmt.Fprint(s.out, res.Plan)
+		if _, err := fmt.Fprint(s.out, res.Plan); err != nil {
+			return err
+		}
 	case c.Insns:
 		return printInsns(s.out, res.Plan)
 	case c.JSON:
