@@ -197,7 +197,7 @@ static __always_inline enum answer ask_row(CTX *ctx, struct facts *f, const u32 
 	u32 guard = n >> FOUND_GUARD;
 	const u32 *row;
 
-	f->last = n & FOUND_ROW;
+	f->last = n & ROW_NUMBER;
 	if (!f->last)
 		return A_YES;
 	row = row_at(rows, f->last);

@@ -92,36 +92,27 @@ static __always_inline u32 hidden(const u32 *row, u32 version)
 	return below(version, row[ROW_BORN]) | !below(version, row[ROW_DEAD]);
 }
 
-/* address_bits is 0 if both addresses match, whether or not that is negated. */
-static __always_inline u32 address_bits(const u32 *row, const struct facts *f)
+/* address_bits compares both addresses, whether or not that is negated; 0: they match. */
+static __always_inline void address_bits(const u32 *row, const struct facts *f, u32 *src, u32 *dst)
 {
-	u32 other = 0;
-
-	if (family == 4)
-		return ((*(u32 *)(f->l3 + 12) & row[ROW_SRC + 1]) ^ row[ROW_SRC]) |
-		       ((*(u32 *)(f->l3 + 16) & row[ROW_SRC + 3]) ^ row[ROW_SRC + 2]);
+	*src = *dst = 0;
+	if (family == 4) {
+		*src = (*(u32 *)(f->l3 + 12) & row[ROW_SRC + 1]) ^ row[ROW_SRC];
+		*dst = (*(u32 *)(f->l3 + 16) & row[ROW_SRC + 3]) ^ row[ROW_SRC + 2];
+	} else {
 #pragma unroll
-	for (int i = 0; i < 4; i++) {
-		other |= (*(u32 *)(f->l3 + 8 + 4 * i) & row[ROW_SRC + 4 + i]) ^ row[ROW_SRC + i];
-		other |= (*(u32 *)(f->l3 + 24 + 4 * i) & row[ROW_SRC + 12 + i]) ^ row[ROW_SRC + 8 + i];
+		for (int i = 0; i < 4; i++) {
+			*src |= (*(u32 *)(f->l3 + 8 + 4 * i) & row[ROW_SRC + 4 + i]) ^ row[ROW_SRC + i];
+			*dst |= (*(u32 *)(f->l3 + 24 + 4 * i) & row[ROW_SRC + 12 + i]) ^ row[ROW_SRC + 8 + i];
+		}
 	}
-	return other;
 }
 
 static __always_inline u32 other_addresses(const u32 *row, const struct facts *f, u32 flags)
 {
-	u32 src = 0, dst = 0;
+	u32 src, dst;
 
-	if (family == 4) {
-		src = (*(u32 *)(f->l3 + 12) & row[ROW_SRC + 1]) ^ row[ROW_SRC];
-		dst = (*(u32 *)(f->l3 + 16) & row[ROW_SRC + 3]) ^ row[ROW_SRC + 2];
-	} else {
-#pragma unroll
-		for (int i = 0; i < 4; i++) {
-			src |= (*(u32 *)(f->l3 + 8 + 4 * i) & row[ROW_SRC + 4 + i]) ^ row[ROW_SRC + i];
-			dst |= (*(u32 *)(f->l3 + 24 + 4 * i) & row[ROW_SRC + 12 + i]) ^ row[ROW_SRC + 8 + i];
-		}
-	}
+	address_bits(row, f, &src, &dst);
 	return (differs(src, 0) ^ flag(flags, NOT_SRC)) | (differs(dst, 0) ^ flag(flags, NOT_DST));
 }
 
@@ -162,12 +153,13 @@ static __always_inline u32 other_transport(const u32 *row, const struct facts *f
 static __always_inline bool row_matches(const u32 *row, const struct facts *f)
 {
 	u32 flags = row[ROW_ACTION] >> 4, states = row[ROW_ACTION] >> 20;
-	u32 other;
+	u32 other, src, dst;
 
 	other = !below(f->after, row[ROW_LABEL]);
 	other |= hidden(row, f->version);
 	if (flags & PLAIN) { /* most rows: less than half of the work */
-		other |= address_bits(row, f);
+		address_bits(row, f, &src, &dst);
+		other |= src | dst;
 		other |= (f->proto ^ row[ROW_PROTO]) & (0 - flag(flags, HAS_PROTO)) & 0xff;
 		other |= below(f->l4good, row[ROW_PROTO] >> 24);
 		other |= other_port(f->l4, row[ROW_SPORT]) | other_port(f->l4 + 2, row[ROW_DPORT]);

@@ -19,7 +19,6 @@ const volatile u32 class_trees;
 
 /* What next_row() gives: the row that was found, 0 for none, and the guard that its
  * packet's broken header sets off (enum class_guard). */
-#define FOUND_ROW 0xffffff
 #define FOUND_GUARD 24
 #define FOUND_HOTDROP (1U << 31) /* the kernel's budget for loops is used up */
 

@@ -152,22 +152,22 @@ func (f *folder) follow(i int, r *registers) {
 	}
 }
 
-// numbers puts numbers where constants are loaded. Their addresses are not needed where the
+// embedAll puts numbers where constants are loaded. Their addresses are not needed where the
 // load before is for that one alone.
-func (f *folder) numbers() {
+func (f *folder) embedAll() {
 	if !f.embed {
 		return
 	}
 	f.insns = slices.Clone(f.insns)
 	for i := range f.insns {
-		number, ok := f.number(i)
+		with, ok := f.embedded(i)
 		if !ok {
 			continue
 		}
-		if i > 0 && f.reached[i] && !f.landing[i] && f.address(i-1, number.Dst) && f.insns[i].Src == number.Dst {
+		if i > 0 && !f.landing[i] && f.address(i-1, with.Dst) && f.insns[i].Src == with.Dst {
 			f.reached[i-1] = false
 		}
-		f.insns[i] = number
+		f.insns[i] = with
 	}
 }
 
@@ -177,8 +177,8 @@ func (f *folder) address(i int, dst asm.Register) bool {
 	return ins.Src == asm.PseudoMapValue && ins.OpCode.Class() == asm.LdClass && ins.Dst == dst && ins.Symbol() == ""
 }
 
-// number is the instruction that loads what a load of a constant gives.
-func (f *folder) number(i int) (asm.Instruction, bool) {
+// embedded is the instruction that loads what a load of a constant gives.
+func (f *folder) embedded(i int) (asm.Instruction, bool) {
 	w := f.loads[i]
 	if !w.known || w.in != "" {
 		return asm.Instruction{}, false
@@ -197,7 +197,7 @@ func (f *folder) number(i int) (asm.Instruction, bool) {
 func (f *folder) rest() asm.Instructions {
 	places := make([]int, len(f.insns)+1) // in what is kept
 	n := 0
-	f.numbers()
+	f.embedAll()
 	for i := range f.insns {
 		places[i+1] = places[i]
 		if f.needed(i) {

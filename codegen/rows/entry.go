@@ -46,50 +46,36 @@ func (s span) part(k uint32) span {
 // apart says that no number is in both.
 func (s span) apart(o span) bool { return s.hi < o.lo || o.hi < s.lo }
 
-// entries writes the entries of rows, with the box of each, that packets in a box meet
-// together. An entry asks for what tells its row best from the others, and then for
-// what leaves out most of the box.
-func (m *Memory) entries(at []uint32, rows []uint32, boxes [][]span, in *box) {
-	var space [maxWindows]span
-	var own [8][maxWindows]span
-	whole := m.windows(in[:], &space)
-	known := min(len(rows), len(own)) // of long lists, the first rows are enough
-	for i := range known {
-		m.windows(boxes[i], &own[i])
+// known is how many rows that packets meet together an entry is to tell its row from: of long
+// lists, the first ones are enough.
+const known = 8
+
+// entry writes the entry of a row, by its windows, for packets that are in some whole. It asks
+// for what tells the row best from others that they meet, and then for what leaves out most of
+// the whole.
+func (m *Memory) entry(at []uint32, n uint32, mine, whole []span, others [][]span) {
+	best, most, narrowest := 0, 0, everyNumber
+	for w, s := range mine {
+		narrower := bits.Len32(whole[w].hi-whole[w].lo) - bits.Len32(s.hi-s.lo)
+		if narrower <= 0 {
+			continue
+		}
+		for _, other := range others {
+			if s.apart(other[w]) {
+				narrower += 32
+			}
+		}
+		if narrower > most {
+			best, most, narrowest = w, narrower, s
+		}
 	}
-	var rest [maxWindows]span
-	for i, n := range rows {
-		mine := own[min(i, known-1)][:len(whole)]
-		if i >= known {
-			mine = m.windows(boxes[i], &rest)
-		}
-		best, most := 0, 0
-		for w, s := range mine {
-			narrower := bits.Len32(whole[w].hi-whole[w].lo) - bits.Len32(s.hi-s.lo)
-			if narrower <= 0 {
-				continue
-			}
-			for j := range known {
-				if s.apart(own[j][w]) {
-					narrower += 32
-				}
-			}
-			if narrower > most {
-				best, most = w, narrower
-			}
-		}
-		s := everyNumber
-		if most > 0 {
-			s = mine[best]
-		}
-		at[uint32(i)*abi.EntrySize+abi.EntryRow] = n | m.place(best)<<abi.EntryPlace
-		at[uint32(i)*abi.EntrySize+abi.EntryRange] = s.lo | s.hi<<16
-	}
+	at[abi.EntryRow] = n | m.place(best)<<abi.EntryPlace
+	at[abi.EntryRange] = narrowest.lo | narrowest.hi<<16
 }
 
-// under is the box of the packets that look for a row under a mask.
-func (m *Memory) under(n uint32, mask *key) box {
-	row, in := m.box(n), m.all()
+// under is the box of the packets that look for a row with some box under a mask.
+func (m *Memory) under(row *box, mask *key) box {
+	in := m.all()
 	words := m.Family.Bits() / 16
 	for dim := range words {
 		open := ^bits.ReverseBytes32(uint32(mask.addresses[dim/2] >> (dim % 2 * 32)))

@@ -25,28 +25,29 @@ func (m *Memory) linkTuple(d []uint32, r *row, n, label uint32) error {
 		return nil
 	}
 	value, mask := m.fixed(r)
-	best, number, ones := uint32(0), uint32(0), -1
+	var t []uint32 // the best table
+	var best key   // its mask
+	number, hash, ones := uint32(0), uint64(0), -1
 	size := familyTupleSize(m.Family)
 	for i := range d[abi.ChainTables] {
-		at := d[abi.ChainTuples] + i*size
-		tm := m.readMask(m.Index[at+abi.TupleMask:])
-		k := value.and(&tm)
-		if o := tm.ones(); o > ones && tm.within(&mask) && (o == 0 || m.hasRoom(at, &k, &tm)) {
-			best, number, ones = at, i, o
+		table := m.Index[d[abi.ChainTuples]+i*size:]
+		tm := m.readMask(table[abi.TupleMask:])
+		o := tm.ones()
+		if o <= ones || !tm.within(&mask) {
+			continue
+		}
+		if h := m.masked(&value, &tm); o == 0 || m.hasRoom(m.bucket(table, h)) {
+			t, best, number, hash, ones = table, tm, i, h, o
 		}
 	}
-	t := m.Index[best:]
 	if ones == 0 && t[abi.TupleRows] >= t[abi.TupleOwn] {
 		return fmt.Errorf("%w: too many rows fit into no table", ErrNoRoom)
 	}
-	tm := m.readMask(t[abi.TupleMask:])
-	k := value.and(&tm)
-	h := m.hash(&k, tm.wide())
 	if label < t[abi.TupleLeast] {
 		store(&t[abi.TupleLeast], label)
 	}
 	t[abi.TupleRows]++
-	m.linkBucket(m.bucket(t, h), &tm, n, label, tagOf(h))
+	m.linkBucket(m.bucket(t, hash), &best, n, label, tagOf(hash))
 	if number >= d[abi.ChainNTuples] {
 		store(&d[abi.ChainNTuples], number+1)
 	}
@@ -67,9 +68,8 @@ func (m *Memory) readMask(at []uint32) (k key) {
 	return k
 }
 
-// hasRoom says whether the list of a key is short.
-func (m *Memory) hasRoom(at uint32, k, mask *key) bool {
-	bucket := m.bucket(m.Index[at:], m.hash(k, mask.wide()))
+// hasRoom says whether the list of a bucket is short.
+func (m *Memory) hasRoom(bucket []uint32) bool {
 	n := bucket[abi.BucketMore]
 	for i := 0; n != 0; i++ {
 		if i == 2*maxSame {
@@ -85,8 +85,10 @@ func (m *Memory) hasRoom(at uint32, k, mask *key) bool {
 func (m *Memory) linkBucket(bucket []uint32, mask *key, n, label, tagged uint32) {
 	for i := range abi.BucketRows {
 		if tag(bucket, i) == 0 {
-			in, own := m.under(n, mask), m.box(n)
-			m.entries(entryOf(bucket, i), []uint32{n}, [][]span{own[:]}, &in)
+			var mine, whole [maxWindows]span
+			row := m.box(n)
+			in := m.under(&row, mask)
+			m.entry(entryOf(bucket, i), n, m.windows(row[:], &mine), m.windows(in[:], &whole), nil)
 			setTag(bucket, i, tagged)
 			return
 		}

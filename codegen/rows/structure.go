@@ -32,11 +32,11 @@ func (b *builder) choose(d []uint32, c *plan.Class, entries []entry) {
 	tables, others := b.chooseTuples(entries)
 	b.lines = measureLines(b.Rows[entries[0].n*b.rowSize():])
 	best := estimated{ns: math.MaxFloat64}
-	onlyTrees := c.Trees || !c.Forced && len(tables) > manyTables
-	if !onlyTrees {
+	noTables := c.Trees || !c.Forced && len(tables) > manyTables
+	if !noTables {
 		best = b.tables(d, c, tables, others, entries)
 	}
-	if onlyTrees || !c.Forced && best.lines() > treesFrom {
+	if noTables || !c.Forced && best.lines() > treesFrom {
 		best = b.onlyTrees(d, begin, best, entries, tables, [][]*entry{pointers(entries)})
 	}
 	if (c.Trees || !c.Forced) && best.entries > groupsFrom {

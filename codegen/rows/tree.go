@@ -170,10 +170,10 @@ type tree struct {
 	words []uint32
 	los   []uint32
 	his   []uint32
-	// Of the leaf at hand.
-	leafRows  []uint32
-	leafBoxes [][]span
 }
+
+// box gives the spans of a row.
+func (t *tree) box(id int32) []span { return t.spans[int(id)*t.dims : int(id+1)*t.dims] }
 
 func newTree(m *Memory, entries []*entry) *tree {
 	t := &tree{m: m, rows: make([]uint32, len(entries)), dims: m.dims()}
@@ -273,12 +273,17 @@ func (t *tree) leaf(at int, p *part) {
 	t.words[at+int(abi.NodePlaces)] = abi.NodeLeaf
 	t.words[at+int(abi.NodeChild)] = uint32(begin)
 	t.words = append(t.words, make([]uint32, len(p.ids)*int(abi.EntrySize))...)
-	t.leafRows, t.leafBoxes = t.leafRows[:0], t.leafBoxes[:0]
-	for _, id := range p.ids {
-		t.leafRows = append(t.leafRows, t.rows[id])
-		t.leafBoxes = append(t.leafBoxes, t.spans[int(id)*t.dims:int(id+1)*t.dims])
+	var space, rest [maxWindows]span
+	var first [known][maxWindows]span
+	whole := t.m.windows(p.in[:], &space)
+	others := make([][]span, min(len(p.ids), known))
+	for i := range others {
+		others[i] = t.m.windows(t.box(p.ids[i]), &first[i])
 	}
-	t.m.entries(t.words[begin:], t.leafRows, t.leafBoxes, &p.in)
+	for i, id := range p.ids {
+		mine := t.m.windows(t.box(id), &rest)
+		t.m.entry(t.words[begin+i*int(abi.EntrySize):], t.rows[id], mine, whole, others)
+	}
 }
 
 // split chooses the number and the limit that leave the fewest rows on either side.

@@ -78,8 +78,7 @@ func (b *builder) table(at uint32, t *tuple) {
 	b.writeMask(d[abi.TupleMask:], &t.mask)
 	tails := make([]uint32, 1<<bits)
 	for _, e := range t.entries {
-		k := e.value.and(&t.mask)
-		h := b.hash(&k, t.mask.wide())
+		h := b.masked(&e.value, &t.mask)
 		b.put(b.bucket(d, h), &tails[h>>(64-bits)], e.n, tagOf(h))
 	}
 	b.eachBucket(d, func(bucket []uint32) { b.complete(bucket, &t.mask) })
@@ -108,29 +107,25 @@ func (b *builder) put(bucket []uint32, tail *uint32, n, tagged uint32) {
 // complete says what the entries of a bucket ask for. Those of the same tag are most likely
 // met by the same packets.
 func (m *Memory) complete(bucket []uint32, mask *key) {
-	var words [abi.BucketRows * abi.EntrySize]uint32
-	var rows [abi.BucketRows]uint32
-	var own [abi.BucketRows]box
+	var boxes [abi.BucketRows]box
+	var space [abi.BucketRows][maxWindows]span
 	var all [abi.BucketRows][]span
-	for i := range abi.BucketRows {
-		tagged := tag(bucket, i)
-		if tagged == 0 {
-			return // entries are taken from the first one on
-		}
-		same, boxes := rows[:1], all[:1]
-		same[0] = entryOf(bucket, i)[abi.EntryRow]
-		for j := range abi.BucketRows {
-			if j != i && tag(bucket, j) == tagged {
-				same = append(same, entryOf(bucket, j)[abi.EntryRow]&abi.RowNumber)
+	taken := uint32(0) // from the first entry on
+	for ; taken < abi.BucketRows && tag(bucket, taken) != 0; taken++ {
+		boxes[taken] = m.box(entryOf(bucket, taken)[abi.EntryRow])
+		all[taken] = m.windows(boxes[taken][:], &space[taken])
+	}
+	for i := range taken {
+		var others [][]span
+		for j := range taken {
+			if j != i && tag(bucket, j) == tag(bucket, i) {
+				others = append(others, all[j])
 			}
 		}
-		for k, n := range same {
-			own[k] = m.box(n)
-			boxes = append(boxes[:k], own[k][:])
-		}
-		in := m.under(same[0], mask)
-		m.entries(words[:], same, boxes, &in)
-		copy(entryOf(bucket, i), words[:abi.EntrySize])
+		var whole [maxWindows]span
+		in := m.under(&boxes[i], mask)
+		at := entryOf(bucket, i)
+		m.entry(at, at[abi.EntryRow], all[i], m.windows(in[:], &whole), others)
 	}
 }
 
