@@ -165,6 +165,12 @@ type Target interface {
 	Lower(in *Place) pred.Action
 }
 
+// Verdict is a target that is one of netfilter's own verdicts.
+type Verdict interface {
+	// EndsChain says whether no packet goes on behind a rule with the target that it matches.
+	EndsChain() bool
+}
+
 // Place is where a rule stands, as far as matches and targets depend on it.
 type Place struct {
 	Family packet.Family

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -33,7 +34,7 @@ func (t *table) number() {
 				if a.Op == pred.Shim && a.Terminal == terminal {
 					t.addAction(a)
 				}
-				visit(t.src.Chain(callee(t.src, r)))
+				visit(t.src.Chain(t.callee(r)))
 			}
 		}
 		for _, c := range t.src.Chains {
@@ -54,6 +55,10 @@ func (t *table) addAction(a pred.Action) {
 	t.out.Actions = append(t.out.Actions, plan.Action{Args: a.Shim, Guard: a.Guard, Terminal: a.Terminal})
 }
 
+// tooMany is what longer sequences are counted as: jumps that nest can double a number with
+// each chain.
+const tooMany = 1 << 30
+
 // sequence bounds the actions that packets can collect on a set of paths.
 type sequence struct {
 	n, descents int
@@ -67,11 +72,19 @@ func (s sequence) then(o sequence) sequence {
 	if s.n == 0 {
 		return o
 	}
-	out := sequence{n: s.n + o.n, descents: s.descents + o.descents, first: min(s.first, o.first), last: max(s.last, o.last)}
+	out := sequence{n: min(s.n+o.n, tooMany), descents: min(s.descents+o.descents, tooMany), first: min(s.first, o.first), last: max(s.last, o.last)}
 	if o.first <= s.last {
 		out.descents++
 	}
 	return out
+}
+
+// count is the number of actions for messages.
+func (s sequence) count() string {
+	if s.n >= tooMany {
+		return "more than a billion"
+	}
+	return strconv.Itoa(s.n)
 }
 
 func (s sequence) or(o sequence) sequence {
@@ -124,7 +137,7 @@ func (t *table) bound() {
 		if s.n > MaxNotes {
 			t.out.Notes = append(t.out.Notes, plan.Note{
 				Pos: c.Pos.String(), Thing: "chain " + c.Name,
-				Reason: fmt.Sprintf("a packet could meet %d targets that netfilter must run; at most %d fit into its note", s.n, MaxNotes),
+				Reason: fmt.Sprintf("a packet could meet %s targets that netfilter must run; at most %d fit into its note", s.count(), MaxNotes),
 			})
 			return
 		}
@@ -137,6 +150,9 @@ type pathEnd struct {
 	returns bool
 }
 
+// endWithin is how far endOf looks: a note holds fewer actions.
+const endWithin = 2 * MaxNotes
+
 // endOf finds the rule that ends the path of a packet that matches the first of
 // some rules: the usual "cond -j LOG", "cond -j DROP". Between them stand only
 // rules that note actions or count; the conditions of the last one are all among
@@ -146,7 +162,7 @@ func (t *table) endOf(rules []*ruleset.Rule) *pathEnd {
 	if first.action.Op != pred.Shim || first.action.Terminal || len(first.conds) == 0 {
 		return nil
 	}
-	for i, r := range rules {
+	for i, r := range rules[:min(len(rules), endWithin)] {
 		l := t.lines[r]
 		if len(l.action.Sets) > 0 || l.action.NoTrack {
 			return nil

@@ -80,7 +80,7 @@ func (t *table) classCallers() {
 
 func (t *table) callsClass(c *ruleset.Chain) bool {
 	for _, r := range c.Rules {
-		if name := callee(t.src, r); name != "" && t.classes[t.src.Chain(name)] != nil {
+		if name := t.callee(r); name != "" && t.classes[t.src.Chain(name)] != nil {
 			return true
 		}
 	}
@@ -102,7 +102,7 @@ func (t *table) class(c *ruleset.Chain) bool {
 	if t.classes[c] != nil {
 		return true
 	}
-	depth := t.depth(c, map[*ruleset.Chain]int{})
+	depth := t.below[c]
 	if depth > classDepth {
 		return false
 	}
@@ -110,6 +110,7 @@ func (t *table) class(c *ruleset.Chain) bool {
 	class := &plan.Class{
 		Number: len(p.Classes), Table: t.src.Name, Chain: c.Name, Forced: t.o.Classifier != ClassifyAuto,
 		Trees: t.o.Classifier == ClassifyTree, Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c],
+		Unmet: t.unmet(c),
 	}
 	if c.BuiltIn() {
 		class.Policy = &plan.Policy{ID: t.policyID(c), Drop: c.Policy == "DROP"}
@@ -117,7 +118,7 @@ func (t *table) class(c *ruleset.Chain) bool {
 	t.classes[c] = class
 	p.Classes = append(p.Classes, class)
 	for _, r := range c.Rules {
-		if name := callee(t.src, r); name != "" {
+		if name := t.callee(r); name != "" {
 			t.class(t.src.Chain(name))
 		}
 	}
@@ -136,26 +137,11 @@ func (b *hookBuilder) classCalls(c *ruleset.Chain, seen map[*ruleset.Chain]bool)
 		return maxFrames
 	}
 	for _, r := range c.Rules {
-		if name := callee(b.src, r); name != "" && b.classCalls(b.src.Chain(name), seen) == maxFrames {
+		if name := b.callee(r); name != "" && b.classCalls(b.src.Chain(name), seen) == maxFrames {
 			return maxFrames
 		}
 	}
 	return classFrames
-}
-
-// depth is how deep the chains below one call each other.
-func (t *table) depth(c *ruleset.Chain, memo map[*ruleset.Chain]int) int {
-	if n, ok := memo[c]; ok {
-		return n
-	}
-	n := 0
-	for _, r := range c.Rules {
-		if name := callee(t.src, r); name != "" {
-			n = max(n, 1+t.depth(t.src.Chain(name), memo))
-		}
-	}
-	memo[c] = n
-	return n
 }
 
 // classRules fills the classes that have no rules yet.
@@ -194,7 +180,7 @@ func (t *table) rulesOf(c *ruleset.Chain) iter.Seq[*plan.Rule] {
 		var room lowered
 		var out plan.Rule
 		for i, r := range c.Rules {
-			room.lower(r, place)
+			t.lowerRule(&room, r, place)
 			out = plan.Rule{ID: first + uint32(i), Conds: room.conds, Action: *room.action, Pos: r.Pos.String()}
 			t.calls(&out)
 			if !yield(&out) {

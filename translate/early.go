@@ -95,6 +95,9 @@ func earlyHook(rs *ruleset.Ruleset, src *ruleset.Table, h packet.Hook, o EarlyOp
 	}
 	t := newTable(rs.Family, src, o.Options, res, newSlots(&plan.Plan{}))
 	t.lower()
+	if t.nested() {
+		return allUp(t, src.Chain(h.String()), h, tooNested)
+	}
 	own := res.Plan.Classes
 	defer func() { res.Plan.Classes = own }() // netfilter runs the table
 	t.classify()
@@ -104,7 +107,11 @@ func earlyHook(rs *ruleset.Ruleset, src *ruleset.Table, h packet.Hook, o EarlyOp
 	if why == "" {
 		return hook
 	}
-	// Too long for a program: every packet goes up.
+	return allUp(t, base, h, why) // too long for a program
+}
+
+// allUp is a hook at which every packet goes up.
+func allUp(t *table, base *ruleset.Chain, h packet.Hook, why string) *plan.Hook {
 	return &plan.Hook{Hook: h, Funcs: []*plan.Func{{
 		Symbol: "chain", Chain: base.Name, Policy: &plan.Policy{ID: t.policyID(base)},
 		Rules: []*plan.Rule{{Action: pred.Action{Op: pred.Up}, Pos: base.Pos.String(), Text: why}},

@@ -68,8 +68,12 @@ func (b *hookBuilder) build(base *ruleset.Chain, h packet.Hook) (*plan.Hook, str
 
 // shape decides which chains are put inline, so that the rest fits into a program.
 func (b *hookBuilder) shape(base *ruleset.Chain) (why string) {
-	for b.frames(base, map[*ruleset.Chain]int{}) > maxFrames {
-		if !b.inlineDeepest(base) {
+	for {
+		frames := b.frames(base, map[*ruleset.Chain]int{})
+		if frames <= maxFrames {
+			break
+		}
+		if !b.inlineDeepest(base, max(1, frames-2*maxFrames)) {
 			return "its jumps nest deeper than BPF calls can, and the chains are too long to be copied in place"
 		}
 		clear(b.sizes)
@@ -168,7 +172,7 @@ func (b *hookBuilder) callees(c *ruleset.Chain) []*ruleset.Chain {
 	}
 	var out []*ruleset.Chain
 	for _, r := range c.Rules {
-		if name := callee(b.src, r); name != "" {
+		if name := b.callee(r); name != "" {
 			out = append(out, b.src.Chain(name))
 		}
 	}
@@ -217,24 +221,23 @@ func (b *hookBuilder) callsHelper(c *ruleset.Chain) bool {
 }
 
 // inlineDeepest puts the chains inline that stand at the end of the longest call
-// paths. False when there is nothing left to put inline.
-func (b *hookBuilder) inlineDeepest(base *ruleset.Chain) bool {
-	depth := map[*ruleset.Chain]int{}
-	var down func(c *ruleset.Chain, d int)
-	down = func(c *ruleset.Chain, d int) {
-		if have, ok := depth[c]; ok && have >= d {
-			return
+// paths, so that these become shorter by some steps. False when there is nothing left to put
+// inline.
+func (b *hookBuilder) inlineDeepest(base *ruleset.Chain, steps int) bool {
+	depth := map[*ruleset.Chain]int{base: 1}
+	for _, c := range b.order {
+		d, met := depth[c]
+		if !met {
+			continue
 		}
-		depth[c] = d
 		for _, callee := range b.callees(c) {
 			step := 1
 			if b.inline[callee] {
 				step = 0
 			}
-			down(callee, d+step)
+			depth[callee] = max(depth[callee], d+step)
 		}
 	}
-	down(base, 1)
 	deepest := 1
 	for c, d := range depth {
 		if !b.inline[c] && b.classes[c] == nil {
@@ -242,7 +245,7 @@ func (b *hookBuilder) inlineDeepest(base *ruleset.Chain) bool {
 		}
 	}
 	for c, d := range depth {
-		if d == deepest && c != base && b.classes[c] == nil {
+		if d > deepest-steps && c != base && b.classes[c] == nil {
 			b.inline[c] = true
 		}
 	}

@@ -48,3 +48,34 @@ func TestLongInline(t *testing.T) {
 		t.Errorf("as code: %s", notes)
 	}
 }
+
+// TestNesting: tables whose jumps nest deep, or whose ways are many, are netfilter's, and
+// that is found out soon.
+func TestNesting(t *testing.T) {
+	const deep, ways = 20000, 200
+	var nest, fork strings.Builder
+	for i := range deep {
+		fmt.Fprintf(&nest, ":c%d - [0:0]\n", i+1)
+	}
+	nest.WriteString(":c0 - [0:0]\n-A INPUT -j c0\n")
+	for i := range deep {
+		fmt.Fprintf(&nest, "-A c%d -p tcp -j c%d\n", i, i+1)
+	}
+	for i := range ways + 2 {
+		fmt.Fprintf(&fork, ":c%d - [0:0]\n", i)
+	}
+	fork.WriteString("-A INPUT -j c0\n")
+	for i := range ways {
+		fmt.Fprintf(&fork, "-A c%d -p tcp -j c%d\n-A c%d -p udp -j LOG\n-A c%d -p udp -j c%d\n", i, i+2, i, i, i+1)
+	}
+	for _, c := range []struct{ rules, why string }{
+		{nest.String(), "its jumps nest deeper than"},
+		{fork.String(), "a packet could meet more than a billion targets"},
+		{strings.ReplaceAll(fork.String(), "LOG", "DROP"), "its jumps nest deeper than BPF calls can"},
+	} {
+		p := translateText(t, "rules.v4", []byte("*filter\n"+c.rules+"COMMIT\n")).Plan
+		if notes := fmt.Sprint(p.Tables[0].Notes); p.Tables[0].InBPF || !strings.Contains(notes, c.why) {
+			t.Errorf("%v, want %s", notes, c.why)
+		}
+	}
+}

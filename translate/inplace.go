@@ -21,7 +21,7 @@ type InPlace struct {
 // MayDelete says whether rules of a classified chain can be deleted in place.
 func (p *InPlace) MayDelete(chain string) bool {
 	class := p.Classes[chain]
-	return class != nil && !class.Fixed
+	return class != nil && !class.Fixed && !class.Unmet
 }
 
 // Rule translates a rule of a classified chain; false when only a new generation can

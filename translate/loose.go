@@ -64,7 +64,7 @@ func (t *table) callsAny(c *ruleset.Chain, some, memo map[*ruleset.Chain]bool) b
 	}
 	memo[c] = false
 	for _, r := range c.Rules {
-		if name := callee(t.src, r); name != "" && t.callsAny(t.src.Chain(name), some, memo) {
+		if name := t.callee(r); name != "" && t.callsAny(t.src.Chain(name), some, memo) {
 			memo[c] = true
 			return true
 		}

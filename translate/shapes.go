@@ -31,7 +31,7 @@ func (t *table) mixed(c *ruleset.Chain) bool {
 	shapes := map[string]bool{}
 	var room lowered
 	for _, r := range c.Rules {
-		room.lower(r, place)
+		t.lowerRule(&room, r, place)
 		shapes[room.shape()] = true
 		if len(shapes) >= manyShapes {
 			return true

@@ -84,6 +84,7 @@ type table struct {
 	numbers map[string]int                // action numbers by shimKey
 	classes map[*ruleset.Chain]*plan.Class
 	coded   map[*ruleset.Chain]bool // in a function of a hook
+	callGraph
 }
 
 // lowered is a rule after the first pass.
@@ -93,12 +94,14 @@ type lowered struct {
 }
 
 func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, s *slots) *table {
-	return &table{
+	t := &table{
 		family: family, src: src, o: o, res: res, slots: s,
 		out:   &plan.Table{Name: src.Name, Passes: 1},
 		hooks: src.Hooks(family), asks: map[*ruleset.Chain]bool{}, reads: map[*ruleset.Chain]pred.Reads{},
 		lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{}, coded: map[*ruleset.Chain]bool{},
 	}
+	t.follow()
+	return t
 }
 
 func (t *table) plan() *plan.Table {
@@ -111,6 +114,9 @@ func (t *table) plan() *plan.Table {
 		return t.out
 	}
 	t.lower()
+	if t.nested() {
+		t.note(nil, "table "+t.src.Name, tooNested)
+	}
 	if t.shims {
 		t.templates()
 	}
@@ -170,7 +176,11 @@ func (t *table) templates() {
 }
 
 func (t *table) note(r *ruleset.Rule, thing, reason string) {
-	t.out.Notes = append(t.out.Notes, plan.Note{Pos: r.Pos.String(), Thing: thing, Reason: reason})
+	n := plan.Note{Thing: thing, Reason: reason}
+	if r != nil {
+		n.Pos = r.Pos.String()
+	}
+	t.out.Notes = append(t.out.Notes, n)
 }
 
 // lower turns matches and targets into predicates and actions, and notes what BPF cannot
@@ -191,7 +201,7 @@ func (t *table) lower() {
 			l := t.lines[r]
 			if l == nil {
 				l = &room
-				l.lower(r, place)
+				t.lowerRule(l, r, place)
 				again[c] = again[c] || l.numbered()
 			}
 			t.examine(r, l)
@@ -229,7 +239,7 @@ func (t *table) keep(c *ruleset.Chain) {
 	place := &ruleset.Place{Family: t.family, Table: t.src.Name, Hooks: t.hooks[c]}
 	all := make([]lowered, len(c.Rules))
 	for i, r := range c.Rules {
-		all[i].lower(r, place)
+		t.lowerRule(&all[i], r, place)
 		t.lines[r] = &all[i]
 	}
 }
@@ -291,17 +301,6 @@ func shared(a pred.Action) *pred.Action {
 	}
 	kept := a
 	return &kept
-}
-
-// callee is the chain that a rule jumps or goes to; "" when it does not.
-func callee(t *ruleset.Table, r *ruleset.Rule) string {
-	if r.Target == nil {
-		return ""
-	}
-	if j, ok := r.Target.(interface{ ChainName() string }); ok {
-		return j.ChainName()
-	}
-	return ""
 }
 
 func (t *table) text(r *ruleset.Rule, chain string) string {

@@ -5,6 +5,9 @@ import (
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
+// tooHeavy is what heavier chains weigh: copies of copies grow fast.
+const tooHeavy = 1 << 40
+
 // size is the weight of a chain's rules, about one per instruction.
 func (b *hookBuilder) size(c *ruleset.Chain) int {
 	if b.classes[c] != nil {
@@ -17,6 +20,7 @@ func (b *hookBuilder) size(c *ruleset.Chain) int {
 	for _, r := range c.Rules {
 		n += b.ruleSize(r)
 	}
+	n = min(n, tooHeavy)
 	b.sizes[c] = n
 	return n
 }
@@ -26,7 +30,7 @@ func (b *hookBuilder) ruleSize(r *ruleset.Rule) int {
 	for _, p := range b.lines[r].conds {
 		n += weight(p)
 	}
-	if name := callee(b.src, r); name != "" && b.inline[b.src.Chain(name)] {
+	if name := b.callee(r); name != "" && b.inline[b.src.Chain(name)] {
 		n += b.size(b.src.Chain(name))
 	}
 	return n

@@ -101,7 +101,8 @@ func (x *extra) addPlaces(p *plan.Plan) {
 			x.Places[c.Table] = t
 		}
 		t.Classes = append(t.Classes, &plan.Class{
-			Number: c.Number, Chain: c.Chain, Hooks: c.Hooks, Depth: c.Depth, Coded: c.Coded, Notes: c.Notes, Fixed: c.Fixed,
+			Number: c.Number, Chain: c.Chain, Hooks: c.Hooks, Depth: c.Depth, Coded: c.Coded, Notes: c.Notes,
+			Fixed: c.Fixed, Unmet: c.Unmet,
 		})
 	}
 	for _, t := range p.Tables {

@@ -60,7 +60,7 @@ func (w *hookWalk) walk(from *walkedChain) {
 		r := c.chain.Rules[top.next]
 		c.reach[top.next] |= w.hook
 		top.next++
-		if ends(r) {
+		if r.Ends() {
 			top.next = len(c.chain.Rules)
 		} else if to := w.jump(c, r); to != nil {
 			to.open, to.done = true, to.done|w.hook
@@ -89,17 +89,6 @@ func (w *hookWalk) jump(from *walkedChain, r *ruleset.Rule) *walkedChain {
 		return nil
 	}
 	return to
-}
-
-// ends says whether nothing of a chain can run after the rule: it asks nothing and
-// gives a verdict or returns (unconditional() in ip_tables.c).
-func ends(r *ruleset.Rule) bool {
-	return len(r.Matches) == 0 && !r.Goto && r.Target != nil && standardTarget(r.Target.Word()) && !isJump(r.Target)
-}
-
-func isJump(t ruleset.Target) bool {
-	_, ok := jumpChain(t)
-	return ok
 }
 
 // checkTable refuses what the kernel refuses when a table is committed. columns says

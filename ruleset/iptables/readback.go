@@ -80,7 +80,7 @@ func (b *Readback) endTable() {
 func (b *Readback) Rule(chain string, r *ruleset.Rule, spec []byte) {
 	good := r.Source != 0 && r.Source == hashOf(spec)
 	b.found = b.found || !good
-	if b.all || !good || isJump(r.Target) || ends(r) {
+	if _, jumps := jumpChain(r.Target); b.all || !good || jumps || r.Ends() {
 		c := b.chains[chain]
 		c.Rules = append(c.Rules, r)
 	}

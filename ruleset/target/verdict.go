@@ -50,6 +50,9 @@ func (v *Verdict) Args() []string { return []string{v.Name} }
 // AppendText appends what iptables-save prints.
 func (v *Verdict) AppendText(b []byte) []byte { return append(b, v.Name...) }
 
+// EndsChain says that every verdict does.
+func (v *Verdict) EndsChain() bool { return true }
+
 // Check accepts every place: the kernel takes a verdict anywhere.
 func (v *Verdict) Check(*ruleset.Place) error { return nil }
 

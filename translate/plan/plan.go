@@ -106,6 +106,9 @@ type Class struct {
 	Depth  int             // how deep it calls others
 	Coded  bool            // another hook runs it as code, too: it cannot be changed in place
 	Notes  bool            // it, or a chain that it calls, notes actions that do not end the traversal
+	// Unmet says that it has jumps behind a rule that always ends it: these are not followed,
+	// so that rules cannot be deleted in place.
+	Unmet bool
 	// Fixed says that packets might collect more actions than the table's bounds say,
 	// should rules be deleted in place, or others that return be put there.
 	Fixed bool
