@@ -62,8 +62,9 @@ func mounted(path string) bool {
 	return unix.Statfs(path, &st) == nil && uint32(st.Type) == unix.BPF_FS_MAGIC
 }
 
-// mountPins makes our bpffs be there, in the outer mount namespace and in this one. "ip netns exec" has a mount namespace of its own that is thrown away: what is
-// only mounted there would be lost with it.
+// mountPins makes our bpffs be there, in the outer mount namespace and in that of the calling
+// thread. "ip netns exec" has a mount namespace of its own that is thrown away: what is only
+// mounted there would be lost with it.
 func mountPins() error {
 	if err := os.MkdirAll(pinRoot, 0o700); err != nil {
 		return err
@@ -75,12 +76,19 @@ func mountPins() error {
 	if sameFile(outer+"/ns/mnt", "/proc/thread-self/ns/mnt") {
 		return mountBPF()
 	}
+	// The goroutine below may run on a thread in another mount namespace: a server's threads
+	// are in those of its clients.
+	own, err := os.Open("/proc/thread-self/ns/mnt")
+	if err != nil {
+		return err
+	}
+	defer own.Close()
 	done := make(chan error)
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, as its view of the
 		// file system is another one.
 		runtime.LockOSThread()
-		done <- mountBoth(outer)
+		done <- mountBoth(outer, own)
 	}()
 	return <-done
 }
@@ -104,13 +112,8 @@ func mountBPF() error {
 }
 
 // mountBoth mounts the bpffs in the mount namespace of the holder and clones the mount
-// into the one of the calling thread.
-func mountBoth(outer string) error {
-	own, err := os.Open("/proc/thread-self/ns/mnt")
-	if err != nil {
-		return err
-	}
-	defer own.Close()
+// into another one. The calling thread stays there.
+func mountBoth(outer string, own *os.File) error {
 	first, err := os.Open(outer + "/ns/mnt")
 	if err != nil {
 		return fmt.Errorf("outer mount namespace: %w", err)
