@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bpftables/bpftables/compat/apply"
+	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate"
@@ -25,15 +26,22 @@ type restoreCmd struct {
 
 // classifierFlag is --classifier.
 type classifierFlag struct {
-	Classifier string `enum:"auto,code,tuples,tree" default:"auto" env:"BPFTABLES_CLASSIFIER" help:"How rules are found, for tests: ${enum}."`
+	Classifier string `enum:",auto,code,tuples,tree" default:"" help:"How rules are found, for tests: auto, code, tuples, tree ($$BPFTABLES_CLASSIFIER)."`
 }
 
-func (f classifierFlag) classifier() translate.Classifier {
-	c, err := translate.ParseClassifier(f.Classifier)
-	if err != nil {
-		panic(err) // the enum of the flag lists other names
+// classifierEnv is --classifier where it is not given. The parser's own variables would be those
+// of the server.
+const classifierEnv = "BPFTABLES_CLASSIFIER"
+
+func (f classifierFlag) classifier(c *caller.Caller) (translate.Classifier, error) {
+	if f.Classifier != "" {
+		return translate.ParseClassifier(f.Classifier)
 	}
-	return c
+	way, err := translate.ParseClassifier(c.Getenv(classifierEnv))
+	if err != nil {
+		err = fmt.Errorf("%s: %w", classifierEnv, err)
+	}
+	return way, err
 }
 
 // Help is the long help.
@@ -51,6 +59,10 @@ tables of that name.`
 
 // Run applies the text.
 func (c *restoreCmd) Run(s *streams) error {
+	classifier, err := c.classifier(s.caller)
+	if err != nil {
+		return err
+	}
 	in, name, err := s.open(c.File)
 	if err != nil {
 		return err
@@ -59,7 +71,7 @@ func (c *restoreCmd) Run(s *streams) error {
 	req := &apply.Request{
 		Text: in, File: name, Table: c.Table, NoFlush: c.NoFlush, Counters: c.Counters,
 		Test: c.Test, Strict: c.Strict, Early: c.Early, Output: s.out,
-		Classifier: c.classifier(),
+		Classifier: classifier,
 	}
 	return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Restore(req) })
 }

@@ -344,3 +344,36 @@ func TestServeActivated(t *testing.T) {
 	l.Close()
 	h.expect(h.alone(h.command(h.self, "save"), "no server answers"), sshRule)
 }
+
+// TestServeVariables has variables of the client, which are not the server's.
+func TestServeVariables(t *testing.T) {
+	h := newHost(t)
+	h.env = append(h.env, "BPFTABLES_CLASSIFIER=nonsense")
+	h.serve()
+	h.env[len(h.env)-1] = "BPFTABLES_CLASSIFIER="
+	h.served(sshRules, "restore")
+	h.env[len(h.env)-1] = "BPFTABLES_CLASSIFIER=wrong"
+	if _, errs, code := h.run(sshRules, "restore"); code != 1 || !strings.Contains(errs, "BPFTABLES_CLASSIFIER: classifier wrong") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	h.served(sshRules, "restore", "--classifier=tuples")
+}
+
+// TestServeFirstFromNetns has a server, and then the first command of all comes from "ip netns
+// exec", which has mounts of its own.
+func TestServeFirstFromNetns(t *testing.T) {
+	h := newHost(t)
+	const script = `mount -t tmpfs none /run; ip netns add x
+		exec 3< <(exec $SELF serve 2>&1); read -r -u3
+		ip netns exec x $SELF restore < rules; ip netns exec x $SELF save
+		BPFTABLES_NO_SERVE=1 nsenter --net=/run/netns/x $SELF save; ip netns exec x $SELF flush --all`
+	if err := os.WriteFile(filepath.Join(h.dir, "rules"), []byte(sshRules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := h.command("unshare", "-mpf", "--kill-child", "--mount-proc", "bash", "-e", "-c", script)
+	cmd.Env = append(cmd.Env, "SELF="+h.self)
+	out, errs, code := runCommand(cmd, "")
+	if code != 0 || errs != "" || strings.Count(out, sshRule) != 2 {
+		t.Errorf("exit code %d: %s%s", code, out, errs)
+	}
+}

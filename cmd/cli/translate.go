@@ -41,7 +41,11 @@ func (c *translateCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: c.classifier()})
+	classifier, err := c.classifier(s.caller)
+	if err != nil {
+		return err
+	}
+	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: classifier})
 	switch {
 	case c.Plan:
 		if _, err := fmt.Fprint(s.out, res.Plan); err != nil {
