@@ -146,8 +146,8 @@ func (g *generator) action(r *plan.Rule, end emit.Label) error {
 		return g.jump(r)
 	case pred.Goto:
 		return g.goTo(r, end)
-	case pred.Shim:
-		return g.shim(r)
+	case pred.Do:
+		return g.tell(r)
 	case pred.Up:
 		g.Return(emit.Up)
 	default:
@@ -202,17 +202,18 @@ func (g *generator) goTo(r *plan.Rule, end emit.Label) error {
 	return nil
 }
 
-// shim notes the target for netfilter and does to the facts what the target will
-// do to the packet. A target that ends the traversal leaves Drop as the verdict:
-// should netfilter not run it, the packet is not let through.
-func (g *generator) shim(r *plan.Rule) error {
-	if !r.Action.Terminal {
+// tell notes the effect for whoever runs it, and does to the facts what it will do to the
+// packet. One that ends the traversal leaves Drop as the verdict: should nobody run it, the
+// packet is not let through.
+func (g *generator) tell(r *plan.Rule) error {
+	ends := r.Action.Ends()
+	if !ends {
 		g.Count(r.ID, g.atomic)
 	}
 	g.Call(abi.FuncNote, uint32(r.Note))
-	if r.Action.Terminal {
+	if ends {
 		g.Decide(r.ID, emit.Drop)
 		return nil
 	}
-	return g.effects(r.Action)
+	return g.foretell(r.Action.Effect)
 }

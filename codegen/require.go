@@ -257,28 +257,30 @@ func (g *generator) call(p pred.Pred, no emit.Label) error {
 	return nil
 }
 
-// effects changes the facts as a target run by netfilter will change the packet.
-func (g *generator) effects(a pred.Action) error {
-	for _, s := range a.Sets {
-		dst, ok1 := emit.FieldCell(s.Dst)
-		src, ok2 := emit.FieldCell(s.Src)
-		if !ok1 || !ok2 {
-			return fmt.Errorf("%s changes a field that is not in the facts", a)
-		}
-		g.need(s.Dst.Reads(g.family))
-		g.need(s.Src.Reads(g.family))
-		skip := g.NewLabel()
-		if s.NeedConn {
-			if err := g.require(pred.Eq(pred.FieldHasConn, 1), skip); err != nil {
-				return err
-			}
-		}
-		g.SetMark(dst, src, s.Keep, s.And, s.Xor, s.Shift)
-		g.Bind(skip)
-	}
-	if a.NoTrack {
+// foretell changes the facts as an effect will change the packet.
+func (g *generator) foretell(e pred.Effect) error {
+	if pred.Untracks(e) {
 		return g.untrack()
 	}
+	s, is := pred.MarkChange(e)
+	if !is {
+		return nil
+	}
+	dst, ok1 := emit.FieldCell(s.Dst)
+	src, ok2 := emit.FieldCell(s.Src)
+	if !ok1 || !ok2 {
+		return fmt.Errorf("%s changes a field that is not in the facts", e)
+	}
+	g.need(s.Dst.Reads(g.family))
+	g.need(s.Src.Reads(g.family))
+	skip := g.NewLabel()
+	if s.NeedConn {
+		if err := g.require(pred.Eq(pred.FieldHasConn, 1), skip); err != nil {
+			return err
+		}
+	}
+	g.SetMark(dst, src, s.Keep, s.And, s.Xor, s.Shift)
+	g.Bind(skip)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -78,7 +79,7 @@ func (l *large) translate(t testing.TB, how translate.Classifier) *translate.Res
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := translate.Translate(rs, translate.Options{Classifier: how})
+	res := translate.Translate(rs, translate.Options{Classifier: how, Can: shim.Can})
 	l.res = res
 	return res
 }

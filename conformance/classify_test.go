@@ -14,6 +14,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen"
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
 	"github.com/bpftables/bpftables/ruleset"
@@ -99,7 +100,7 @@ func newJudges(family packet.Family, text string, hook packet.Hook) (*judges, er
 	j.machine.Load(j.world)
 	for _, how := range []translate.Classifier{translate.ClassifyCode, translate.ClassifyTuples, translate.ClassifyTree, translate.ClassifyAuto} {
 		w := &way{name: translate.ClassifierNames[how]}
-		w.res = translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: how})
+		w.res = translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: how, Can: shim.Can})
 		if !w.res.Plan.Tables[0].InBPF {
 			return nil, errors.Join(fmt.Errorf("%w: %s", errNotInBPF, w.res.Plan.Tables[0].Notes[0]), j.close())
 		}
@@ -238,9 +239,9 @@ func (j *judges) expected(f *packet.Facts) (string, error) {
 	actions := []uint16{}
 	table := j.ways[0].res.Plan.Tables[0]
 	for _, e := range res.Effects {
-		i := slices.IndexFunc(table.Actions, func(a plan.Action) bool { return slices.Equal(a.Args, e.Shim) })
+		i := slices.IndexFunc(table.Actions, func(a plan.Action) bool { return a.Effect == e })
 		if i < 0 {
-			return "", fmt.Errorf("%v is not an action of the plan", e.Shim)
+			return "", fmt.Errorf("%s is not an action of the plan", e)
 		}
 		actions = append(actions, uint16(i))
 	}

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"testing"
 
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/lab"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/translate"
@@ -69,7 +70,7 @@ func leftToNetfilter(f CorpusFile) (map[string]bool, error) {
 		return nil, err
 	}
 	var why map[string]bool
-	for _, table := range translate.Translate(rs, translate.Options{}).Plan.Tables {
+	for _, table := range translate.Translate(rs, translate.Options{Can: shim.Can}).Plan.Tables {
 		if table.InBPF || table.Name == "nat" || table.Name == "mangle" {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/match/rows"
@@ -60,7 +61,7 @@ func rowProgram(t *testing.T, r *rows.Row, how translate.Classifier) (prog *code
 	if err != nil {
 		t.Fatalf("%s: %v", r.Pos, err)
 	}
-	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: how})
+	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: how, Can: shim.Can})
 	if notes := res.Plan.Tables[0].Notes; len(notes) > 0 {
 		return nil, notes[0].Reason
 	}

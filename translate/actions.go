@@ -20,7 +20,7 @@ const MaxNotes = 256
 // sequences(): a packet's actions are a subsequence of one, and a subsequence
 // never has more descents than the whole.
 func (t *table) number() {
-	t.numbers = map[string]int{}
+	t.numbers = map[pred.Effect]int{}
 	for _, terminal := range []bool{false, true} {
 		seen := map[*ruleset.Chain]bool{}
 		var visit func(c *ruleset.Chain)
@@ -30,9 +30,8 @@ func (t *table) number() {
 			}
 			seen[c] = true
 			for _, r := range c.Rules {
-				a := *t.lines[r].action
-				if a.Op == pred.Shim && a.Terminal == terminal {
-					t.addAction(a)
+				if a := t.lines[r].action; a.Op == pred.Do && a.Ends() == terminal {
+					t.addAction(a.Effect)
 				}
 				visit(t.src.Chain(t.callee(r)))
 			}
@@ -46,13 +45,12 @@ func (t *table) number() {
 	t.bound()
 }
 
-func (t *table) addAction(a pred.Action) {
-	k := shimKey(a)
-	if _, ok := t.numbers[k]; ok {
+func (t *table) addAction(e pred.Effect) {
+	if _, ok := t.numbers[e]; ok {
 		return
 	}
-	t.numbers[k] = len(t.out.Actions)
-	t.out.Actions = append(t.out.Actions, plan.Action{Args: a.Shim, Guard: a.Guard, Terminal: a.Terminal})
+	t.numbers[e] = len(t.out.Actions)
+	t.out.Actions = append(t.out.Actions, plan.Action{Effect: e})
 }
 
 // tooMany is what longer sequences are counted as: jumps that nest can double a number with
@@ -159,16 +157,16 @@ const endWithin = 2 * MaxNotes
 // those of the first, and nothing changes their answers in between. Nil: none.
 func (t *table) endOf(rules []*ruleset.Rule) *pathEnd {
 	first := t.lines[rules[0]]
-	if first.action.Op != pred.Shim || first.action.Terminal || len(first.conds) == 0 {
+	if first.action.Op != pred.Do || first.action.Ends() || len(first.conds) == 0 {
 		return nil
 	}
 	for i, r := range rules[:min(len(rules), endWithin)] {
 		l := t.lines[r]
-		if len(l.action.Sets) > 0 || l.action.NoTrack {
+		if changesFacts(l.action.Effect) {
 			return nil
 		}
 		switch {
-		case l.action.Op == pred.Continue, l.action.Op == pred.Shim && !l.action.Terminal:
+		case l.action.Op == pred.Continue, l.action.Op == pred.Do && !l.action.Ends():
 			continue
 		case l.action.Op == pred.Jump, l.action.Op == pred.Goto, !implied(l.conds, first.conds):
 			return nil
@@ -176,6 +174,12 @@ func (t *table) endOf(rules []*ruleset.Rule) *pathEnd {
 		return &pathEnd{after: i, returns: l.action.Op == pred.Return}
 	}
 	return nil
+}
+
+// changesFacts says whether rules behind an effect see something else than those before it.
+func changesFacts(e pred.Effect) bool {
+	_, mark := pred.MarkChange(e)
+	return mark || pred.Untracks(e)
 }
 
 // implied says whether all conditions of a rule are among those of another, and
@@ -197,8 +201,8 @@ func implied(conds, by []pred.Pred) bool {
 func (t *table) sequenceOf(rules []*ruleset.Rule) sequence {
 	var s sequence
 	for _, r := range rules {
-		if a := *t.lines[r].action; a.Op == pred.Shim {
-			k := t.numbers[shimKey(a)]
+		if a := t.lines[r].action; a.Op == pred.Do {
+			k := t.numbers[a.Effect]
 			s = s.then(sequence{n: 1, first: k, last: k})
 		}
 	}
@@ -227,10 +231,10 @@ func (t *table) chainFlow(c *ruleset.Chain, walk func(*ruleset.Chain) flow, loos
 			any, ends = any.or(cur), true
 		case pred.Return:
 			back, returns, ends = back.or(cur), true, true
-		case pred.Shim:
-			k := t.numbers[shimKey(*l.action)]
+		case pred.Do:
+			k := t.numbers[l.action.Effect]
 			one := sequence{n: 1, first: k, last: k}
-			if l.action.Terminal {
+			if l.action.Ends() {
 				any, ends = any.or(cur.then(one)), true
 			} else {
 				cur = cur.then(one)

@@ -213,7 +213,7 @@ func (b *hookBuilder) callsHelper(c *ruleset.Chain) bool {
 		return true
 	}
 	for _, r := range c.Rules {
-		if l := b.lines[r]; l != nil && l.action.Op == pred.Shim {
+		if l := b.lines[r]; l != nil && l.action.Op == pred.Do {
 			return true
 		}
 	}
@@ -332,8 +332,8 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	for ; nths < len(t.res.Plan.Nths); nths++ {
 		t.out.Nths = append(t.out.Nths, nths)
 	}
-	if l.action.Op == pred.Shim {
-		out.Note = t.numbers[shimKey(*l.action)]
+	if l.action.Op == pred.Do {
+		out.Note = t.numbers[l.action.Effect]
 	}
 	return out
 }

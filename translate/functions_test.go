@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate"
@@ -39,11 +40,11 @@ func TestLongInline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := translate.Translate(rs, translate.Options{}).Plan
+	p := translate.Translate(rs, translate.Options{Can: shim.Can}).Plan
 	if _, err := codegen.Generate(p); err != nil || !p.Tables[0].InBPF || len(p.Classes) == 0 {
 		t.Errorf("%d classes, %v: %v", len(p.Classes), p.Tables[0].Notes, err)
 	}
-	p = translate.Translate(rs, translate.Options{Classifier: translate.ClassifyCode}).Plan
+	p = translate.Translate(rs, translate.Options{Classifier: translate.ClassifyCode, Can: shim.Can}).Plan
 	if notes := fmt.Sprint(p.Tables[0].Notes); p.Tables[0].InBPF || !strings.Contains(notes, "copied in place") && !strings.Contains(notes, "copying") {
 		t.Errorf("as code: %s", notes)
 	}

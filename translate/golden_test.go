@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -76,8 +77,8 @@ func render(t *testing.T, ar *txtar.Archive) *txtar.Archive {
 func early(t *testing.T, rules txtar.File, exact bool) []byte {
 	t.Helper()
 	rs := readRules(t, rules.Name, rules.Data)
-	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule})
-	translate.Early(rs, translate.EarlyOptions{Options: translate.Options{Text: iptables.PrintRule}, Exact: exact}, res)
+	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Can: shim.Can})
+	translate.Early(rs, translate.EarlyOptions{Options: translate.Options{Text: iptables.PrintRule, Can: shim.Can}, Exact: exact}, res)
 	if _, err := codegen.GenerateEarly(res.Plan, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func early(t *testing.T, rules txtar.File, exact bool) []byte {
 
 func translateText(t *testing.T, name string, text []byte) *translate.Result {
 	t.Helper()
-	return translate.Translate(readRules(t, name, text), translate.Options{Text: iptables.PrintRule})
+	return translate.Translate(readRules(t, name, text), translate.Options{Text: iptables.PrintRule, Can: shim.Can})
 }
 
 func readRules(t *testing.T, name string, text []byte) *ruleset.Ruleset {

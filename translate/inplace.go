@@ -83,7 +83,7 @@ func (p *InPlace) action(r *plan.Rule, class *plan.Class) bool {
 		r.Class = p.Classes[r.Action.Chain]
 		return r.Class != nil && class.Hooks&^r.Class.Hooks == 0 && class.Depth > r.Class.Depth &&
 			!r.Class.Notes && (r.Action.Op == pred.Jump || !class.Fixed)
-	case pred.Shim:
+	case pred.Do:
 		return p.note(r)
 	}
 	return false
@@ -92,12 +92,11 @@ func (p *InPlace) action(r *plan.Rule, class *plan.Class) bool {
 // note finds the number of a target that netfilter runs. Only one that ends the
 // traversal can be noted once more without counting what packets may collect.
 func (p *InPlace) note(r *plan.Rule) bool {
-	if !r.Action.Terminal {
+	if !r.Action.Ends() {
 		return false
 	}
-	key := shimKey(r.Action)
 	for i, a := range p.Actions {
-		if shimKey(pred.Action{Terminal: a.Terminal, Shim: a.Args, Guard: a.Guard}) == key {
+		if a.Effect == r.Action.Effect {
 			r.Note = i
 			return true
 		}

@@ -48,7 +48,7 @@ func (t *table) noted() map[*ruleset.Chain]bool {
 	out := map[*ruleset.Chain]bool{}
 	for _, c := range t.src.Chains {
 		for _, r := range c.Rules {
-			if l := t.lines[r]; l != nil && l.action.Op == pred.Shim && !l.action.Terminal {
+			if l := t.lines[r]; l != nil && l.action.Op == pred.Do && !l.action.Ends() {
 				out[c] = true
 				break
 			}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate"
@@ -26,7 +27,7 @@ func BenchmarkTranslate(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				translate.Translate(rs, translate.Options{Text: iptables.PrintRule})
+				translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Can: shim.Can})
 			}
 		})
 	}

@@ -1,9 +1,7 @@
 package translate
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -24,6 +22,8 @@ type Options struct {
 	Netfilter map[string]string
 	// Classifier says which chains are looked up instead of run as code.
 	Classifier Classifier
+	// Can says which effects the datapath runs; nil: none.
+	Can Can
 }
 
 // Result is the plan and the counter slot of every rule and policy in BPF.
@@ -81,7 +81,7 @@ type table struct {
 	reads   map[*ruleset.Chain]pred.Reads // of all rules of a chain
 	asks    map[*ruleset.Chain]bool       // a condition of the chain calls a function of the C part
 	shims   bool                          // a rule has a target that netfilter runs
-	numbers map[string]int                // action numbers by shimKey
+	numbers map[pred.Effect]int           // action numbers
 	classes map[*ruleset.Chain]*plan.Class
 	coded   map[*ruleset.Chain]bool // in a function of a hook
 	callGraph
@@ -161,10 +161,11 @@ func (t *table) templates() {
 	var template *ruleset.Rule
 	asked := false
 	for r, l := range t.lines {
-		if l.action.Template && (template == nil || r.Pos.Line < template.Pos.Line) {
+		if pred.Attaches(l.action.Effect) && (template == nil || r.Pos.Line < template.Pos.Line) {
 			template = r
 		}
-		asked = asked || len(l.action.Sets) > 0
+		_, changes := pred.MarkChange(l.action.Effect)
+		asked = asked || changes
 		for _, p := range l.conds {
 			asked = asked || pred.AsksConntrack(p)
 		}
@@ -204,7 +205,7 @@ func (t *table) lower() {
 				t.lowerRule(l, r, place)
 				again[c] = again[c] || l.numbered()
 			}
-			t.examine(r, l)
+			t.examine(r, l, t.hooks[c])
 			t.reads[c] |= l.reads(t.family)
 			t.asks[c] = t.asks[c] || !l.inMemory()
 		}
@@ -276,16 +277,19 @@ func (l *lowered) numbered() bool {
 	return false
 }
 
-// examine notes what BPF cannot do of a rule.
-func (t *table) examine(r *ruleset.Rule, l *lowered) {
+// examine notes what BPF cannot do of a rule that packets meet at some hooks.
+func (t *table) examine(r *ruleset.Rule, l *lowered, hooks uint8) {
 	for i, p := range l.conds {
 		if why := pred.UnsupportedReason(p); why != "" {
 			t.note(r, r.Matches[i].Word(), why)
 		}
 	}
-	t.shims = t.shims || l.action.Op == pred.Shim
-	if l.action.Op == pred.Foreign {
-		t.note(r, r.Target.Word(), l.action.Reason)
+	if l.action.Op != pred.Do {
+		return
+	}
+	t.shims = true
+	if how, why := t.can(l.action.Effect, hooks); how == Never {
+		t.note(r, r.Target.Word(), why)
 	}
 }
 
@@ -296,7 +300,7 @@ var verdicts = [...]*pred.Action{
 
 // shared keeps an action; most rules have one of the verdicts, which is there already.
 func shared(a pred.Action) *pred.Action {
-	if int(a.Op) < len(verdicts) && a.Shim == nil && a.Sets == nil && a.Chain == "" && !a.Terminal && !a.NoTrack && !a.Template {
+	if int(a.Op) < len(verdicts) {
 		return verdicts[a.Op]
 	}
 	kept := a
@@ -308,8 +312,4 @@ func (t *table) text(r *ruleset.Rule, chain string) string {
 		return ""
 	}
 	return t.o.Text(r, chain)
-}
-
-func shimKey(a pred.Action) string {
-	return fmt.Sprint(a.Terminal, "\x00", strings.Join(a.Shim, "\x00"), "\x00", a.Guard)
 }

@@ -90,8 +90,8 @@ func decidedBy(s interp.Stop) string {
 	r := s.Result
 	at := fmt.Sprintf(" by table %s", s.Table)
 	switch {
-	case len(r.Taker) > 0:
-		at = fmt.Sprintf(" (%s)%s", strings.Join(r.Taker, " "), at)
+	case r.Verdict == interp.Taken:
+		at = fmt.Sprintf(" (%s)%s", ruleset.TextOf(r.Decider.Target), at)
 	case r.Hotdrop:
 		return at + ": a match drops the packet, whose headers it cannot read"
 	case r.Policy:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -45,7 +46,7 @@ func (c *translateCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: classifier})
+	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: classifier, Can: shim.Can})
 	switch {
 	case c.Plan:
 		if _, err := fmt.Fprint(s.out, res.Plan); err != nil {
@@ -130,7 +131,7 @@ func where(family packet.Family, t *ruleset.Table, r *ruleset.Rule, hooks uint8,
 		return "bpf", ""
 	}
 	a := r.Target.Lower(&ruleset.Place{Family: family, Table: t.Name, Hooks: hooks, Rule: r})
-	if a.Op == pred.Shim {
+	if a.Op == pred.Do {
 		return "shim", "netfilter runs " + r.Target.Word() + ", told by BPF"
 	}
 	return "bpf", ""

@@ -227,7 +227,7 @@ func (b *builder) policy(p *plan.Policy) uint32 {
 
 // act sets the action of a row and gives its argument.
 func (b *builder) act(r *row, from *plan.Rule) (arg uint32, err error) {
-	if from.Action.Op == pred.Shim {
+	if from.Action.Op == pred.Do {
 		words, err := note(from)
 		if err != nil {
 			return 0, err
@@ -313,23 +313,18 @@ func (m *Image) SetLimits(ids, idsMax int, needs uint32) {
 
 func powerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }
 
-// maxSets is NOTE_SETS_MAX of bpf/classify.h.
-const maxSets = 4
-
-// note is what a rule asks of netfilter, as the datapath reads it.
+// note is what a rule asks of whoever runs its effect, as the datapath reads it.
 func note(r *plan.Rule) ([]uint32, error) {
-	a := r.Action
-	if len(a.Sets) > maxSets {
-		return nil, fmt.Errorf("%s changes more than %d marks", a, maxSets)
+	words := []uint32{uint32(r.Note), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
+	s, is := pred.MarkChange(r.Action.Effect)
+	if !is {
+		return words, nil
 	}
-	words := []uint32{uint32(r.Note), bit(a.Terminal, 0), bit(a.NoTrack, 0), uint32(len(a.Sets))}
-	for _, s := range a.Sets {
-		dst, ok1 := place(s.Dst)
-		src, ok2 := place(s.Src)
-		if !ok1 || !ok2 {
-			return nil, fmt.Errorf("%s changes a field that is not in the facts", a)
-		}
-		words = append(words, dst, src, s.Keep, s.And, s.Xor, uint32(int32(s.Shift)), bit(s.NeedConn, 0))
+	dst, ok1 := place(s.Dst)
+	src, ok2 := place(s.Src)
+	if !ok1 || !ok2 {
+		return nil, fmt.Errorf("%s changes a field that is not in the facts", r.Action)
 	}
-	return words, nil
+	words[3]++
+	return append(words, dst, src, s.Keep, s.And, s.Xor, uint32(int32(s.Shift)), bit(s.NeedConn, 0)), nil
 }

@@ -225,7 +225,7 @@ func (e *Edit) place(c *row, r *plan.Rule, chain uint32) (arg, program uint32, e
 			return 0, 0, err
 		}
 	}
-	if r.Action.Op == pred.Shim {
+	if r.Action.Op == pred.Do {
 		words, err := note(r)
 		if err != nil {
 			return 0, 0, err

@@ -15,6 +15,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/interp"
@@ -162,7 +163,7 @@ func (e *editor) text() string {
 // load makes the program.
 func (e *editor) load(rs *ruleset.Ruleset) {
 	e.chains = nil
-	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: translate.ClassifyTuples})
+	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: translate.ClassifyTuples, Can: shim.Can})
 	table := res.Plan.Tables[0]
 	if len(table.Notes) > 0 {
 		e.Fatal(table.Notes)
@@ -391,11 +392,11 @@ func (e *editor) packet(m *interp.Machine, f *packet.Facts, ids map[*ruleset.Rul
 		verdict = abi.Accept
 	}
 	for _, a := range want.Effects {
-		actions = append(actions, strings.Join(a.Shim, " "))
+		actions = append(actions, a.String())
 	}
 	noted := []string{}
 	for _, n := range got.Actions {
-		noted = append(noted, strings.Join(e.in.Actions[n].Args, " "))
+		noted = append(noted, e.in.Actions[n].Effect.String())
 	}
 	by := want.Decider == nil || want.Hotdrop || ids[want.Decider] == got.Rule
 	if got.Verdict != verdict || !by || !slices.Equal(noted, actions) {

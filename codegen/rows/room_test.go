@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -113,7 +114,7 @@ func read(t *testing.T, text string) *ruleset.Ruleset {
 
 // laidOut lays out INPUT, and tells what it offers to rules to come.
 func laidOut(t *testing.T, text string) (*rows.Image, *translate.InPlace) {
-	p := translate.Translate(read(t, text), translate.Options{Classifier: translate.ClassifyTuples}).Plan
+	p := translate.Translate(read(t, text), translate.Options{Classifier: translate.ClassifyTuples, Can: shim.Can}).Plan
 	in := &translate.InPlace{Family: packet.IPv4, Table: "filter", Classes: map[string]*plan.Class{}, Actions: p.Tables[0].Actions}
 	for _, class := range p.Classes {
 		class.Forced = false

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -25,7 +26,7 @@ func planOf(t *testing.T, kind shapes.Kind, family packet.Family, how translate.
 	if err != nil {
 		t.Fatal(err)
 	}
-	return translate.Translate(rs, translate.Options{Classifier: how}).Plan
+	return translate.Translate(rs, translate.Options{Classifier: how, Can: shim.Can}).Plan
 }
 
 // TestStructures: tables and trees find, for packets drawn from the rows, the row that

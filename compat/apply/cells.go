@@ -82,7 +82,7 @@ type extra struct {
 // places is what a table offers to changes in place.
 type places struct {
 	Classes  []*plan.Class `json:"classes"` // without rules
-	Actions  []plan.Action `json:"actions,omitempty"`
+	Actions  []plan.Action `json:"effects,omitempty"`
 	Longest  int           `json:"longest,omitempty"` // see plan.Table
 	Ending   bool          `json:"ending,omitempty"`  // one of them may be an action that was put in place
 	Template bool          `json:"template,omitempty"`

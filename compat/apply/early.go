@@ -31,7 +31,7 @@ func addEarly(c *change, res *translate.Result) {
 		return
 	}
 	translate.Early(c.after, translate.EarlyOptions{
-		Options: translate.Options{Text: iptables.PrintRule, Classifier: c.classifier}, Exact: c.early == attach.EarlyExact,
+		Options: translate.Options{Text: iptables.PrintRule, Classifier: c.classifier, Can: shim.Can}, Exact: c.early == attach.EarlyExact,
 	}, res)
 }
 

@@ -184,7 +184,7 @@ func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
 		!iptables.ReadsBack(ed.base, table, chain, r, spec, ed.names) {
 		return errNotInPlace
 	}
-	if planned.Action.Op == pred.Shim && !ed.lengthen(table) {
+	if planned.Action.Op == pred.Do && !ed.lengthen(table) {
 		return errNotInPlace
 	}
 	row, id, err := ed.rows.Insert(class.Number, before(c, i), planned)

@@ -287,7 +287,7 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 		return nil, err
 	}
 	for {
-		b := &build{res: translate.Translate(c.after, translate.Options{Text: iptables.PrintRule, Netfilter: refused, Classifier: c.classifier})}
+		b := &build{res: translate.Translate(c.after, translate.Options{Text: iptables.PrintRule, Netfilter: refused, Classifier: c.classifier, Can: shim.Can})}
 		if err := strict(c, b.res.Plan); err != nil {
 			return nil, err
 		}
@@ -333,7 +333,7 @@ func (e *Engine) layouts(rs *ruleset.Ruleset, p *plan.Plan, number uint32) []*sh
 	pins := shim.PinDir(e.space.Pins(), number)
 	for _, t := range p.Tables {
 		if t.InBPF {
-			if l := shim.Targets(t, number, pins); l != nil {
+			if l := shim.Targets(rs.Family, t, number, pins); l != nil {
 				out = append(out, l)
 			}
 			continue

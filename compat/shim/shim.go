@@ -20,6 +20,7 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -64,19 +65,20 @@ func Prefix(gen uint32) string { return fmt.Sprintf("bpftables%d", gen) }
 // builder collects a Layout.
 type builder struct {
 	Layout
-	gen  uint32
-	pins string
+	family packet.Family
+	gen    uint32
+	pins   string
 }
 
 // Targets lays out the actions of a table that runs in BPF. pins is the directory
 // of the generation's pins. Nil when the table has no such actions.
-func Targets(t *plan.Table, gen uint32, pins string) *Layout {
+func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layout {
 	if len(t.Actions) == 0 {
 		return nil
 	}
-	b := &builder{Layout: Layout{Table: t.Name}, gen: gen, pins: pins}
+	b := &builder{Layout: Layout{Table: t.Name}, family: family, gen: gen, pins: pins}
 	for _, a := range t.Actions {
-		b.Exact = b.Exact || len(a.Guard) > 0
+		b.Exact = b.Exact || len(guard(a.Effect)) > 0
 	}
 	root := Prefix(gen)
 	b.chain(root)
@@ -118,13 +120,20 @@ func (b *builder) tree(actions []plan.Action, lo, hi int) string {
 	for i := lo; i < hi; i += step {
 		end := min(i+step, hi)
 		if step == 1 {
-			lines = append(lines, "-A "+name+" "+guard(actions[i].Guard)+b.match(Take, i, i)+" -j "+quoteAll(actions[i].Args))
+			lines = append(lines, b.take(name, i, actions[i].Effect))
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("-A %s %s -j %s", name, b.match(Range, i, end-1), b.tree(actions, i, end)))
 	}
 	b.Lines = append(b.Lines, lines...)
 	return name
+}
+
+// take is the rule that runs an action.
+func (b *builder) take(chain string, number int, e pred.Effect) string {
+	rule := append([]string{"-A", chain}, guard(e)...)
+	rule = append(rule, b.match(Take, number, number), "-j", quoteAll(Words(b.family, e)))
+	return strings.Join(rule, " ")
 }
 
 // Whole lays out a table that is left to netfilter: every chain under a name of the
@@ -231,12 +240,4 @@ func chainsFirst(lines []string) []string {
 		}
 	}
 	return out
-}
-
-// guard is the options that stand before the match, each with a space behind.
-func guard(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return quoteAll(args) + " "
 }

@@ -5,16 +5,17 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
 func TestTargets(t *testing.T) {
 	table := &plan.Table{Name: "filter", Passes: 2, Hooks: []*plan.Hook{{Hook: packet.Input}, {Hook: packet.Output}},
 		Actions: []plan.Action{
-			{Args: []string{"LOG", "--log-prefix", "a b "}},
-			{Args: []string{"REJECT", "--reject-with", "tcp-reset"}, Guard: []string{"-p", "tcp"}, Terminal: true},
+			{Effect: pred.Log{Level: 4, Prefix: "a b "}},
+			{Effect: pred.Reject{Reset: true}},
 		}}
-	got := strings.Join(Targets(table, 7, "/pins").Lines, "\n")
+	got := strings.Join(Targets(packet.IPv4, table, 7, "/pins").Lines, "\n")
 	want := `:bpftables7 - [0:0]
 :bpftables7-a0-2 - [0:0]
 -A bpftables7-a0-2 -m bpf --object-pinned /pins/filter-take-0-0 -j LOG --log-prefix "a b "
@@ -28,7 +29,7 @@ func TestTargets(t *testing.T) {
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if l := Targets(&plan.Table{Name: "filter"}, 7, "/pins"); l != nil {
+	if l := Targets(packet.IPv4, &plan.Table{Name: "filter"}, 7, "/pins"); l != nil {
 		t.Errorf("a table without actions has a shim: %v", l)
 	}
 }
@@ -37,10 +38,10 @@ func TestTargets(t *testing.T) {
 func TestTreeOfTargets(t *testing.T) {
 	table := &plan.Table{Name: "filter", Passes: 1}
 	for range 1000 {
-		table.Actions = append(table.Actions, plan.Action{Args: []string{"LOG"}})
+		table.Actions = append(table.Actions, plan.Action{Effect: pred.Log{}})
 	}
 	rules, takes := map[string]int{}, 0
-	for _, line := range Targets(table, 1, "/pins").Lines {
+	for _, line := range Targets(packet.IPv4, table, 1, "/pins").Lines {
 		if chain, rule, ok := ruleLine(line); ok {
 			rules[chain]++
 			if strings.Contains(rule, "take") {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/match"
@@ -76,7 +77,7 @@ func (w *word) see(t *testing.T, s sample) {
 		}
 		return
 	}
-	tab := translate.Translate(rs, translate.Options{}).Plan.Tables[0]
+	tab := translate.Translate(rs, translate.Options{Can: shim.Can}).Plan.Tables[0]
 	switch {
 	case tab.InBPF && len(tab.Actions) > 0:
 		w.shim = true

@@ -49,16 +49,16 @@ func (t does) Check(*ruleset.Place) error       { return nil }
 func (t does) Lower(*ruleset.Place) pred.Action { return t.act }
 
 func target(word string) ruleset.Target {
-	setMark := pred.Set{Dst: pred.FieldMark, Src: pred.FieldMark, Xor: 7}
-	save := pred.Set{Dst: pred.FieldCtMark, Src: pred.FieldMark, And: ^uint32(0), NeedConn: true}
+	setMark := pred.SetMark{Dst: pred.FieldMark, Src: pred.FieldMark, Xor: 7}
+	save := pred.SetMark{Dst: pred.FieldCtMark, Src: pred.FieldMark, And: ^uint32(0), NeedConn: true}
 	acts := map[string]pred.Action{
 		"ACCEPT": {Op: pred.Accept}, "DROP": {Op: pred.Drop}, "RETURN": {Op: pred.Return},
-		"REJECT":  {Op: pred.Shim, Shim: []string{"REJECT"}, Terminal: true},
-		"LOG":     {Op: pred.Shim, Shim: []string{"LOG"}},
-		"MARK":    {Op: pred.Shim, Shim: []string{"MARK"}, Sets: []pred.Set{setMark}},
-		"SAVE":    {Op: pred.Shim, Shim: []string{"CONNMARK"}, Sets: []pred.Set{save}},
-		"NOTRACK": {Op: pred.Shim, Shim: []string{"NOTRACK"}, NoTrack: true},
-		"TTL":     {Op: pred.Foreign, Reason: "changes the packet"},
+		"REJECT":  pred.Doing(pred.Reject{}),
+		"LOG":     pred.Doing(pred.Log{}),
+		"MARK":    pred.Doing(setMark),
+		"SAVE":    pred.Doing(save),
+		"NOTRACK": pred.Doing(pred.NoTrack{}),
+		"TTL":     pred.Doing(pred.SetTTL{}),
 	}
 	if a, ok := acts[word]; ok {
 		return does{word, a}

@@ -20,8 +20,8 @@ const (
 // Verdict is how a traversal of a table ends.
 type Verdict uint8
 
-// The verdicts. A packet that a target of netfilter's own took (REJECT, NFQUEUE)
-// is Taken; Result.Taker says by which.
+// The verdicts. A packet that an effect of the deciding rule took (pred.Ends: an answer, a
+// queue) is Taken.
 const (
 	Accept Verdict = iota
 	Drop

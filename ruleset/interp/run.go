@@ -14,8 +14,7 @@ type Result struct {
 	Number  int           // of the rule in its chain, from 1; 0 without a rule
 	Policy  bool          // the policy of the built-in chain decided
 	Hotdrop bool          // a match dropped the packet without a rule
-	Taker   []string      // Taken: the target and its options
-	Effects []pred.Action // netfilter's own targets that ran, in order
+	Effects []pred.Effect // in the order in which they came about
 	Unknown []string      // targets whose effect on the packet is not known here, and why
 	Facts   *packet.Facts // the packet as it leaves the table
 	Steps   []Step        // with Trace
@@ -147,18 +146,40 @@ func (r *run) act(one *rule) bool {
 		r.pop()
 	case pred.Jump, pred.Goto:
 		return r.call(one)
-	case pred.Shim:
-		r.res.Effects = append(r.res.Effects, a)
-		if a.Terminal {
+	case pred.Do:
+		if why := unforeseen(a.Effect); why != "" {
+			r.res.Unknown = append(r.res.Unknown, one.Target.Word()+" "+why)
+			return false
+		}
+		r.res.Effects = append(r.res.Effects, a.Effect)
+		if pred.Ends(a.Effect) {
 			r.decide(Taken, one)
-			r.res.Taker = a.Shim
 			return true
 		}
-		apply(r.f, a)
-	case pred.Foreign:
-		r.res.Unknown = append(r.res.Unknown, one.Target.Word()+": "+a.Reason)
+		apply(r.f, a.Effect)
 	}
 	return false
+}
+
+// unforeseen says what of an effect cannot be told from the facts of the packet; "": it can.
+func unforeseen(e pred.Effect) string {
+	switch e := e.(type) {
+	case pred.NAT, pred.NPT:
+		return "translates addresses"
+	case pred.SetDSCP, pred.SetTOS, pred.SetTTL, pred.SetECN, pred.SetMSS, pred.StripTCPOptions, pred.FillChecksum:
+		return "rewrites the packet"
+	case pred.TProxy:
+		return "takes or drops the packet by the sockets of this host"
+	case pred.SynProxy:
+		return "takes, drops or passes the packet by its cookie"
+	case pred.ChangeKernelSet:
+		if e.Map.Set != "" {
+			return "takes values from a set"
+		}
+	case pred.Opaque:
+		return "is known by its name alone"
+	}
+	return ""
 }
 
 // call enters a user chain. The kernel's stack has room for every user chain once,
@@ -177,12 +198,9 @@ func (r *run) call(one *rule) bool {
 	return false
 }
 
-// apply changes the facts as a target of netfilter's own changes the packet.
-func apply(f *packet.Facts, a pred.Action) {
-	for _, s := range a.Sets {
-		if s.NeedConn && f.Conn == nil {
-			continue
-		}
+// apply changes the facts as an effect changes the packet.
+func apply(f *packet.Facts, e pred.Effect) {
+	if s, is := pred.MarkChange(e); is && (!s.NeedConn || f.Conn != nil) {
 		v := s.Apply(get(f, s.Dst), get(f, s.Src))
 		switch {
 		case s.Dst == pred.FieldMark:
@@ -194,10 +212,10 @@ func apply(f *packet.Facts, a pred.Action) {
 	if f.Conn != nil || f.CtState&packet.CtUntracked != 0 {
 		return
 	}
-	if a.NoTrack {
+	if pred.Untracks(e) {
 		f.CtState = packet.CtUntracked
 	}
-	if a.Template {
+	if pred.Attaches(e) {
 		f.CtState, f.Conn = packet.CtNew, &packet.Conn{}
 	}
 }

@@ -53,12 +53,12 @@ func readsOfAll(family packet.Family, ps []Pred) (r Reads) {
 	return r
 }
 
-// Reads is what an action reads to do to the facts what its target does to the packet.
+// Reads is what an action reads to do to the facts what its effect does to the packet.
 func (a *Action) Reads(family packet.Family) (r Reads) {
-	for _, s := range a.Sets {
-		r |= s.Dst.Reads(family) | s.Src.Reads(family)
+	if change, is := MarkChange(a.Effect); is {
+		r |= change.Dst.Reads(family) | change.Src.Reads(family)
 	}
-	if a.NoTrack {
+	if Untracks(a.Effect) {
 		r |= FieldHasConn.Reads(family)
 	}
 	return r

@@ -53,5 +53,11 @@ func (a *Audit) List(ruleset.Names) string { return "AUDIT " + a.Type }
 // Check accepts every place (audit_tg_check(), net/netfilter/xt_AUDIT.c).
 func (a *Audit) Check(*ruleset.Place) error { return nil }
 
-// Lower leaves the record to netfilter.
-func (a *Audit) Lower(*ruleset.Place) pred.Action { return shim(a.Args()) }
+// Lower gives the record.
+func (a *Audit) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.Audit{Type: auditTypes[a.Type]})
+}
+
+var auditTypes = map[string]pred.AuditType{"accept": pred.AuditAccept, "drop": pred.AuditDrop, "reject": pred.AuditReject}
+
+func auditOf(e pred.Audit) *Audit { return &Audit{Type: e.Type.String()} }

@@ -39,7 +39,5 @@ func (c *Checksum) List(ruleset.Names) string { return "CHECKSUM fill" }
 // Check refuses other tables (net/netfilter/xt_CHECKSUM.c).
 func (c *Checksum) Check(in *ruleset.Place) error { return onlyTables(in, "mangle") }
 
-// Lower leaves the table to netfilter: the packet is rewritten.
-func (c *Checksum) Lower(*ruleset.Place) pred.Action {
-	return foreign("CHECKSUM rewrites the packet (checksum_tg(), net/netfilter/xt_CHECKSUM.c)")
-}
+// Lower gives the change of the packet.
+func (c *Checksum) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.FillChecksum{}) }

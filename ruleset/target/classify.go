@@ -91,5 +91,11 @@ func (c *Classify) Check(in *ruleset.Place) error {
 	return onlyHooks(in, packet.Output, packet.Forward, packet.Postrouting)
 }
 
-// Lower leaves the change to netfilter; no match asks for skb->priority.
-func (c *Classify) Lower(*ruleset.Place) pred.Action { return shim(c.Args()) }
+// Lower gives the change; no match asks for skb->priority.
+func (c *Classify) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.SetPriority{Class: uint32(c.Major)<<16 | uint32(c.Minor)})
+}
+
+func classifyOf(e pred.SetPriority) *Classify {
+	return &Classify{Major: uint16(e.Class >> 16), Minor: uint16(e.Class)}
+}

@@ -165,11 +165,10 @@ func (c *Connmark) Check(*ruleset.Place) error {
 // NeedsConntrack says yes (connmark_tg_check(), net/netfilter/xt_connmark.c).
 func (c *Connmark) NeedsConntrack() bool { return true }
 
-// Lower leaves the change to netfilter and says what later rules see
-// (connmark_tg_shift(), net/netfilter/xt_connmark.c): --set shifts the new mark as
+// Lower gives the change (connmark_tg_shift(), net/netfilter/xt_connmark.c): --set shifts the new mark as
 // a whole, the copies shift what they copy.
 func (c *Connmark) Lower(*ruleset.Place) pred.Action {
-	set := pred.Set{Dst: pred.FieldCtMark, NeedConn: true, Shift: int8(c.Shift)}
+	set := pred.SetMark{Dst: pred.FieldCtMark, NeedConn: true, Shift: int8(c.Shift)}
 	if c.ShiftRight {
 		set.Shift = -set.Shift
 	}
@@ -182,7 +181,22 @@ func (c *Connmark) Lower(*ruleset.Place) pred.Action {
 		set.Dst = pred.FieldMark
 		set.Src, set.And, set.Keep = pred.FieldCtMark, c.CtMask, ^c.NfMask
 	}
-	a := shim(c.Args())
-	a.Sets = []pred.Set{set}
-	return a
+	return pred.Doing(set)
+}
+
+// connmarkOf is nil where CONNMARK has no words for a change.
+func connmarkOf(e pred.SetMark) *Connmark {
+	c := &Connmark{CtMask: maxUint32, NfMask: maxUint32, Shift: uint8(max(e.Shift, -e.Shift)), ShiftRight: e.Shift < 0}
+	switch [2]pred.Field{e.Dst, e.Src} {
+	case [2]pred.Field{pred.FieldCtMark, pred.FieldCtMark}:
+		c.Mode, c.Value, c.CtMask = ConnmarkSet, e.Xor, ^e.And
+	case [2]pred.Field{pred.FieldCtMark, pred.FieldMark}:
+		c.Mode, c.NfMask, c.CtMask = ConnmarkSave, e.And, ^e.Keep
+	case [2]pred.Field{pred.FieldMark, pred.FieldCtMark}:
+		c.Mode, c.CtMask, c.NfMask = ConnmarkRestore, e.And, ^e.Keep
+	}
+	if c.Lower(nil).Effect != pred.Effect(e) {
+		return nil
+	}
+	return c
 }

@@ -50,5 +50,10 @@ func (c *Connsecmark) Check(in *ruleset.Place) error { return onlyTables(in, "ma
 // NeedsConntrack says yes (connsecmark_tg_check(), net/netfilter/xt_CONNSECMARK.c).
 func (c *Connsecmark) NeedsConntrack() bool { return true }
 
-// Lower leaves the change to netfilter; no match asks for skb->secmark.
-func (c *Connsecmark) Lower(*ruleset.Place) pred.Action { return shim(c.Args()) }
+// Lower gives the change; no match asks for skb->secmark.
+func (c *Connsecmark) Lower(*ruleset.Place) pred.Action {
+	if c.Op == "save" {
+		return pred.Doing(pred.SaveSecMark{})
+	}
+	return pred.Doing(pred.RestoreSecMark{})
+}

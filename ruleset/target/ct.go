@@ -3,7 +3,6 @@ package target
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -175,14 +174,34 @@ func (c *CT) Check(in *ruleset.Place) error {
 // net/netfilter/xt_CT.c).
 func (c *CT) NeedsConntrack() bool { return !c.NoTrack }
 
-// Lower leaves the change to netfilter. A packet that has no conntrack entry yet
-// becomes UNTRACKED or gets a template (xt_ct_target(), net/netfilter/xt_CT.c). A
-// rule with a helper or a timeout must name the protocol (xt_ct_find_proto()).
+// Lower gives the change. --notrack makes the kernel forget the other options
+// (xt_ct_tg_check(), net/netfilter/xt_CT.c).
 func (c *CT) Lower(in *ruleset.Place) pred.Action {
-	a := shim(c.Args())
-	a.NoTrack, a.Template = c.NoTrack, !c.NoTrack
-	if proto, negate, named := in.Proto(); named && !negate && c.Helper+c.Timeout != "" {
-		a.Guard = []string{"-p", strconv.Itoa(int(proto))}
+	if c.NoTrack {
+		return pred.Doing(pred.NoTrack{})
 	}
-	return a
+	e := pred.Track{
+		Helper: c.Helper, Timeout: c.Timeout, Events: c.Events, ExpectEvents: c.ExpEvents, ZoneFromMark: c.ZoneMark,
+	}
+	if !c.ZoneMark {
+		e.Zone = c.Zone
+	}
+	if proto, negate, named := in.Proto(); named && !negate && c.Helper+c.Timeout != "" {
+		e.Proto = proto
+	}
+	switch {
+	case c.OrigOnly == c.Reply || !e.HasZone():
+	case c.OrigOnly:
+		e.ZoneOf = pred.ZoneOriginal
+	default:
+		e.ZoneOf = pred.ZoneReply
+	}
+	return pred.Doing(e)
+}
+
+func ctOf(e pred.Track) *CT {
+	return &CT{
+		Helper: e.Helper, Timeout: e.Timeout, Events: e.Events, ExpEvents: e.ExpectEvents, Zone: e.Zone, ZoneMark: e.ZoneFromMark,
+		OrigOnly: e.ZoneOf == pred.ZoneOriginal, Reply: e.ZoneOf == pred.ZoneReply,
+	}
 }

@@ -3,6 +3,7 @@ package target
 import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 var dnatKind = &ruleset.TargetKind{
@@ -18,6 +19,6 @@ var dnatKind = &ruleset.TargetKind{
 }
 
 var dnatForm = &natForm{
-	word: "DNAT", to: "to-destination", list: "to:", required: true, base: true,
+	word: "DNAT", kind: pred.NATDestination, to: "to-destination", list: "to:", required: true, base: true,
 	hooks: []packet.Hook{packet.Prerouting, packet.Output},
 }

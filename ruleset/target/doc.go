@@ -14,8 +14,6 @@
 //	t := b.Target()
 //	t.Args() // REJECT --reject-with tcp-reset
 //
-// Verdicts and jumps become plain actions. The other targets that the tables
-// filter, raw and security allow are run by netfilter itself, told by BPF
-// (pred.Shim), unless later rules could see an effect that cannot be foretold
-// (pred.Foreign).
+// Verdicts and jumps become plain actions, all else a typed effect (pred.Effect). Of
+// gives the target for an effect, so that its words can be printed for netfilter's tools.
 package target

@@ -81,7 +81,5 @@ func (d *DSCP) List(ruleset.Names) string {
 // Check refuses other tables (net/netfilter/xt_DSCP.c).
 func (d *DSCP) Check(in *ruleset.Place) error { return onlyTables(in, "mangle") }
 
-// Lower leaves the table to netfilter: the packet is rewritten.
-func (d *DSCP) Lower(*ruleset.Place) pred.Action {
-	return foreign("DSCP rewrites the packet (dscp_tg(), net/netfilter/xt_DSCP.c)")
-}
+// Lower gives the change.
+func (d *DSCP) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.SetDSCP{Value: d.Value}) }

@@ -123,7 +123,22 @@ func (e *ECN) Check(in *ruleset.Place) error {
 	return nil
 }
 
-// Lower leaves the table to netfilter: the packet is rewritten.
+// Lower gives the change.
 func (e *ECN) Lower(*ruleset.Place) pred.Action {
-	return foreign("ECN rewrites the packet (ecn_tg(), net/ipv4/netfilter/ipt_ECN.c)")
+	out := pred.SetECN{SetIP: e.SetIP, SetECE: e.SetECE, SetCWR: e.SetCWR, ECE: e.ECE != 0, CWR: e.CWR != 0}
+	if e.SetIP {
+		out.IP = e.ECT
+	}
+	return pred.Doing(out)
+}
+
+func ecnOf(e pred.SetECN) *ECN {
+	out := &ECN{SetIP: e.SetIP, SetECE: e.SetECE, SetCWR: e.SetCWR, ECT: e.IP}
+	if e.ECE {
+		out.ECE = 1
+	}
+	if e.CWR {
+		out.CWR = 1
+	}
+	return out
 }

@@ -103,5 +103,11 @@ func (i *IdleTimer) Check(*ruleset.Place) error {
 	return nil
 }
 
-// Lower leaves the timer to netfilter.
-func (i *IdleTimer) Lower(*ruleset.Place) pred.Action { return shim(i.Args()) }
+// Lower gives the timer.
+func (i *IdleTimer) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.IdleTimer{Label: i.Label, Timeout: i.Timeout, Alarm: i.Alarm})
+}
+
+func idletimerOf(e pred.IdleTimer) *IdleTimer {
+	return &IdleTimer{Label: e.Label, Timeout: e.Timeout, Alarm: e.Alarm}
+}

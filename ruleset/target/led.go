@@ -24,7 +24,7 @@ var ledKind = &ruleset.TargetKind{
 const ledIDSize = 16
 
 // ledForever is the delay "inf".
-const ledForever = maxUint32
+const ledForever = pred.LEDForever
 
 // LED is -j LED.
 type LED struct {
@@ -112,11 +112,18 @@ func (l *LED) List(ruleset.Names) string {
 // Check accepts every place (led_tg_check(), net/netfilter/xt_LED.c).
 func (l *LED) Check(*ruleset.Place) error { return nil }
 
-// Lower leaves the light to netfilter, with a delay that iptables can read.
+// Lower gives the light.
 func (l *LED) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.BlinkLED{ID: l.ID, Delay: l.Delay, Always: l.AlwaysBlink})
+}
+
+func ledOf(e pred.BlinkLED) *LED { return &LED{ID: e.ID, Delay: e.Delay, AlwaysBlink: e.Always} }
+
+// Readable has a delay that iptables can read.
+func (l *LED) Readable() []string {
 	delay := decimal(l.Delay)
 	if l.Delay == ledForever {
 		delay = "inf"
 	}
-	return shim(l.args(l.ID, delay))
+	return l.args(l.ID, delay)
 }

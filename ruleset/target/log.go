@@ -32,11 +32,11 @@ var logFlags = []struct {
 	bit    uint8
 	list   string
 }{
-	{"log-tcp-sequence", 0x01, "tcp-sequence"},
-	{"log-tcp-options", 0x02, "tcp-options"},
-	{"log-ip-options", 0x04, "ip-options"},
-	{"log-uid", 0x08, "uid"},
-	{"log-macdecode", 0x20, "macdecode"},
+	{"log-tcp-sequence", uint8(pred.LogTCPSequence), "tcp-sequence"},
+	{"log-tcp-options", uint8(pred.LogTCPOptions), "tcp-options"},
+	{"log-ip-options", uint8(pred.LogIPOptions), "ip-options"},
+	{"log-uid", uint8(pred.LogUID), "uid"},
+	{"log-macdecode", uint8(pred.LogMACDecode), "macdecode"},
 }
 
 const (
@@ -157,5 +157,9 @@ func (l *Log) List(names ruleset.Names) string {
 // Check accepts every place (log_tg_check(), net/netfilter/xt_LOG.c).
 func (l *Log) Check(*ruleset.Place) error { return nil }
 
-// Lower leaves the logging to netfilter.
-func (l *Log) Lower(*ruleset.Place) pred.Action { return shim(l.Args()) }
+// Lower gives the line.
+func (l *Log) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.Log{Level: l.Level, Flags: pred.LogFlags(l.Flags), Prefix: l.Prefix})
+}
+
+func logOf(e pred.Log) *Log { return &Log{Level: e.Level, Flags: uint8(e.Flags), Prefix: e.Prefix} }

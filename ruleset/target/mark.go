@@ -94,10 +94,16 @@ func markList(value, mask uint32) string {
 // Check accepts every place (net/netfilter/xt_mark.c has no checkentry).
 func (m *Mark) Check(*ruleset.Place) error { return nil }
 
-// Lower leaves the change to netfilter and says what later rules see (mark_tg(),
-// net/netfilter/xt_mark.c).
+// Lower gives the change (mark_tg(), net/netfilter/xt_mark.c).
 func (m *Mark) Lower(*ruleset.Place) pred.Action {
-	a := shim(m.Args())
-	a.Sets = []pred.Set{{Dst: pred.FieldMark, Src: pred.FieldMark, Keep: ^m.Mask, Xor: m.Value}}
-	return a
+	return pred.Doing(pred.SetMark{Dst: pred.FieldMark, Src: pred.FieldMark, Keep: ^m.Mask, Xor: m.Value})
+}
+
+// markOf is nil where MARK has no words for a change.
+func markOf(e pred.SetMark) *Mark {
+	m := &Mark{Value: e.Xor, Mask: ^e.Keep}
+	if m.Lower(nil).Effect != pred.Effect(e) {
+		return nil
+	}
+	return m
 }

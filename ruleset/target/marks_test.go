@@ -18,7 +18,7 @@ type marks struct{ mark, ctMark uint32 }
 // apply does what the action says that later rules see.
 func (m *marks) apply(a pred.Action) {
 	read := map[pred.Field]*uint32{pred.FieldMark: &m.mark, pred.FieldCtMark: &m.ctMark}
-	for _, s := range a.Sets {
+	if s, is := pred.MarkChange(a.Effect); is {
 		*read[s.Dst] = s.Apply(*read[s.Dst], *read[s.Src])
 	}
 }

@@ -3,6 +3,7 @@ package target
 import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 var masqueradeKind = &ruleset.TargetKind{
@@ -18,6 +19,6 @@ var masqueradeKind = &ruleset.TargetKind{
 }
 
 var masqueradeForm = &natForm{
-	word: "MASQUERADE", to: "to-ports", list: "masq ports: ", portOnly: true,
+	word: "MASQUERADE", kind: pred.NATMasquerade, to: "to-ports", list: "masq ports: ", portOnly: true,
 	hooks: []packet.Hook{packet.Postrouting},
 }

@@ -13,6 +13,7 @@ import (
 // natForm is what sets DNAT, SNAT, MASQUERADE and REDIRECT apart.
 type natForm struct {
 	word     string
+	kind     pred.NATKind
 	to       string // the option with the range
 	list     string // what stands before the range in a listing
 	portOnly bool   // the range has no addresses
@@ -241,7 +242,24 @@ func (n *NAT) Check(in *ruleset.Place) error {
 // NeedsConntrack says yes (xt_nat_checkentry(), net/netfilter/xt_nat.c).
 func (n *NAT) NeedsConntrack() bool { return true }
 
-// Lower leaves the table to netfilter: it rewrites packets.
+// Lower gives the translation.
 func (n *NAT) Lower(*ruleset.Place) pred.Action {
-	return foreign(n.form.word + " translates addresses (nf_nat_setup_info(), net/netfilter/nf_nat_core.c)")
+	return pred.Doing(pred.NAT{
+		Kind: n.form.kind, Min: n.Min, Max: n.Max, Ports: n.Ports, Lo: n.Lo, Hi: n.Hi, Base: n.Base,
+		Random: n.Random, Fully: n.Fully, Persistent: n.Persistent,
+	})
+}
+
+var natForms = []*natForm{snatForm, dnatForm, masqueradeForm, redirectForm}
+
+func natOf(e pred.NAT) ruleset.Target {
+	for _, form := range natForms {
+		if form.kind == e.Kind {
+			return &NAT{
+				form: form, Min: e.Min, Max: e.Max, Ports: e.Ports, Lo: e.Lo, Hi: e.Hi, Base: e.Base,
+				Random: e.Random, Fully: e.Fully, Persistent: e.Persistent,
+			}
+		}
+	}
+	return &Netmap{To: e.Net}
 }

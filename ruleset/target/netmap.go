@@ -66,7 +66,7 @@ func (n *Netmap) Check(in *ruleset.Place) error {
 // NeedsConntrack says yes (netmap_tg4_check(), net/netfilter/xt_NETMAP.c).
 func (n *Netmap) NeedsConntrack() bool { return true }
 
-// Lower leaves the table to netfilter: it rewrites packets.
+// Lower gives the translation.
 func (n *Netmap) Lower(*ruleset.Place) pred.Action {
-	return foreign("NETMAP translates addresses (netmap_tg4(), net/netfilter/xt_NETMAP.c)")
+	return pred.Doing(pred.NAT{Kind: pred.NATNetmap, Net: n.To})
 }

@@ -103,5 +103,16 @@ func (l *NFLog) List(ruleset.Names) string {
 // Check accepts every place (nflog_tg_check(), net/netfilter/xt_NFLOG.c).
 func (l *NFLog) Check(*ruleset.Place) error { return nil }
 
-// Lower leaves the logging to netfilter.
-func (l *NFLog) Lower(*ruleset.Place) pred.Action { return shim(l.Args()) }
+// Lower gives the copy. A length without --nflog-size has no effect: the flag
+// XT_NFLOG_F_COPY_LEN is not set (nflog_tg(), net/netfilter/xt_NFLOG.c).
+func (l *NFLog) Lower(*ruleset.Place) pred.Action {
+	e := pred.NFLog{Group: l.Group, Threshold: l.Threshold, Prefix: l.Prefix, Cut: l.CopyLen}
+	if l.CopyLen {
+		e.SnapLen = l.Len
+	}
+	return pred.Doing(e)
+}
+
+func nflogOf(e pred.NFLog) *NFLog {
+	return &NFLog{Group: e.Group, Threshold: e.Threshold, Prefix: e.Prefix, CopyLen: e.Cut, Len: e.SnapLen}
+}

@@ -124,6 +124,11 @@ func (q *NFQueue) Check(*ruleset.Place) error {
 	return nil
 }
 
-// Lower leaves the queueing to netfilter; what becomes of the packet is decided
-// behind this table.
-func (q *NFQueue) Lower(*ruleset.Place) pred.Action { return verdictShim(q.Args()) }
+// Lower gives the queues; what becomes of the packet is decided behind this table.
+func (q *NFQueue) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.Queue{From: q.Num, To: q.Num + q.Total - 1, Bypass: q.Bypass, CPUFanout: q.CPUFanout})
+}
+
+func nfqueueOf(e pred.Queue) *NFQueue {
+	return &NFQueue{Num: e.From, Total: e.To - e.From + 1, Bypass: e.Bypass, CPUFanout: e.CPUFanout}
+}

@@ -33,10 +33,5 @@ func (n *NoTrack) ListName() string { return "CT" }
 // Check refuses other tables (net/netfilter/xt_CT.c).
 func (n *NoTrack) Check(in *ruleset.Place) error { return onlyTables(in, "raw") }
 
-// Lower leaves the change to netfilter. A packet that has no conntrack entry yet
-// becomes UNTRACKED (xt_ct_target(), net/netfilter/xt_CT.c).
-func (n *NoTrack) Lower(*ruleset.Place) pred.Action {
-	a := shim(n.Args())
-	a.NoTrack = true
-	return a
-}
+// Lower gives the change.
+func (n *NoTrack) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.NoTrack{}) }

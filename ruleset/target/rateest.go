@@ -141,11 +141,20 @@ func (r *RateEst) List(ruleset.Names) string { return strings.Join(r.options("")
 // net/netfilter/xt_RATEEST.c).
 func (r *RateEst) Check(*ruleset.Place) error { return nil }
 
-// Lower leaves the estimator to netfilter, with the times as they were read: what
-// is printed can give another power of two when it is read again.
+// Lower gives the estimator.
 func (r *RateEst) Lower(*ruleset.Place) pred.Action {
-	return shim([]string{
+	return pred.Doing(pred.RateEst{Name: r.Name, IntervalUsec: r.intervalUsec, AverageUsec: r.ewmaUsec})
+}
+
+func rateestOf(e pred.RateEst) *RateEst {
+	return &RateEst{Name: e.Name, intervalUsec: e.IntervalUsec, ewmaUsec: e.AverageUsec}
+}
+
+// Readable has the times as they were read: what is printed can give another power of
+// two when it is read again.
+func (r *RateEst) Readable() []string {
+	return []string{
 		"RATEEST", "--rateest-name", r.Name,
 		"--rateest-interval", decimal(r.intervalUsec) + "us", "--rateest-ewmalog", decimal(r.ewmaUsec) + "us",
-	})
+	}
 }

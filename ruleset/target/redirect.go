@@ -3,6 +3,7 @@ package target
 import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 var redirectKind = &ruleset.TargetKind{
@@ -17,6 +18,6 @@ var redirectKind = &ruleset.TargetKind{
 }
 
 var redirectForm = &natForm{
-	word: "REDIRECT", to: "to-ports", list: "redir ports ", portOnly: true,
+	word: "REDIRECT", kind: pred.NATRedirect, to: "to-ports", list: "redir ports ", portOnly: true,
 	hooks: []packet.Hook{packet.Prerouting, packet.Output},
 }

@@ -20,30 +20,33 @@ var rejectKind = &ruleset.TargetKind{
 	New: func() ruleset.TargetBuilder { return &Reject{} },
 }
 
-// rejectType is an answer of REJECT with its other name.
-type rejectType struct{ name, alias string }
+// rejectType is an answer of REJECT with its other name, and the code of the ICMP error.
+type rejectType struct {
+	name, alias string
+	code        uint8
+}
 
 // rejectTypes are in the order of enum ipt_reject_with and ip6t_reject_with: the
 // first that starts with what was written is taken.
 var rejectTypes = map[packet.Family][]rejectType{
 	packet.IPv4: {
-		{"icmp-net-unreachable", "net-unreach"},
-		{"icmp-host-unreachable", "host-unreach"},
-		{"icmp-proto-unreachable", "proto-unreach"},
-		{"icmp-port-unreachable", "port-unreach"},
-		{"icmp-net-prohibited", "net-prohib"},
-		{"icmp-host-prohibited", "host-prohib"},
-		{tcpReset, "tcp-rst"},
-		{"icmp-admin-prohibited", "admin-prohib"},
+		{"icmp-net-unreachable", "net-unreach", 0},
+		{"icmp-host-unreachable", "host-unreach", 1},
+		{"icmp-proto-unreachable", "proto-unreach", 2},
+		{"icmp-port-unreachable", "port-unreach", 3},
+		{"icmp-net-prohibited", "net-prohib", 9},
+		{"icmp-host-prohibited", "host-prohib", 10},
+		{tcpReset, "tcp-rst", 0},
+		{"icmp-admin-prohibited", "admin-prohib", 13},
 	},
 	packet.IPv6: {
-		{"icmp6-no-route", "no-route"},
-		{"icmp6-adm-prohibited", "adm-prohibited"},
-		{"icmp6-addr-unreachable", "addr-unreach"},
-		{"icmp6-port-unreachable", "port-unreach"},
-		{tcpReset, tcpReset},
-		{"icmp6-policy-fail", "policy-fail"},
-		{"icmp6-reject-route", "reject-route"},
+		{"icmp6-no-route", "no-route", 0},
+		{"icmp6-adm-prohibited", "adm-prohibited", 1},
+		{"icmp6-addr-unreachable", "addr-unreach", 3},
+		{"icmp6-port-unreachable", "port-unreach", 4},
+		{tcpReset, tcpReset, 0},
+		{"icmp6-policy-fail", "policy-fail", 5},
+		{"icmp6-reject-route", "reject-route", 6},
 	},
 }
 
@@ -121,12 +124,25 @@ func (r *Reject) Check(in *ruleset.Place) error {
 	return nil
 }
 
-// Lower leaves the answer to netfilter; the packet is dropped. A rule with
-// tcp-reset must ask for TCP itself (reject_tg_check(), net/ipv4/netfilter/ipt_REJECT.c).
-func (r *Reject) Lower(*ruleset.Place) pred.Action {
-	a := verdictShim(r.Args())
+// Lower gives the answer.
+func (r *Reject) Lower(in *ruleset.Place) pred.Action {
 	if r.With == tcpReset {
-		a.Guard = []string{"-p", "tcp"}
+		return pred.Doing(pred.Reject{Reset: true})
 	}
-	return a
+	for _, t := range rejectTypes[in.Family] {
+		if t.name == r.With {
+			return pred.Doing(pred.Reject{Code: t.code})
+		}
+	}
+	panic("target: REJECT was not read: --reject-with " + r.With)
+}
+
+// rejectOf is nil where the family has no such answer.
+func rejectOf(family packet.Family, e pred.Reject) *Reject {
+	for _, t := range rejectTypes[family] {
+		if e.Reset == (t.name == tcpReset) && (e.Reset || t.code == e.Code) {
+			return &Reject{With: t.name}
+		}
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -279,6 +280,51 @@ func (r *row) test(t *testing.T) {
 		}
 	}
 	r.readBack(t, target)
+	if in.Rule.Target = target; !strings.HasPrefix(r.unconfirmed, "not readable") {
+		comesBack(t, in, in.Action().Effect)
+	}
+}
+
+// comesBack checks that the words of an effect's target, read again, give the same effect,
+// and that its stored form does.
+func comesBack(t *testing.T, in *ruleset.Place, e pred.Effect) {
+	t.Helper()
+	if e == nil {
+		return
+	}
+	seen[reflect.TypeOf(e)] = true
+	to := Of(in.Family, e)
+	if to == nil {
+		t.Fatalf("no target has the effect %s", e)
+	}
+	again, err := readTarget(&ruleset.Env{Family: in.Family, Table: in.Table, Proto: protoTCP}, Words(to))
+	if err != nil {
+		t.Fatalf("%q: the words of %s are refused: %v", Words(to), e, err)
+	}
+	if got := again.Lower(in).Effect; got != e {
+		t.Errorf("%s: its words %q have the effect %s", e, Words(to), got)
+	}
+	data, err := pred.EncodeEffect(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := pred.DecodeEffect(data); got != e {
+		t.Errorf("%s: its stored form %s is %v (%v)", e, data, got, err)
+	}
+}
+
+// seen are the effects that rows have.
+var seen = map[reflect.Type]bool{}
+
+// TestEveryEffect fails when an effect is said by no row: nothing then checks its words
+// and its stored form.
+func TestEveryEffect(t *testing.T) {
+	TestRows(t)
+	for _, e := range pred.Effects {
+		if !seen[reflect.TypeOf(e)] {
+			t.Errorf("no row of testdata has the effect %T", e)
+		}
+	}
 }
 
 // readBack reads what was printed once more: it must print the same.

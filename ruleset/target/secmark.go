@@ -47,5 +47,7 @@ func (s *Secmark) List(ruleset.Names) string { return "SECMARK selctx " + s.Cont
 // That the context exists is known only when the rule is loaded.
 func (s *Secmark) Check(in *ruleset.Place) error { return onlyTables(in, "mangle", "security") }
 
-// Lower leaves the change to netfilter; no match asks for skb->secmark.
-func (s *Secmark) Lower(*ruleset.Place) pred.Action { return shim(s.Args()) }
+// Lower gives the change; no match asks for skb->secmark.
+func (s *Secmark) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.SecMark{Context: s.Context})
+}

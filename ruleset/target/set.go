@@ -167,10 +167,25 @@ func (s *Set) Check(in *ruleset.Place) error {
 	return nil
 }
 
-// Lower leaves the change of sets to netfilter.
+// Lower gives the change of sets.
 func (s *Set) Lower(*ruleset.Place) pred.Action {
-	if s.Map.Name != "" {
-		return foreign("SET --map-set takes values from a set (set_target_v3(), net/netfilter/xt_set.c)")
+	return pred.Doing(pred.ChangeKernelSet{
+		Add: s.Add.key(), Del: s.Del.key(), Map: s.Map.key(), Exist: s.Exist, HasTimeout: s.HasTimeout, Timeout: s.Timeout,
+		MapMark: s.MapMark, MapPriority: s.MapPrio, MapQueue: s.MapHWQueue,
+	})
+}
+
+func (u SetUse) key() pred.KernelSetKey {
+	return pred.KernelSetKey{Set: u.Name, Dirs: strings.Join(u.Dirs, ",")}
+}
+
+func setOf(e pred.ChangeKernelSet) *Set {
+	return &Set{
+		Add: setUseOf(e.Add), Del: setUseOf(e.Del), Map: setUseOf(e.Map), Exist: e.Exist, HasTimeout: e.HasTimeout, Timeout: e.Timeout,
+		MapMark: e.MapMark, MapPrio: e.MapPriority, MapHWQueue: e.MapQueue,
 	}
-	return shim(s.Args())
+}
+
+func setUseOf(k pred.KernelSetKey) SetUse {
+	return SetUse{Name: k.Set, Dirs: strings.Split(k.Dirs, ",")}
 }

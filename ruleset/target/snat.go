@@ -3,6 +3,7 @@ package target
 import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 var snatKind = &ruleset.TargetKind{
@@ -19,6 +20,6 @@ var snatKind = &ruleset.TargetKind{
 }
 
 var snatForm = &natForm{
-	word: "SNAT", to: "to-source", list: "to:", required: true,
+	word: "SNAT", kind: pred.NATSource, to: "to-source", list: "to:", required: true,
 	hooks: []packet.Hook{packet.Postrouting, packet.Input},
 }

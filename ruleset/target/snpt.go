@@ -103,7 +103,17 @@ func (n *NPT) Check(in *ruleset.Place) error {
 	return nil
 }
 
-// Lower leaves the table to netfilter: the packet is rewritten.
+// Lower gives the translation.
 func (n *NPT) Lower(*ruleset.Place) pred.Action {
-	return foreign(n.word + " rewrites the packet (ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c)")
+	return pred.Doing(pred.NPT{
+		Destination: n.word == "DNPT", From: netip.PrefixFrom(n.Src, n.SrcLen), To: netip.PrefixFrom(n.Dst, n.DstLen),
+	})
+}
+
+func nptOf(e pred.NPT) *NPT {
+	n := &NPT{word: "SNPT", Src: e.From.Addr(), SrcLen: e.From.Bits(), Dst: e.To.Addr(), DstLen: e.To.Bits()}
+	if e.Destination {
+		n.word = "DNPT"
+	}
+	return n
 }

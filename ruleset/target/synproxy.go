@@ -105,8 +105,22 @@ func (s *SynProxy) Check(in *ruleset.Place) error {
 // NeedsConntrack says yes (synproxy_tg4_check(), net/ipv4/netfilter/ipt_SYNPROXY.c).
 func (s *SynProxy) NeedsConntrack() bool { return true }
 
-// Lower leaves the table to netfilter: whether later rules see the packet depends
-// on its cookie.
+// Lower gives the answer to a SYN.
 func (s *SynProxy) Lower(*ruleset.Place) pred.Action {
-	return foreign("SYNPROXY takes, drops or passes the packet by its cookie (synproxy_tg4(), net/ipv4/netfilter/ipt_SYNPROXY.c)")
+	return pred.Doing(pred.SynProxy{
+		SACK: s.has("sack-perm"), Timestamp: s.has("timestamp"), ECN: s.has("ecn"),
+		HasMSS: s.has("mss"), MSS: s.MSS, HasWScale: s.has("wscale"), WScale: s.WScale,
+	})
+}
+
+func synproxyOf(e pred.SynProxy) *SynProxy {
+	s := &SynProxy{MSS: e.MSS, WScale: e.WScale}
+	for option, given := range map[string]bool{
+		"sack-perm": e.SACK, "timestamp": e.Timestamp, "ecn": e.ECN, "mss": e.HasMSS, "wscale": e.HasWScale,
+	} {
+		if given {
+			s.used = append(s.used, option)
+		}
+	}
+	return s
 }

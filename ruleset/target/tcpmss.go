@@ -102,8 +102,10 @@ func asksSYN(m ruleset.Match) bool {
 	return slices.Contains(set, "SYN") || slices.Contains(set, "ALL")
 }
 
-// Lower leaves the table to netfilter: the packet is rewritten, or dropped when
-// its TCP header does not hold together.
+// Lower gives the change.
 func (t *TCPMSS) Lower(*ruleset.Place) pred.Action {
-	return foreign("TCPMSS rewrites or drops the packet (tcpmss_mangle_packet(), net/netfilter/xt_TCPMSS.c)")
+	if t.Clamp {
+		return pred.Doing(pred.SetMSS{ToPathMTU: true})
+	}
+	return pred.Doing(pred.SetMSS{MSS: t.MSS})
 }

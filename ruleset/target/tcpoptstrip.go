@@ -106,7 +106,21 @@ func (t *TCPOptStrip) Check(in *ruleset.Place) error {
 	return onlyProto(in, "TCPOPTSTRIP", protoTCP)
 }
 
-// Lower leaves the table to netfilter: the packet is rewritten.
+// Lower gives the change.
 func (t *TCPOptStrip) Lower(*ruleset.Place) pred.Action {
-	return foreign("TCPOPTSTRIP rewrites the packet (tcpoptstrip_mangle_packet(), net/netfilter/xt_TCPOPTSTRIP.c)")
+	var e pred.StripTCPOptions
+	for kind, on := range t.Kinds {
+		if on {
+			e.Kinds[kind/64] |= 1 << (kind % 64)
+		}
+	}
+	return pred.Doing(e)
+}
+
+func tcpoptstripOf(e pred.StripTCPOptions) *TCPOptStrip {
+	t := &TCPOptStrip{}
+	for kind := range t.Kinds {
+		t.Kinds[kind] = e.Has(uint8(kind))
+	}
+	return t
 }

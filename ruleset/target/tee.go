@@ -5,7 +5,6 @@ import (
 	"net/netip"
 
 	"github.com/bpftables/bpftables/ruleset"
-	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -84,11 +83,9 @@ func (t *Tee) Check(*ruleset.Place) error {
 	return nil
 }
 
-// Lower leaves the copy to netfilter. The copy passes OUTPUT while the packet
-// itself stands still: a rule that can be reached from there is not run by a shim.
-func (t *Tee) Lower(in *ruleset.Place) pred.Action {
-	if in.At(packet.Output) {
-		return foreign("TEE at OUTPUT sends a packet through the same hook (nf_dup_ipv4(), net/ipv4/netfilter/nf_dup_ipv4.c)")
-	}
-	return shim(t.Args())
+// Lower gives the copy.
+func (t *Tee) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.Dup{Gateway: t.Gateway, Oif: t.Oif})
 }
+
+func teeOf(e pred.Dup) *Tee { return &Tee{Gateway: e.Gateway, Oif: e.Oif} }

@@ -128,7 +128,7 @@ func (t *TOS) List(names ruleset.Names) string {
 // Check refuses other tables (net/netfilter/xt_DSCP.c).
 func (t *TOS) Check(in *ruleset.Place) error { return onlyTables(in, "mangle") }
 
-// Lower leaves the table to netfilter: the packet is rewritten.
+// Lower gives the change.
 func (t *TOS) Lower(*ruleset.Place) pred.Action {
-	return foreign("TOS rewrites the packet (tos_tg(), net/netfilter/xt_DSCP.c)")
+	return pred.Doing(pred.SetTOS{Value: t.Value, Mask: t.Mask})
 }

@@ -104,8 +104,11 @@ func (t *TProxy) Check(in *ruleset.Place) error {
 	return onlyProto(in, "TPROXY", protoTCP, protoUDP)
 }
 
-// Lower leaves the table to netfilter: what becomes of the packet depends on the
-// sockets of this host.
+// Lower gives the hand-over.
 func (t *TProxy) Lower(*ruleset.Place) pred.Action {
-	return foreign("TPROXY takes or drops the packet by the sockets of this host (tproxy_tg4(), net/netfilter/xt_TPROXY.c)")
+	return pred.Doing(pred.TProxy{Addr: t.Addr, Port: t.Port, Value: t.Value, Mask: t.Mask})
+}
+
+func tproxyOf(e pred.TProxy) *TProxy {
+	return &TProxy{Addr: e.Addr, Port: e.Port, Value: e.Value, Mask: e.Mask}
 }

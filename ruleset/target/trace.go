@@ -27,5 +27,5 @@ func (t *Trace) Args() []string { return []string{"TRACE"} }
 // Check refuses other tables (net/netfilter/xt_TRACE.c).
 func (t *Trace) Check(in *ruleset.Place) error { return onlyTables(in, "raw") }
 
-// Lower leaves the tracing to netfilter.
-func (t *Trace) Lower(*ruleset.Place) pred.Action { return shim(t.Args()) }
+// Lower gives the tracing.
+func (t *Trace) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.Trace{}) }

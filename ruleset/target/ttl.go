@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -72,7 +73,22 @@ func (h *HopLimit) List(ruleset.Names) string {
 // Check refuses other tables (net/netfilter/xt_HL.c).
 func (h *HopLimit) Check(in *ruleset.Place) error { return onlyTables(in, "mangle") }
 
-// Lower leaves the table to netfilter: the packet is rewritten.
+// Lower gives the change.
 func (h *HopLimit) Lower(*ruleset.Place) pred.Action {
-	return foreign(h.word + " rewrites the packet (ttl_tg(), net/netfilter/xt_HL.c)")
+	return pred.Doing(pred.SetTTL{Op: ttlOps[h.Op], Value: h.Value})
+}
+
+var ttlOps = map[string]pred.TTLOp{"set": pred.TTLSet, "inc": pred.TTLAdd, "dec": pred.TTLSub}
+
+func hopLimitOf(family packet.Family, e pred.SetTTL) *HopLimit {
+	h := &HopLimit{word: "TTL", Value: e.Value}
+	if family == packet.IPv6 {
+		h.word = "HL"
+	}
+	for name, op := range ttlOps {
+		if op == e.Op {
+			h.Op = name
+		}
+	}
+	return h
 }

@@ -103,7 +103,5 @@ func (u *ULog) Check(*ruleset.Place) error {
 	return errors.New("the kernel has no ULOG since Linux 3.17; use NFLOG")
 }
 
-// Lower leaves the table to netfilter.
-func (u *ULog) Lower(*ruleset.Place) pred.Action {
-	return foreign("ULOG is not in the kernel since Linux 3.17")
-}
+// Lower gives its words.
+func (u *ULog) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.NewOpaque(u.Args())) }

@@ -67,5 +67,5 @@ func (v *Verdict) Lower(*ruleset.Place) pred.Action {
 	case "RETURN":
 		return pred.Action{Op: pred.Return}
 	}
-	return verdictShim([]string{"NFQUEUE", "--queue-num", "0"})
+	return pred.Doing(pred.Queue{})
 }

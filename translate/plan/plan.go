@@ -62,11 +62,16 @@ func (n Note) String() string {
 	return s
 }
 
-// Action is a target that netfilter runs for us.
-type Action struct {
-	Args     []string // the target and its options
-	Guard    []string // options that a rule with the target must have
-	Terminal bool
+// Action is an effect that others run, told by the programs.
+type Action struct{ Effect pred.Effect }
+
+// MarshalJSON gives the stored form of the effect.
+func (a Action) MarshalJSON() ([]byte, error) { return pred.EncodeEffect(a.Effect) }
+
+// UnmarshalJSON reads it.
+func (a *Action) UnmarshalJSON(data []byte) (err error) {
+	a.Effect, err = pred.DecodeEffect(data)
+	return err
 }
 
 // Hook is what one hook program runs.
@@ -145,7 +150,7 @@ type Rule struct {
 	Call   string  // Jump, Goto: the function; empty if Inline
 	Class  *Class  // Jump, Goto: the callee, if it is classified
 	Inline []*Rule // Jump, Goto: the rules of the callee, in place
-	Note   int     // Shim: number of the action
+	Note   int     // Do: number of the action
 	Text   string  // the rule as iptables-save prints it, for messages
 	Pos    string  // where it was written
 }
@@ -167,7 +172,7 @@ func (p *Plan) String() string {
 			fmt.Fprintf(&b, "  left-to-netfilter %s\n", n)
 		}
 		for i, a := range t.Actions {
-			fmt.Fprintf(&b, "  action %d terminal=%t %s\n", i, a.Terminal, strings.Join(a.Args, " "))
+			fmt.Fprintf(&b, "  action %d terminal=%t %s\n", i, pred.Ends(a.Effect), a.Effect)
 		}
 		for _, h := range t.Hooks {
 			fmt.Fprintf(&b, "  hook %s shim=%t\n", h.Hook, h.Shim)
@@ -224,7 +229,7 @@ func writeRules(b *strings.Builder, rules iter.Seq[*Rule], indent string) {
 		if r.Class != nil {
 			to += fmt.Sprintf(" = class %d", r.Class.Number)
 		}
-		if r.Action.Op == pred.Shim {
+		if r.Action.Op == pred.Do {
 			to = fmt.Sprintf("action %d: %s", r.Note, to)
 		}
 		fmt.Fprintf(b, "%srule %d %s: %s -> %s\n", indent, r.ID, r.Pos, strings.Join(conds, " and "), to)

@@ -1,0 +1,67 @@
+package shim
+
+import (
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate"
+)
+
+// Can is netfilter's answer to which effects it runs when BPF tells it to: those that
+// leave the packet as later rules ask about it, or change it in a way that the programs
+// can foretell.
+func Can(e pred.Effect, hooks uint8) (translate.How, string) {
+	if why := unfit(e, hooks); why != "" {
+		return translate.Never, why
+	}
+	return translate.Told, ""
+}
+
+// unfit says why netfilter has to run the whole table with an effect.
+func unfit(e pred.Effect, hooks uint8) string {
+	switch e := e.(type) {
+	case pred.NAT:
+		return "it translates addresses (nf_nat_setup_info(), net/netfilter/nf_nat_core.c)"
+	case pred.SynProxy:
+		return "it takes, drops or passes the packet by its cookie (synproxy_tg4(), net/ipv4/netfilter/ipt_SYNPROXY.c)"
+	case pred.TProxy:
+		return "it takes or drops the packet by the sockets of this host (tproxy_tg4(), net/netfilter/xt_TPROXY.c)"
+	case pred.ChangeKernelSet:
+		if e.Map.Set != "" {
+			return "it takes values from a set (set_target_v3(), net/netfilter/xt_set.c)"
+		}
+	case pred.Dup:
+		// The copy passes OUTPUT while the packet itself stands still.
+		if hooks&(1<<packet.Output) != 0 {
+			return "at OUTPUT it sends a packet through the same hook (nf_dup_ipv4(), net/ipv4/netfilter/nf_dup_ipv4.c)"
+		}
+	case pred.Opaque:
+		return "what it does is known by its name alone"
+	}
+	if of := rewrites(e); of != "" {
+		return "it rewrites the packet (" + of + ")"
+	}
+	return ""
+}
+
+// rewrites names the kernel's function that rewrites the packet; "" for other effects.
+func rewrites(e pred.Effect) string {
+	switch e.(type) {
+	case pred.NPT:
+		return "ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c"
+	case pred.SetDSCP:
+		return "dscp_tg(), net/netfilter/xt_DSCP.c"
+	case pred.SetTOS:
+		return "tos_tg(), net/netfilter/xt_DSCP.c"
+	case pred.SetTTL:
+		return "ttl_tg(), net/netfilter/xt_HL.c"
+	case pred.SetECN:
+		return "ecn_tg(), net/ipv4/netfilter/ipt_ECN.c"
+	case pred.SetMSS:
+		return "tcpmss_mangle_packet(), net/netfilter/xt_TCPMSS.c"
+	case pred.StripTCPOptions:
+		return "tcpoptstrip_mangle_packet(), net/netfilter/xt_TCPOPTSTRIP.c"
+	case pred.FillChecksum:
+		return "checksum_tg(), net/netfilter/xt_CHECKSUM.c"
+	}
+	return ""
+}

@@ -1,0 +1,59 @@
+package shim
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/ruleset/target"
+	"github.com/bpftables/bpftables/translate"
+)
+
+// told are the effects that netfilter runs when it is told to; false: never.
+var told = map[pred.Effect]bool{
+	pred.Audit{}: true, pred.BlinkLED{}: true, pred.ChangeKernelSet{Add: pred.KernelSetKey{Set: "a", Dirs: "src"}}: true,
+	pred.ChangeKernelSet{Map: pred.KernelSetKey{Set: "a", Dirs: "src"}}: false,
+	pred.Dup{Gateway: netip.IPv6Unspecified()}:                          true, pred.FillChecksum{}: false, pred.IdleTimer{}: true, pred.Log{}: true,
+	pred.NAT{}: false, pred.NFLog{}: true, pred.NoTrack{}: true, pred.NPT{}: false, pred.NewOpaque([]string{"X"}): false, pred.Queue{}: true,
+	pred.RateEst{}: true, pred.Reject{Reset: true}: true, pred.RestoreSecMark{}: true, pred.SaveSecMark{}: true, pred.SecMark{}: true,
+	pred.SetDSCP{}: false, pred.SetECN{}: false, pred.SetMark{Dst: pred.FieldMark, Src: pred.FieldMark}: true, pred.SetMSS{}: false,
+	pred.SetPriority{}: true, pred.SetTOS{}: false, pred.SetTTL{}: false, pred.StripTCPOptions{}: false, pred.SynProxy{}: false,
+	pred.TProxy{}: false, pred.Trace{}: true, pred.Track{}: true,
+}
+
+// TestCan fails when an effect is not decided about, or is to be told without words.
+func TestCan(t *testing.T) {
+	decided := map[reflect.Type]bool{}
+	for e, want := range told {
+		decided[reflect.TypeOf(e)] = true
+		how, why := Can(e, 1<<packet.Forward)
+		if (how == translate.Told) != want || (why == "") != want {
+			t.Errorf("%s: %v %q", e, how, why)
+		}
+		if want && target.Of(packet.IPv4, e) == nil {
+			t.Errorf("%s has no words", e)
+		}
+	}
+	for _, e := range pred.Effects {
+		if !decided[reflect.TypeOf(e)] {
+			t.Errorf("%T is not decided about", e)
+		}
+	}
+	if how, _ := Can(pred.Dup{}, 1<<packet.Output); how != translate.Never {
+		t.Error("a copy at OUTPUT would be sent by a shim")
+	}
+}
+
+// The kernel looks for these options in the rule itself.
+func TestGuard(t *testing.T) {
+	for e, want := range map[pred.Effect][]string{
+		pred.Reject{Reset: true}: {"-p", "tcp"}, pred.Reject{}: nil,
+		pred.Track{Helper: "ftp", Proto: 6}: {"-p", "6"}, pred.Track{Zone: 1}: nil,
+	} {
+		if got := guard(e); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %q, want %q", e, got, want)
+		}
+	}
+}
