@@ -190,12 +190,6 @@ func (p *Place) Action() pred.Action {
 	return p.Rule.Target.Lower(p)
 }
 
-// ConntrackUser is a match or target that may need the kernel's connection
-// tracking, as its checkentry function says by calling nf_ct_netns_get().
-type ConntrackUser interface {
-	NeedsConntrack() bool
-}
-
 // Proto gives the protocol that -p of the rule names; negate is set for "! -p".
 // named is false without -p.
 func (p *Place) Proto() (proto uint8, negate, named bool) {

@@ -322,7 +322,7 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	l := t.lines[r]
 	out := &plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String()}
 	out.Conds = make([]pred.Pred, len(l.conds))
-	limits, nths := len(t.res.Plan.Limits), len(t.res.Plan.Nths)
+	limits, nths, recents := len(t.res.Plan.Limits), len(t.res.Plan.Nths), len(t.res.Plan.Recents)
 	for i, p := range l.conds {
 		out.Conds[i] = t.slots.assign(p, stateKey{r, i})
 	}
@@ -331,6 +331,9 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	}
 	for ; nths < len(t.res.Plan.Nths); nths++ {
 		t.out.Nths = append(t.out.Nths, nths)
+	}
+	if recents < len(t.res.Plan.Recents) {
+		t.out.Keepers = append(t.out.Keepers, out.ID)
 	}
 	if l.action.Op == pred.Do {
 		out.Note = t.numbers[l.action.Effect]

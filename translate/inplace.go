@@ -62,14 +62,12 @@ func slotted(p pred.Pred) bool {
 
 // word is a match or a target.
 type word interface {
-	Word() string
 	Check(in *ruleset.Place) error
 }
 
 func (p *InPlace) fits(w word, place *ruleset.Place) bool {
-	u, asks := w.(ruleset.ConntrackUser)
 	// What users and groups are may depend on the namespace: package apply decides.
-	return w.Check(place) == nil && w.Word() != "owner" && (!asks || !u.NeedsConntrack() || p.Conntrack)
+	return w.Check(place) == nil && !ruleset.AsksOwner(w) && (p.Conntrack || !ruleset.NeedsConntrack(w))
 }
 
 // action completes what a rule does.

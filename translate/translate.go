@@ -136,7 +136,7 @@ func (t *table) plan() *plan.Table {
 	return t.out
 }
 
-// conntrack records that a rule needs the kernel's conntrack, wherever it runs.
+// conntrack records what rules need of the kernel's conntrack, wherever they run.
 func (t *table) conntrack() {
 	for _, c := range t.src.Chains {
 		for _, r := range c.Rules {
@@ -149,9 +149,9 @@ func (t *table) conntrack() {
 }
 
 func (t *table) needs(word any) {
-	if u, ok := word.(ruleset.ConntrackUser); ok && u.NeedsConntrack() {
-		t.res.Plan.Conntrack = true
-	}
+	p := t.res.Plan
+	p.Conntrack = p.Conntrack || ruleset.NeedsConntrack(word)
+	p.Helpers = p.Helpers || ruleset.GivesHelper(word)
 }
 
 // templates leaves a table to netfilter in which a CT target gives packets a

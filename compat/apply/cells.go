@@ -89,6 +89,8 @@ type places struct {
 	// The slots of limits, and those of nths with what they begin with.
 	Limits []int          `json:"limits,omitempty"`
 	Nths   map[int]uint32 `json:"nths,omitempty"`
+	// Keepers are the counter slots of rules that keep a named set.
+	Keepers []uint32 `json:"keepers,omitempty"`
 }
 
 // addPlaces describes the classified chains of a plan.
@@ -108,7 +110,7 @@ func (x *extra) addPlaces(p *plan.Plan) {
 	for _, t := range p.Tables {
 		if have := x.Places[t.Name]; have != nil {
 			have.Actions, have.Longest, have.Template = t.Actions, t.Longest, t.Template
-			have.Limits, have.Nths = t.Limits, map[int]uint32{}
+			have.Limits, have.Nths, have.Keepers = t.Limits, map[int]uint32{}, t.Keepers
 			for _, slot := range t.Nths {
 				have.Nths[slot] = maps.FirstCount(p.Nths[slot])
 			}

@@ -3,12 +3,10 @@ package apply
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/state"
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/translate"
 )
@@ -124,20 +122,6 @@ func (e *Engine) foreignRules() string {
 		}
 	}
 	return ""
-}
-
-// givesHelper says whether a rule gives connections a conntrack helper.
-func givesHelper(rs *ruleset.Ruleset) bool {
-	for _, t := range rs.Tables {
-		for _, c := range t.Chains {
-			for _, r := range c.Rules {
-				if r.Target != nil && r.Target.Word() == "CT" && slices.Contains(r.Target.Args(), "--helper") {
-					return true
-				}
-			}
-		}
-	}
-	return false
 }
 
 // lastPriority is that of the last table at INPUT and FORWARD: a table that runs in BPF

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
@@ -237,8 +238,8 @@ func (ed *editor) fail(err error) error {
 // Delete takes rule i away.
 func (ed *editor) Delete(table, chain string, i int) error {
 	c, in, _ := ed.place(table, chain)
-	// A list of -m recent ends with the last rule that names it: a new generation knows.
-	if c == nil || !in.MayDelete(chain) || bytes.Contains(c.Rule(i).Text, []byte("-m recent ")) {
+	// A named set ends with the last rule that keeps it: a new generation knows.
+	if c == nil || !in.MayDelete(chain) || slices.Contains(ed.extra.Places[table].Keepers, c.Rule(i).Slot) {
 		return errNotInPlace
 	}
 	ed.rows.Delete(c.Rule(i).Row)

@@ -37,7 +37,7 @@ func asksOwner(t *ruleset.Table) bool {
 	for _, c := range t.Chains {
 		for _, r := range c.Rules {
 			for _, m := range r.Matches {
-				if m.Word() == "owner" {
+				if ruleset.AsksOwner(m) {
 					return true
 				}
 			}

@@ -368,7 +368,7 @@ func (e *Engine) writeState(c *change, b *build, number uint32, earlyOff string)
 	out := state.NewBuilder(head)
 	out.Grow(len(b.res.Rules), textGuess*len(b.res.Rules))
 	o, readback := newOrigins(c), iptables.NewReadback(c.after)
-	x := extra{Notes: map[string][]plan.Note{}, Early: c.early, EarlyOff: earlyOff, Expects: givesHelper(c.after)}
+	x := extra{Notes: map[string][]plan.Note{}, Early: c.early, EarlyOff: earlyOff, Expects: b.res.Plan.Helpers}
 	for i, t := range c.after.Tables {
 		p := b.res.Plan.Tables[i]
 		addTable(out, t, p, b, o, readback)

@@ -94,6 +94,11 @@ func (m *owner) Done(*ruleset.Env) error {
 // Match gives the match itself.
 func (m *owner) Match() ruleset.Match { return m }
 
+// AsksOwner says yes but for --socket-exists alone.
+func (m *owner) AsksOwner() bool {
+	return m.given["uid-owner"] || m.given["gid-owner"] || m.given["suppl-groups"]
+}
+
 // Word is "owner".
 func (m *owner) Word() string { return "owner" }
 

@@ -101,6 +101,9 @@ func (m *recent) Done(env *ruleset.Env) error {
 // Match gives the match itself.
 func (m *recent) Match() ruleset.Match { return m }
 
+// KeepsSet is the list.
+func (m *recent) KeepsSet() string { return m.name }
+
 // Word is "recent".
 func (m *recent) Word() string { return "recent" }
 

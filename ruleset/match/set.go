@@ -114,9 +114,6 @@ func (m *set) Match() ruleset.Match { return m }
 // Word is "set".
 func (m *set) Word() string { return "set" }
 
-// SetName is the name of the set.
-func (m *set) SetName() string { return m.name }
-
 // Args prints as set_save_v4() of libxt_set.c.
 func (m *set) Args() []string {
 	args := append([]string{"-m", "set"}, bang(m.negate)...)

@@ -116,6 +116,9 @@ func (m *tcp) Done(*ruleset.Env) error { return nil }
 // Match gives the match itself.
 func (m *tcp) Match() ruleset.Match { return m }
 
+// AsksSYN says whether the SYN flag must be set (find_syn_match(), net/netfilter/xt_TCPMSS.c).
+func (m *tcp) AsksSYN() bool { return m.comp&0x02 != 0 && !m.negateFlags }
+
 // Word is "tcp".
 func (m *tcp) Word() string { return "tcp" }
 

@@ -174,6 +174,9 @@ func (c *CT) Check(in *ruleset.Place) error {
 // net/netfilter/xt_CT.c).
 func (c *CT) NeedsConntrack() bool { return !c.NoTrack }
 
+// GivesHelper says whether connections get a helper.
+func (c *CT) GivesHelper() bool { return !c.NoTrack && c.Helper != "" }
+
 // Lower gives the change. --notrack makes the kernel forget the other options
 // (xt_ct_tg_check(), net/netfilter/xt_CT.c).
 func (c *CT) Lower(in *ruleset.Place) pred.Action {

@@ -128,6 +128,11 @@ type other struct {
 	args []string
 }
 
+func (o *other) AsksSYN() bool {
+	at := slices.Index(o.args, "--tcp-flags")
+	return o.word == "tcp" && at > 0 && at+2 < len(o.args) && o.args[at-1] != "!" && (strings.Contains(o.args[at+2], "SYN") || strings.Contains(o.args[at+2], "ALL"))
+}
+
 func (o *other) Word() string   { return o.word }
 func (o *other) Args() []string { return o.args }
 

@@ -3,7 +3,6 @@ package target
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -81,25 +80,10 @@ func (t *TCPMSS) Check(in *ruleset.Place) error {
 			return err
 		}
 	}
-	if !slices.ContainsFunc(in.Rule.Matches, asksSYN) {
+	if !slices.ContainsFunc(in.Rule.Matches, func(m ruleset.Match) bool { return ruleset.AsksSYN(m) }) {
 		return errors.New("TCPMSS only works on TCP SYN packets; add --tcp-flags SYN,RST SYN")
 	}
 	return nil
-}
-
-// asksSYN says whether the match is -m tcp and wants the SYN flag set
-// (find_syn_match(), net/netfilter/xt_TCPMSS.c).
-func asksSYN(m ruleset.Match) bool {
-	if m.Word() != "tcp" {
-		return false
-	}
-	args := m.Args()
-	at := slices.Index(args, "--tcp-flags")
-	if at < 1 || at+2 >= len(args) || args[at-1] == "!" {
-		return false
-	}
-	set := strings.Split(args[at+2], ",")
-	return slices.Contains(set, "SYN") || slices.Contains(set, "ALL")
 }
 
 // Lower gives the change.

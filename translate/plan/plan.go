@@ -30,6 +30,8 @@ type Plan struct {
 	Classes []*Class
 	// Conntrack says that a rule needs the kernel's conntrack in the namespace.
 	Conntrack bool
+	// Helpers says that a rule gives connections a conntrack helper.
+	Helpers bool
 	// Early is the early stage; nil: there is none.
 	Early *Early
 }
@@ -45,6 +47,7 @@ type Table struct {
 	Longest int      // how many actions a packet can collect, at most
 	Limits  []int    // slots of its rules, see Plan
 	Nths    []int
+	Keepers []uint32 // rules that keep a named set: it ends with the last of them
 	// Template says that a target gives packets a conntrack entry that rules of the
 	// table must not ask about.
 	Template bool

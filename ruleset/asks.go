@@ -1,0 +1,60 @@
+package ruleset
+
+// What others have to know of a match or target beyond its predicates and effects is
+// asked through these interfaces, never by its name.
+
+// ConntrackUser is a match or target that may need the kernel's connection
+// tracking, as its checkentry function says by calling nf_ct_netns_get().
+type ConntrackUser interface {
+	NeedsConntrack() bool
+}
+
+// HelperGiver is a target that may give connections a conntrack helper, which then
+// expects more connections.
+type HelperGiver interface {
+	GivesHelper() bool
+}
+
+// OwnerAsker is a match that asks for user or group ids: they depend on the user
+// namespace that the network namespace belongs to.
+type OwnerAsker interface {
+	AsksOwner() bool
+}
+
+// SYNAsker is a match that may make sure that a packet is a TCP SYN, as some targets
+// want of their rule.
+type SYNAsker interface {
+	AsksSYN() bool
+}
+
+// SetKeeper is a match that keeps what it knows in a named set of its own, which all rules
+// of a network namespace share that give the name.
+type SetKeeper interface {
+	KeepsSet() string
+}
+
+// asks says whether a word answers yes to a question.
+func asks[T any](word any, question func(T) bool) bool {
+	w, is := word.(T)
+	return is && question(w)
+}
+
+// AsksOwner says whether a match asks for user or group ids.
+func AsksOwner(word any) bool { return asks(word, OwnerAsker.AsksOwner) }
+
+// NeedsConntrack says whether a match or target needs connection tracking.
+func NeedsConntrack(word any) bool { return asks(word, ConntrackUser.NeedsConntrack) }
+
+// GivesHelper says whether a target gives connections a conntrack helper.
+func GivesHelper(word any) bool { return asks(word, HelperGiver.GivesHelper) }
+
+// AsksSYN says whether a match makes sure that a packet is a TCP SYN.
+func AsksSYN(word any) bool { return asks(word, SYNAsker.AsksSYN) }
+
+// KeptSet is the set that a match keeps; "" when it keeps none.
+func KeptSet(word any) string {
+	if n, is := word.(SetKeeper); is {
+		return n.KeepsSet()
+	}
+	return ""
+}
