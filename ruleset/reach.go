@@ -10,7 +10,7 @@ import (
 // net/ipv4/netfilter/ip_tables.c).
 func (r *Rule) Ends() bool {
 	v, ok := r.Target.(Verdict)
-	return ok && v.EndsChain() && len(r.Matches) == 0 && !r.Goto
+	return ok && v.EndsChain() && len(r.Matches) == 0 && !r.Goto && r.Then == nil
 }
 
 // Met are the rules that a packet can get to: those up to the first that always ends the
@@ -46,9 +46,10 @@ func (t *Table) Hooks(family packet.Family) map[*Chain]uint8 {
 		todo = todo[:len(todo)-1]
 		in.Hooks = out[c]
 		for _, r := range c.Met() {
-			in.Rule = r
-			if a := in.Action(); a.Op == pred.Jump || a.Op == pred.Goto {
-				reach(t.Chain(a.Chain), out[c])
+			for in.Rule = r; in.Rule != nil; in.Rule = in.Rule.Then {
+				if a := in.Action(); a.Op == pred.Jump || a.Op == pred.Goto {
+					reach(t.Chain(a.Chain), out[c])
+				}
 			}
 		}
 	}

@@ -127,8 +127,11 @@ type Chain struct {
 // BuiltIn says whether the chain belongs to a hook.
 func (c *Chain) BuiltIn() bool { return c.Policy != "" }
 
-// Rule is one line. Matches hold -s, -d, -i, -o, -p and -f first, in that order,
-// then the others as written: this is also the order in which netfilter asks them.
+// Rule is one line: conditions and effects in written order, which is the order in which
+// they are asked and come about. It holds the conditions up to the first effect, that
+// effect, and in Then what stands behind it. A rule of iptables has one effect, its target,
+// at its end; Matches hold -s, -d, -i, -o, -p and -f first, in that order, then the others
+// as written.
 type Rule struct {
 	Pos      Pos
 	Matches  []Match
@@ -136,6 +139,7 @@ type Rule struct {
 	Goto     bool   // -g instead of -j
 	Counters Counters
 	Source   uint64 // of the text that it was read from; 0: not known (iptables.Readback)
+	Then     *Rule  // what is written behind the effect; nil: nothing
 }
 
 // Match is one condition of a rule: a word after -m, or one of the base options.

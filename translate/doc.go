@@ -7,7 +7,7 @@
 //
 //	filter INPUT  --> func "chain" (rules, policy) --> func "c3" (user chain) ...
 //
-// Passes, in order: lower (matches to predicates), hooks (which chains can be
+// Passes, in order: unfold (rules with several effects become more rules), lower (matches to predicates), hooks (which chains can be
 // reached from where), actions (numbers for netfilter's own targets), functions
 // (calls, parts, what is put inline).
 package translate

@@ -33,7 +33,8 @@ var earlyWay = []struct {
 // Early derives the early stage of a translated ruleset and adds it to the plan. Tables
 // that netfilter runs are part of the way: their rules get counters here, too, for the
 // packets that the early stage drops.
-func Early(rs *ruleset.Ruleset, o EarlyOptions, res *Result) {
+func Early(o EarlyOptions, res *Result) {
+	rs := res.Plain()
 	early := &plan.Early{Exact: o.Exact}
 	for _, step := range earlyWay {
 		src := rs.Table(step.table)
@@ -49,6 +50,7 @@ func Early(rs *ruleset.Ruleset, o EarlyOptions, res *Result) {
 			Table: step.table, Hook: step.hook, Funcs: r.funcs(hook.Funcs),
 		})
 	}
+	res.unfolded.credit(res)
 	if dropsEarly(early) {
 		res.Plan.Early = early
 	}

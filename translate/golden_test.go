@@ -78,7 +78,7 @@ func early(t *testing.T, rules txtar.File, exact bool) []byte {
 	t.Helper()
 	rs := readRules(t, rules.Name, rules.Data)
 	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Can: shim.Can})
-	translate.Early(rs, translate.EarlyOptions{Options: translate.Options{Text: iptables.PrintRule, Can: shim.Can}, Exact: exact}, res)
+	translate.Early(translate.EarlyOptions{Options: translate.Options{Text: iptables.PrintRule, Can: shim.Can}, Exact: exact}, res)
 	if _, err := codegen.GenerateEarly(res.Plan, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -31,11 +31,15 @@ type Result struct {
 	Plan     *plan.Plan
 	Rules    map[*ruleset.Rule]uint32
 	Policies map[*ruleset.Chain]uint32
+	unfolded *unfolded
 }
 
 // Translate makes the plan of a ruleset.
 func Translate(rs *ruleset.Ruleset, o Options) *Result {
+	u := unfold(rs)
+	rs = u.rules
 	res := &Result{
+		unfolded: u,
 		Plan:     &plan.Plan{Family: rs.Family},
 		Rules:    map[*ruleset.Rule]uint32{},
 		Policies: map[*ruleset.Chain]uint32{},
@@ -48,6 +52,7 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 		res.Plan.Tables = append(res.Plan.Tables, newTable(rs.Family, t, o, res, slots).plan())
 	}
 	shareLists(rs, o, res, slots)
+	u.credit(res)
 	return res
 }
 

@@ -28,7 +28,7 @@ func addEarly(c *change, res *translate.Result) {
 	if c.early == attach.EarlyOff {
 		return
 	}
-	translate.Early(c.after, translate.EarlyOptions{
+	translate.Early(translate.EarlyOptions{
 		Options: translate.Options{Text: iptables.PrintRule, Classifier: c.classifier, Can: shim.Can}, Exact: c.early == attach.EarlyExact,
 	}, res)
 }

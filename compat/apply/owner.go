@@ -3,6 +3,7 @@ package apply
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -36,10 +37,8 @@ func foreignOwners(rs *ruleset.Ruleset) (map[string]string, error) {
 func asksOwner(t *ruleset.Table) bool {
 	for _, c := range t.Chains {
 		for _, r := range c.Rules {
-			for _, m := range r.Matches {
-				if ruleset.AsksOwner(m) {
-					return true
-				}
+			if slices.ContainsFunc(r.Statements(), func(s ruleset.Statement) bool { return ruleset.AsksOwner(s) }) {
+				return true
 			}
 		}
 	}

@@ -298,7 +298,7 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 		if b.early, err = codegen.GenerateEarly(b.res.Plan, b.progs); err != nil {
 			return nil, err
 		}
-		b.layouts = e.layouts(c.after, b.res.Plan, number)
+		b.layouts = e.layouts(b.res.Plain(), b.res.Plan, number)
 		err = load(b)
 		if err != nil && c.classifier != translate.ClassifyCode && len(b.res.Plan.Classes) > 0 && !probe.Loops() {
 			c.classifier = translate.ClassifyCode

@@ -55,6 +55,7 @@ type rule struct {
 	number int // from 1
 	action pred.Action
 	lower  []pred.Pred // by match; only ByLower; nil: asked by Eval, its predicates cannot say it
+	behind *rule       // what is written behind the effect; nil: nothing
 }
 
 // New prepares a table.
@@ -75,8 +76,8 @@ func New(family packet.Family, t *ruleset.Table, mode Mode) *Machine {
 func (m *Machine) Load(w *packet.World) {
 	for _, c := range m.table.Chains {
 		for _, r := range c.Rules {
-			for _, match := range r.Matches {
-				if l, ok := match.(interface{ Load(*packet.World) }); ok {
+			for _, s := range r.Statements() {
+				if l, ok := s.(interface{ Load(*packet.World) }); ok {
 					l.Load(w)
 				}
 			}
@@ -87,16 +88,26 @@ func (m *Machine) Load(w *packet.World) {
 func (m *Machine) prepare(c *ruleset.Chain, hooks uint8) *chain {
 	out := &chain{Chain: c, rules: make([]*rule, len(c.Rules))}
 	for i, r := range c.Rules {
-		in := &ruleset.Place{Family: m.family, Table: m.table.Name, Hooks: hooks, Rule: r}
-		one := &rule{Rule: r, number: i + 1, action: in.Action()}
-		if m.mode == ByLower {
-			for _, match := range r.Matches {
-				one.lower = append(one.lower, meaningful(match.Lower(in)))
-			}
-		}
-		out.rules[i] = one
+		in := &ruleset.Place{Family: m.family, Table: m.table.Name, Hooks: hooks}
+		out.rules[i] = m.part(in, r, i+1)
 	}
 	return out
+}
+
+// part prepares a rule, and what stands behind its first effect.
+func (m *Machine) part(in *ruleset.Place, r *ruleset.Rule, number int) *rule {
+	if r == nil {
+		return nil
+	}
+	in.Rule = r
+	one := &rule{Rule: r, number: number, action: in.Action()}
+	if m.mode == ByLower {
+		for _, match := range r.Matches {
+			one.lower = append(one.lower, meaningful(match.Lower(in)))
+		}
+	}
+	one.behind = m.part(in, r.Then, number)
+	return one
 }
 
 // ask asks the matches of a rule in order and gives the first answer that is not

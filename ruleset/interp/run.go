@@ -28,12 +28,14 @@ type run struct {
 	base  *chain
 	at    *chain
 	next  int
+	rest  *rule   // of the rule before next; nil: it is done
 	stack []frame // where jumps return to
 }
 
 type frame struct {
 	chain *chain
 	next  int
+	rest  *rule
 }
 
 // Run passes a packet through the chain of its hook. The packet itself is not
@@ -71,13 +73,17 @@ func copyFacts(f *packet.Facts) *packet.Facts {
 	return &c
 }
 
-// step tries the next rule; true when the packet has its verdict.
+// step tries the next rule, or what is left of one; true when the packet has its verdict.
 func (r *run) step() bool {
-	if r.next >= len(r.at.rules) {
-		return r.end()
+	one := r.rest
+	if one == nil {
+		if r.next >= len(r.at.rules) {
+			return r.end()
+		}
+		one = r.at.rules[r.next]
+		r.next++
 	}
-	one := r.at.rules[r.next]
-	r.next++
+	r.rest = nil
 	answer, which := r.m.ask(one, r.f)
 	r.record(one, answer, which)
 	switch answer {
@@ -90,6 +96,7 @@ func (r *run) step() bool {
 	}
 	c := r.m.Rules[one.Rule]
 	r.m.Rules[one.Rule] = add(c, r.f.Len)
+	r.rest = one.behind
 	return r.act(one)
 }
 
@@ -120,12 +127,12 @@ func (r *run) end() bool {
 // (underflow[hook] in ipt_do_table()).
 func (r *run) pop() {
 	if len(r.stack) == 0 {
-		r.at, r.next = r.base, len(r.base.rules)
+		r.at, r.next, r.rest = r.base, len(r.base.rules), nil
 		return
 	}
 	top := r.stack[len(r.stack)-1]
 	r.stack = r.stack[:len(r.stack)-1]
-	r.at, r.next = top.chain, top.next
+	r.at, r.next, r.rest = top.chain, top.next, top.rest
 }
 
 func (r *run) decide(v Verdict, one *rule) {
@@ -192,9 +199,9 @@ func (r *run) call(one *rule) bool {
 		return true
 	}
 	if one.action.Op == pred.Jump {
-		r.stack = append(r.stack, frame{r.at, r.next})
+		r.stack = append(r.stack, frame{r.at, r.next, r.rest})
 	}
-	r.at, r.next = to, 0
+	r.at, r.next, r.rest = to, 0, nil
 	return false
 }
 

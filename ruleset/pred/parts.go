@@ -71,6 +71,15 @@ func AsksConntrack(p Pred) bool {
 	})
 }
 
+// Changeable says whether effects may change the answer of a predicate: it reads a mark or
+// the conntrack entry.
+func Changeable(p Pred) bool {
+	return AsksConntrack(p) || Any(p, func(part Pred) bool {
+		c, is := part.(Cmp)
+		return is && c.Of == Value(FieldMark)
+	})
+}
+
 // Stateless says whether a predicate gives the same answer when it is asked twice
 // of the same packet.
 func Stateless(p Pred) bool {
