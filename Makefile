@@ -8,10 +8,8 @@ export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS
 
 .PHONY: build install setup generate check test conformance fuzz bench demo man clean
 
-# Where the process begins: see compat/serve/client/start.
-START := $(if $(filter linux/amd64,$(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH)),-E bpftables_start)
 build:
-	$(GO) build -trimpath -ldflags '-s -w $(START)' -o bin/bpftables ./cmd/bpftables
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/bpftables ./cmd/bpftables
 
 # The program, its manual page and its units for systemd.
 PREFIX ?= /usr/local
@@ -29,7 +27,7 @@ setup:
 
 # Compiles the C parts; their output is committed.
 generate:
-	$(GO) generate ./bpf/... ./compat/...
+	$(GO) generate ./bpf/...
 
 check:
 	scripts/check

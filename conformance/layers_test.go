@@ -35,7 +35,6 @@ var mayImport = map[string][]string{
 	// The client is on the way of every command, before all else is initialized.
 	"compat/serve/client":       {},
 	"compat/serve/client/early": {"compat/serve/client"},
-	"compat/serve/client/start": {},
 	"cmd/...":                   {"..."},
 	"conformance/...":           {"..."},
 }

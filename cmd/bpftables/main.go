@@ -7,7 +7,6 @@ import (
 	"github.com/bpftables/bpftables/cmd/cli"
 	// A server runs the command, if there is one.
 	_ "github.com/bpftables/bpftables/compat/serve/client/early"
-	_ "github.com/bpftables/bpftables/compat/serve/client/start"
 )
 
 func main() {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,7 +28,7 @@ type program struct {
 }
 
 // build builds the program, and starts a server.
-func build(t *testing.T, ldflags string) *program {
+func build(t *testing.T) *program {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		if os.Getenv("REQUIRE_KERNEL") != "" {
@@ -41,7 +40,7 @@ func build(t *testing.T, ldflags string) *program {
 	p := &program{t: t, path: filepath.Join(dir, "bpftables"), ns: fmt.Sprintf("bt-start-%d", os.Getpid())}
 	p.env = append(os.Environ(), client.SocketEnv+"="+filepath.Join(dir, "sock"), client.NoServeEnv+"=", client.DebugEnv+"=",
 		"XTABLES_LOCKFILE="+filepath.Join(dir, "lock"), "CGO_ENABLED=0")
-	for _, args := range [][]string{{"go", "build", "-ldflags", ldflags, "-o", p.path, "."}, {"ip", "netns", "add", p.ns}} {
+	for _, args := range [][]string{{"go", "build", "-o", p.path, "."}, {"ip", "netns", "add", p.ns}} {
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Env = p.env
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -88,32 +87,20 @@ func (p *program) to(stdout *os.File, variable string, args ...string) (out, err
 	return o.String(), e.String(), cmd.ProcessState
 }
 
-// TestForwards runs the client in its two forms: begun in the runtime of Go, and
-// before it.
+// TestForwards: a command that a server runs is done before the packages are initialized that
+// take time.
 func TestForwards(t *testing.T) {
-	t.Run("go", func(t *testing.T) {
-		p := build(t, "")
-		_, trace, _ := p.run("GODEBUG=inittrace=1", "iptables", "-V")
-		for _, late := range []string{"os", "net", "github.com/alecthomas/kong", "github.com/cilium/ebpf"} {
-			if strings.Contains(trace, "init "+late+" @") {
-				t.Errorf("%s was initialized before the command was done:\n%s", late, trace)
-			}
+	p := build(t)
+	_, trace, _ := p.run("GODEBUG=inittrace=1", "iptables", "-V")
+	for _, late := range []string{"os", "net", "github.com/alecthomas/kong", "github.com/cilium/ebpf"} {
+		if strings.Contains(trace, "init "+late+" @") {
+			t.Errorf("%s was initialized before the command was done:\n%s", late, trace)
 		}
-		if !strings.Contains(trace, "init syscall @") {
-			t.Errorf("no trace: %s", trace)
-		}
-		forwards(t, p)
-	})
-	t.Run("start", func(t *testing.T) {
-		if runtime.GOARCH != "amd64" {
-			t.Skip("machine code for amd64 only")
-		}
-		p := build(t, "-E bpftables_start")
-		if _, trace, _ := p.run("GODEBUG=inittrace=1", "iptables", "-V"); trace != "" {
-			t.Errorf("the runtime of Go began before the command was done:\n%s", trace)
-		}
-		forwards(t, p)
-	})
+	}
+	if !strings.Contains(trace, "init syscall @") {
+		t.Errorf("no trace: %s", trace)
+	}
+	forwards(t, p)
 }
 
 // forwards runs commands of all kinds.

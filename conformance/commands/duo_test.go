@@ -50,7 +50,7 @@ func prepare(t *testing.T) string {
 func build(t *testing.T, dir string, options ...string) string {
 	t.Helper()
 	path := filepath.Join(dir, "bpftables")
-	args := append([]string{"build", "-o", path, "-ldflags", "-E bpftables_start"}, options...)
+	args := append([]string{"build", "-o", path}, options...)
 	cmd := exec.Command("go", append(args, "../../cmd/bpftables")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
