@@ -138,7 +138,7 @@ type Rule struct {
 	Target   Target // nil: the rule only counts
 	Goto     bool   // -g instead of -j
 	Counters Counters
-	Source   uint64 // of the text that it was read from; 0: not known (iptables.Readback)
+	Source   uint64 // of the text that it was read from; 0: not known (Loader.Same)
 	Then     *Rule  // what is written behind the effect; nil: nothing
 }
 

@@ -16,6 +16,24 @@ type Appender interface {
 	AppendText(b []byte) []byte
 }
 
+// Exact is a match or target that iptables-save may print with loss, or with a name that
+// another file than the ruleset gives a meaning to.
+type Exact interface {
+	// ExactArgs are words that read, by iptables too, to the very same match or target,
+	// from "-m word" or "-j WORD" on as Args. Numbers stand for names. nil: Args do.
+	ExactArgs() []string
+}
+
+// ExactArgsOf gives the words that read to the very same match or target.
+func ExactArgsOf(w interface{ Args() []string }) []string {
+	if e, ok := w.(Exact); ok {
+		if args := e.ExactArgs(); args != nil {
+			return args
+		}
+	}
+	return w.Args()
+}
+
 // TextOf gives what iptables-save prints for a match or target: Text where there
 // is one, else the arguments joined by spaces.
 func TextOf(w interface{ Args() []string }) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/ruleset/target"
@@ -16,7 +17,7 @@ func Words(family packet.Family, e pred.Effect) []string {
 	if t == nil {
 		panic(fmt.Sprintf("shim: iptables has no words for the effect %s", e))
 	}
-	return target.Words(t)
+	return ruleset.ExactArgsOf(t)
 }
 
 // guard are the options that a rule with the effect must have itself, as the kernel looks

@@ -21,7 +21,7 @@ type tableEdit struct {
 	order     []*chainEdit                    // built-in chains first, then as they came
 	moved     map[*ruleset.Rule]*ruleset.Rule // see TableReport.Moved
 	baseRules map[*ruleset.Rule]bool          // see live
-	texts     map[*ruleset.Rule]string        // see text
+	keys      map[*ruleset.Rule]string        // see key
 	columns   map[*ruleset.Rule]map[int]int   // see placeWords
 }
 
@@ -234,8 +234,7 @@ func (t *tableEdit) setPolicy(c *chainEdit, policy string, n ruleset.Counters) *
 	return nil
 }
 
-// find gives the position of the first rule equal to r in all that is printed but
-// its counters, or -1.
+// find gives the position of the first rule equal to r in all but its counters, or -1.
 func (t *tableEdit) find(c *chainEdit, r *ruleset.Rule) int {
 	want := ""
 	for i, have := range c.rules.all() {
@@ -246,25 +245,25 @@ func (t *tableEdit) find(c *chainEdit, r *ruleset.Rule) int {
 			continue
 		}
 		if want == "" {
-			want = PrintRule(r, "")
+			want = key(r)
 		}
-		if t.text(have) == want {
+		if t.key(have) == want {
 			return i
 		}
 	}
 	return -1
 }
 
-// text is a printed rule, kept for the next -D.
-func (t *tableEdit) text(r *ruleset.Rule) string {
-	if text, ok := t.texts[r]; ok {
-		return text
+// key is that of a rule, kept for the next -D.
+func (t *tableEdit) key(r *ruleset.Rule) string {
+	if k, ok := t.keys[r]; ok {
+		return k
 	}
-	if t.texts == nil {
-		t.texts = map[*ruleset.Rule]string{}
+	if t.keys == nil {
+		t.keys = map[*ruleset.Rule]string{}
 	}
-	t.texts[r] = PrintRule(r, "")
-	return t.texts[r]
+	t.keys[r] = key(r)
+	return t.keys[r]
 }
 
 // finish makes the table: built-in chains in hook order, then user chains by name,

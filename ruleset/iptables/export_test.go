@@ -13,6 +13,9 @@ func NewSystem(root string) *System { return newSystem(root, net.DefaultResolver
 // Known says whether the print of a rule is known to be readable.
 func Known(r *ruleset.Rule, spec []byte) bool { return r.Source != 0 && r.Source == hashOf(spec) }
 
+// Key is what rules that are the same have in common.
+var Key = key
+
 // ReadPlainly reads a text without recipes.
 func ReadPlainly(text string, o Options) (*ruleset.Ruleset, error) {
 	rd := newReader(o)

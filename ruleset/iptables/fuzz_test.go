@@ -45,7 +45,7 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		sameReadable(t, rs)
+		sameStored(t, rs, nil)
 		first := printed(t, rs)
 		if oneWay(rs) {
 			return

@@ -55,6 +55,9 @@ func (m *ah) Word() string { return "ah" }
 // Args prints as ah_save() of libipt_ah.c.
 func (m *ah) Args() []string { return append([]string{"-m", "ah"}, m.spi.args("--ahspi")...) }
 
+// ExactArgs has a negated range of all numbers, too: it matches nothing.
+func (m *ah) ExactArgs() []string { return m.spi.exact(m.Args(), "--ahspi") }
+
 // Check wants -p ah.
 func (m *ah) Check(in *ruleset.Place) error { return needProtocol(in, protoAH) }
 
@@ -118,6 +121,9 @@ func (m *ah6) Args() []string {
 	}
 	return args
 }
+
+// ExactArgs has a negated range of all numbers, too: it matches nothing.
+func (m *ah6) ExactArgs() []string { return m.spi.exact(m.Args(), "--ahspi") }
 
 // Check refuses nothing: the kernel finds the header without -p.
 func (m *ah6) Check(*ruleset.Place) error { return nil }

@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -80,6 +81,16 @@ func (m *cluster) Args() []string {
 	return append(append([]string{"-m", "cluster"}, bang(m.negate)...),
 		"--cluster-local-nodemask", fmt.Sprintf("0x%08x", m.mask),
 		"--cluster-total-nodes", fmt.Sprint(m.total), "--cluster-hash-seed", fmt.Sprintf("0x%08x", m.seed))
+}
+
+// ExactArgs are --cluster-local-node where a mask of this node alone is printed which
+// libxt_cluster.c does not read: those above 32.
+func (m *cluster) ExactArgs() []string {
+	if m.mask <= clusterMax {
+		return nil
+	}
+	return append(append([]string{"-m", "cluster", "--cluster-total-nodes", fmt.Sprint(m.total)}, bang(m.negate)...),
+		"--cluster-local-node", fmt.Sprint(1+bits.TrailingZeros32(m.mask)), "--cluster-hash-seed", fmt.Sprintf("0x%08x", m.seed))
 }
 
 // Check refuses nothing that Done lets through.

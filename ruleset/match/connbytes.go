@@ -97,6 +97,14 @@ func (m *connbytes) Args() []string {
 	return append(args, "--connbytes", text, "--connbytes-mode", m.mode, "--connbytes-dir", m.dir)
 }
 
+// ExactArgs has an upper end of 0, too.
+func (m *connbytes) ExactArgs() []string {
+	if m.from != 0 || m.to != 0 {
+		return nil
+	}
+	return []string{"-m", "connbytes", "--connbytes", "0:0", "--connbytes-mode", m.mode, "--connbytes-dir", m.dir}
+}
+
 // Check refuses nothing.
 func (m *connbytes) Check(*ruleset.Place) error { return nil }
 

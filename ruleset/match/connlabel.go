@@ -89,6 +89,14 @@ func (m *connlabel) args(label string) []string {
 	return args
 }
 
+// ExactArgs has the number of a label that is printed by its name.
+func (m *connlabel) ExactArgs() []string {
+	if number := fmt.Sprint(m.bit); m.name != number {
+		return m.args(number)
+	}
+	return nil
+}
+
 // Text prints as connlabel_mt_save() of libxt_connlabel.c: the label is always
 // quoted.
 func (m *connlabel) Text() string { return strings.Join(m.args(`"`+m.name+`"`), " ") }

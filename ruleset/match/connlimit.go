@@ -30,7 +30,8 @@ type connlimit struct {
 	family packet.Family
 	upto   bool
 	limit  uint32
-	plen   int // valid if --connlimit-mask is given
+	plen   int    // valid if --connlimit-mask is given
+	holes  string // the mask as it was given, if its bits are no prefix
 }
 
 // Set takes one option.
@@ -45,7 +46,9 @@ func (m *connlimit) Set(env *ruleset.Env, option string, negate bool, args []str
 		m.limit, err = number32(option, args[0], 0)
 	case "connlimit-mask":
 		m.plen, err = parsePrefix(env.Family, option, args[0])
-		m.plen = min(m.plen, env.Family.Bits()) // a mask with holes becomes all ones
+		if m.plen > env.Family.Bits() { // connlimit_save4() prints all ones
+			m.plen, m.holes = env.Family.Bits(), args[0]
+		}
 	}
 	return err
 }
@@ -80,6 +83,16 @@ func (m *connlimit) Args() []string {
 		side = "--connlimit-daddr"
 	}
 	return []string{"-m", "connlimit", option, fmt.Sprint(m.limit), "--connlimit-mask", fmt.Sprint(plen), side}
+}
+
+// ExactArgs has a mask whose bits are no prefix, too.
+func (m *connlimit) ExactArgs() []string {
+	if m.holes == "" {
+		return nil
+	}
+	args := m.Args()
+	args[len(args)-2] = m.holes
+	return args
 }
 
 // Check refuses nothing.

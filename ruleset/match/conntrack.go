@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -223,6 +224,20 @@ func (m *conntrack) AppendText(b []byte) []byte {
 	add("ctexpire", func() string { return secondsText(m.expire) })
 	add("ctdir", func() string { return map[bool]string{true: "REPLY", false: "ORIGINAL"}[m.reply] })
 	return b
+}
+
+// ExactArgs has an upper port of 0, too.
+func (m *conntrack) ExactArgs() []string {
+	var args []string
+	for i, s := range ctSides {
+		if option := s.option + "port"; m.given[option] && m.ports[i][1] == 0 && m.ports[i][0] != 0 {
+			if args == nil {
+				args = m.Args()
+			}
+			args[slices.Index(args, "--"+option)+1] = fmt.Sprintf("%d:0", m.ports[i][0])
+		}
+	}
+	return args
 }
 
 func portsText(p [2]uint16) string {

@@ -54,13 +54,23 @@ func (m *devgroup) Match() ruleset.Match { return m }
 func (m *devgroup) Word() string { return "devgroup" }
 
 // Args prints as devgroup_save() of libxt_devgroup.c.
-func (m *devgroup) Args() []string {
+func (m *devgroup) Args() []string { return m.args(namedMask.String) }
+
+// ExactArgs has the numbers of groups that are printed by name.
+func (m *devgroup) ExactArgs() []string {
+	if !m.src.named() && !m.dst.named() {
+		return nil
+	}
+	return m.args(func(nm namedMask) string { return nm.valueMask.String() })
+}
+
+func (m *devgroup) args(text func(namedMask) string) []string {
 	args := []string{"-m", "devgroup"}
 	if m.given["src-group"] {
-		args = append(append(args, bang(m.src.negate)...), "--src-group", m.src.String())
+		args = append(append(args, bang(m.src.negate)...), "--src-group", text(m.src.namedMask))
 	}
 	if m.given["dst-group"] {
-		args = append(append(args, bang(m.dst.negate)...), "--dst-group", m.dst.String())
+		args = append(append(args, bang(m.dst.negate)...), "--dst-group", text(m.dst.namedMask))
 	}
 	return args
 }

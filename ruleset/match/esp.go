@@ -39,6 +39,9 @@ func (m *esp) Word() string { return "esp" }
 // Args prints as esp_save() of libxt_esp.c.
 func (m *esp) Args() []string { return append([]string{"-m", "esp"}, m.spi.args("--espspi")...) }
 
+// ExactArgs has a negated range of all numbers, too: it matches nothing.
+func (m *esp) ExactArgs() []string { return m.spi.exact(m.Args(), "--espspi") }
+
 // Check wants -p esp.
 func (m *esp) Check(in *ruleset.Place) error { return needProtocol(in, protoESP) }
 

@@ -70,6 +70,9 @@ func (m *frag) Args() []string {
 	return args
 }
 
+// ExactArgs has a negated range of all numbers, too: it matches nothing.
+func (m *frag) ExactArgs() []string { return m.id.exact(m.Args(), "--fragid") }
+
 // Check refuses nothing.
 func (m *frag) Check(*ruleset.Place) error { return nil }
 

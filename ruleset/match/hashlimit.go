@@ -31,10 +31,10 @@ var hashlimitKind = &ruleset.MatchKind{
 		{Name: "hashlimit-rate-match", Help: "match by the rate without limiting it"},
 		{Name: "hashlimit-rate-interval", NArgs: 1, Help: "seconds over which --hashlimit-rate-match measures"},
 	},
-	New: func() ruleset.MatchBuilder {
-		return &hashlimit{burst: hashlimitBurst, gcInterval: hashlimitGC}
-	},
+	New: func() ruleset.MatchBuilder { return newHashlimit() },
 }
+
+func newHashlimit() *hashlimit { return &hashlimit{burst: hashlimitBurst, gcInterval: hashlimitGC} }
 
 // Numbers of libxt_hashlimit.c and include/uapi/linux/netfilter/xt_hashlimit.h.
 const (
@@ -61,7 +61,8 @@ type hashlimit struct {
 	gcInterval, expire uint32
 	interval           uint32
 	name               string
-	srcPlen, dstPlen   int // valid if given
+	srcPlen, dstPlen   int      // valid if given
+	said               []string // the options as they were given
 }
 
 // hashlimitModes are in the order in which they are printed.
@@ -73,8 +74,12 @@ func (m *hashlimit) Set(env *ruleset.Env, option string, negate bool, args []str
 	if option == "hashlimit" {
 		option = "hashlimit-upto"
 	}
-	if err = m.once(option); err != nil || len(args) == 0 {
+	if err = m.once(option); err != nil {
 		return err
+	}
+	m.said = append(append(append(m.said, bang(negate)...), "--"+option), args...)
+	if len(args) == 0 {
+		return nil
 	}
 	arg := args[0]
 	switch strings.TrimPrefix(option, "hashlimit-") {
@@ -187,6 +192,46 @@ func (m *hashlimit) Args() []string {
 		add("rate-interval", m.interval, 1)
 	}
 	return args
+}
+
+// ExactArgs are the words that were given, where those that are printed do not read to
+// the same: rates are rounded, and without --hashlimit-rate-match the interval is lost.
+func (m *hashlimit) ExactArgs() []string {
+	again, env := newHashlimit(), &ruleset.Env{Family: m.family}
+	args := m.Args()[2:]
+	for len(args) > 0 {
+		option, n := strings.TrimPrefix(args[0], "--"), 2
+		if option == "hashlimit-rate-match" {
+			n = 1
+		}
+		if again.Set(env, option, false, args[1:n]) != nil {
+			break
+		}
+		args = args[n:]
+	}
+	if again.Done(env) == nil && again.inKernel() == m.inKernel() {
+		return nil
+	}
+	return append([]string{"-m", "hashlimit"}, m.said...)
+}
+
+// hashlimitCfg is what the kernel gets: struct hashlimit_cfg3.
+type hashlimitCfg struct {
+	above, inBytes, byRate bool
+	avg, burst             uint64
+	modes                  uint8
+	size, max              uint32
+	gcInterval, expire     uint32
+	interval               uint32
+	name                   string
+	srcPlen, dstPlen       int
+}
+
+func (m *hashlimit) inKernel() hashlimitCfg {
+	return hashlimitCfg{
+		m.above, m.inBytes, m.given["hashlimit-rate-match"], m.avg, m.burst, m.modes, m.size, m.max, m.gcInterval, m.expire,
+		m.interval, m.name, m.plen("hashlimit-srcmask", m.srcPlen), m.plen("hashlimit-dstmask", m.dstPlen),
+	}
 }
 
 func (m *hashlimit) plen(option string, n int) int {

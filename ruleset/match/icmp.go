@@ -145,6 +145,17 @@ func (m *icmp) Args() []string {
 	return append(append([]string{"-m", m.word}, bang(m.negate)...), "--"+m.option, kind)
 }
 
+// ExactArgs has all codes of a range.
+func (m *icmp) ExactArgs() []string {
+	every := m.codeLo == 0 && m.codeHi == 255
+	if every || m.codeLo == m.codeHi && !(m.any && m.kind == 255) {
+		return nil
+	}
+	args := m.Args()
+	args[len(args)-1] = fmt.Sprintf("%d/%d:%d", m.kind, m.codeLo, m.codeHi)
+	return args
+}
+
 // Check wants -p of the protocol.
 func (m *icmp) Check(in *ruleset.Place) error { return needProtocol(in, m.proto) }
 

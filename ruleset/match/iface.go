@@ -86,6 +86,15 @@ func (m *ifaceMatch) AppendText(b []byte) []byte {
 	return append(append(append(appendBang(b, m.negate), m.Word()...), ' '), m.name...)
 }
 
+// ExactArgs has "+", too: with "!" it matches nothing (ipt_parse_interface() keeps
+// the inversion, save_iface() does not print it).
+func (m *ifaceMatch) ExactArgs() []string {
+	if m.name != "+" {
+		return nil
+	}
+	return append(bang(m.negate), m.Word(), m.name)
+}
+
 // Interface is the name, as it was given, and whether the rule wants any other.
 func (m *ifaceMatch) Interface() (name string, negate bool) { return m.name, m.negate }
 

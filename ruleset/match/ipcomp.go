@@ -52,6 +52,14 @@ func (m *ipcomp) Args() []string {
 	return args
 }
 
+// ExactArgs has a range of all CPIs, too: without one, 0 is asked for.
+func (m *ipcomp) ExactArgs() []string {
+	if !m.spi.full() {
+		return nil
+	}
+	return append(append(m.Args(), bang(m.spi.negate)...), "--ipcompspi", m.spi.text())
+}
+
 // Check wants -p ipcomp.
 func (m *ipcomp) Check(in *ruleset.Place) error { return needProtocol(in, protoIPComp) }
 

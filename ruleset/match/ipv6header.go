@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -131,6 +132,17 @@ func (m *ipv6header) Args() []string {
 	if m.given["soft"] {
 		args = append(args, "--soft")
 	}
+	return args
+}
+
+// ExactArgs has the names that ip6tables itself knows.
+func (m *ipv6header) ExactArgs() []string {
+	own := header6Names(&ruleset.Env{}, m.mask)
+	if own == m.names {
+		return nil
+	}
+	args := m.Args()
+	args[slices.Index(args, "--header")+1] = own
 	return args
 }
 

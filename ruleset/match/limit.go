@@ -91,6 +91,34 @@ func (m *limit) Args() []string {
 	return args
 }
 
+// ExactArgs has a rate that reads to the very same time between packets: what is printed
+// may be rounded.
+func (m *limit) ExactArgs() []string {
+	args := m.Args()
+	again := limit{burst: m.burst}
+	if again.Set(nil, "limit", false, args[3:4]) == nil && again.avg == m.avg {
+		return nil
+	}
+	args[3] = exactRate(uint64(m.avg), limitScale)
+	return args
+}
+
+// exactRate is a rate that reads to the very same time between packets, which another
+// rate was read to. period is in 1/scale seconds.
+func exactRate(period, scale uint64) string {
+	for _, u := range []struct {
+		name    string
+		seconds uint64
+	}{{"second", 1}, {"minute", 60}, {"hour", 3600}, {"day", 86400}} {
+		n := scale * u.seconds / period
+		if n != 0 && scale*u.seconds/n == period {
+			return fmt.Sprintf("%d/%s", n, u.name)
+		}
+	}
+	text, _ := rateText(period, scale)
+	return text
+}
+
 // rateText prints the time between two packets as a rate, in the largest unit that
 // loses little, as print_rate() of libxt_limit.c and libxt_hashlimit.c; seconds is
 // the length of that unit. period is in 1/scale seconds.

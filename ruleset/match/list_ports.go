@@ -100,8 +100,8 @@ func (m *sctp) List(names ruleset.Names) string {
 		s += " !"
 	}
 	s += " " + sctpModes[m.mode] + " "
-	if names != nil || m.printChunks() == "ALL" || m.printChunks() == "NONE" {
-		return s + m.printChunks()
+	if names != nil || m.printChunks(kindOf) == "ALL" || m.printChunks(kindOf) == "NONE" {
+		return s + m.printChunks(kindOf)
 	}
 	return s + m.listChunks()
 }
@@ -116,7 +116,7 @@ func (m *sctp) listChunks() string {
 		text := fmt.Sprintf("0x%04X", kind)
 		for _, c := range sctpChunks {
 			if int(c.kind) == kind {
-				text += m.printFlags(c)
+				text += m.printFlags(c.flags, c.kind)
 			}
 		}
 		list = append(list, text)

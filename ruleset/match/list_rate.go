@@ -61,7 +61,7 @@ func (m *policy) List(names ruleset.Names) string {
 		if len(m.elems) > 1 {
 			list = append(list, fmt.Sprintf("[%d]", i))
 		}
-		parts := e.args(m.family)
+		parts := e.args(m.family, e.protoName)
 		for j, a := range parts {
 			if j > 0 && parts[j-1] == "--proto" && names == nil {
 				a = fmt.Sprint(e.proto)
@@ -146,10 +146,10 @@ func (m *timeMatch) List(ruleset.Names) string {
 		s += " from " + daytimeText(m.dayStart) + " to " + daytimeText(m.dayStop)
 	}
 	if m.weekdays != allWeekdays {
-		s += " on " + daysText(uint64(m.weekdays), 7, func(d int) string { return weekdayNames[d] })
+		s += " on " + daysText(uint64(m.weekdays), 1, 7, func(d int) string { return weekdayNames[d] })
 	}
 	if m.monthdays != allMonthdays {
-		s += " on " + daysText(uint64(m.monthdays), 31, func(d int) string {
+		s += " on " + daysText(uint64(m.monthdays), 1, 31, func(d int) string {
 			suffix := "th"
 			if d%10 >= 1 && d%10 <= 3 {
 				suffix = [...]string{"st", "nd", "rd"}[d%10-1] // also "11st"

@@ -149,6 +149,21 @@ func (m *policy) Word() string { return "policy" }
 
 // Args prints as policy4_save() of libxt_policy.c.
 func (m *policy) Args() []string {
+	return m.args(func(e policyElem) string { return e.protoName })
+}
+
+// ExactArgs has protocols by number: those of IPsec have no name that iptables itself
+// knows for all of them.
+func (m *policy) ExactArgs() []string {
+	for _, e := range m.elems {
+		if e.given["proto"] && e.protoName != fmt.Sprint(e.proto) {
+			return m.args(func(e policyElem) string { return fmt.Sprint(e.proto) })
+		}
+	}
+	return nil
+}
+
+func (m *policy) args(proto func(policyElem) string) []string {
 	dir, pol := "in", "ipsec"
 	if m.out {
 		dir = "out"
@@ -164,18 +179,18 @@ func (m *policy) Args() []string {
 		if i > 0 {
 			args = append(args, "--next")
 		}
-		args = append(args, e.args(m.family)...)
+		args = append(args, e.args(m.family, proto(e))...)
 	}
 	return args
 }
 
-func (e *policyElem) args(family packet.Family) (args []string) {
+func (e *policyElem) args(family packet.Family, proto string) (args []string) {
 	mode := "transport"
 	if e.tunnel {
 		mode = "tunnel"
 	}
 	for _, o := range []struct{ option, value string }{
-		{"reqid", fmt.Sprint(e.reqid)}, {"spi", fmt.Sprintf("0x%x", e.spi)}, {"proto", e.protoName}, {"mode", mode},
+		{"reqid", fmt.Sprint(e.reqid)}, {"spi", fmt.Sprintf("0x%x", e.spi)}, {"proto", proto}, {"mode", mode},
 		{"tunnel-dst", e.dst.text(family)}, {"tunnel-src", e.src.text(family)},
 	} {
 		if e.given[o.option] {

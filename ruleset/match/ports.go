@@ -46,6 +46,10 @@ func (r portRange) appendText(b []byte, option string) []byte {
 	return b
 }
 
+// unprinted says whether the range is negated and not printed, as it holds every port:
+// it matches none.
+func (r portRange) unprinted() bool { return r.negate && r.full() }
+
 // lower compares the two bytes at an offset of the transport header.
 func (r portRange) lower(off uint16) pred.Pred {
 	if r.full() && !r.negate {
@@ -66,6 +70,21 @@ type portPair struct{ src, dst portRange }
 // has asks the first four bytes of a transport header.
 func (p portPair) has(header []byte) bool {
 	return p.src.has(be16(header)) && p.dst.has(be16(header[2:]))
+}
+
+// exact are the words of a word that prints its ports only where they are not all; nil:
+// nothing of them is lost. args is what it prints.
+func (p *portPair) exact(args []string) []string {
+	if !p.src.unprinted() && !p.dst.unprinted() {
+		return nil
+	}
+	if p.src.unprinted() {
+		args = append(args, p.src.args("--sport")...)
+	}
+	if p.dst.unprinted() {
+		args = append(args, p.dst.args("--dport")...)
+	}
+	return args
 }
 
 // set stores an option if it is one of portOptions. read is how the word's library

@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -115,6 +116,18 @@ func (m *protocolMatch) AppendText(b []byte) []byte {
 		return b
 	}
 	return append(append(appendBang(b, m.negate), "-p "...), m.name...)
+}
+
+// ExactArgs has "all", which asks something in IPv6, and the number of a protocol whose
+// name is not one that iptables itself knows.
+func (m *protocolMatch) ExactArgs() []string {
+	if m.number == 0 {
+		return []string{"-p", "all"}
+	}
+	if _, own := protocolName(m.number, nil); own || m.name == strconv.Itoa(int(m.number)) {
+		return nil
+	}
+	return append(bang(m.negate), "-p", strconv.Itoa(int(m.number)))
 }
 
 // Check refuses "! -p all", as the tool does.

@@ -46,6 +46,14 @@ func (m *realm) Args() []string {
 	return append(append([]string{"-m", "realm"}, bang(m.negate)...), "--realm", m.want.String())
 }
 
+// ExactArgs has the number of a realm that is printed by its name.
+func (m *realm) ExactArgs() []string {
+	if !m.want.named() {
+		return nil
+	}
+	return append(append([]string{"-m", "realm"}, bang(m.negate)...), "--realm", m.want.valueMask.String())
+}
+
 // Check refuses PREROUTING, where there is no route yet (realm_mt_reg).
 func (m *realm) Check(in *ruleset.Place) error {
 	return onlyAt(in, packet.Input, packet.Forward, packet.Output, packet.Postrouting)

@@ -3,6 +3,7 @@ package match
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -107,12 +108,26 @@ func (m *recent) KeepsSet() string { return m.name }
 // Word is "recent".
 func (m *recent) Word() string { return "recent" }
 
-// maskBits is the mask: all bits without --mask.
+// maskBits is the mask: all bits of an address without --mask.
 func (m *recent) maskBits() [16]byte {
 	if m.given["mask"] {
 		return m.mask
 	}
-	return prefixMask(128)
+	return prefixMask(m.family.Bits())
+}
+
+// ExactArgs has numbers beyond 2^31, which are printed as negative.
+func (m *recent) ExactArgs() []string {
+	args := m.Args()
+	for option, n := range map[string]uint32{"--seconds": m.seconds, "--hitcount": m.hits} {
+		if int32(n) < 0 {
+			args[slices.Index(args, option)+1] = fmt.Sprint(n)
+		}
+	}
+	if int32(m.seconds) >= 0 && int32(m.hits) >= 0 {
+		return nil
+	}
+	return args
 }
 
 // Args prints as recent_save() of libxt_recent.c, which takes the numbers for signed.

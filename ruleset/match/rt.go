@@ -124,6 +124,9 @@ func (m *rt) Args() []string {
 	return args
 }
 
+// ExactArgs has a negated range of all numbers, too: it matches nothing.
+func (m *rt) ExactArgs() []string { return m.segsLeft.exact(m.Args(), "--rt-segsleft") }
+
 // Check refuses what rt_mt6_check() refuses: a later --rt-type could not undo the
 // first, options are used once.
 func (m *rt) Check(*ruleset.Place) error { return nil }

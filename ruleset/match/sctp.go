@@ -164,12 +164,29 @@ func (m *sctp) Args() []string {
 		args = append(args, m.ports.dst.args("--dport")...)
 	}
 	if m.given["chunk-types"] {
-		args = append(append(args, bang(m.negateChunk)...), "--chunk-types", sctpModes[m.mode], m.printChunks())
+		args = append(append(args, bang(m.negateChunk)...), "--chunk-types", sctpModes[m.mode], m.printChunks(kindOf))
 	}
 	return args
 }
 
-func (m *sctp) printChunks() string {
+// ExactArgs has the flags of all chunks: sctp_save() looks some of them up under the
+// chunk's type, where libxt_sctp.c stored them under its place in the list.
+func (m *sctp) ExactArgs() []string {
+	text := m.printChunks(placeOf)
+	if text == m.printChunks(kindOf) {
+		return nil
+	}
+	args := m.Args()
+	args[len(args)-1] = text
+	return args
+}
+
+func kindOf(place int) uint8  { return sctpChunks[place].kind }
+func placeOf(place int) uint8 { return uint8(place) }
+
+// printChunks prints the list of chunks; flagsOf says where the flags of a chunk, given
+// by its place in sctpChunks, are stored.
+func (m *sctp) printChunks(flagsOf func(place int) uint8) string {
 	n := 0
 	for _, w := range m.chunks {
 		n += bits.OnesCount32(w)
@@ -185,23 +202,23 @@ func (m *sctp) printChunks() string {
 		if m.chunks[kind/32]>>(kind%32)&1 == 0 {
 			continue
 		}
-		for _, c := range sctpChunks {
+		for place, c := range sctpChunks {
 			if int(c.kind) == kind {
-				names = append(names, c.name+m.printFlags(c))
+				names = append(names, c.name+m.printFlags(c.flags, flagsOf(place)))
 			}
 		}
 	}
 	return strings.Join(names, ",")
 }
 
-func (m *sctp) printFlags(c sctpChunk) string {
+func (m *sctp) printFlags(letters string, under uint8) string {
 	for _, f := range m.flags {
-		if f.Chunk != c.kind {
+		if f.Chunk != under {
 			continue
 		}
 		s := ":"
 		for i := range 8 {
-			letter := c.flags[i : i+1]
+			letter := letters[i : i+1]
 			switch bit := uint8(0x80 >> i); {
 			case f.Mask&bit == 0:
 			case f.Value&bit == 0:

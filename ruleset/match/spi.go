@@ -43,6 +43,19 @@ func (r range32) args(option string) []string {
 	return append(bang(r.negate), option, s)
 }
 
+// unprinted says whether the range is negated and not printed: it matches nothing.
+func (r range32) unprinted() bool { return r.negate && r.full() }
+
+// exact adds a range that is not printed to the words that are; nil: nothing is lost.
+func (r range32) exact(args []string, option string) []string {
+	if !r.unprinted() {
+		return nil
+	}
+	return append(args, "!", option, r.text())
+}
+
+func (r range32) text() string { return fmt.Sprintf("%d:%d", r.lo, r.hi) }
+
 func (r range32) lower(of pred.Value) pred.Pred {
 	if r.full() && !r.negate {
 		return pred.Const(pred.Yes)

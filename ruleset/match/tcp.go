@@ -146,6 +146,19 @@ func (m *tcp) AppendText(b []byte) []byte {
 	return b
 }
 
+// ExactArgs has a negated range of all ports and flags that no packet has, too: they
+// match nothing.
+func (m *tcp) ExactArgs() []string {
+	if m.mask != 0 || m.comp == 0 || m.negateFlags {
+		return m.ports.exact(m.Args())
+	}
+	args := append(m.Args(), "--tcp-flags", "NONE", printTCPFlags(m.comp))
+	if exact := m.ports.exact(args); exact != nil {
+		return exact
+	}
+	return args
+}
+
 // Check wants -p tcp.
 func (m *tcp) Check(in *ruleset.Place) error { return needProtocol(in, protoTCP) }
 

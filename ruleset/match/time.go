@@ -3,6 +3,7 @@ package match
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,6 +181,35 @@ func (m *timeMatch) Word() string { return "time" }
 
 // Args prints as time_save() of libxt_time.c, which always prints the default end.
 func (m *timeMatch) Args() []string {
+	return m.args(func(days uint64, last int, name func(int) string) string { return daysText(days, 1, last, name) })
+}
+
+// ExactArgs has all bits of the days, and an end at the epoch: time_save() prints them as
+// if they were not there.
+func (m *timeMatch) ExactArgs() []string {
+	if m.monthdays&^1 == m.monthdays && m.weekdays&^1 == m.weekdays && m.monthdays != 0 && m.weekdays != 0 && m.dateStop != 0 {
+		return nil
+	}
+	days := func(days uint64, last int, _ func(int) string) string {
+		return daysText(days, 0, last, func(d int) string {
+			if d == 0 && last == 7 {
+				return "32" // shifts by 0, and no day is 0
+			}
+			return fmt.Sprint(d)
+		})
+	}
+	args := m.args(days)
+	if m.weekdays == 0 {
+		args[slices.Index(args, "--weekdays")+1] = "8"
+	}
+	if m.dateStop == 0 {
+		args = append(args, "--datestop", "1970-01-01T00:00:00")
+	}
+	return args
+}
+
+// args has the days in the form that a function gives them.
+func (m *timeMatch) args(daysText func(days uint64, last int, name func(day int) string) string) []string {
 	args := []string{"-m", "time"}
 	if m.dayStart != 0 || m.dayStop != dayEnd {
 		args = append(args, "--timestart", daytimeText(m.dayStart), "--timestop", daytimeText(m.dayStop))
@@ -203,9 +233,9 @@ func (m *timeMatch) Args() []string {
 
 func daytimeText(s uint32) string { return fmt.Sprintf("%02d:%02d:%02d", s/3600, s/60%60, s%60) }
 
-func daysText(days uint64, last int, name func(day int) string) string {
+func daysText(days uint64, first, last int, name func(day int) string) string {
 	var s []string
-	for d := 1; d <= last; d++ {
+	for d := first; d <= last; d++ {
 		if days>>d&1 != 0 {
 			s = append(s, name(d))
 		}

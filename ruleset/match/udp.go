@@ -55,6 +55,9 @@ func (m *udp) AppendText(b []byte) []byte {
 	return b
 }
 
+// ExactArgs has a negated range of all ports, too: it matches nothing.
+func (m *udp) ExactArgs() []string { return m.ports.exact(m.Args()) }
+
 // Check wants -p udp.
 func (m *udp) Check(in *ruleset.Place) error { return needProtocol(in, protoUDP) }
 

@@ -173,9 +173,12 @@ func parseNamedMask(env *ruleset.Env, file, option, arg string) (nm namedMask, e
 	return nm, err
 }
 
+// named says whether a name is printed, to which a file gives its meaning.
+func (nm namedMask) named() bool { return nm.mask == math.MaxUint32 && nm.name != "" }
+
 // String prints as xtables_print_val_mask() does with a list of names.
 func (nm namedMask) String() string {
-	if nm.mask == math.MaxUint32 && nm.name != "" {
+	if nm.named() {
 		return nm.name
 	}
 	return nm.valueMask.String()

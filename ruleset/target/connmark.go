@@ -117,6 +117,14 @@ func (c *Connmark) Args() []string {
 	return a
 }
 
+// ExactArgs has a mask for packets that a new mark does not use.
+func (c *Connmark) ExactArgs() []string {
+	if c.Mode != ConnmarkSet || c.NfMask == maxUint32 {
+		return nil
+	}
+	return append(c.Args(), "--nfmask", hex32(c.NfMask))
+}
+
 func (c *Connmark) shiftOption() string {
 	if c.ShiftRight {
 		return "right-shift-mark"

@@ -116,6 +116,36 @@ func (c *CT) Word() string { return "CT" }
 // Args is the text after -j.
 func (c *CT) Args() []string { return append([]string{"CT"}, c.options("--")...) }
 
+// ExactArgs has the zones as ct_print_zone() of libxt_CT.c does not print them: number 0,
+// both directions, and a number behind "mark".
+func (c *CT) ExactArgs() []string {
+	both := c.OrigOnly && c.Reply
+	if !both && (c.ZoneMark == (c.Zone == 0) || c.Zone == 0 && !c.OrigOnly && !c.Reply) {
+		return nil
+	}
+	plain := *c
+	plain.Zone, plain.ZoneMark = 0, false
+	first, last := decimal(c.Zone), decimal(c.Zone)
+	if c.ZoneMark {
+		first = "mark"
+		if c.Zone == 0 {
+			last = first
+		}
+	}
+	args := plain.Args()
+	switch {
+	case both:
+		return append(args, "--zone-orig", first, "--zone-reply", last)
+	case c.ZoneMark && c.OrigOnly:
+		return append(args, "--zone-orig", first, "--zone", last)
+	case c.ZoneMark:
+		return append(args, "--zone-reply", first, "--zone", last)
+	case c.OrigOnly:
+		return append(args, "--zone-orig", first)
+	}
+	return append(args, "--zone-reply", first)
+}
+
 func (c *CT) options(dashes string) []string {
 	var a []string
 	add := func(when bool, name string, values ...string) {

@@ -93,6 +93,14 @@ func (e *ECN) Args() []string {
 	return a
 }
 
+// ExactArgs has a codepoint that --ecn-tcp-remove made the target forget.
+func (e *ECN) ExactArgs() []string {
+	if !e.removes() || e.ECT == 0 {
+		return nil
+	}
+	return []string{"ECN", "--ecn-ip-ect", decimal(e.ECT), "--ecn-tcp-remove"}
+}
+
 // List is the text of iptables -L.
 func (e *ECN) List(ruleset.Names) string {
 	a := []string{"ECN"}

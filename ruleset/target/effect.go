@@ -17,15 +17,6 @@ func Of(family packet.Family, e pred.Effect) ruleset.Target {
 	return nil
 }
 
-// Words are what iptables takes after -j for a target, where it reads them back without
-// loss; they differ from what it prints for a few.
-func Words(t ruleset.Target) []string {
-	if r, ok := t.(interface{ Readable() []string }); ok {
-		return r.Readable()
-	}
-	return t.Args()
-}
-
 // ofPacket has the targets for what becomes of the packet.
 func ofPacket(family packet.Family, e pred.Effect) ruleset.Target {
 	switch e := e.(type) {

@@ -87,6 +87,8 @@ type HMark struct {
 	used
 	Values map[string]uint32 // by option, of those that were given
 	CT     bool              // hash the addresses of the connection
+	said   []string          // the options as they were given
+	lossy  bool              // what is printed reads to other bits
 }
 
 // Set takes one option.
@@ -94,11 +96,13 @@ func (h *HMark) Set(env *ruleset.Env, option string, negate bool, args []string)
 	if err := h.once(option, negate); err != nil {
 		return err
 	}
+	h.said = append(append(h.said, "--"+option), args...)
 	switch option {
 	case "hmark-tuple":
 		return h.setTuple(env, args[0])
 	case hmarkSrc, hmarkDst:
 		n, err := prefixLen(args[0], env.Family)
+		h.lossy = h.lossy || n > env.Family.Bits()
 		h.Values[option] = uint32(min(n, env.Family.Bits()))
 		return err
 	}
@@ -129,7 +133,7 @@ next:
 			default:
 				h.Values[w.option] = w.full
 			}
-			h.used = append(h.used, w.option)
+			h.used, h.lossy = append(h.used, w.option), h.lossy || w.option != ""
 			continue next
 		}
 		return fmt.Errorf("bad type %q; a list of src, dst, sport, dport, spi, proto, ct", s)
@@ -174,6 +178,15 @@ func (h *HMark) Args() []string {
 	return a
 }
 
+// ExactArgs are the words that were given, where those that are printed read to other
+// bits: masks that are no prefix, and what --hmark-tuple stands for.
+func (h *HMark) ExactArgs() []string {
+	if !h.lossy {
+		return nil
+	}
+	return append([]string{"HMARK"}, h.said...)
+}
+
 // List is the text of iptables -L.
 func (h *HMark) List(ruleset.Names) string {
 	s := fmt.Sprintf("HMARK mod %d ", h.Values[hmarkMod])
@@ -201,4 +214,4 @@ func (h *HMark) Check(*ruleset.Place) error {
 }
 
 // Lower gives its words: no other language has such a hash.
-func (h *HMark) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.NewOpaque(h.Args())) }
+func (h *HMark) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.NewOpaque(ruleset.ExactArgsOf(h))) }

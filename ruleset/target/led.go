@@ -119,11 +119,13 @@ func (l *LED) Lower(*ruleset.Place) pred.Action {
 
 func ledOf(e pred.BlinkLED) *LED { return &LED{ID: e.ID, Delay: e.Delay, AlwaysBlink: e.Always} }
 
-// Readable has a delay that iptables can read.
-func (l *LED) Readable() []string {
-	delay := decimal(l.Delay)
-	if l.Delay == ledForever {
-		delay = "inf"
+// ExactArgs has a delay that iptables can read where a negative one is printed.
+func (l *LED) ExactArgs() []string {
+	switch {
+	case l.Delay == ledForever:
+		return l.args(l.ID, "inf")
+	case int32(l.Delay) < 0:
+		return l.args(l.ID, decimal(l.Delay))
 	}
-	return l.args(l.ID, delay)
+	return nil
 }

@@ -133,6 +133,15 @@ func timeText(usec uint32) string {
 	return decimal(usec) + "us"
 }
 
+// ExactArgs has the times as they were read: what is printed can give another power of
+// two when it is read again.
+func (r *RateEst) ExactArgs() []string {
+	return []string{
+		"RATEEST", "--rateest-name", r.Name,
+		"--rateest-interval", decimal(r.intervalUsec) + "us", "--rateest-ewmalog", decimal(r.ewmaUsec) + "us",
+	}
+}
+
 // List is the text of iptables -L.
 func (r *RateEst) List(ruleset.Names) string { return strings.Join(r.options(""), " ") }
 
@@ -148,13 +157,4 @@ func (r *RateEst) Lower(*ruleset.Place) pred.Action {
 
 func rateestOf(e pred.RateEst) *RateEst {
 	return &RateEst{Name: e.Name, intervalUsec: e.IntervalUsec, ewmaUsec: e.AverageUsec}
-}
-
-// Readable has the times as they were read: what is printed can give another power of
-// two when it is read again.
-func (r *RateEst) Readable() []string {
-	return []string{
-		"RATEEST", "--rateest-name", r.Name,
-		"--rateest-interval", decimal(r.intervalUsec) + "us", "--rateest-ewmalog", decimal(r.ewmaUsec) + "us",
-	}
 }

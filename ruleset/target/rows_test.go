@@ -302,7 +302,7 @@ func comesBack(t *testing.T, in *ruleset.Place, e pred.Effect) {
 	if to == nil {
 		t.Fatalf("no target has the effect %s", e)
 	}
-	again, err := readTarget(&ruleset.Env{Family: in.Family, Table: in.Table, Proto: protoTCP}, Words(to))
+	again, err := readTarget(&ruleset.Env{Family: in.Family, Table: in.Table, Proto: protoTCP}, ruleset.ExactArgsOf(to))
 	if err != nil {
 		t.Fatalf("%q: the words of %s are refused: %v", Words(to), e, err)
 	}

@@ -74,6 +74,14 @@ func (n *NPT) Args() []string {
 	return a
 }
 
+// ExactArgs has both prefixes.
+func (n *NPT) ExactArgs() []string {
+	if len(n.Args()) == 5 {
+		return nil
+	}
+	return []string{n.word, "--src-pfx", prefixText(n.Src, n.SrcLen), "--dst-pfx", prefixText(n.Dst, n.DstLen)}
+}
+
 func prefixText(a netip.Addr, length int) string {
 	return fmt.Sprintf("%s/%d", addrText(a), length)
 }
