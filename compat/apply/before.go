@@ -7,14 +7,14 @@ import (
 
 // before is the enforced ruleset; without one, an empty ruleset. Where tables are
 // replaced as a whole it has no rules: most changes of that kind leave no rule of
-// before, and reading them would cost more than reading those that come. change.fill
+// before, and reading them would cost more than reading those that come. fill
 // reads the rules of tables that turn out to stay.
 func (e *Engine) before(live *Live, withRules bool) (*ruleset.Ruleset, error) {
 	switch {
 	case live == nil:
 		return &ruleset.Ruleset{Family: e.family}, nil
 	case withRules:
-		return rules(live.State, "", nil)
+		return e.rules(live.State, "", nil)
 	}
 	out := &ruleset.Ruleset{Family: e.family}
 	for _, t := range live.State.Tables() {
@@ -34,7 +34,7 @@ func chains(t *state.Table) *ruleset.Table {
 
 // fill reads the rules of the tables that the change leaves as they are, where before
 // has none.
-func (c *change) fill() error {
+func (e *Engine) fill(c *change) error {
 	if c.live == nil || c.filled {
 		return nil
 	}
@@ -43,7 +43,7 @@ func (c *change) fill() error {
 			if old != t {
 				continue
 			}
-			rs, err := rules(c.live.State, t.Name, nil)
+			rs, err := e.rules(c.live.State, t.Name, nil)
 			if err != nil {
 				return err
 			}

@@ -139,10 +139,10 @@ func (l *Live) readExtra() (*extra, error) {
 	return l.extra, nil
 }
 
-// addTable describes one table of a new generation.
-func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *origins, back *iptables.Readback) {
+// addTable describes one table of a new generation, if its rules can be read again.
+func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *origins, check *iptables.Loader) error {
 	res := b.res
-	back.Table(t)
+	isChain := func(name string) bool { return t.Chain(name) != nil }
 	out.Table(state.TableSpec{Name: t.Name, InBPF: p.InBPF, Shims: len(p.Actions)})
 	slot := func(id uint32, ok bool) uint32 {
 		if !ok { // one that netfilter runs may have a slot for what the early stage drops
@@ -159,12 +159,16 @@ func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *
 		for _, r := range c.Rules {
 			id, ok := res.Rules[r]
 			spec = iptables.AppendSpec(spec[:0], r)
-			back.Rule(c.Name, r, spec)
+			exact := iptables.Exact(r, spec, isChain)
+			if err := check.Same(t.Name, r, spec, exact); err != nil {
+				return err
+			}
 			out.Rule(state.Rule{
-				Text: spec, Slot: slot(id, ok), Row: b.row(id, ok), Counters: r.Counters, Origin: o.rule(t.Name, r),
+				Text: spec, Exact: exact, Slot: slot(id, ok), Row: b.row(id, ok), Counters: r.Counters, Origin: o.rule(t.Name, r),
 			})
 		}
 	}
+	return nil
 }
 
 // row is the first row of a rule of a classified chain; 0: it has none.

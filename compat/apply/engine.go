@@ -175,27 +175,14 @@ func (e *Engine) look() (*Live, error) {
 
 // rules reads the rules of a state, of one table or "" for all, with their counters and
 // what live adds.
-func rules(st *state.Store, table string, live state.Live) (*ruleset.Ruleset, error) {
-	out, in := io.Pipe()
-	go func() {
-		in.CloseWithError(st.WriteText(in, state.TextOptions{
-			PrintOptions: iptables.PrintOptions{Counters: true, Table: table}, OldestFirst: true, Live: live,
-		}))
-	}()
-	rs, _, err := iptables.Read(out, iptables.Options{
-		File: "state", Family: st.Family, Resolver: iptables.NewResolver(), Counters: true,
-	})
-	// The writer has ended, or ends now: the store may be closed after this.
-	if _, rest := io.Copy(io.Discard, out); err == nil {
-		err = rest
-	}
-	return rs, err
+func (e *Engine) rules(st *state.Store, table string, live state.Live) (*ruleset.Ruleset, error) {
+	return st.Ruleset(table, live, iptables.Options{File: "state", Resolver: e.caller.Resolver()})
 }
 
 // Current gives the enforced ruleset with live counters; nil when there is none.
 func (e *Engine) Current() (rs *ruleset.Ruleset, err error) {
 	err = e.counted(func(st *state.Store, counts state.Live) error {
-		rs, err = rules(st, "", counts)
+		rs, err = e.rules(st, "", counts)
 		return err
 	})
 	return rs, err

@@ -42,10 +42,10 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 		if err != nil || ed == nil {
 			return false, err
 		}
-		ed.base, ed.names = base, e.caller.Resolver()
 		o := iptables.Options{
-			File: req.File, Family: e.family, Resolver: ed.names, NoFlush: true, Base: base, Output: io.Discard,
+			File: req.File, Family: e.family, Resolver: e.caller.Resolver(), NoFlush: true, Base: base, Output: io.Discard,
 		}
+		ed.check = iptables.NewLoader(o)
 		if req.change(o, ed) && ed.err == nil {
 			return true, ed.commit()
 		}
@@ -86,8 +86,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // generation mends; what it cannot do is errNotInPlace.
 type editor struct {
 	live     *Live
-	base     *ruleset.Ruleset // the chains, without rules
-	names    ruleset.Resolver
+	check    *iptables.Loader // of what is stored
 	extra    *extra
 	classes  *attach.Classes
 	rows     *rows.Edit
@@ -155,13 +154,19 @@ func (ed *editor) Len(table, chain string) int {
 	return 0
 }
 
-// Find gives the place of the first rule that prints as r does, or -1.
+// Find gives the place of the first rule that is the same as r, or -1.
 func (ed *editor) Find(table, chain string, r *ruleset.Rule) int {
 	c := ed.chain(table, chain)
 	if c == nil {
 		return -1
 	}
-	return c.Find(iptables.AppendSpec(nil, r))
+	spec := iptables.AppendSpec(nil, r)
+	return c.Find(spec, ed.exact(table, r, spec))
+}
+
+// exact gives the words of a rule that its text does not say; nil: none.
+func (ed *editor) exact(table string, r *ruleset.Rule, spec []byte) []byte {
+	return iptables.Exact(r, spec, func(name string) bool { return ed.chain(table, name) != nil })
 }
 
 // place gives the chain, and what its table offers; nil where it cannot be changed.
@@ -180,9 +185,10 @@ func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
 		return errNotInPlace
 	}
 	spec := iptables.AppendSpec(nil, r)
+	exact := ed.exact(table, r, spec)
 	planned, ok := in.Rule(chain, r)
 	if !ok || codegen.Needs(in.Family, planned)&^ed.classes.Needs() != 0 ||
-		!iptables.ReadsBack(ed.base, table, chain, r, spec, ed.names) {
+		ed.check.Same(table, r, spec, exact) != nil {
 		return errNotInPlace
 	}
 	if planned.Action.Op == pred.Do && !ed.lengthen(table) {
@@ -197,7 +203,7 @@ func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
 		ed.err = err
 		return err
 	}
-	ed.state.Insert(c, i, state.Rule{Text: spec, Slot: id, Row: row, Counters: counters, Origin: state.NoOrigin})
+	ed.state.Insert(c, i, state.Rule{Text: spec, Exact: exact, Slot: id, Row: row, Counters: counters, Origin: state.NoOrigin})
 	ed.changed = true
 	return nil
 }

@@ -91,7 +91,7 @@ func (e *Engine) Restore(req *Request) error {
 			c.flushed = append(c.flushed, t.Name)
 		}
 	}
-	if err := c.fill(); err != nil {
+	if err := e.fill(c); err != nil {
 		return err
 	}
 	if req.Test {
@@ -142,7 +142,7 @@ func (e *Engine) Flush(table string) error {
 	if len(c.report.Tables) == 0 {
 		return nil
 	}
-	if err := c.fill(); err != nil {
+	if err := e.fill(c); err != nil {
 		return err
 	}
 	return e.apply(c)
@@ -298,7 +298,9 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 		if b.early, err = codegen.GenerateEarly(b.res.Plan, b.progs); err != nil {
 			return nil, err
 		}
-		b.layouts = e.layouts(b.res.Plain(), b.res.Plan, number)
+		if b.layouts, err = e.layouts(b.res.Plain(), b.res.Plan, number); err != nil {
+			return nil, err
+		}
 		err = load(b)
 		if err != nil && c.classifier != translate.ClassifyCode && len(b.res.Plan.Classes) > 0 && !probe.Loops() {
 			c.classifier = translate.ClassifyCode
@@ -328,7 +330,7 @@ func strict(c *change, p *plan.Plan) error {
 }
 
 // layouts are the rules that netfilter gets.
-func (e *Engine) layouts(rs *ruleset.Ruleset, p *plan.Plan, number uint32) []*shim.Layout {
+func (e *Engine) layouts(rs *ruleset.Ruleset, p *plan.Plan, number uint32) ([]*shim.Layout, error) {
 	var out []*shim.Layout
 	pins := shim.PinDir(e.space.Pins(), number)
 	for _, t := range p.Tables {
@@ -338,9 +340,13 @@ func (e *Engine) layouts(rs *ruleset.Ruleset, p *plan.Plan, number uint32) []*sh
 			}
 			continue
 		}
-		out = append(out, shim.Whole(rs.Table(t.Name), number, pins, iptables.PrintRule))
+		l, err := shim.Whole(rs.Table(t.Name), number, pins, iptables.ExactLine)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, l)
 	}
-	return out
+	return out, nil
 }
 
 // programs are the matches that the layouts use.
@@ -357,7 +363,7 @@ func programs(layouts []*shim.Layout) []attach.ShimProgram {
 // textGuess is how many bytes the text of a rule has, about.
 const textGuess = 64
 
-// writeState stores the generation that a change makes, if its rules can be read back.
+// writeState stores the generation that a change makes.
 func (e *Engine) writeState(c *change, b *build, number uint32, earlyOff string) error {
 	head := state.Head{
 		Family: e.family, Generation: number, Version: state.First, Conntrack: b.res.Plan.Conntrack, Carried: c.live == nil,
@@ -367,17 +373,16 @@ func (e *Engine) writeState(c *change, b *build, number uint32, earlyOff string)
 	}
 	out := state.NewBuilder(head)
 	out.Grow(len(b.res.Rules), textGuess*len(b.res.Rules))
-	o, readback := newOrigins(c), iptables.NewReadback(c.after)
+	o, check := newOrigins(c), iptables.NewLoader(iptables.Options{Family: e.family, Resolver: e.caller.Resolver()})
 	x := extra{Notes: map[string][]plan.Note{}, Early: c.early, EarlyOff: earlyOff, Expects: b.res.Plan.Helpers}
 	for i, t := range c.after.Tables {
 		p := b.res.Plan.Tables[i]
-		addTable(out, t, p, b, o, readback)
+		if err := addTable(out, t, p, b, o, check); err != nil {
+			return fmt.Errorf("a rule cannot be stored: %w; write it in another way", err)
+		}
 		if len(p.Notes) > 0 {
 			x.Notes[t.Name] = p.Notes
 		}
-	}
-	if err := readback.Check(iptables.Options{File: "state", Resolver: iptables.NewResolver()}); err != nil {
-		return fmt.Errorf("a rule cannot be stored, as iptables prints it in a form that cannot be read: %w; write it in another way", err)
 	}
 	x.addPlaces(b.res.Plan)
 	data, err := x.bytes()

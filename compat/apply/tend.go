@@ -55,7 +55,7 @@ func (e *Engine) sees(live *Live) bool {
 
 // renew makes a new generation of the same rules.
 func (e *Engine) renew(live *Live, locked func(func() error) error) error {
-	rs, err := rules(live.State, "", nil)
+	rs, err := e.rules(live.State, "", nil)
 	if err != nil {
 		return err
 	}

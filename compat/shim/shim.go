@@ -138,8 +138,9 @@ func (b *builder) take(chain string, number int, e pred.Effect) string {
 
 // Whole lays out a table that is left to netfilter: every chain under a name of the
 // generation, entered from the built-in chains while the generation is live. The
-// policy is a rule behind the chain, so that RETURN and goto end there.
-func Whole(t *ruleset.Table, gen uint32, pins string, text func(r *ruleset.Rule, chain string) string) *Layout {
+// policy is a rule behind the chain, so that RETURN and goto end there. line writes a rule
+// as the tool reads it, or says why that is not possible.
+func Whole(t *ruleset.Table, gen uint32, pins string, line func(r *ruleset.Rule, chain string) (string, error)) (*Layout, error) {
 	b := &builder{Layout: Layout{Table: t.Name, Exact: true}, gen: gen, pins: pins}
 	names := map[string]string{}
 	for i, c := range t.Chains {
@@ -153,10 +154,14 @@ func Whole(t *ruleset.Table, gen uint32, pins string, text func(r *ruleset.Rule,
 			b.add("-A %s %s -j %s", c.Name, live, c.Policy)
 		}
 		for _, r := range c.Rules {
-			b.Lines = append(b.Lines, text(renamed(r, names), names[c.Name]))
+			text, err := line(renamed(r, names), names[c.Name])
+			if err != nil {
+				return nil, err
+			}
+			b.Lines = append(b.Lines, text)
 		}
 	}
-	return &b.Layout
+	return &b.Layout, nil
 }
 
 // renamed is the rule with its jump going to the chain's name in the kernel.

@@ -71,7 +71,7 @@ func BenchmarkChange(b *testing.B) {
 	for b.Loop() {
 		s := openMany(b, dir, 0)
 		c := s.Table("filter").Chain("INPUT")
-		at := c.Find(text)
+		at := c.Find(text, nil)
 		if at < 0 {
 			b.Fatal("not found")
 		}

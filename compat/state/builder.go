@@ -65,16 +65,16 @@ func (b *Builder) name(s string) (at, n uint32) {
 	return at, uint32(len(s))
 }
 
-// Rule adds a rule to the chain; its text is copied.
-func (b *Builder) Rule(r Rule) { b.add(&r, hash(r.Text)) }
+// Rule adds a rule to the chain; its texts are copied.
+func (b *Builder) Rule(r Rule) { b.add(&r, hash(r.key())) }
 
 func (b *Builder) add(r *Rule, hash uint64) {
 	at := len(b.texts)
-	if at+len(r.Text) > math.MaxUint32 {
+	b.texts = appendText(b.texts, r)
+	if len(b.texts) > math.MaxUint32 || len(r.Text) > textMax {
 		b.fail(fmt.Errorf("state: the rules have more than %d bytes of text; split them into tables of fewer rules", uint32(math.MaxUint32)))
 		return
 	}
-	b.texts = append(b.texts, r.Text...)
 	b.hashes = le.AppendUint64(b.hashes, hash)
 	b.keep(r, uint32(at))
 }

@@ -91,6 +91,9 @@ func (e *Edit) Rename(c *Chain, name string) {
 	e.do(&op{kind: opRename, table: c.tableNumber(), chain: c.ordinal(), name: name})
 	err := c.table.jumps(was, func(from *Chain, i int, r Rule) {
 		r.Text = append(bytes.Clone(r.Text[:len(r.Text)-len(was)]), name...)
+		if r.Exact != nil {
+			r.Exact = append(bytes.Clone(r.Exact[:len(r.Exact)-len(was)]), name...)
+		}
 		e.Replace(from, i, r)
 	})
 	if e.err == nil {
@@ -114,7 +117,7 @@ func (c *Chain) ordinal() uint32 {
 }
 
 func owned(r Rule) Rule {
-	r.Text, r.Origin = bytes.Clone(r.Text), NoOrigin
+	r.Text, r.Exact, r.Origin = bytes.Clone(r.Text), bytes.Clone(r.Exact), NoOrigin
 	return r
 }
 

@@ -101,6 +101,7 @@ func (o *op) append(b []byte) []byte {
 		b = le.AppendUint32(le.AppendUint32(b, r.Slot), r.Row)
 		b = le.AppendUint64(le.AppendUint64(b, r.Counters.Packets), r.Counters.Bytes)
 		b = append(le.AppendUint32(b, uint32(len(r.Text))), r.Text...)
+		b = append(le.AppendUint32(b, uint32(len(r.Exact))), r.Exact...)
 	case opPolicy, opNewChain, opRename:
 		b = append(le.AppendUint32(b, uint32(len(o.name))), o.name...)
 	case opCounters:
@@ -144,6 +145,9 @@ func (r *opReader) op() op {
 	case opInsert, opReplace, opExtra:
 		o.rule = Rule{Slot: r.u32(), Row: r.u32(), Counters: r.counters(), Origin: NoOrigin}
 		o.rule.Text = r.bytes()
+		if exact := r.bytes(); len(exact) > 0 {
+			o.rule.Exact = exact
+		}
 	case opPolicy, opNewChain, opRename:
 		o.name = string(r.bytes())
 	case opCounters:

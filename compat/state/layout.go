@@ -10,7 +10,7 @@ import (
 )
 
 // layoutVersion changes with everything in this file and with the journal.
-const layoutVersion = 1
+const layoutVersion = 2
 
 const (
 	magic       = "bpftstat"
@@ -174,10 +174,30 @@ func readChain(b []byte) chainRecord {
 	}
 }
 
+// hasExact in the length of a rule's text says that the text has the length of the exact
+// words, in four bytes, and the words behind it.
+const hasExact = 1 << 31
+
+// textMax is the longest text of a rule.
+const textMax = hasExact - 1
+
+// appendText appends the texts of a rule.
+func appendText(b []byte, r *Rule) []byte {
+	b = append(b, r.Text...)
+	if r.Exact != nil {
+		b = append(le.AppendUint32(b, uint32(len(r.Exact))), r.Exact...)
+	}
+	return b
+}
+
 // appendRule appends the record of a rule whose text is at a place of the texts.
 func appendRule(b []byte, r *Rule, textAt uint32) []byte {
+	size := uint32(len(r.Text))
+	if r.Exact != nil {
+		size |= hasExact
+	}
 	b = le.AppendUint32(b, textAt)
-	b = le.AppendUint32(b, uint32(len(r.Text)))
+	b = le.AppendUint32(b, size)
 	b = le.AppendUint32(b, r.Slot)
 	b = le.AppendUint32(b, r.Row)
 	b = le.AppendUint64(b, r.Counters.Packets)
@@ -189,18 +209,24 @@ func appendRule(b []byte, r *Rule, textAt uint32) []byte {
 // readRule reads a record.
 func readRule(b, texts []byte) Rule {
 	b = b[:ruleSize:ruleSize]
-	at, n := le.Uint32(b), le.Uint32(b[4:])
+	at, size := le.Uint32(b), le.Uint32(b[4:])
+	n := at + size&^hasExact
+	var exact []byte
+	if size&hasExact != 0 {
+		exact = texts[n+4:][:le.Uint32(texts[n:])]
+		exact = exact[:len(exact):len(exact)]
+	}
 	return Rule{
-		Text: texts[at : at+n : at+n], Slot: le.Uint32(b[8:]), Row: le.Uint32(b[12:]),
+		Text: texts[at:n:n], Exact: exact, Slot: le.Uint32(b[8:]), Row: le.Uint32(b[12:]),
 		Counters: ruleset.Counters{Packets: le.Uint64(b[16:]), Bytes: le.Uint64(b[24:])},
 		Origin:   Origin{le.Uint32(b[32:]), le.Uint32(b[36:])},
 	}
 }
 
-// hash is FNV-1a of a text: the same in every process.
-func hash(text []byte) uint64 {
+// hash is FNV-1a of the key of a rule: the same in every process.
+func hash(key []byte) uint64 {
 	h := uint64(0xcbf29ce484222325)
-	for _, c := range text {
+	for _, c := range key {
 		h = (h ^ uint64(c)) * 0x100000001b3
 	}
 	return h

@@ -33,7 +33,7 @@ func modelOf(t *Table) *model {
 		mc := modelChain{Name: c.Name, Policy: c.Policy, Counters: c.Counters}
 		for i := range c.Len() {
 			r := c.Rule(i)
-			r.Text = slices.Clone(r.Text)
+			r.Text, r.Exact = slices.Clone(r.Text), slices.Clone(r.Exact)
 			mc.Rules = append(mc.Rules, r)
 		}
 		m.chains = append(m.chains, mc)
@@ -45,7 +45,7 @@ func (m *model) same(other *model) bool {
 	return slices.EqualFunc(m.chains, other.chains, func(a, b modelChain) bool {
 		return a.Name == b.Name && a.Policy == b.Policy && a.Counters == b.Counters &&
 			slices.EqualFunc(a.Rules, b.Rules, func(x, y Rule) bool {
-				return string(x.Text) == string(y.Text) && x.Slot == y.Slot && x.Row == y.Row && x.Counters == y.Counters && x.Origin == y.Origin
+				return string(x.Text) == string(y.Text) && string(x.Exact) == string(y.Exact) && x.Slot == y.Slot && x.Row == y.Row && x.Counters == y.Counters && x.Origin == y.Origin
 			})
 	})
 }
@@ -55,7 +55,7 @@ func (m *model) String() string {
 	for _, c := range m.chains {
 		fmt.Fprintf(&b, "%s %s %v\n", c.Name, c.Policy, c.Counters)
 		for _, r := range c.Rules {
-			fmt.Fprintf(&b, "  %s slot %d row %d %v %v\n", r.Text, r.Slot, r.Row, r.Counters, r.Origin)
+			fmt.Fprintf(&b, "  %s (%q) slot %d row %d %v %v\n", r.Text, r.Exact, r.Slot, r.Row, r.Counters, r.Origin)
 		}
 	}
 	return b.String()
@@ -72,7 +72,11 @@ type editor struct {
 
 func (d *editor) rule() Rule {
 	texts := []string{"", "-j DROP", "-p tcp -j user", fmt.Sprintf("-m mark --mark %d -j ACCEPT", d.random.IntN(9))}
-	return Rule{Text: []byte(texts[d.random.IntN(len(texts))]), Slot: d.random.Uint32N(99), Row: d.random.Uint32N(99),
+	var exact []byte
+	if d.random.IntN(3) == 0 {
+		exact = fmt.Appendf(nil, "-i\x00%d", d.random.IntN(3))
+	}
+	return Rule{Text: []byte(texts[d.random.IntN(len(texts))]), Exact: exact, Slot: d.random.Uint32N(99), Row: d.random.Uint32N(99),
 		Counters: ruleset.Counters{Packets: d.random.Uint64(), Bytes: d.random.Uint64()}, Origin: NoOrigin}
 }
 
@@ -129,7 +133,8 @@ func (d *editor) onRule(c *Chain, mc *modelChain, at int) bool {
 		}
 		d.e.SetCounters(c, at, counters...)
 	case 4:
-		if found := c.Find(mc.Rules[at].Text); found > at || string(mc.Rules[max(found, 0)].Text) != string(mc.Rules[at].Text) {
+		want := &mc.Rules[at]
+		if found := c.Find(want.Text, want.Exact); found < 0 || found > at || string(mc.Rules[found].key()) != string(want.key()) {
 			d.e.err = fmt.Errorf("rule %d is found at %d", at, found)
 		}
 	default:

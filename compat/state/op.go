@@ -100,7 +100,7 @@ func (c *Chain) do(o *op) (undo func(), err error) {
 
 // add gives a new rule a number.
 func (s *Store) add(r *Rule) uint32 {
-	s.added = append(s.added, addedRule{*r, hash(r.Text)})
+	s.added = append(s.added, addedRule{*r, hash(r.key())})
 	return s.count + uint32(len(s.added)) - 1
 }
 

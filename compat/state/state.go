@@ -90,6 +90,10 @@ type Rule struct {
 	// Text is what iptables-save prints after the name of the chain. That of a rule
 	// got from a Store is valid until the Store is closed.
 	Text []byte
+	// Exact is what iptables.Exact gives for the rule: nil unless its words say more
+	// than Text, which is then for people only. As Text, it is valid until the Store is
+	// closed.
+	Exact []byte
 	// Slot is the number in the counters map; None for a table left to netfilter:
 	// its counters are found by place.
 	Slot uint32
@@ -97,6 +101,14 @@ type Rule struct {
 	// Counters are what the rule had when its slot began to count.
 	Counters ruleset.Counters
 	Origin   Origin
+}
+
+// key is what two rules that are the same have in common.
+func (r *Rule) key() []byte {
+	if r.Exact != nil {
+		return r.Exact
+	}
+	return r.Text
 }
 
 // Origin is the place of the same rule in the previous generation, whose last counts

@@ -72,11 +72,11 @@ func TestRoundTrip(t *testing.T) {
 	if got := in.Rule(2); !reflect.DeepEqual(got, rule) {
 		t.Errorf("rule %+v", got)
 	}
-	if i, j := in.Find(rule.Text), in.Find([]byte("-j DROP")); i != 2 || j != -1 {
+	if i, j := in.Find(rule.Text, nil), in.Find([]byte("-j DROP"), nil); i != 2 || j != -1 {
 		t.Errorf("found at %d and %d", i, j)
 	}
 	user := filter.Chain("user")
-	if got := user.Rule(0); len(got.Text) != 0 || got.Row != None || !got.Origin.None() || user.Find(nil) != 0 {
+	if got := user.Rule(0); len(got.Text) != 0 || got.Row != None || !got.Origin.None() || user.Find(nil, nil) != 0 {
 		t.Errorf("rule without text: %+v", got)
 	}
 	if n, err := filter.References("user"); n != 3 || err != nil {

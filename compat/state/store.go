@@ -266,12 +266,14 @@ func (s *Store) hash(ref uint32) uint64 {
 	return le.Uint64(s.hashes[int(ref)*hashSize:])
 }
 
-// Find is the number of the first rule with a text; -1 when there is none.
-func (c *Chain) Find(text []byte) int {
-	want, s := hash(text), c.table.store
+// Find is the number of the first rule that is the same as one with these texts, but for
+// its counters; -1 when there is none.
+func (c *Chain) Find(text, exact []byte) int {
+	like := Rule{Text: text, Exact: exact}
+	want, s := hash(like.key()), c.table.store
 	for i := range c.Len() {
 		if ref := c.ref(i); s.hash(ref) == want {
-			if r, _ := s.rule(ref); bytes.Equal(r.Text, text) {
+			if r, _ := s.rule(ref); (r.Exact == nil) == (exact == nil) && bytes.Equal(r.key(), like.key()) {
 				return i
 			}
 		}

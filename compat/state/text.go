@@ -23,8 +23,7 @@ type Live func(Cell) ruleset.Counters
 // TextOptions say how WriteText prints.
 type TextOptions struct {
 	iptables.PrintOptions
-	Live        Live // nil: nothing was counted
-	OldestFirst bool // the tables, so that the text can be read back; else as iptables-save
+	Live Live // nil: nothing was counted
 }
 
 // WriteText writes the state as iptables-save does: what iptables.Print would write
@@ -46,9 +45,7 @@ func (s *Store) WriteText(w io.Writer, o TextOptions) error {
 		out.End()
 	}
 	tables := slices.Clone(s.tables)
-	if !o.OldestFirst {
-		slices.Reverse(tables)
-	}
+	slices.Reverse(tables)
 	for _, t := range tables {
 		if o.Table == "" || o.Table == t.Name {
 			t.write(out, o)
@@ -100,12 +97,26 @@ func (t *Table) jumps(name string, visit func(c *Chain, i int, r Rule)) error {
 	}
 	for _, c := range t.chains {
 		for i := range c.Len() {
-			if r := c.Rule(i); jumpsTo(r.Text, name) {
+			if r := c.Rule(i); r.jumpsTo(name) {
 				visit(c, i, r)
 			}
 		}
 	}
 	return nil
+}
+
+// jumpsTo says whether a rule jumps to a chain.
+func (r *Rule) jumpsTo(name string) bool {
+	if r.Exact == nil {
+		return jumpsTo(r.Text, name)
+	}
+	words := bytes.Split(r.Exact, []byte{0})
+	n := len(words)
+	if n < 2 || len(words[0]) == 0 || string(words[n-1]) != name {
+		return false
+	}
+	option := string(words[n-2])
+	return option == "-j" || option == "-g"
 }
 
 // jumpsTo says whether the text of a rule ends with a jump to a chain: nothing stands

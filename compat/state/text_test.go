@@ -37,7 +37,8 @@ func build(rs *ruleset.Ruleset) *state.Builder {
 			b.Chain(state.ChainSpec{Name: c.Name, Policy: c.Policy, Counters: c.Counters, Slot: state.None, Origin: state.NoOrigin})
 			for _, r := range c.Rules {
 				spec = iptables.AppendSpec(spec[:0], r)
-				b.Rule(state.Rule{Text: spec, Slot: slot, Row: state.None, Counters: r.Counters, Origin: state.NoOrigin})
+				exact := iptables.Exact(r, spec, func(name string) bool { return t.Chain(name) != nil })
+				b.Rule(state.Rule{Text: spec, Exact: exact, Slot: slot, Row: state.None, Counters: r.Counters, Origin: state.NoOrigin})
 				slot++
 			}
 		}
@@ -79,22 +80,19 @@ func same(t *testing.T, name string, rs *ruleset.Ruleset) {
 			t.Errorf("%s, %+v: got\n%s\nwant\n%s", name, o, &got, &want)
 		}
 	}
-	var text, again, want strings.Builder
-	if err := s.WriteText(&text, state.TextOptions{PrintOptions: iptables.PrintOptions{Counters: true}, OldestFirst: true}); err != nil {
-		t.Fatal(err)
-	}
-	back := read(text.String(), rs.Family)
-	if back == nil {
-		t.Errorf("%s is not read back", name)
+	back, err := s.Ruleset("", nil, iptables.Options{Resolver: iptables.NewResolver()})
+	if err != nil {
+		t.Errorf("%s is not loaded: %v", name, err)
 		return
 	}
+	var again, want strings.Builder
 	for b, rs := range map[*strings.Builder]*ruleset.Ruleset{&again: back, &want: rs} {
 		if err := iptables.Print(b, rs, iptables.PrintOptions{Counters: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if again.String() != want.String() {
-		t.Errorf("%s, read back: got\n%s\nwant\n%s", name, &again, &want)
+		t.Errorf("%s, loaded: got\n%s\nwant\n%s", name, &again, &want)
 	}
 }
 
@@ -129,6 +127,25 @@ func TestTextOfRandomRulesets(t *testing.T) {
 				t.Fatalf("not read:\n%s", text)
 			}
 			same(t, text, rs)
+		}
+	}
+}
+
+// Rules that print alike are not the same: each is found and loaded as what it is.
+func TestExactWords(t *testing.T) {
+	rs := read("*filter\n-A INPUT -p udp -m udp -j DROP\n-A INPUT -p udp -m udp ! --dport 0:65535 -j DROP\n-A INPUT ! -i + -j DROP\nCOMMIT\n", packet.IPv4)
+	s := stored(t, rs)
+	back, err := s.Ruleset("filter", nil, iptables.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range back.Tables[0].Chain("INPUT").Rules {
+		want := rs.Tables[0].Chain("INPUT").Rules[i]
+		for _, r := range []*ruleset.Rule{r, want} {
+			spec := iptables.AppendSpec(nil, r)
+			if at := s.Table("filter").Chain("INPUT").Find(spec, iptables.Exact(r, spec, func(string) bool { return false })); at != i {
+				t.Errorf("rule %d is found at %d", i, at)
+			}
 		}
 	}
 }

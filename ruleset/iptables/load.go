@@ -76,7 +76,10 @@ func (l *Loader) Same(table string, r *ruleset.Rule, spec, exact []byte) error {
 	if exact == nil && r.Source != 0 && r.Source == hashOf(spec) {
 		return nil
 	}
-	l.rd.parser.table = table
+	if l.rd.parser.table != table {
+		l.rd.parser.table = table
+		l.rd.parser.forget()
+	}
 	jump, _ := jumpChain(r.Target)
 	again, f := l.read(spec, exact, func(name string) *chainEdit {
 		if jump == "" || name != jump {

@@ -140,4 +140,6 @@ func (c *ClusterIP) Check(*ruleset.Place) error {
 func (c *ClusterIP) NeedsConntrack() bool { return true }
 
 // Lower gives its words.
-func (c *ClusterIP) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.NewOpaque(ruleset.ExactArgsOf(c))) }
+func (c *ClusterIP) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.NewOpaque(ruleset.ExactArgsOf(c)))
+}

@@ -214,4 +214,6 @@ func (h *HMark) Check(*ruleset.Place) error {
 }
 
 // Lower gives its words: no other language has such a hash.
-func (h *HMark) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.NewOpaque(ruleset.ExactArgsOf(h))) }
+func (h *HMark) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.NewOpaque(ruleset.ExactArgsOf(h)))
+}

@@ -304,10 +304,10 @@ func comesBack(t *testing.T, in *ruleset.Place, e pred.Effect) {
 	}
 	again, err := readTarget(&ruleset.Env{Family: in.Family, Table: in.Table, Proto: protoTCP}, ruleset.ExactArgsOf(to))
 	if err != nil {
-		t.Fatalf("%q: the words of %s are refused: %v", Words(to), e, err)
+		t.Fatalf("%q: the words of %s are refused: %v", ruleset.ExactArgsOf(to), e, err)
 	}
 	if got := again.Lower(in).Effect; got != e {
-		t.Errorf("%s: its words %q have the effect %s", e, Words(to), got)
+		t.Errorf("%s: its words %q have the effect %s", e, ruleset.ExactArgsOf(to), got)
 	}
 	data, err := pred.EncodeEffect(e)
 	if err != nil {

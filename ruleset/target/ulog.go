@@ -104,4 +104,6 @@ func (u *ULog) Check(*ruleset.Place) error {
 }
 
 // Lower gives its words.
-func (u *ULog) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.NewOpaque(ruleset.ExactArgsOf(u))) }
+func (u *ULog) Lower(*ruleset.Place) pred.Action {
+	return pred.Doing(pred.NewOpaque(ruleset.ExactArgsOf(u)))
+}

@@ -1,0 +1,35 @@
+package state
+
+import (
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+)
+
+// Ruleset reads the rules of one table, or of all with "", with their counters and what
+// live adds. What iptables-save would print of them is not asked.
+func (s *Store) Ruleset(table string, live Live, o iptables.Options) (*ruleset.Ruleset, error) {
+	if err := s.checkTexts(); err != nil {
+		return nil, err
+	}
+	o.Family = s.Family
+	l := iptables.NewLoader(o)
+	for _, t := range s.tables {
+		if table == "" || table == t.Name {
+			t.load(l, live)
+		}
+	}
+	return l.Ruleset()
+}
+
+func (t *Table) load(l *iptables.Loader, live Live) {
+	l.Table(t.Name)
+	for _, c := range t.chains {
+		l.Chain(c.Name, c.Policy, live.add(c.Counters, c.cell()))
+	}
+	for _, c := range t.chains {
+		for i := range c.Len() {
+			r := c.Rule(i)
+			l.Rule(c.Name, r.Text, r.Exact, live.add(r.Counters, Cell{c, i, r.Slot, r.Origin}))
+		}
+	}
+}
