@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpftables/bpftables/compat/serve/client"
+	"github.com/bpftables/bpftables/engine/serve/client"
 )
 
 // serve starts a server for the commands of the wire, until the end of the test.

@@ -14,7 +14,7 @@ import (
 	"github.com/bpftables/bpftables/conformance/lab"
 )
 
-// The fail points of package compat/apply, in the order in which restore meets
+// The fail points of package engine/apply, in the order in which restore meets
 // them; a first restore has nothing to carry over or to remove.
 var (
 	firstSteps = []string{"loaded", "state", "installed", "shims", "conntrack", "activated"}

@@ -30,19 +30,23 @@ var mayImport = map[string][]string{
 	"codegen/rows":       {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "bpf/abi"},
 	"codegen":            {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "codegen/rows", "bpf/abi"},
 	"bpf/...":            {"bpf/...", "codegen", "codegen/rows", "translate/plan", "ruleset/pred", "ruleset/packet"},
-	// Changes in place are made in the rows of a generation that is enforced.
-	"compat/...": {"compat/...", "ruleset/...", "translate/...", "codegen", "codegen/rows", "bpf/..."},
+	// One transaction for all owners of rules. Changes in place are made in the
+	// rows of a generation that is enforced.
+	"engine/...": {"engine/...", "ruleset/...", "translate/...", "codegen", "codegen/rows", "bpf/...",
+		"compat/caller", "compat/shim", "compat/tool"},
+	// Netfilter's own tools: who calls, the lock, what is handed to them.
+	"compat/...": {"compat/...", "ruleset/...", "translate/..."},
 	// The client is on the way of every command, before all else is initialized.
-	"compat/serve/client":       {},
-	"compat/serve/client/early": {"compat/serve/client"},
+	"engine/serve/client":       {},
+	"engine/serve/client/early": {"engine/serve/client"},
 	"cmd/...":                   {"..."},
 	"conformance/...":           {"..."},
 }
 
 // nothingElse lists packages that may import but a few of the standard library.
 var nothingElse = map[string][]string{
-	"compat/serve/client":       {"syscall", "unsafe"},
-	"compat/serve/client/early": {"syscall"},
+	"engine/serve/client":       {"syscall", "unsafe"},
+	"engine/serve/client/early": {"syscall"},
 }
 
 // only lists outside packages that few may import.

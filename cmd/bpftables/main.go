@@ -6,7 +6,7 @@ import (
 
 	"github.com/bpftables/bpftables/cmd/cli"
 	// A server runs the command, if there is one.
-	_ "github.com/bpftables/bpftables/compat/serve/client/early"
+	_ "github.com/bpftables/bpftables/engine/serve/client/early"
 )
 
 func main() {

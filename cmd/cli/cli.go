@@ -16,9 +16,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/bpftables/bpftables/compat/apply"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
+	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/bpftables/bpftables/compat/apply"
+	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"

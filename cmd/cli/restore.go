@@ -3,9 +3,9 @@ package cli
 import (
 	"fmt"
 
-	"github.com/bpftables/bpftables/compat/apply"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
+	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate"
 )

@@ -6,8 +6,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/bpftables/bpftables/compat/apply"
 	"github.com/bpftables/bpftables/compat/lock"
+	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )

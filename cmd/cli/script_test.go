@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/cmd/cli"
-	"github.com/bpftables/bpftables/compat/serve/client"
+	"github.com/bpftables/bpftables/engine/serve/client"
 )
 
 func TestMain(m *testing.M) {

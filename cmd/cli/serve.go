@@ -10,11 +10,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpftables/bpftables/compat/apply"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
-	"github.com/bpftables/bpftables/compat/serve"
-	"github.com/bpftables/bpftables/compat/serve/client"
+	"github.com/bpftables/bpftables/engine/apply"
+	"github.com/bpftables/bpftables/engine/serve"
+	"github.com/bpftables/bpftables/engine/serve/client"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 

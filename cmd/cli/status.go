@@ -7,7 +7,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/probe"
-	"github.com/bpftables/bpftables/compat/apply"
+	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 

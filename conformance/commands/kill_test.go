@@ -14,7 +14,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// points are the fail points of package compat/apply that changes in place meet.
+// points are the fail points of package engine/apply that changes in place meet.
 var points = []string{"journal", "published"}
 
 // TestKilled kills random commands at the fail points of changes in place, and with -long

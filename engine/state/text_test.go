@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bpftables/bpftables/compat/state"
 	"github.com/bpftables/bpftables/conformance"
 	"github.com/bpftables/bpftables/conformance/gen"
+	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"

@@ -4,8 +4,8 @@ import (
 	"sync"
 
 	"github.com/bpftables/bpftables/bpf/attach"
-	"github.com/bpftables/bpftables/compat/apply"
 	"github.com/bpftables/bpftables/compat/caller"
+	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpftables/bpftables/compat/serve/client"
+	"github.com/bpftables/bpftables/engine/serve/client"
 )
 
 // requestTime bounds how long a client may take to say what it wants.

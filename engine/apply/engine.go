@@ -28,7 +28,7 @@ import (
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/shim"
-	"github.com/bpftables/bpftables/compat/state"
+	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"

@@ -1,7 +1,7 @@
 package apply
 
 import (
-	"github.com/bpftables/bpftables/compat/state"
+	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 )
 

@@ -10,7 +10,7 @@ package early
 import (
 	"syscall"
 
-	"github.com/bpftables/bpftables/compat/serve/client"
+	"github.com/bpftables/bpftables/engine/serve/client"
 )
 
 func init() {

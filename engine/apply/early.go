@@ -6,7 +6,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/compat/shim"
-	"github.com/bpftables/bpftables/compat/state"
+	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/translate"
 )

@@ -7,7 +7,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/compat/shim"
-	"github.com/bpftables/bpftables/compat/state"
+	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/translate/plan"

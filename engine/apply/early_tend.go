@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bpftables/bpftables/bpf/attach"
-	"github.com/bpftables/bpftables/compat/state"
+	"github.com/bpftables/bpftables/engine/state"
 )
 
 // TendEarly makes the early stage, if it is on, follow what has changed in the namespace.

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/compat/caller"
-	"github.com/bpftables/bpftables/compat/serve/client"
+	"github.com/bpftables/bpftables/engine/serve/client"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 )
 
