@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"codegen/emit":       {"bpf/abi", "ruleset/pred", "ruleset/packet"},
 	"codegen/rows":       {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "bpf/abi"},
 	"codegen":            {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "codegen/rows", "bpf/abi"},
+	"bpf/rewrite":        {},
 	"bpf/...":            {"bpf/...", "codegen", "codegen/rows", "translate/plan", "ruleset/pred", "ruleset/packet"},
 	// One transaction for all owners of rules. Changes in place are made in the
 	// rows of a generation that is enforced.

@@ -11,10 +11,9 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/rewrite"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -166,7 +165,7 @@ func (g *Generation) loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given m
 	if err := setEarlyClasses(spec, p.Image); err != nil {
 		return nil, err
 	}
-	if prog.Instructions, err = fillHoles(prog.Instructions, p, constantsOf(spec)); err != nil {
+	if prog.Instructions, err = rewrite.Fill(prog.Instructions, p.Insns, rewrite.ConstantsOf(spec), holes(p)...); err != nil {
 		return nil, err
 	}
 	loaded, err := load(spec, prog, given)
@@ -222,30 +221,12 @@ var earlyChains = []string{
 	"mangle_forward", "filter_forward", "security_forward",
 }
 
-// fillHoles puts the generated chains into the places of their stubs. The other stubs
-// stay: they accept. What cannot run is left out.
-func fillHoles(program asm.Instructions, p *codegen.EarlyProgram, known *constants) (asm.Instructions, error) {
-	hole := map[string]bool{}
+// holes are the functions that the generated chains replace. The others stay: they accept.
+func holes(p *codegen.EarlyProgram) (out []string) {
 	for _, c := range p.Chains {
-		hole[c.Symbol] = true
+		out = append(out, c.Symbol)
 	}
-	var fixed []function
-	var stub *btf.Func
-	for _, f := range split(program) {
-		if hole[f.name] {
-			stub = btf.FuncMetadata(&f.insns[0])
-			continue
-		}
-		fixed = append(fixed, f)
-	}
-	if stub == nil {
-		return nil, fmt.Errorf("the early stage has no place for any of %v", p.Chains)
-	}
-	typed := split(typeFunctions(p.Insns, stub))
-	for i := range typed {
-		typed[i].whole = true
-	}
-	return reachable(append(fixed, typed...), known)
+	return out
 }
 
 // familyIndex is the family's place in early_families.

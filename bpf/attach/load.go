@@ -15,6 +15,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/bpf/prelink"
 	"github.com/bpftables/bpftables/bpf/probe"
+	"github.com/bpftables/bpftables/bpf/rewrite"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -104,7 +105,7 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 		}
 	}
 	replace := map[string]*ebpf.Map{}
-	values := constantsOf(spec).sections
+	values := rewrite.ConstantsOf(spec)
 	for name, shared := range spec.Maps {
 		if !used[name] {
 			delete(spec.Maps, name)
@@ -117,13 +118,13 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 			// What a map of the namespace holds was said when it was made.
 			m.MaxEntries, m.ValueSize, m.Contents = have.MaxEntries(), have.ValueSize(), nil
 			m.Key, m.Value = nil, nil
-		} else if data := values[name]; data != nil {
+		} else if data := values.Section(name); data != nil {
 			m.Contents = []ebpf.MapKV{{Key: uint32(0), Value: data}}
 			m.Key, m.Value = nil, nil // its types would be loaded with each program
 		}
 	}
 	for name, v := range spec.Variables {
-		if !used[v.SectionName] || values[v.SectionName] != nil {
+		if !used[v.SectionName] || values.Section(v.SectionName) != nil {
 			delete(spec.Variables, name)
 		}
 	}
@@ -185,7 +186,7 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 	if err != nil {
 		return nil, err
 	}
-	if prog.Instructions, err = fillInline(prog.Instructions, chainOf(p), constantsOf(spec)); err != nil {
+	if prog.Instructions, err = rewrite.FillInline(prog.Instructions, chainOf(p), rewrite.ConstantsOf(spec), chainSymbol); err != nil {
 		return nil, err
 	}
 	loaded, err := load(spec, prog, given)
@@ -219,6 +220,9 @@ func specOf(p *codegen.Program, gen uint32) (*ebpf.CollectionSpec, *ebpf.Program
 	}
 	return spec, prog, setClasses(spec, p.Image)
 }
+
+// chainSymbol is the function of the datapath that generated code replaces.
+const chainSymbol = "chain"
 
 // chainOf is what stands for the base chain.
 func chainOf(p *codegen.Program) asm.Instructions {

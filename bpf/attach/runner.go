@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/bpf/rewrite"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -56,7 +57,7 @@ func NewRunner(p *codegen.Program, ticks uint64) (*Runner, error) {
 		return nil, err
 	}
 	spec, prog := part(all, abi.ProbeProgProbe)
-	if prog.Instructions, err = fill(prog.Instructions, p.Insns); err != nil {
+	if prog.Instructions, err = rewrite.Fill(prog.Instructions, p.Insns, nil, chainSymbol); err != nil {
 		return nil, err
 	}
 	values := placeVariables(slot, 1)

@@ -1,4 +1,4 @@
-package attach
+package rewrite
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package attach
+package rewrite
 
 import (
 	"fmt"
@@ -7,9 +7,6 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 )
-
-// chainSymbol is the function of the datapath that generated code replaces.
-const chainSymbol = "chain"
 
 // function is a run of instructions that begins with a symbol.
 type function struct {
@@ -31,68 +28,11 @@ func split(insns asm.Instructions) []function {
 	return out
 }
 
-// fill puts generated functions into the place of the stub and drops functions that
-// nothing calls: the verifier refuses dead code.
-func fill(program asm.Instructions, generated asm.Instructions) (asm.Instructions, error) {
-	fixed, typed, err := parts(program, generated)
-	if err != nil {
-		return nil, err
-	}
-	return join(fixed, typed, nil)
-}
-
-// fillInline does the same with what can run of the datapath, and puts the generated chain
-// in the place of its call, if it can be. What the verifier knows of the facts must not
-// depend on where it comes from.
-func fillInline(program asm.Instructions, generated asm.Instructions, known *constants) (asm.Instructions, error) {
-	fixed, typed, err := parts(program, generated)
-	if err != nil {
-		return nil, err
-	}
-	if known != nil {
-		fixed[0].insns, fixed[0].whole = known.fold(fixed[0].insns), true
-	}
-	for i := range typed {
-		typed[i].whole = true
-	}
-	if body := typed[0].insns; canInline(body) && calls(fixed[0].insns, chainSymbol) {
-		if fixed[0].insns, err = inline(fixed[0].insns, body); err != nil {
-			return nil, err
-		}
-	}
-	return join(fixed, typed, known)
-}
-
 // calls says whether a function calls another one.
 func calls(insns asm.Instructions, name string) bool {
 	return slices.ContainsFunc(insns, func(ins asm.Instruction) bool {
 		return ins.IsFunctionReference() && ins.Reference() == name
 	})
-}
-
-// join orders functions: the program is the first.
-func join(fixed, typed []function, known *constants) (asm.Instructions, error) {
-	return reachable(append(fixed[:1:1], append(typed, fixed[1:]...)...), known)
-}
-
-// parts gives the functions of the datapath without the stub, and the generated ones with
-// types.
-func parts(program asm.Instructions, generated asm.Instructions) (fixed, typed []function, err error) {
-	var stub *btf.Func
-	for _, f := range split(program) {
-		if f.name == chainSymbol {
-			stub = btf.FuncMetadata(&f.insns[0])
-			continue
-		}
-		fixed = append(fixed, f)
-	}
-	if stub == nil {
-		return nil, nil, fmt.Errorf("the datapath has no function %s", chainSymbol)
-	}
-	if len(generated) == 0 || generated[0].Symbol() != chainSymbol {
-		return nil, nil, fmt.Errorf("generated code does not begin with %s", chainSymbol)
-	}
-	return fixed, split(typeFunctions(generated, stub)), nil
 }
 
 // typeFunctions gives every generated function the type of the stub.
@@ -127,7 +67,7 @@ func jumpTargets(insns asm.Instructions) map[string]bool {
 
 // reachable keeps the functions that the first one calls, directly or not, and of them what
 // can run.
-func reachable(functions []function, known *constants) (asm.Instructions, error) {
+func reachable(functions []function, known *Constants) (asm.Instructions, error) {
 	byName := make(map[string]int, len(functions))
 	for i, f := range functions {
 		if _, twice := byName[f.name]; twice {
@@ -143,7 +83,7 @@ func reachable(functions []function, known *constants) (asm.Instructions, error)
 		f := &functions[queue[0]]
 		queue = queue[1:]
 		if known != nil && !f.whole {
-			f.insns = known.fold(f.insns)
+			f.insns = known.Fold(f.insns)
 		}
 		total += len(f.insns)
 		for i := range f.insns {

@@ -1,13 +1,10 @@
-package attach
+package rewrite
 
 import (
 	"fmt"
 	"slices"
-	"strings"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"golang.org/x/sys/unix"
 )
 
 // The datapath asks many things of read-only variables that are set before it is loaded:
@@ -25,34 +22,9 @@ import (
 //
 // What is left of such variables is read once for every packet: such loads become numbers.
 
-// constants are the read-only sections of an object, by their names.
-type constants struct {
-	sections map[string][]byte
-	embed    bool // loads of them become numbers
-}
-
-// constantsOf gives what programs of spec will read.
-func constantsOf(spec *ebpf.CollectionSpec) *constants {
-	out := &constants{sections: map[string][]byte{}, embed: true}
-	for name, m := range spec.Maps {
-		if !strings.HasPrefix(name, ".rodata") || m.Flags&unix.BPF_F_RDONLY_PROG == 0 || len(m.Contents) != 1 {
-			continue
-		}
-		if data, ok := m.Contents[0].Value.([]byte); ok {
-			out.sections[name] = append([]byte{}, data...)
-		}
-	}
-	for _, v := range spec.Variables {
-		if data := out.sections[v.SectionName]; int(v.Offset) <= len(data) {
-			copy(data[v.Offset:], v.Value)
-		}
-	}
-	return out
-}
-
 // folder follows the registers of one function.
 type folder struct {
-	*constants
+	*Constants
 	insns   asm.Instructions
 	landing []bool           // instructions that jumps lead to
 	loads   map[int]word     // what loads give
@@ -66,10 +38,10 @@ type folder struct {
 // branches says which ways of a jump can be gone.
 type branches struct{ yes, not bool }
 
-// fold gives the part of a function of the C object that can run.
-func (c *constants) fold(insns asm.Instructions) asm.Instructions {
+// Fold gives the part of a function of the C object that can run.
+func (c *Constants) Fold(insns asm.Instructions) asm.Instructions {
 	f := &folder{
-		constants: c, insns: insns, taken: map[int]branches{}, landing: make([]bool, len(insns)), loads: map[int]word{},
+		Constants: c, insns: insns, taken: map[int]branches{}, landing: make([]bool, len(insns)), loads: map[int]word{},
 		states: make([]*registers, len(insns)), reached: make([]bool, len(insns)),
 	}
 	if f.targets = jumpIndexes(insns); f.targets == nil {
@@ -155,7 +127,7 @@ func (f *folder) follow(i int, r *registers) {
 // embedAll puts numbers where constants are loaded. Their addresses are not needed where the
 // load before is for that one alone.
 func (f *folder) embedAll() {
-	if !f.embed {
+	if !f.Embed {
 		return
 	}
 	f.insns = slices.Clone(f.insns)
