@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/conformance/lab"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -219,7 +220,7 @@ func sendable(l *lab.Lab, r *rows.Row, text string) (*lab.Packet, string) {
 	if int(f.CPU) >= runtime.NumCPU() {
 		return nil, "needs more processors"
 	}
-	hook, _ := packet.HookByName(r.Chain)
+	hook, _ := tables.HookOf(r.Chain)
 	if hook == packet.Output || hook == packet.Postrouting && f.In.Name == "" {
 		p.Kind = lab.Raw
 		if f.Out.Name == "" {

@@ -9,10 +9,9 @@ import (
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/compat/shim"
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match/rows"
-	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate"
 )
 
@@ -69,7 +68,7 @@ func rowProgram(t *testing.T, r *rows.Row, how translate.Classifier) (prog *code
 	if err != nil {
 		t.Fatalf("%s: %v", r.Pos, err)
 	}
-	hook, _ := packet.HookByName(chain)
+	hook, _ := tables.HookOf(chain)
 	for i := range progs {
 		if progs[i].Hook == hook {
 			return &progs[i], ""
@@ -87,7 +86,7 @@ func bpfPlace(r *rows.Row) (table, chain string) {
 		chain = "OUTPUT"
 	}
 	for _, table := range []string{"raw", "filter"} {
-		if c := ruleset.NewTable(table).Chain(chain); c != nil && (table == r.Table || table == "filter" || r.Table != "filter") {
+		if c := tables.Base(table, chain, ""); c != nil && (table == r.Table || table == "filter" || r.Table != "filter") {
 			return table, chain
 		}
 	}

@@ -36,11 +36,11 @@ func (t *Table) Hooks(family packet.Family) map[*Chain]uint8 {
 		}
 	}
 	for _, c := range t.Chains {
-		if h, ok := packet.HookByName(c.Name); ok && c.BuiltIn() {
-			reach(c, 1<<h)
+		if c.Base != nil {
+			reach(c, 1<<c.Base.Hook)
 		}
 	}
-	in := &Place{Family: family, Table: t.Name}
+	in := t.Place(family, 0)
 	for len(todo) > 0 {
 		c := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]

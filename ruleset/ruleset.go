@@ -77,13 +77,16 @@ func (r *Ruleset) Table(name string) *Table {
 	return nil
 }
 
-// Table is one of raw, mangle, nat, filter, security. The built-in chains come
-// first, in hook order, then user chains.
+// Table is the chains of one owner for one family: chains jump to chains of their own
+// table. iptables' tables have their base chains first, in the order of hooks.
 type Table struct {
+	Family packet.Family
 	Name   string
+	Owner  string // the frontend that made it, and alone changes it
 	Chains []*Chain
 	Pos    Pos
 	index  map[string]*Chain
+	bases  []*Base
 }
 
 // Chain finds a chain by name; nil when there is none.
@@ -100,7 +103,7 @@ func (t *Table) Chain(name string) *Chain {
 // AddChain appends a chain.
 func (t *Table) AddChain(c *Chain) {
 	t.Chains = append(t.Chains, c)
-	t.index = nil
+	t.index, t.bases = nil, nil
 }
 
 // RemoveChain removes a chain.
@@ -111,21 +114,20 @@ func (t *Table) RemoveChain(c *Chain) {
 			break
 		}
 	}
-	t.index = nil
+	t.index, t.bases = nil, nil
 }
 
-// Chain is a list of rules. Policy is ACCEPT or DROP for a built-in chain and
-// empty for a user chain. Counters are those of the policy.
+// Chain is a list of rules. Counters are those of the policy.
 type Chain struct {
 	Name     string
-	Policy   string
+	Base     *Base // nil: packets come by jumps alone
 	Counters Counters
 	Rules    []*Rule
 	Pos      Pos
 }
 
 // BuiltIn says whether the chain belongs to a hook.
-func (c *Chain) BuiltIn() bool { return c.Policy != "" }
+func (c *Chain) BuiltIn() bool { return c.Base != nil }
 
 // Rule is one line: conditions and effects in written order, which is the order in which
 // they are asked and come about. It holds the conditions up to the first effect, that
@@ -178,8 +180,8 @@ type Verdict interface {
 // Place is where a rule stands, as far as matches and targets depend on it.
 type Place struct {
 	Family packet.Family
-	Table  string
-	Hooks  uint8 // 1 << packet.Hook: the hooks from which the chain can be reached
+	Bases  []*Base // of the table, see Table.Bases
+	Hooks  uint8   // 1 << packet.Hook: the hooks from which the chain can be reached
 	Rule   *Rule
 }
 
@@ -204,23 +206,4 @@ func (p *Place) Proto() (proto uint8, negate, named bool) {
 		}
 	}
 	return 0, false, false
-}
-
-// BuiltIns are the built-in chains of each table, in the order in which
-// iptables-save prints them.
-var BuiltIns = map[string][]string{
-	"raw":      {"PREROUTING", "OUTPUT"},
-	"mangle":   {"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"},
-	"nat":      {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"},
-	"filter":   {"INPUT", "FORWARD", "OUTPUT"},
-	"security": {"INPUT", "FORWARD", "OUTPUT"},
-}
-
-// NewTable gives a table with its built-in chains, all with policy ACCEPT.
-func NewTable(name string) *Table {
-	t := &Table{Name: name}
-	for _, c := range BuiltIns[name] {
-		t.AddChain(&Chain{Name: c, Policy: "ACCEPT"})
-	}
-	return t
 }

@@ -36,8 +36,8 @@ const OptionalArg = -1
 // Env is what reading a word may ask of its surroundings.
 type Env struct {
 	Family  packet.Family
-	Table   string
-	Proto   uint8 // of -p; 0: none or all
+	Bases   []*Base // of the table, see Table.Bases
+	Proto   uint8   // of -p; 0: none or all
 	Resolve Resolver
 }
 

@@ -113,7 +113,7 @@ func (t *table) class(c *ruleset.Chain) bool {
 		Unmet: t.unmet(c),
 	}
 	if c.BuiltIn() {
-		class.Policy = &plan.Policy{ID: t.policyID(c), Drop: c.Policy == "DROP"}
+		class.Policy = &plan.Policy{ID: t.policyID(c), Drop: c.Base.Policy == ruleset.Drop}
 	}
 	t.classes[c] = class
 	p.Classes = append(p.Classes, class)
@@ -176,7 +176,7 @@ func (t *table) rulesOf(c *ruleset.Chain) iter.Seq[*plan.Rule] {
 		t.res.Rules[r] = t.nextID()
 	}
 	return func(yield func(*plan.Rule) bool) {
-		place := &ruleset.Place{Family: t.family, Table: t.src.Name, Hooks: t.hooks[c]}
+		place := t.src.Place(t.family, t.hooks[c])
 		var room lowered
 		var out plan.Rule
 		for i, r := range c.Rules {

@@ -28,10 +28,10 @@ const (
 func (t *table) functions() {
 	t.classify()
 	for _, c := range t.src.Chains {
-		h, ok := packet.HookByName(c.Name)
-		if !ok || !c.BuiltIn() {
+		if !c.BuiltIn() {
 			continue
 		}
+		h := c.Base.Hook
 		b := &hookBuilder{table: t, bit: 1 << h, sizes: map[*ruleset.Chain]int{}, inline: map[*ruleset.Chain]bool{}}
 		hook, err := b.build(c, h)
 		if err != "" {
@@ -256,7 +256,7 @@ func (b *hookBuilder) inlineDeepest(base *ruleset.Chain, steps int) bool {
 func (b *hookBuilder) emit(c *ruleset.Chain) {
 	f := &plan.Func{Symbol: b.symbols[c], Chain: c.Name}
 	if c.BuiltIn() {
-		f.Policy = &plan.Policy{ID: b.policyID(c), Drop: c.Policy == "DROP"}
+		f.Policy = &plan.Policy{ID: b.policyID(c), Drop: c.Base.Policy == ruleset.Drop}
 	}
 	b.hook.Funcs = append(b.hook.Funcs, f)
 	if f.Class = b.classes[c]; f.Class != nil {

@@ -11,8 +11,8 @@ import (
 // classified chains.
 type InPlace struct {
 	Family    packet.Family
-	Conntrack bool // the kernel's conntrack runs in the namespace
-	Table     string
+	Conntrack bool                   // the kernel's conntrack runs in the namespace
+	Bases     []*ruleset.Base        // of the table
 	Classes   map[string]*plan.Class // of the table, by chain
 	Actions   []plan.Action          // of the table
 	Template  bool                   // see plan.Table
@@ -32,7 +32,7 @@ func (p *InPlace) Rule(chain string, r *ruleset.Rule) (*plan.Rule, bool) {
 	if class == nil {
 		return nil, false
 	}
-	place := &ruleset.Place{Family: p.Family, Table: p.Table, Hooks: class.Hooks, Rule: r}
+	place := &ruleset.Place{Family: p.Family, Bases: p.Bases, Hooks: class.Hooks, Rule: r}
 	out := &plan.Rule{Pos: r.Pos.String()}
 	for _, m := range r.Matches {
 		if !p.fits(m, place) {

@@ -27,7 +27,7 @@ func (t *table) long(c *ruleset.Chain) bool {
 
 // mixed says whether the rules of a chain have many shapes.
 func (t *table) mixed(c *ruleset.Chain) bool {
-	place := &ruleset.Place{Family: t.family, Table: t.src.Name, Hooks: t.hooks[c]}
+	place := t.src.Place(t.family, t.hooks[c])
 	shapes := map[string]bool{}
 	var room lowered
 	for _, r := range c.Rules {

@@ -192,7 +192,7 @@ func (t *table) note(r *ruleset.Rule, thing, reason string) {
 // lower turns matches and targets into predicates and actions, and notes what BPF cannot
 // do. Rules of long chains are not kept if they can be lowered again when they are needed.
 func (t *table) lower() {
-	place := &ruleset.Place{Family: t.family, Table: t.src.Name}
+	place := t.src.Place(t.family, 0)
 	again := map[*ruleset.Chain]bool{}
 	var room lowered
 	for _, c := range t.src.Chains {
@@ -242,7 +242,7 @@ func (t *table) keep(c *ruleset.Chain) {
 	if t.hooks[c] == 0 || len(c.Rules) == 0 || t.lines[c.Rules[0]] != nil {
 		return
 	}
-	place := &ruleset.Place{Family: t.family, Table: t.src.Name, Hooks: t.hooks[c]}
+	place := t.src.Place(t.family, t.hooks[c])
 	all := make([]lowered, len(c.Rules))
 	for i, r := range c.Rules {
 		t.lowerRule(&all[i], r, place)

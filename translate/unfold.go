@@ -88,7 +88,7 @@ func (u *unfolder) table() *ruleset.Table {
 	for i, c := range u.src.Chains {
 		chain := u.out.Chains[i]
 		u.bases[chain] = c
-		place := &ruleset.Place{Family: u.family, Table: u.src.Name, Hooks: u.hooks[c]}
+		place := u.src.Place(u.family, u.hooks[c])
 		chain.Rules = u.unfold(place, c.Name, c.Rules)
 	}
 	return u.out

@@ -8,6 +8,7 @@ import (
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -83,7 +84,7 @@ func (c *listCmd) Run(s *streams) error {
 	}
 	t := rs.Table(c.Table)
 	if t == nil {
-		t = ruleset.NewTable(c.Table)
+		t = tables.New(c.Table, c.family())
 	}
 	if c.Chain != "" && t.Chain(c.Chain) == nil {
 		return fmt.Errorf("chain %s: table %s has no such chain; see 'bpftables list -t %s'", c.Chain, c.Table, c.Table)
@@ -128,7 +129,7 @@ func jsonRuleset(rs *ruleset.Ruleset, table string) []jsonTable {
 		}
 		jt := jsonTable{Name: t.Name}
 		for _, c := range t.Chains {
-			jc := jsonChain{Name: c.Name, Policy: c.Policy, Packets: c.Counters.Packets, Bytes: c.Counters.Bytes, Rules: []jsonRule{}}
+			jc := jsonChain{Name: c.Name, Policy: tables.PolicyOf(c), Packets: c.Counters.Packets, Bytes: c.Counters.Bytes, Rules: []jsonRule{}}
 			for i, r := range c.Rules {
 				jc.Rules = append(jc.Rules, jsonRule{i + 1, iptables.PrintRule(r, c.Name), r.Counters.Packets, r.Counters.Bytes})
 			}

@@ -130,7 +130,9 @@ func where(family packet.Family, t *ruleset.Table, r *ruleset.Rule, hooks uint8,
 	if r.Target == nil {
 		return "bpf", ""
 	}
-	a := r.Target.Lower(&ruleset.Place{Family: family, Table: t.Name, Hooks: hooks, Rule: r})
+	in := t.Place(family, hooks)
+	in.Rule = r
+	a := r.Target.Lower(in)
 	if a.Op == pred.Do {
 		return "shim", "netfilter runs " + r.Target.Word() + ", told by BPF"
 	}

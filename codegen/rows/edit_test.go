@@ -20,6 +20,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/interp"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate"
 	"github.com/bpftables/bpftables/translate/plan"
@@ -181,14 +182,14 @@ func (e *editor) load(rs *ruleset.Ruleset) {
 		e.Fatal(err)
 	}
 	e.Cleanup(func() { e.classes.Close() })
-	e.in = &translate.InPlace{Family: e.family, Conntrack: true, Table: "filter", Classes: map[string]*plan.Class{}, Actions: table.Actions}
+	e.in = &translate.InPlace{Family: e.family, Conntrack: true, Bases: tables.Bases("filter"), Classes: map[string]*plan.Class{}, Actions: table.Actions}
 	for _, class := range res.Plan.Classes {
 		if class.Hooks&(1<<packet.Input) == 0 {
 			continue
 		}
 		e.in.Classes[class.Chain] = class
 		source := rs.Table("filter").Chain(class.Chain)
-		c := &chain{Class: class, policy: source.Policy}
+		c := &chain{Class: class, policy: tables.PolicyOf(source)}
 		i := 0
 		for planned := range class.All() {
 			kept, r := *planned, source.Rules[i]
@@ -343,7 +344,7 @@ func (e *editor) check() {
 
 // packets sends some, and compares.
 func (e *editor) packets(n int) {
-	table := ruleset.NewTable("filter")
+	table := tables.New("filter", e.family)
 	ids := map[*ruleset.Rule]uint32{}
 	var text strings.Builder
 	text.WriteString("*filter\n:INPUT ACCEPT [0:0]\n")
@@ -353,7 +354,7 @@ func (e *editor) packets(n int) {
 			to = &ruleset.Chain{Name: c.Chain}
 			table.AddChain(to)
 		}
-		to.Policy = c.policy
+		to.Base = tables.Base("filter", c.Chain, c.policy)
 		for _, one := range c.entries {
 			r := *one.rule
 			to.Rules = append(to.Rules, &r)

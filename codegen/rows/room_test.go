@@ -10,6 +10,7 @@ import (
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate"
@@ -115,7 +116,7 @@ func read(t *testing.T, text string) *ruleset.Ruleset {
 // laidOut lays out INPUT, and tells what it offers to rules to come.
 func laidOut(t *testing.T, text string) (*rows.Image, *translate.InPlace) {
 	p := translate.Translate(read(t, text), translate.Options{Classifier: translate.ClassifyTuples, Can: shim.Can}).Plan
-	in := &translate.InPlace{Family: packet.IPv4, Table: "filter", Classes: map[string]*plan.Class{}, Actions: p.Tables[0].Actions}
+	in := &translate.InPlace{Family: packet.IPv4, Bases: tables.Bases("filter"), Classes: map[string]*plan.Class{}, Actions: p.Tables[0].Actions}
 	for _, class := range p.Classes {
 		class.Forced = false
 		in.Classes[class.Chain] = class

@@ -2,12 +2,11 @@ package shim
 
 import (
 	"fmt"
-	"sort"
 	"strconv"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
-	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
 // Removal gives restore text (for use without flushing) that removes everything of
@@ -87,7 +86,7 @@ func RemoveForeign(table, saved, pins string) string {
 			continue
 		}
 		number[chain]++
-		if _, builtIn := packet.HookByName(chain); builtIn && !strings.Contains(rule, "--object-pinned "+pins+"/") {
+		if _, builtIn := tables.HookOf(chain); builtIn && !strings.Contains(rule, "--object-pinned "+pins+"/") {
 			deletions = append(deletions, fmt.Sprintf("-D %s %d", chain, number[chain]))
 		}
 	}
@@ -194,10 +193,5 @@ func counters(line string) ruleset.Counters {
 
 // Tables are the netfilter tables in which something of ours may stand, sorted.
 func Tables() []string {
-	var out []string
-	for name := range ruleset.BuiltIns {
-		out = append(out, name)
-	}
-	sort.Strings(out)
-	return out
+	return tables.Names
 }

@@ -151,7 +151,7 @@ func Whole(t *ruleset.Table, gen uint32, pins string, line func(r *ruleset.Rule,
 		if c.BuiltIn() {
 			live := b.match(ActiveGen, 0, 0)
 			b.add("-A %s %s -j %s", c.Name, live, names[c.Name])
-			b.add("-A %s %s -j %s", c.Name, live, c.Policy)
+			b.add("-A %s %s -j %s", c.Name, live, c.Base.Policy)
 		}
 		for _, r := range c.Rules {
 			text, err := line(renamed(r, names), names[c.Name])

@@ -12,6 +12,7 @@ import (
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match"
 	"github.com/bpftables/bpftables/ruleset/match/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -111,8 +112,9 @@ func place(reason string) string {
 func check(rs *ruleset.Ruleset) error {
 	for _, c := range rs.Tables[0].Chains {
 		for _, r := range c.Rules {
-			hook, _ := packet.HookByName(c.Name)
-			in := &ruleset.Place{Family: rs.Family, Table: rs.Tables[0].Name, Hooks: 1 << hook, Rule: r}
+			hook, _ := tables.HookOf(c.Name)
+			in := rs.Tables[0].Place(rs.Family, 1<<hook)
+			in.Rule = r
 			if r.Target == nil {
 				continue
 			}
@@ -176,7 +178,7 @@ func targetSamples(t *testing.T, file string) (all []sample) {
 		families, rest, _ := strings.Cut(rest, " ")
 		at, args, _ := strings.Cut(rest, " ")
 		table, chain, _ := strings.Cut(at, "/")
-		if ruleset.BuiltIns[table] == nil || strings.Contains(chain, ",") || chain == "-" {
+		if !tables.Known(table) || strings.Contains(chain, ",") || chain == "-" {
 			continue
 		}
 		for _, f := range families {

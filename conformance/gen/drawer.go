@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/conformance/lab"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -122,7 +123,7 @@ func (g *Drawer) forRule() *draft {
 }
 
 func builtIn(chain string) bool {
-	_, ok := packet.HookByName(chain)
+	_, ok := tables.HookOf(chain)
 	return ok
 }
 

@@ -3,6 +3,8 @@ package apply
 import (
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // before is the enforced ruleset; without one, an empty ruleset. Where tables are
@@ -18,16 +20,16 @@ func (e *Engine) before(live *Live, withRules bool) (*ruleset.Ruleset, error) {
 	}
 	out := &ruleset.Ruleset{Family: e.family}
 	for _, t := range live.State.Tables() {
-		out.Tables = append(out.Tables, chains(t))
+		out.Tables = append(out.Tables, chains(e.family, t))
 	}
 	return out, nil
 }
 
 // chains is a table without its rules.
-func chains(t *state.Table) *ruleset.Table {
-	out := &ruleset.Table{Name: t.Name}
+func chains(family packet.Family, t *state.Table) *ruleset.Table {
+	out := &ruleset.Table{Family: family, Name: t.Name, Owner: tables.Owner}
 	for _, c := range t.Chains() {
-		out.AddChain(&ruleset.Chain{Name: c.Name, Policy: c.Policy, Counters: c.Counters})
+		out.AddChain(&ruleset.Chain{Name: c.Name, Base: tables.Base(t.Name, c.Name, c.Policy), Counters: c.Counters})
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -154,7 +155,7 @@ func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *
 	for _, c := range t.Chains {
 		id, ok := res.Policies[c]
 		out.Chain(state.ChainSpec{
-			Name: c.Name, Policy: c.Policy, Counters: c.Counters, Slot: slot(id, ok), Origin: o.policy(t.Name, c),
+			Name: c.Name, Policy: tables.PolicyOf(c), Counters: c.Counters, Slot: slot(id, ok), Origin: o.policy(t.Name, c),
 		})
 		for _, r := range c.Rules {
 			id, ok := res.Rules[r]

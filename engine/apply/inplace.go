@@ -13,6 +13,7 @@ import (
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate"
 	"github.com/bpftables/bpftables/translate/plan"
@@ -114,7 +115,7 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 	ed := &editor{live: live, extra: x, classes: classes, tables: map[string]*translate.InPlace{}}
 	for name, t := range x.Places {
 		in := &translate.InPlace{
-			Family: e.family, Conntrack: live.State.Conntrack, Table: name,
+			Family: e.family, Conntrack: live.State.Conntrack, Bases: tables.Bases(name),
 			Classes: map[string]*plan.Class{}, Actions: t.Actions, Template: t.Template,
 		}
 		for _, c := range t.Classes {

@@ -128,11 +128,11 @@ func (e *Engine) Flush(table string) error {
 			c.after.Tables = append(c.after.Tables, t)
 			continue
 		}
-		empty := &ruleset.Table{Name: t.Name}
+		empty := &ruleset.Table{Family: t.Family, Name: t.Name, Owner: t.Owner}
 		kept := map[string]bool{}
 		for _, chain := range t.Chains {
 			if chain.BuiltIn() {
-				empty.AddChain(&ruleset.Chain{Name: chain.Name, Policy: chain.Policy, Counters: chain.Counters})
+				empty.AddChain(&ruleset.Chain{Name: chain.Name, Base: chain.Base, Counters: chain.Counters})
 				kept[chain.Name] = true
 			}
 		}

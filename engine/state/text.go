@@ -7,6 +7,7 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
 // Cell is the counters of one rule, or with None as Rule those of a policy.
@@ -34,19 +35,19 @@ func (s *Store) WriteText(w io.Writer, o TextOptions) error {
 	}
 	out := iptables.NewSaveWriter(w, s.Family, o.PrintOptions)
 	if o.Table != "" && s.Table(o.Table) == nil {
-		absent, err := iptables.AbsentTable(o.Table)
+		absent, err := iptables.AbsentTable(o.Table, s.Family)
 		if err != nil {
 			return err
 		}
 		out.Begin(absent.Name)
 		for _, c := range absent.Chains {
-			out.Chain(c.Name, c.Policy, c.Counters)
+			out.Chain(c.Name, tables.PolicyOf(c), c.Counters)
 		}
 		out.End()
 	}
-	tables := slices.Clone(s.tables)
-	slices.Reverse(tables)
-	for _, t := range tables {
+	all := slices.Clone(s.tables)
+	slices.Reverse(all)
+	for _, t := range all {
 		if o.Table == "" || o.Table == t.Name {
 			t.write(out, o)
 		}

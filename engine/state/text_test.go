@@ -12,6 +12,7 @@ import (
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -34,7 +35,7 @@ func build(rs *ruleset.Ruleset) *state.Builder {
 	for _, t := range rs.Tables {
 		b.Table(state.TableSpec{Name: t.Name, InBPF: true})
 		for _, c := range t.Chains {
-			b.Chain(state.ChainSpec{Name: c.Name, Policy: c.Policy, Counters: c.Counters, Slot: state.None, Origin: state.NoOrigin})
+			b.Chain(state.ChainSpec{Name: c.Name, Policy: tables.PolicyOf(c), Counters: c.Counters, Slot: state.None, Origin: state.NoOrigin})
 			for _, r := range c.Rules {
 				spec = iptables.AppendSpec(spec[:0], r)
 				exact := iptables.Exact(r, spec, func(name string) bool { return t.Chain(name) != nil })

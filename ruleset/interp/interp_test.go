@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
@@ -79,7 +80,7 @@ func table(name, text string) *ruleset.Table {
 		words := strings.Fields(head)
 		c := &ruleset.Chain{Name: words[0]}
 		if len(words) > 1 {
-			c.Policy = words[1]
+			c.Base = tables.Base(name, c.Name, words[1])
 		}
 		for _, one := range strings.Split(body, ";") {
 			matches, tgt, ok := strings.Cut(strings.TrimSpace(one), ">")

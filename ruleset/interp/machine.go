@@ -88,8 +88,7 @@ func (m *Machine) Load(w *packet.World) {
 func (m *Machine) prepare(c *ruleset.Chain, hooks uint8) *chain {
 	out := &chain{Chain: c, rules: make([]*rule, len(c.Rules))}
 	for i, r := range c.Rules {
-		in := &ruleset.Place{Family: m.family, Table: m.table.Name, Hooks: hooks}
-		out.rules[i] = m.part(in, r, i+1)
+		out.rules[i] = m.part(m.table.Place(m.family, hooks), r, i+1)
 	}
 	return out
 }

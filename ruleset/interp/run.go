@@ -41,11 +41,14 @@ type frame struct {
 // Run passes a packet through the chain of its hook. The packet itself is not
 // changed: the marks it leaves with are in Result.Facts. A table without a chain
 // at the hook accepts.
-func (m *Machine) Run(f *packet.Facts) Result {
+func (m *Machine) Run(f *packet.Facts) Result { return m.RunBase(m.table.BaseAt(f.Hook), f) }
+
+// RunBase is Run for one of the table's base chains; nil accepts.
+func (m *Machine) RunBase(base *ruleset.Chain, f *packet.Facts) Result {
 	r := &run{m: m, f: copyFacts(f)}
-	r.base = m.chains[f.Hook.String()]
-	r.at = r.base
-	if r.base != nil {
+	if base != nil {
+		r.base = m.chains[base.Name]
+		r.at = r.base
 		for !r.step() {
 		}
 	}
@@ -54,10 +57,13 @@ func (m *Machine) Run(f *packet.Facts) Result {
 }
 
 // Trace is Run with every step recorded.
-func (m *Machine) Trace(f *packet.Facts) Result {
+func (m *Machine) Trace(f *packet.Facts) Result { return m.TraceBase(m.table.BaseAt(f.Hook), f) }
+
+// TraceBase is RunBase with every step recorded.
+func (m *Machine) TraceBase(base *ruleset.Chain, f *packet.Facts) Result {
 	m.trace = true
 	defer func() { m.trace = false }()
-	return m.Run(f)
+	return m.RunBase(base, f)
 }
 
 // copyFacts copies what rules may change.
@@ -115,7 +121,7 @@ func (r *run) end() bool {
 	c := r.base.Chain
 	r.m.Policies[c] = add(r.m.Policies[c], r.f.Len)
 	v := Accept
-	if c.Policy == "DROP" {
+	if c.Base.Policy == ruleset.Drop {
 		v = Drop
 	}
 	r.res.Verdict, r.res.Chain, r.res.Policy = v, c.Name, true

@@ -43,7 +43,11 @@ func (r *run) record(one *rule, a pred.Answer, which int) {
 
 func (r *run) note(kind StepKind) {
 	if r.m.trace {
-		r.res.Steps = append(r.res.Steps, Step{Kind: kind, Chain: r.at.Name, Depth: len(r.stack), Policy: r.at.Policy})
+		s := Step{Kind: kind, Chain: r.at.Name, Depth: len(r.stack)}
+		if r.at.Base != nil {
+			s.Policy = r.at.Base.Policy.String()
+		}
+		r.res.Steps = append(r.res.Steps, s)
 	}
 }
 

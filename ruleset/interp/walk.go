@@ -1,70 +1,86 @@
 package interp
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// Stop is one table at one hook on the way of a packet.
+// Stop is one base chain on the way of a packet.
 type Stop struct {
 	Table  string
+	Chain  string
 	Hook   packet.Hook
-	Note   string // why the table was not run; empty: Result is valid
+	Note   string // why the chain was not run; empty: Result is valid
 	Result Result
 }
 
-// meeting is the order in which the tables meet a packet, by the hook that it is
-// explained for: prerouting comes before input and forward, postrouting after
-// forward and output (priorities of enum nf_ip_hook_priorities,
-// include/uapi/linux/netfilter_ipv4.h; nat at INPUT runs with source NAT).
-var meeting = map[packet.Hook][]Stop{
-	packet.Prerouting: {{Table: "raw"}, {Table: "mangle"}, {Table: "nat"}},
-	packet.Input: {{Table: "raw"}, {Table: "mangle"}, {Table: "nat"}, {Table: "mangle", Hook: packet.Input},
-		{Table: "filter", Hook: packet.Input}, {Table: "security", Hook: packet.Input}, {Table: "nat", Hook: packet.Input}},
-	packet.Forward: {{Table: "raw"}, {Table: "mangle"}, {Table: "nat"}, {Table: "mangle", Hook: packet.Forward},
-		{Table: "filter", Hook: packet.Forward}, {Table: "security", Hook: packet.Forward},
-		{Table: "mangle", Hook: packet.Postrouting}, {Table: "nat", Hook: packet.Postrouting}},
-	packet.Output: {{Table: "raw", Hook: packet.Output}, {Table: "mangle", Hook: packet.Output}, {Table: "nat", Hook: packet.Output},
-		{Table: "filter", Hook: packet.Output}, {Table: "security", Hook: packet.Output},
-		{Table: "mangle", Hook: packet.Postrouting}, {Table: "nat", Hook: packet.Postrouting}},
-	packet.Postrouting: {{Table: "mangle", Hook: packet.Postrouting}, {Table: "nat", Hook: packet.Postrouting}},
+// ways are the hooks that a packet meets, by the one that it is explained for.
+var ways = map[packet.Hook][]packet.Hook{
+	packet.Prerouting:  {packet.Prerouting},
+	packet.Input:       {packet.Prerouting, packet.Input},
+	packet.Forward:     {packet.Prerouting, packet.Forward, packet.Postrouting},
+	packet.Output:      {packet.Output, packet.Postrouting},
+	packet.Postrouting: {packet.Postrouting},
 }
 
-const natNote = "not judged here: the nat table sees only the first packet of a connection and changes addresses; the packet is taken as given"
+// station is a base chain and its table.
+type station struct {
+	table *ruleset.Table
+	chain *ruleset.Chain
+}
 
-// Walk passes a packet through every table that it meets up to and after its
-// hook, until one drops or takes it. Tables that the ruleset does not have are
-// left out; the nat table is noted and not run.
+// stations are the base chains at a hook in the order of their priorities; among equals,
+// in that of their tables (nf_hook_entries_grow(), net/netfilter/core.c).
+func stations(rs *ruleset.Ruleset, h packet.Hook) []station {
+	var out []station
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			if c.Base != nil && c.Base.Hook == h {
+				out = append(out, station{t, c})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b station) int { return cmp.Compare(a.chain.Base.Priority, b.chain.Base.Priority) })
+	return out
+}
+
+const natNote = "not judged here: a chain that translates addresses sees only the first packet of a connection and changes addresses; the packet is taken as given"
+
+// Walk passes a packet through every base chain that it meets up to and after its
+// hook, until one drops or takes it. Chains that translate addresses are noted and not
+// run.
 func Walk(rs *ruleset.Ruleset, f *packet.Facts, mode Mode) []Stop {
 	var stops []Stop
-	for _, s := range meeting[f.Hook] {
-		t := rs.Table(s.Table)
-		if t == nil || t.Chain(s.Hook.String()) == nil {
-			continue
-		}
-		if s.Table == "nat" {
-			s.Note = natNote
+	for _, h := range ways[f.Hook] {
+		for _, at := range stations(rs, h) {
+			s := Stop{Table: at.table.Name, Chain: at.chain.Name, Hook: h}
+			if at.chain.Base.Type == ruleset.NAT {
+				s.Note = natNote
+				stops = append(stops, s)
+				continue
+			}
+			s.Result = New(rs.Family, at.table, mode).TraceBase(at.chain, seenAt(f, at.chain.Base))
 			stops = append(stops, s)
-			continue
+			if s.Result.Verdict != Accept {
+				return stops
+			}
+			f = carry(f, s.Result.Facts, at.chain.Base)
 		}
-		s.Result = New(rs.Family, t, mode).Trace(seenAt(f, s.Table, s.Hook))
-		stops = append(stops, s)
-		if s.Result.Verdict != Accept {
-			break
-		}
-		f = carry(f, s.Result.Facts, s.Table)
 	}
 	return stops
 }
 
-// seenAt is the packet as a table at a hook sees it: the out interface and the
+// seenAt is the packet as a base chain sees it: the out interface and the
 // realm are known after routing, the in interface not after POSTROUTING of a local
-// packet, and conntrack comes behind the raw table (a packet that comes back over
+// packet, and some chains stand before conntrack (a packet that comes back over
 // lo still has the entry it left with, nf_conntrack_in()).
-func seenAt(f *packet.Facts, table string, h packet.Hook) *packet.Facts {
+func seenAt(f *packet.Facts, at *ruleset.Base) *packet.Facts {
 	c := copyFacts(f)
-	c.Hook = h
-	switch h {
+	c.Hook = at.Hook
+	switch at.Hook {
 	case packet.Prerouting:
 		c.Out, c.PhysOut, c.Realm = packet.Iface{}, packet.Iface{}, 0
 	case packet.Input:
@@ -72,20 +88,20 @@ func seenAt(f *packet.Facts, table string, h packet.Hook) *packet.Facts {
 	case packet.Output:
 		c.In, c.PhysIn = packet.Iface{}, packet.Iface{}
 	}
-	if table == "raw" && f.In.Name != "lo" {
+	if !at.Tracked() && f.In.Name != "lo" {
 		c.Conn, c.CtState = nil, packet.CtInvalid
 	}
 	return c
 }
 
-// carry takes over what a table changed for those behind it.
-func carry(f, after *packet.Facts, table string) *packet.Facts {
+// carry takes over what a chain changed for those behind it.
+func carry(f, after *packet.Facts, at *ruleset.Base) *packet.Facts {
 	c := copyFacts(f)
 	c.Mark = after.Mark
 	switch {
-	case table == "raw" && after.CtState&packet.CtUntracked != 0:
+	case !at.Tracked() && after.CtState&packet.CtUntracked != 0:
 		c.CtState, c.Conn = packet.CtUntracked, nil
-	case table != "raw" && c.Conn != nil && after.Conn != nil:
+	case at.Tracked() && c.Conn != nil && after.Conn != nil:
 		c.Conn.Mark = after.Conn.Mark
 	}
 	return c

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -61,7 +62,7 @@ func ParseArgv(args []string, o Options) (*Argv, error) {
 	if len(rd.faults) > 0 {
 		return nil, marked{joined(rd.faults), ErrUsage}
 	}
-	if ruleset.BuiltIns[a.Table] == nil {
+	if !tables.Known(a.Table) {
 		return nil, marked{&ruleset.Error{Pos: ruleset.Pos{File: o.File}, Thing: a.Table, What: "no such table", Fix: tablesFix}, ErrNoTable}
 	}
 	const reads = cmdList | cmdListRules | cmdCheck
@@ -93,7 +94,7 @@ func (a *Argv) reader(o Options) *reader {
 	rd := newReader(o)
 	rd.parser.argv, rd.parser.restore = &Argv{}, false // a itself may be run again
 	rd.build.argv = true
-	rd.cur = newTableEdit(a.Table, rd.table(a.Table))
+	rd.cur = newTableEdit(a.Table, rd.o.Family, rd.table(a.Table))
 	rd.cur.argv = true
 	rd.parser.table = a.Table
 	rd.args = a.args

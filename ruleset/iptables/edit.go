@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/target"
 )
 
@@ -13,6 +15,7 @@ import (
 // does. Faults of it have no column of their own.
 type tableEdit struct {
 	name      string
+	family    packet.Family
 	base      *ruleset.Table // what it was when this part of the text began
 	changed   bool           // false: COMMIT does nothing
 	argv      bool           // for a command line
@@ -37,16 +40,16 @@ type chainEdit struct {
 }
 
 // newTableEdit starts from a table, or from that of the kernel when base is nil.
-func newTableEdit(name string, base *ruleset.Table) *tableEdit {
-	t := &tableEdit{name: name, base: base, chains: map[string]*chainEdit{}}
+func newTableEdit(name string, family packet.Family, base *ruleset.Table) *tableEdit {
+	t := &tableEdit{name: name, family: family, base: base, chains: map[string]*chainEdit{}}
 	from := base
 	if from == nil {
-		from = ruleset.NewTable(name)
+		from = tables.New(name, family)
 	}
 	for _, c := range from.Chains {
 		// Policy counters start anew with every change of a table that does not
 		// give them (TC_COMMIT in libiptc/libiptc.c).
-		e := &chainEdit{name: c.Name, policy: c.Policy, pos: c.Pos, rules: newRuleList(c.Rules)}
+		e := &chainEdit{name: c.Name, policy: tables.PolicyOf(c), pos: c.Pos, rules: newRuleList(c.Rules)}
 		t.chains[c.Name] = e
 		t.order = append(t.order, e)
 	}
@@ -227,11 +230,16 @@ func (t *tableEdit) setPolicy(c *chainEdit, policy string, n ruleset.Counters) *
 	switch {
 	case c.policy == "":
 		return &fault{thing: c.name, what: "a user chain has no policy", fix: "give - for it"}
-	case policy != "ACCEPT" && policy != "DROP":
+	case !validPolicy(policy):
 		return &fault{thing: c.name, what: fmt.Sprintf("bad policy %q", policy), fix: "give ACCEPT or DROP"}
 	}
 	c.policy, c.counters = policy, n
 	return nil
+}
+
+func validPolicy(word string) bool {
+	_, ok := tables.ParsePolicy(word)
+	return ok
 }
 
 // find gives the position of the first rule equal to r in all but its counters, or -1.
@@ -269,16 +277,16 @@ func (t *tableEdit) key(r *ruleset.Rule) string {
 // finish makes the table: built-in chains in hook order, then user chains by name,
 // as libiptc keeps them.
 func (t *tableEdit) finish() *ruleset.Table {
-	out := &ruleset.Table{Name: t.name, Pos: t.pos}
+	out := &ruleset.Table{Family: t.family, Name: t.name, Owner: tables.Owner, Pos: t.pos}
 	for _, c := range t.sorted() {
-		out.AddChain(&ruleset.Chain{Name: c.name, Policy: c.policy, Counters: c.counters, Rules: c.rules.finished(), Pos: c.pos})
+		out.AddChain(&ruleset.Chain{Name: c.name, Base: tables.Base(t.name, c.name, c.policy), Counters: c.counters, Rules: c.rules.finished(), Pos: c.pos})
 	}
 	return out
 }
 
 // sorted gives the chains in the order in which libiptc walks them.
 func (t *tableEdit) sorted() []*chainEdit {
-	user := t.order[len(ruleset.BuiltIns[t.name]):]
+	user := t.order[len(tables.BuiltIns(t.name)):]
 	slices.SortStableFunc(user, func(a, b *chainEdit) int { return strings.Compare(a.name, b.name) })
 	return slices.Clone(t.order)
 }

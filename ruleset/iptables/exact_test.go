@@ -7,6 +7,7 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -17,7 +18,7 @@ func stored(rs *ruleset.Ruleset, resolver ruleset.Resolver) (*ruleset.Ruleset, e
 	for _, t := range rs.Tables {
 		l.Table(t.Name)
 		for _, c := range t.Chains {
-			l.Chain(c.Name, c.Policy, c.Counters)
+			l.Chain(c.Name, tables.PolicyOf(c), c.Counters)
 		}
 		isChain := func(name string) bool { return t.Chain(name) != nil }
 		for _, c := range t.Chains {
@@ -53,7 +54,8 @@ func sameStored(t *testing.T, rs *ruleset.Ruleset, resolver ruleset.Resolver) {
 
 // meaning is what the rule does, in words.
 func meaning(r *ruleset.Rule, t *ruleset.Table, rs *ruleset.Ruleset) string {
-	in := &ruleset.Place{Family: rs.Family, Table: t.Name, Hooks: 0xff, Rule: r}
+	in := t.Place(rs.Family, 0xff)
+	in.Rule = r
 	var b strings.Builder
 	fmt.Fprintf(&b, "%q %v", iptables.Key(r), r.Goto)
 	for _, m := range r.Matches {
@@ -119,7 +121,7 @@ func TestStoredArguments(t *testing.T) {
 			t.Errorf("%q: %v", args, err)
 			continue
 		}
-		table := ruleset.NewTable("filter")
+		table := tables.New("filter", packet.IPv4)
 		table.Chain("INPUT").Rules = rules
 		sameStored(t, &ruleset.Ruleset{Family: packet.IPv4, Tables: []*ruleset.Table{table}}, nil)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -30,8 +31,8 @@ func walkHooks(t *ruleset.Table) (map[string]*walkedChain, []error) {
 		w.chains[c.Name] = &walkedChain{chain: c, reach: make([]uint8, len(c.Rules))}
 	}
 	for _, c := range t.Chains {
-		if h, ok := packet.HookByName(c.Name); ok && c.BuiltIn() {
-			w.hook = 1 << h
+		if c.BuiltIn() {
+			w.hook = 1 << c.Base.Hook
 			w.walk(w.chains[c.Name])
 		}
 	}
@@ -95,7 +96,7 @@ func (w *hookWalk) jump(from *walkedChain, r *ruleset.Rule) *walkedChain {
 // where the words of a rule stand, see placeWords.
 func checkTable(t *ruleset.Table, family packet.Family, columns map[*ruleset.Rule]map[int]int) []error {
 	chains, faults := walkHooks(t)
-	in := &ruleset.Place{Family: family, Table: t.Name}
+	in := t.Place(family, 0)
 	for _, c := range t.Chains {
 		reach := chains[c.Name].reach
 		for i, r := range c.Rules {
@@ -105,7 +106,7 @@ func checkTable(t *ruleset.Table, family packet.Family, columns map[*ruleset.Rul
 				if col := columns[r][word]; col != 0 {
 					pos.Col = col
 				}
-				faults = append(faults, &ruleset.Error{Pos: pos, Thing: name, What: err.Error()})
+				faults = append(faults, &ruleset.Error{Pos: pos, Thing: name, What: tables.Word(err, t.Name)})
 			})
 		}
 	}
@@ -135,7 +136,7 @@ const anyHook = 1<<(packet.Postrouting+1) - 1
 // whether the rule is still there.
 func (rd *reader) placeWords(c *command, r *ruleset.Rule) {
 	in := &rd.scratch
-	*in = ruleset.Place{Family: rd.o.Family, Table: rd.cur.name, Hooks: anyHook, Rule: r}
+	*in = ruleset.Place{Family: rd.o.Family, Bases: tables.Bases(rd.cur.name), Hooks: anyHook, Rule: r}
 	checkRule(in, func(word int, _ string, _ error) {
 		at, first := c.at, len(r.Matches)-len(c.words)
 		switch {

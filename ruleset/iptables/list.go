@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -78,10 +79,10 @@ func (l *lister) header(c *ruleset.Chain, refs int) {
 	case !c.BuiltIn():
 		fmt.Fprintf(l.out, "Chain %s (%d references)\n", c.Name, refs)
 	case l.o.Verbose:
-		fmt.Fprintf(l.out, "Chain %s (policy %s %s packets, %s bytes)\n", c.Name, c.Policy,
+		fmt.Fprintf(l.out, "Chain %s (policy %s %s packets, %s bytes)\n", c.Name, tables.PolicyOf(c),
 			l.number(c.Counters.Packets), l.number(c.Counters.Bytes))
 	default:
-		fmt.Fprintf(l.out, "Chain %s (policy %s)\n", c.Name, c.Policy)
+		fmt.Fprintf(l.out, "Chain %s (policy %s)\n", c.Name, tables.PolicyOf(c))
 	}
 	if l.o.LineNumbers {
 		fmt.Fprintf(l.out, "%-4s ", "num")

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
 // ListRulesOptions say how ListRules prints.
@@ -31,9 +32,9 @@ func ListRules(w io.Writer, t *ruleset.Table, o ListRulesOptions) error {
 		case !c.BuiltIn():
 			fmt.Fprintf(out, "-N %s\n", c.Name)
 		case o.Counters:
-			fmt.Fprintf(out, "-P %s %s -c %d %d\n", c.Name, c.Policy, c.Counters.Packets, c.Counters.Bytes)
+			fmt.Fprintf(out, "-P %s %s -c %d %d\n", c.Name, tables.PolicyOf(c), c.Counters.Packets, c.Counters.Bytes)
 		default:
-			fmt.Fprintf(out, "-P %s %s\n", c.Name, c.Policy)
+			fmt.Fprintf(out, "-P %s %s\n", c.Name, tables.PolicyOf(c))
 		}
 	}
 	var buf []byte

@@ -23,7 +23,7 @@ func NewLoader(o Options) *Loader {
 func (l *Loader) Table(name string) {
 	l.end()
 	l.next()
-	l.rd.cur = newTableEdit(name, nil)
+	l.rd.cur = newTableEdit(name, l.rd.o.Family, nil)
 	l.rd.cur.flushAll()
 	l.rd.cur.changed = true
 	l.rd.parser.table = name

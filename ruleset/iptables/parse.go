@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
 // ParseRule reads one rule specification of a command line, without command and
@@ -13,10 +14,10 @@ import (
 // number of the argument, from 1.
 func ParseRule(args []string, o Options, table string) ([]*ruleset.Rule, error) {
 	rd := newReader(o)
-	if ruleset.BuiltIns[table] == nil {
+	if !tables.Known(table) {
 		return nil, &ruleset.Error{Thing: table, What: "no such table", Fix: tablesFix}
 	}
-	rd.cur = newTableEdit(table, rd.table(table))
+	rd.cur = newTableEdit(table, rd.o.Family, rd.table(table))
 	rd.parser.table, rd.parser.restore = table, false
 	into := &chainEdit{} // a chain without a name, which allows -i and -o
 	rd.cur.chains[""] = into

@@ -131,7 +131,7 @@ func TestFlushed(t *testing.T) {
 	base, _ := mustRead(t, liveText, iptables.Options{Counters: true})
 	rs, _ := mustRead(t, "*filter\n-A OUTPUT -j ACCEPT\nCOMMIT\n", iptables.Options{Base: base})
 	table := rs.Table("filter")
-	if table.Chain("X") != nil || len(table.Chain("INPUT").Rules) != 0 || table.Chain("INPUT").Policy != "DROP" {
+	if table.Chain("X") != nil || len(table.Chain("INPUT").Rules) != 0 || table.Chain("INPUT").Base.Policy != ruleset.Drop {
 		t.Error("the table was not flushed, or its policy was")
 	}
 	if table.Chain("OUTPUT").Rules[0] == base.Table("filter").Chain("OUTPUT").Rules[0] {

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // Print writes a Ruleset as iptables-legacy-save 1.8.9 does: the table that the
@@ -13,7 +15,7 @@ import (
 func Print(w io.Writer, r *ruleset.Ruleset, o PrintOptions) error {
 	out := NewSaveWriter(w, r.Family, o)
 	if o.Table != "" && r.Table(o.Table) == nil {
-		t, err := AbsentTable(o.Table)
+		t, err := AbsentTable(o.Table, r.Family)
 		if err != nil {
 			return err
 		}
@@ -28,17 +30,17 @@ func Print(w io.Writer, r *ruleset.Ruleset, o PrintOptions) error {
 }
 
 // AbsentTable is a table that is not there yet, as the kernel would make it.
-func AbsentTable(name string) (*ruleset.Table, error) {
-	if ruleset.BuiltIns[name] == nil {
+func AbsentTable(name string, family packet.Family) (*ruleset.Table, error) {
+	if !tables.Known(name) {
 		return nil, &ruleset.Error{Thing: name, What: "no such table", Fix: tablesFix}
 	}
-	return ruleset.NewTable(name), nil
+	return tables.New(name, family), nil
 }
 
 func printTable(out *SaveWriter, t *ruleset.Table) {
 	out.Begin(t.Name)
 	for _, c := range t.Chains {
-		out.Chain(c.Name, c.Policy, c.Counters)
+		out.Chain(c.Name, tables.PolicyOf(c), c.Counters)
 	}
 	var spec []byte
 	for _, c := range t.Chains {

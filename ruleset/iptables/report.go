@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
 // note brings the report up to date with a committed table. A text may commit a
@@ -10,7 +11,7 @@ func (rd *reader) note(e *tableEdit) {
 	tr := rd.report.Table(e.name)
 	if tr == nil {
 		tr = &TableReport{Name: e.name, KeptPolicy: map[string]bool{}}
-		for _, c := range ruleset.BuiltIns[e.name] {
+		for _, c := range tables.BuiltIns(e.name) {
 			tr.KeptPolicy[c] = true
 		}
 		rd.report.Tables = append(rd.report.Tables, tr)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
 // faultsMax is how many faults of a text are listed.
@@ -157,7 +158,7 @@ func (rd *reader) openTable(text string) {
 		rd.skip = true
 		return
 	}
-	if ruleset.BuiltIns[name] == nil {
+	if !tables.Known(name) {
 		fix := tablesFix
 		if strings.HasSuffix(name, "\r") {
 			fix = carriageFix
@@ -170,7 +171,7 @@ func (rd *reader) openTable(text string) {
 		rd.fault(0, name, notInPlace.what, "")
 		return
 	}
-	rd.cur = newTableEdit(name, rd.table(name))
+	rd.cur = newTableEdit(name, rd.o.Family, rd.table(name))
 	rd.parser.table = name
 	rd.parser.forget()
 	rd.cur.pos = rd.pos(0)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -79,7 +80,7 @@ func (w *wordRow) word() string { return w.at[:strings.IndexByte(w.at, ':')] }
 // text is a table with a rule alone.
 func (w *wordRow) text(rule string) string {
 	s := "*" + w.table + "\n"
-	if ruleset.NewTable(w.table).Chain(w.chain) == nil {
+	if tables.Base(w.table, w.chain, "") == nil {
 		s += ":" + w.chain + " - [0:0]\n"
 	}
 	return s + "-A " + w.chain + " " + rule + "\nCOMMIT\n"

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
 // nameMax is XT_EXTENSION_MAXNAMELEN - 1: the longest name of a chain or target.
@@ -67,7 +68,7 @@ func (p *specParser) begin(args []arg) {
 	*p.c = command{words: p.c.words[:0]}
 	p.used = 0
 	p.scan = scanner{args: args, words: p.scan.words[:0]}
-	p.env = ruleset.Env{Family: p.o.Family, Table: p.table, Resolve: p.o.Resolver}
+	p.env = ruleset.Env{Family: p.o.Family, Bases: tables.Bases(p.table), Resolve: p.o.Resolver}
 	p.protoUsed = false
 	p.faults = p.faults[:0]
 	p.rec = recording{sets: p.rec.sets[:0]}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/target"
@@ -133,6 +134,6 @@ func (p *specParser) done(w *word) {
 		return
 	}
 	if err := w.builder.Done(&p.env); err != nil {
-		p.fault(w.at, w.name, err.Error(), "")
+		p.fault(w.at, w.name, tables.Word(err, p.table), "")
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -45,7 +46,7 @@ func judge(t *testing.T, r *rows.Row) {
 // parse reads the rule as a line of a table in its chain, and asks the kernel's checks.
 func parse(r *rows.Row, text string) (*ruleset.Rule, error) {
 	table := "*" + r.Table + "\n-A " + r.Chain + " " + text + "\nCOMMIT\n"
-	if ruleset.NewTable(r.Table).Chain(r.Chain) == nil {
+	if tables.Base(r.Table, r.Chain, "") == nil {
 		table = "*" + r.Table + "\n:" + r.Chain + " - [0:0]\n-A " + r.Chain + " " + text + "\nCOMMIT\n"
 	}
 	o := iptables.Options{Family: r.Family, Resolver: rows.Resolver{}}

@@ -1,8 +1,6 @@
 package match
 
 import (
-	"fmt"
-
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -32,8 +30,8 @@ func (m *rpfilter) Match() ruleset.Match { return m }
 
 // Check is rpfilter_check() and the hook of rpfilter_mt_reg.
 func (m *rpfilter) Check(in *ruleset.Place) error {
-	if in.Table != "raw" && in.Table != "mangle" {
-		return fmt.Errorf("it works in the tables raw and mangle only, this is %s", in.Table)
+	if err := in.OnlyAt(ruleset.PriorityRaw, ruleset.PriorityMangle); err != nil {
+		return err
 	}
 	return onlyAt(in, packet.Prerouting)
 }

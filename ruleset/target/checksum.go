@@ -37,7 +37,7 @@ func (c *Checksum) Args() []string { return []string{"CHECKSUM", "--checksum-fil
 func (c *Checksum) List(ruleset.Names) string { return "CHECKSUM fill" }
 
 // Check refuses other tables (net/netfilter/xt_CHECKSUM.c).
-func (c *Checksum) Check(in *ruleset.Place) error { return onlyTables(in, "mangle") }
+func (c *Checksum) Check(in *ruleset.Place) error { return in.OnlyAt(ruleset.PriorityMangle) }
 
 // Lower gives the change of the packet.
 func (c *Checksum) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.FillChecksum{}) }

@@ -45,7 +45,9 @@ func (c *Connsecmark) List(ruleset.Names) string { return "CONNSECMARK " + c.Op 
 
 // Check refuses other tables (connsecmark_tg_check(),
 // net/netfilter/xt_CONNSECMARK.c).
-func (c *Connsecmark) Check(in *ruleset.Place) error { return onlyTables(in, "mangle", "security") }
+func (c *Connsecmark) Check(in *ruleset.Place) error {
+	return in.OnlyAt(ruleset.PriorityMangle, ruleset.PrioritySecurity)
+}
 
 // NeedsConntrack says yes (connsecmark_tg_check(), net/netfilter/xt_CONNSECMARK.c).
 func (c *Connsecmark) NeedsConntrack() bool { return true }

@@ -190,7 +190,7 @@ func (c *CT) List(ruleset.Names) string {
 // protocol (xt_ct_find_proto(), net/netfilter/xt_CT.c). That the helper or policy
 // exists is known only when the rule is loaded.
 func (c *CT) Check(in *ruleset.Place) error {
-	if err := onlyTables(in, "raw"); err != nil {
+	if err := in.OnlyAt(ruleset.PriorityRaw); err != nil {
 		return err
 	}
 	proto, negate, named := in.Proto()

@@ -79,7 +79,7 @@ func (d *DSCP) List(ruleset.Names) string {
 }
 
 // Check refuses other tables (net/netfilter/xt_DSCP.c).
-func (d *DSCP) Check(in *ruleset.Place) error { return onlyTables(in, "mangle") }
+func (d *DSCP) Check(in *ruleset.Place) error { return in.OnlyAt(ruleset.PriorityMangle) }
 
 // Lower gives the change.
 func (d *DSCP) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.SetDSCP{Value: d.Value}) }

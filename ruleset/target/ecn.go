@@ -122,7 +122,7 @@ func (e *ECN) List(ruleset.Names) string {
 // Check refuses other tables, and TCP bits for other protocols than TCP
 // (ecn_tg_check(), net/ipv4/netfilter/ipt_ECN.c).
 func (e *ECN) Check(in *ruleset.Place) error {
-	if err := onlyTables(in, "mangle"); err != nil {
+	if err := in.OnlyAt(ruleset.PriorityMangle); err != nil {
 		return err
 	}
 	if e.SetECE || e.SetCWR {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -19,7 +20,7 @@ func FuzzTarget(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, line string, six bool) {
-		env := &ruleset.Env{Family: packet.IPv4, Table: "filter", Proto: protoTCP}
+		env := &ruleset.Env{Family: packet.IPv4, Bases: tables.Bases("filter"), Proto: protoTCP}
 		if six {
 			env.Family = packet.IPv6
 		}
@@ -27,7 +28,7 @@ func FuzzTarget(f *testing.F) {
 		if err != nil {
 			return
 		}
-		in := &ruleset.Place{Family: env.Family, Table: env.Table, Rule: &ruleset.Rule{Target: first}}
+		in := &ruleset.Place{Family: env.Family, Bases: env.Bases, Rule: &ruleset.Rule{Target: first}}
 		list(first, nil)
 		if first.Check(in) == nil {
 			comesBack(t, in, in.Action().Effect)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
@@ -49,7 +50,7 @@ func randomMarkArgs(r *rand.Rand) []string {
 func TestMarksAsNetfilter(t *testing.T) {
 	ref := newReference(t)
 	r := rand.New(rand.NewPCG(3, 18))
-	env := &ruleset.Env{Family: packet.IPv4, Table: "filter"}
+	env := &ruleset.Env{Family: packet.IPv4, Bases: tables.Bases("filter")}
 	now := marks{}
 	text := "*filter\n-A OUTPUT -j MARK --set-mark 0\n-A OUTPUT -j CONNMARK --set-mark 0\n"
 	const operations = 300
@@ -59,7 +60,7 @@ func TestMarksAsNetfilter(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %v", args, err)
 		}
-		now.apply(target.Lower(&ruleset.Place{Family: env.Family, Table: env.Table}))
+		now.apply(target.Lower(&ruleset.Place{Family: env.Family, Bases: env.Bases}))
 		text += fmt.Sprintf("-A OUTPUT -j %s\n-A OUTPUT -m mark --mark 0x%x -m connmark --mark 0x%x\n",
 			strings.Join(args, " "), now.mark, now.ctMark)
 	}

@@ -233,7 +233,7 @@ func (n *NAT) List(ruleset.Names) string {
 // Check refuses other tables and hooks (net/netfilter/xt_nat.c, xt_MASQUERADE.c,
 // xt_REDIRECT.c).
 func (n *NAT) Check(in *ruleset.Place) error {
-	if err := onlyTables(in, "nat"); err != nil {
+	if err := in.OnlyOf(ruleset.NAT); err != nil {
 		return err
 	}
 	return onlyHooks(in, n.form.hooks...)

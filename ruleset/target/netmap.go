@@ -57,7 +57,7 @@ func (n *Netmap) List(ruleset.Names) string { return "to:" + n.prefix() }
 
 // Check refuses other tables and hooks (net/netfilter/xt_NETMAP.c).
 func (n *Netmap) Check(in *ruleset.Place) error {
-	if err := onlyTables(in, "nat"); err != nil {
+	if err := in.OnlyOf(ruleset.NAT); err != nil {
 		return err
 	}
 	return onlyHooks(in, packet.Prerouting, packet.Postrouting, packet.Output, packet.Input)

@@ -31,7 +31,7 @@ func (n *NoTrack) List(ruleset.Names) string { return "NOTRACK" }
 func (n *NoTrack) ListName() string { return "CT" }
 
 // Check refuses other tables (net/netfilter/xt_CT.c).
-func (n *NoTrack) Check(in *ruleset.Place) error { return onlyTables(in, "raw") }
+func (n *NoTrack) Check(in *ruleset.Place) error { return in.OnlyAt(ruleset.PriorityRaw) }
 
 // Lower gives the change.
 func (n *NoTrack) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.NoTrack{}) }

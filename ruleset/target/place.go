@@ -16,17 +16,6 @@ const (
 	protoSCTP = 132
 )
 
-// onlyTables refuses other tables (xt_check_target(), net/netfilter/x_tables.c).
-func onlyTables(in *ruleset.Place, tables ...string) error {
-	for _, t := range tables {
-		if in.Table == t {
-			return nil
-		}
-	}
-	names := strings.Join(tables, " or ")
-	return fmt.Errorf("only valid in table %s, not in %s; move the rule to table %s", names, in.Table, names)
-}
-
 // onlyHooks refuses a rule that can be reached from another hook
 // (xt_check_target(), net/netfilter/x_tables.c).
 func onlyHooks(in *ruleset.Place, allowed ...packet.Hook) error {

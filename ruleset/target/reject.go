@@ -112,7 +112,7 @@ func (r *Reject) List(ruleset.Names) string { return "reject-with " + r.With }
 // Check refuses other tables and hooks, and a reset for other protocols than TCP
 // (reject_tg_check(), net/ipv4/netfilter/ipt_REJECT.c and ip6t_REJECT.c).
 func (r *Reject) Check(in *ruleset.Place) error {
-	if err := onlyTables(in, "filter"); err != nil {
+	if err := in.OnlyAt(ruleset.PriorityFilter); err != nil {
 		return err
 	}
 	if err := onlyHooks(in, packet.Input, packet.Forward, packet.Output); err != nil {

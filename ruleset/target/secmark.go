@@ -45,7 +45,9 @@ func (s *Secmark) List(ruleset.Names) string { return "SECMARK selctx " + s.Cont
 
 // Check refuses other tables (secmark_tg_check(), net/netfilter/xt_SECMARK.c).
 // That the context exists is known only when the rule is loaded.
-func (s *Secmark) Check(in *ruleset.Place) error { return onlyTables(in, "mangle", "security") }
+func (s *Secmark) Check(in *ruleset.Place) error {
+	return in.OnlyAt(ruleset.PriorityMangle, ruleset.PrioritySecurity)
+}
 
 // Lower gives the change; no match asks for skb->secmark.
 func (s *Secmark) Lower(*ruleset.Place) pred.Action {

@@ -158,8 +158,10 @@ func (s *Set) Check(in *ruleset.Place) error {
 	if s.Map.Name == "" {
 		return nil
 	}
-	if in.Table != "mangle" {
-		return fmt.Errorf("--map-set is only usable from table mangle, not from %s; move the rule to table mangle", in.Table)
+	var misplaced *ruleset.MisplacedError
+	if err := in.OnlyAt(ruleset.PriorityMangle); errors.As(err, &misplaced) {
+		misplaced.Option = "--map-set"
+		return misplaced
 	}
 	if s.MapPrio || s.MapHWQueue {
 		return onlyHooks(in, packet.Forward, packet.Output, packet.Postrouting)

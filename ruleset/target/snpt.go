@@ -94,7 +94,7 @@ func (n *NPT) List(ruleset.Names) string {
 // Check refuses other tables and hooks, and prefixes that are too long or have
 // bits behind their end (ip6t_npt_checkentry(), net/ipv6/netfilter/ip6t_NPT.c).
 func (n *NPT) Check(in *ruleset.Place) error {
-	if err := onlyTables(in, "mangle"); err != nil {
+	if err := in.OnlyAt(ruleset.PriorityMangle); err != nil {
 		return err
 	}
 	if err := onlyHooks(in, n.hooks...); err != nil {

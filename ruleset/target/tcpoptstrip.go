@@ -100,7 +100,7 @@ func (t *TCPOptStrip) List(names ruleset.Names) string {
 
 // Check refuses other tables and protocols (net/netfilter/xt_TCPOPTSTRIP.c).
 func (t *TCPOptStrip) Check(in *ruleset.Place) error {
-	if err := onlyTables(in, "mangle"); err != nil {
+	if err := in.OnlyAt(ruleset.PriorityMangle); err != nil {
 		return err
 	}
 	return onlyProto(in, "TCPOPTSTRIP", protoTCP)

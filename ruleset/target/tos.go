@@ -126,7 +126,7 @@ func (t *TOS) List(names ruleset.Names) string {
 }
 
 // Check refuses other tables (net/netfilter/xt_DSCP.c).
-func (t *TOS) Check(in *ruleset.Place) error { return onlyTables(in, "mangle") }
+func (t *TOS) Check(in *ruleset.Place) error { return in.OnlyAt(ruleset.PriorityMangle) }
 
 // Lower gives the change.
 func (t *TOS) Lower(*ruleset.Place) pred.Action {

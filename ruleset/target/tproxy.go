@@ -95,7 +95,7 @@ func (t *TProxy) List(ruleset.Names) string {
 // Check refuses other tables, hooks and protocols (tproxy_tg4_check(),
 // net/netfilter/xt_TPROXY.c).
 func (t *TProxy) Check(in *ruleset.Place) error {
-	if err := onlyTables(in, "mangle"); err != nil {
+	if err := in.OnlyAt(ruleset.PriorityMangle); err != nil {
 		return err
 	}
 	if err := onlyHooks(in, packet.Prerouting); err != nil {

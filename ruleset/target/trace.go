@@ -25,7 +25,7 @@ func (t *Trace) Word() string { return "TRACE" }
 func (t *Trace) Args() []string { return []string{"TRACE"} }
 
 // Check refuses other tables (net/netfilter/xt_TRACE.c).
-func (t *Trace) Check(in *ruleset.Place) error { return onlyTables(in, "raw") }
+func (t *Trace) Check(in *ruleset.Place) error { return in.OnlyAt(ruleset.PriorityRaw) }
 
 // Lower gives the tracing.
 func (t *Trace) Lower(*ruleset.Place) pred.Action { return pred.Doing(pred.Trace{}) }

@@ -71,7 +71,7 @@ func (h *HopLimit) List(ruleset.Names) string {
 }
 
 // Check refuses other tables (net/netfilter/xt_HL.c).
-func (h *HopLimit) Check(in *ruleset.Place) error { return onlyTables(in, "mangle") }
+func (h *HopLimit) Check(in *ruleset.Place) error { return in.OnlyAt(ruleset.PriorityMangle) }
 
 // Lower gives the change.
 func (h *HopLimit) Lower(*ruleset.Place) pred.Action {

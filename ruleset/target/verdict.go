@@ -1,8 +1,6 @@
 package target
 
 import (
-	"errors"
-
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
@@ -32,8 +30,13 @@ type Verdict struct {
 // Done refuses DROP in the nat table, as do_parse() of iptables does: only the
 // first packet of a connection passes there.
 func (v *Verdict) Done(env *ruleset.Env) error {
-	if v.Name == "DROP" && env.Table == "nat" {
-		return errors.New(`the "nat" table is not intended for filtering; drop in table filter`)
+	if v.Name != "DROP" {
+		return nil
+	}
+	for _, b := range env.Bases {
+		if b.Type == ruleset.NAT {
+			return ruleset.ErrTranslating
+		}
 	}
 	return nil
 }

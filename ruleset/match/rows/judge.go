@@ -5,14 +5,15 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 // Place is where the rule of a row stands.
 func (r *Row) Place(rule *ruleset.Rule) *ruleset.Place {
-	hook, _ := packet.HookByName(r.Chain)
-	return &ruleset.Place{Family: r.Family, Table: r.Table, Hooks: 1 << hook, Rule: rule}
+	hook, _ := tables.HookOf(r.Chain)
+	return &ruleset.Place{Family: r.Family, Bases: tables.Bases(r.Table), Hooks: 1 << hook, Rule: rule}
 }
 
 // Text is the rule as iptables-save prints it, without target.
@@ -31,7 +32,7 @@ func (r *Row) Check(rule *ruleset.Rule) error {
 	in := r.Place(rule)
 	for _, m := range rule.Matches {
 		if err := m.Check(in); err != nil {
-			return fmt.Errorf("%s: %w", m.Word(), err)
+			return fmt.Errorf("%s: %s", m.Word(), tables.Word(err, r.Table))
 		}
 	}
 	return nil

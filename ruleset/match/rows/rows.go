@@ -46,6 +46,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
@@ -136,7 +137,7 @@ func (p *parser) line(kind, rest string) error {
 	case "at":
 		table, chain, ok := strings.Cut(rest, " ")
 		p.table, p.chain = table, chain
-		if !ok || ruleset.BuiltIns[table] == nil {
+		if !ok || !tables.Known(table) {
 			return fmt.Errorf("give a table and a chain")
 		}
 		return nil
