@@ -2,7 +2,7 @@
 /* The early stage at tcx ingress. */
 #define CTX struct __sk_buff
 
-#include "early.h"
+#include "early/early.h"
 
 #define EARLY_SEC SEC("tcx/ingress")
 #define EARLY_UP (-1) /* TCX_NEXT */
@@ -34,4 +34,4 @@ static __always_inline bool checksum_known(struct __sk_buff *ctx)
 	return BPF_CORE_READ_BITFIELD(skb, ip_summed) & 1;
 }
 
-#include "early_stage.h"
+#include "early/stage.h"

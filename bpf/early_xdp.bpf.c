@@ -2,7 +2,7 @@
 /* The early stage at XDP. */
 #define CTX struct xdp_md
 
-#include "early.h"
+#include "early/early.h"
 
 #define EARLY_SEC SEC("xdp.frags")
 #define EARLY_UP XDP_PASS
@@ -28,5 +28,5 @@ static __always_inline struct net_device___early *device_of(struct xdp_md *ctx)
 /* The driver has not said yet whether it has looked at the checksum. */
 #define checksum_known(ctx) false
 
-#include "early_stage.h"
-#include "early_look.h"
+#include "early/stage.h"
+#include "early/look.h"

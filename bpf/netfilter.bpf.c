@@ -6,20 +6,20 @@
  *   link -> guard, behind a table of netfilter that runs actions for us
  *
  * "chain" is the hole: the loader puts the generated rules in its place. */
-#include "kernel.h"
-#include "facts.h"
-#include "maps.h"
-#include "fill.h"
-#include "count.h"
-#include "notes.h"
-#include "fields.h"
-#include "exthdr.h"
-#include "options.h"
-#include "limit.h"
-#include "addrtype.h"
-#include "recent.h"
-#include "classify.h"
-#include "chain.h"
+#include "facts/kernel.h"
+#include "facts/facts.h"
+#include "netfilter/maps.h"
+#include "facts/fill.h"
+#include "netfilter/count.h"
+#include "netfilter/notes.h"
+#include "facts/fields.h"
+#include "facts/exthdr.h"
+#include "facts/options.h"
+#include "memory/limit.h"
+#include "route/addrtype.h"
+#include "memory/recent.h"
+#include "netfilter/class.h"
+#include "netfilter/chain.h"
 
 const volatile u32 entry_slot;
 const volatile u32 shim;

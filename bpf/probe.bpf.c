@@ -2,19 +2,19 @@
 /* The hook program for BPF_PROG_TEST_RUN: the prologue reads the packet as always; what
  * a test run cannot have (names, marks, conntrack, a socket) is given in a map. */
 #define BPFTABLES_PROBE
-#include "kernel.h"
-#include "facts.h"
-#include "maps.h"
-#include "world.h"
-#include "fill.h"
-#include "count.h"
-#include "notes.h"
-#include "fields.h"
-#include "exthdr.h"
-#include "options.h"
-#include "limit.h"
-#include "addrtype.h"
-#include "recent.h"
+#include "facts/kernel.h"
+#include "facts/facts.h"
+#include "netfilter/maps.h"
+#include "facts/world.h"
+#include "facts/fill.h"
+#include "netfilter/count.h"
+#include "netfilter/notes.h"
+#include "facts/fields.h"
+#include "facts/exthdr.h"
+#include "facts/options.h"
+#include "memory/limit.h"
+#include "route/addrtype.h"
+#include "memory/recent.h"
 
 /* What became of the packet. */
 struct outcome {
@@ -83,8 +83,8 @@ __noinline int addr_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 	return (arg & 0xffff) >> (g->types[dst][dev] & 15) & 1;
 }
 
-#include "classify.h"
-#include "chain.h"
+#include "netfilter/class.h"
+#include "netfilter/chain.h"
 
 /* override takes what the kernel cannot be made to have from the map. */
 static __always_inline void override(struct facts *f, const struct facts *g)

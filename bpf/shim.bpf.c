@@ -5,9 +5,9 @@
  *
  * A note of a locally made packet is looked for first: "pending" takes care that
  * there is none of an earlier packet at the same address. */
-#include "kernel.h"
-#include "facts.h"
-#include "maps.h"
+#include "facts/kernel.h"
+#include "facts/facts.h"
+#include "netfilter/maps.h"
 
 extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
 

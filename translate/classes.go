@@ -38,7 +38,7 @@ func ParseClassifier(name string) (Classifier, error) {
 }
 
 const (
-	// classDepth is CLASS_DEPTH of bpf/classify.h.
+	// classDepth is CLASS_DEPTH of bpf/lookup/classify.h.
 	classDepth = 12
 	// classFrames are the call frames of a classified chain: classify(), run_program() and
 	// what that calls.

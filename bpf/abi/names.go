@@ -43,7 +43,7 @@ const (
 )
 
 // Functions that generated code may call: R1 = context, R2 = facts, R3 = argument,
-// result in R0. What they do is said at their definitions in bpf/*.h.
+// result in R0. What they do is said at their definitions in bpf/*/*.h.
 const (
 	FuncGetField   = "get_field"   // R3: pred.Field; the number (64 bits)
 	FuncGetAddr    = "get_addr"    // R3: pred.AddrField of conntrack; fills tmp

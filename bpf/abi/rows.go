@@ -1,6 +1,6 @@
 package abi
 
-// The layout of classified chains (bpf/rows.h): offsets in u32 words.
+// The layout of classified chains (bpf/lookup/rows.h): offsets in u32 words.
 const (
 	HeaderVersion = uint32(NetfilterClassHeaderHDR_VERSION)
 	HeaderNChains = uint32(NetfilterClassHeaderHDR_NCHAINS)
@@ -133,7 +133,7 @@ const (
 	OpU32In      = uint32(NetfilterClassOpOP_U32IN)
 )
 
-// Numbers of bpf/rows.h, program.h and classify.h that are no enumerators.
+// Numbers of rows.h, program.h and classify.h in bpf/lookup that are no enumerators.
 const (
 	OpWire     = 0x80     // OpFact: the number is as on the wire
 	RowNumber  = 0xffffff // an entry's row

@@ -12,7 +12,7 @@ import (
 // Area is a run of bytes in struct facts.
 type Area struct{ off int16 }
 
-// The areas of struct facts (bpf/facts.h).
+// The areas of struct facts (bpf/facts/facts.h).
 var (
 	L3      = Area{int16(unsafe.Offsetof(layout.L3))}
 	L4      = Area{int16(unsafe.Offsetof(layout.L4))}

@@ -46,7 +46,7 @@ type compiler struct {
 	ports [2]pred.Or // alternatives that become rows of their own
 }
 
-// headerBytes is header_bytes of bpf/match.h.
+// headerBytes is header_bytes of bpf/lookup/match.h.
 func headerBytes(proto uint8) uint8 {
 	switch proto {
 	case 6:

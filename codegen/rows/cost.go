@@ -144,7 +144,7 @@ func (w *walk) check(n uint32) bool {
 	return false
 }
 
-// tables does what next_in_tuples() of bpf/search.h does.
+// tables does what next_in_tuples() of bpf/lookup/search.h does.
 func (w *walk) tables(d []uint32) {
 	size := familyTupleSize(w.m.Family)
 	for i := range d[abi.ChainNTuples] {

@@ -2,7 +2,7 @@
 // instead of code.
 //
 // In: the classified chains of a plan (plan.Class). Out: the words of the two maps of
-// bpf/rows.h, and changes of them in place, while packets pass. Refused: chains that call
+// bpf/lookup/rows.h, and changes of them in place, while packets pass. Refused: chains that call
 // each other deeper than the datapath can.
 //
 // A rule becomes a row: fields for the usual conditions (addresses, protocol, ports, TCP

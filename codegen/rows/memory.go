@@ -140,7 +140,7 @@ func (k *key) ones() int {
 // wide says whether a mask has bits beyond addresses, ports and protocol.
 func (k *key) wide() bool { return k.other[namesWord]|k.other[marksWord] != 0 }
 
-// hash is tuple_hash of bpf/search.h on a masked key.
+// hash is tuple_hash of bpf/lookup/search.h on a masked key.
 func (m *Memory) hash(k *key, wide bool) uint64 {
 	h := k.addresses[0] * m.Keys[0]
 	if m.Family == packet.IPv6 {
@@ -159,7 +159,7 @@ func (m *Memory) hash(k *key, wide bool) uint64 {
 	return (h ^ h>>32) * m.Keys[3]
 }
 
-// nameHash is name_hash of bpf/search.h.
+// nameHash is name_hash of bpf/lookup/search.h.
 func (m *Memory) nameHash(name *[16]byte) uint64 {
 	a, b := binary.LittleEndian.Uint64(name[:]), binary.LittleEndian.Uint64(name[8:])
 	return (a*m.Keys[0] ^ b*m.Keys[1]) >> 32

@@ -29,7 +29,7 @@ type EarlyChain struct {
 func (c *EarlyChain) Symbol() string { return EarlySymbol(c.Table, c.Hook) }
 
 // EarlySymbol is the name of a chain of the early stage in the datapath
-// (bpf/early_stage.h).
+// (bpf/early/stage.h).
 func EarlySymbol(table string, hook packet.Hook) string {
 	return table + "_" + strings.ToLower(hook.String())
 }

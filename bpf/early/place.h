@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* For this host or not: the addresses that user space found, as long as the routes are the
+ * same as then. */
+#ifndef BPFTABLES_EARLY_PLACE_H
+#define BPFTABLES_EARLY_PLACE_H
+
+#include "early/early.h"
+
+static __always_inline u32 routes_of(struct net___early *net)
+{
+	return family == 4 ? net->ipv4.rt_genid.counter : net->ipv6.fib6_sernum.counter;
+}
+
+static __always_inline enum early_place place_near(struct early_config *c, u32 addr)
+{
+#pragma unroll
+	for (int i = 0; i < EARLY_NEAR; i++)
+		if (c->near[i] == addr)
+			return c->near_local & 1 << i ? PLACE_LOCAL : PLACE_OTHER;
+	return PLACE_FORWARD;
+}
+
+static __always_inline enum early_place place_of(struct facts *f, struct early_config *c, bool dst)
+{
+	struct early_address key = {};
+	u32 *at = (u32 *)f->l3;
+	enum early_place *place;
+
+	if (family == 4) {
+		key.word[0] = at[dst ? 4 : 3];
+		if (c->few)
+			return place_near(c, key.word[0]);
+	} else {
+#pragma unroll
+		for (int i = 0; i < 4; i++)
+			key.word[i] = at[(dst ? 6 : 2) + i];
+	}
+	place = bpf_map_lookup_elem(&early_places, &key);
+	return place ? *place : PLACE_FORWARD;
+}
+
+/* place_now is where the packet goes; PLACE_OTHER when that is not known. */
+static __always_inline enum early_place place_now(struct early_packet *e, struct early_config *c, struct net___early *net)
+{
+	if (!c->places || routes_of(net) != c->world.routes)
+		return PLACE_OTHER;
+	return place_of(&e->f, c, true);
+}
+
+/* early_local answers -m addrtype --dst-type LOCAL: 0, 1, or V_UP when it is not known. */
+__noinline enum early_verdict early_local(CTX *ctx, struct early_packet *e, u32 arg)
+{
+	u32 zero = 0;
+	struct early_config *c = bpf_map_lookup_elem(&early_configs, &zero);
+	enum early_place place;
+
+	asm volatile("" : : "r"(arg));
+	if (!e || !c)
+		return V_UP;
+	place = place_now(e, c, device_of(ctx)->nd_net.net);
+	return place == PLACE_OTHER ? V_UP : place == PLACE_LOCAL;
+}
+
+#endif

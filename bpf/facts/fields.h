@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is asked too rarely to be kept in struct facts. */
+#ifndef BPFTABLES_FIELDS_H
+#define BPFTABLES_FIELDS_H
+
+#include "facts/bridge.h"
+#include "conntrack/conntrack.h"
+#include "facts/facts.h"
+#include "facts/packet.h"
+#include "facts/fill.h"
+
+/* Numbers of pred.Field; a test compares them. */
+enum field {
+	FIELD_CT_STATUS = 9,
+	FIELD_CT_DIR,
+	FIELD_CT_PROTO,
+	FIELD_CT_ORIG_SPORT,
+	FIELD_CT_ORIG_DPORT,
+	FIELD_CT_REPL_SPORT,
+	FIELD_CT_REPL_DPORT,
+	FIELD_CT_EXPIRE,
+	FIELD_SOCKET,
+	FIELD_UID,
+	FIELD_GID,
+	FIELD_PKTTYPE,
+	FIELD_CPU,
+	FIELD_REALM,
+	FIELD_IN_GROUP,
+	FIELD_OUT_GROUP,
+	FIELD_HAS_IN,
+	FIELD_HAS_OUT,
+	FIELD_BRIDGED = 30,
+};
+
+/* Numbers of pred.AddrField and pred.NameField. */
+enum { ADDR_SRC, ADDR_DST, ADDR_CT_ORIG_SRC, ADDR_CT_ORIG_DST, ADDR_CT_REPL_SRC, ADDR_CT_REPL_DST };
+enum { NAME_IN, NAME_OUT, NAME_PHYS_IN, NAME_PHYS_OUT };
+
+#define PACKET_BROADCAST 1
+#define PACKET_MULTICAST 2
+#define PACKET_LOOPBACK 5
+
+#define TCP_TIME_WAIT 6
+#define TCP_NEW_SYN_RECV 12
+
+#define SKB_DST_PTRMASK (~1UL)
+
+/* expires_in is nf_ct_expires() / HZ; the entry's clock is jiffies, 32 bits of it. */
+static __always_inline u64 expires_in(ulong ct)
+{
+	s32 left = (s32)(load4(conn_at(ct, timeout)) - (u32)bpf_jiffies64());
+
+	return left > 0 ? left / hz : 0;
+}
+
+/* conn_port reads a port, in network order the first two of four bytes. */
+#define conn_port(ct, member) bpf_ntohs((u16)load4(conn_at(ct, member)))
+
+static __always_inline u64 conn_field(struct bpf_nf_ctx *ctx, u32 field)
+{
+	struct sk_buff *skb = ctx->skb;
+	ulong ct = conn_of(skb);
+
+	if (!ct)
+		return 0;
+	switch (field) {
+	case FIELD_CT_STATUS:
+		return load8(conn_at(ct, status));
+	case FIELD_CT_DIR: /* CTINFO2DIR() */
+		return (skb->_nfct & NFCT_INFOMASK) >= IP_CT_IS_REPLY;
+	case FIELD_CT_PROTO:
+		return load4(conn_at(ct, tuplehash[0].tuple.dst.protonum)) & 0xff;
+	case FIELD_CT_ORIG_SPORT:
+		return conn_port(ct, tuplehash[0].tuple.src.u.all);
+	case FIELD_CT_ORIG_DPORT:
+		return conn_port(ct, tuplehash[0].tuple.dst.u.all);
+	case FIELD_CT_REPL_SPORT:
+		return conn_port(ct, tuplehash[1].tuple.src.u.all);
+	case FIELD_CT_REPL_DPORT:
+		return conn_port(ct, tuplehash[1].tuple.dst.u.all);
+	case FIELD_CT_EXPIRE:
+		return expires_in(ct);
+	}
+	return 0;
+}
+
+/* full_sock is skb_to_full_sk() (include/net/inet_sock.h). */
+static __always_inline struct sock *full_sock(struct sk_buff *skb)
+{
+	ulong at = (ulong)skb->sk;
+	struct sock *sk;
+
+	if (!at)
+		return NULL;
+	sk = cast_to(struct sock, at);
+	if (sk->__sk_common.skc_state == TCP_NEW_SYN_RECV) {
+		at = (ulong)sk->__sk_common.skc_listener; /* of the struct request_sock */
+		return at ? cast_to(struct sock, at) : NULL;
+	}
+	return sk->__sk_common.skc_state == TCP_TIME_WAIT ? NULL : sk;
+}
+
+/* owner_field reads what owner_mt() of net/netfilter/xt_owner.c looks at. */
+static __always_inline u64 owner_field(struct bpf_nf_ctx *ctx, u32 field)
+{
+	struct sock *sk = full_sock(ctx->skb);
+	struct socket *socket;
+	struct file *file;
+
+	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net)
+		return 0;
+	socket = sk->sk_socket;
+	if (!socket)
+		return 0;
+	file = socket->file;
+	if (!file)
+		return field == FIELD_SOCKET;
+	if (field == FIELD_SOCKET)
+		return 2;
+	return field == FIELD_UID ? file->f_cred->fsuid.val : file->f_cred->fsgid.val;
+}
+
+/* packet_type is pkttype_mt() of net/netfilter/xt_pkttype.c. */
+static __always_inline u64 packet_type(struct bpf_nf_ctx *ctx, struct facts *f)
+{
+	u32 type = BPF_CORE_READ_BITFIELD(ctx->skb, pkt_type);
+
+	if (type != PACKET_LOOPBACK)
+		return type;
+	if (family == 6 || (f->l3[16] & 0xf0) == 0xe0)
+		return PACKET_MULTICAST;
+	return PACKET_BROADCAST;
+}
+
+static __always_inline u64 realm_field(struct sk_buff *skb)
+{
+	ulong dst = skb->_skb_refdst & SKB_DST_PTRMASK;
+
+	if (!dst || !bpf_core_field_exists(struct dst_entry, tclassid))
+		return 0;
+	return cast_to(struct dst_entry, dst)->tclassid;
+}
+
+#ifndef BPFTABLES_PROBE
+
+/* get_field reads one of the numbers of enum field. */
+__noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, enum field field)
+{
+	struct net_device *in = ctx->state->in, *out = ctx->state->out;
+
+	if (!f)
+		return 0;
+	switch (field) {
+	case FIELD_SOCKET:
+	case FIELD_UID:
+	case FIELD_GID:
+		return owner_field(ctx, field);
+	case FIELD_PKTTYPE:
+		return packet_type(ctx, f);
+	case FIELD_CPU:
+		return bpf_get_smp_processor_id();
+	case FIELD_REALM:
+		return realm_field(ctx->skb);
+	case FIELD_IN_GROUP:
+		return in ? in->group : 0;
+	case FIELD_OUT_GROUP:
+		return out ? out->group : 0;
+	case FIELD_HAS_IN:
+		return in != NULL;
+	case FIELD_HAS_OUT:
+		return out != NULL;
+	case FIELD_BRIDGED:
+		return bridged_field(ctx);
+	default:
+		return conn_field(ctx, field);
+	}
+}
+
+/* get_addr copies an address of the conntrack entry to f->tmp, as it is on the wire. */
+__noinline int get_addr(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
+{
+	ulong ct = conn_of(ctx->skb), at;
+	u32 *to;
+
+	if (!f)
+		return 0;
+	to = (u32 *)f->tmp;
+	to[0] = to[1] = to[2] = to[3] = 0;
+	if (!ct)
+		return 0;
+	if (which == ADDR_CT_ORIG_SRC)
+		at = conn_at(ct, tuplehash[0].tuple.src.u3);
+	else if (which == ADDR_CT_ORIG_DST)
+		at = conn_at(ct, tuplehash[0].tuple.dst.u3);
+	else if (which == ADDR_CT_REPL_SRC)
+		at = conn_at(ct, tuplehash[1].tuple.src.u3);
+	else
+		at = conn_at(ct, tuplehash[1].tuple.dst.u3);
+	bpf_probe_read_kernel(to, 16, (void *)at);
+	return 1;
+}
+
+/* get_name copies the name of an interface or a bridge port to f->tmp. */
+__noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
+{
+	const struct nf_hook_state *state = state_of(ctx);
+	struct nf_bridge_info *b;
+	ulong dev;
+
+	if (!f)
+		return 0;
+	if (which == NAME_IN || which == NAME_OUT) {
+		fill_name(which == NAME_IN ? state->in : state->out, f->tmp);
+		return 1;
+	}
+	__builtin_memset(f->tmp, 0, 16);
+	b = bridge_info(ctx->skb);
+	if (!b)
+		return 0;
+	dev = which == NAME_PHYS_IN ? phys_in(ctx, b) : (ulong)b->physoutdev;
+	if (!dev)
+		return 0;
+	bpf_probe_read_kernel(f->tmp, 16, &cast_to(struct net_device, dev)->name);
+	return 1;
+}
+
+#endif
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a match asks that is not in the packet: time, chance, and where the packet comes
+ * from. The test program (probe.bpf.c) is told instead of asking the kernel. */
+#ifndef BPFTABLES_WORLD_H
+#define BPFTABLES_WORLD_H
+
+#include "facts/facts.h"
+
+#ifdef BPFTABLES_PROBE
+
+#define GIVEN_FIELDS 32
+#define GIVEN_ADDRS 6
+#define GIVEN_NAMES 4
+
+/* What a test says about the packet. */
+struct given {
+	struct facts facts;		/* what the kernel cannot be made to have */
+	u64 fields[GIVEN_FIELDS];	/* answers of get_field */
+	u32 addrs[GIVEN_ADDRS][4];	/* of get_addr */
+	u8 names[GIVEN_NAMES][IFNAME];	/* of get_name */
+	u32 types[2][3];		/* of addr_type: source, destination; any device, in, out */
+	u64 jiffies;
+	u32 random;
+	u32 forwarded;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct given);
+} given SEC(".maps");
+
+static __always_inline struct given *given_facts(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&given, &zero);
+}
+
+static __always_inline u64 world_jiffies(void)
+{
+	struct given *g = given_facts();
+
+	return g ? g->jiffies : 0;
+}
+
+static __always_inline u32 world_random(void)
+{
+	struct given *g = given_facts();
+
+	return g ? g->random : 0;
+}
+
+static __always_inline bool world_forwarded(struct bpf_nf_ctx *ctx)
+{
+	struct given *g = given_facts();
+
+	return g && g->forwarded;
+}
+
+#else
+
+static __always_inline u64 world_jiffies(void)
+{
+	return bpf_jiffies64();
+}
+
+static __always_inline u32 world_random(void)
+{
+	return bpf_get_prandom_u32();
+}
+
+/* world_forwarded says whether the packet leaves without coming from a socket of this
+ * namespace, as recent_mt() asks (net/netfilter/xt_recent.c). */
+static __always_inline bool world_forwarded(struct bpf_nf_ctx *ctx)
+{
+	struct sock *sk = ctx->skb->sk;
+
+	if (!ctx->state->out)
+		return false;
+	return !sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net;
+}
+
+#endif
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reading the index of classified chains, and numbers of the facts. */
+#ifndef BPFTABLES_INDEX_H
+#define BPFTABLES_INDEX_H
+
+#include "facts/facts.h"
+#include "lookup/rows.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, 4 * HDR_SIZE);
+} class_index SEC(".maps");
+
+/* Words of the index, a power of two, less one. */
+const volatile u32 index_mask;
+
+/* class_words is where the index begins. The loader makes the instruction give the address of
+ * the map's only value, instead of the map: there is nothing to look up. */
+static __always_inline const u32 *class_words(void)
+{
+	const u32 *words;
+
+	asm("%0 = class_index ll" : "=r"(words));
+	return words;
+}
+
+static __always_inline const u32 *index_at(const u32 *index, u32 off)
+{
+	return index + (off & index_mask);
+}
+
+/* may_break ends the loop around it when the kernel's budget for loops is used up (Linux
+ * 6.9, JCOND of kernel/bpf/verifier.c); compilers do not know the instruction. */
+#define may_break                                                                           \
+	({                                                                                  \
+		__label__ out, on;                                                          \
+		asm volatile goto("1: .byte 0xe5; .byte 0;"                                 \
+				  ".long ((%l[out] - 1b - 8) / 8) & 0xffff; .short 0"       \
+				  : : : : out);                                             \
+		goto on;                                                                    \
+	out:                                                                                \
+		break;                                                                      \
+	on:;                                                                                \
+	})
+
+/* fact reads a number of 1, 2 or 4 bytes of the facts. */
+static __always_inline u32 fact(const struct facts *f, u32 off, u32 how)
+{
+	const u8 *at;
+
+	if (off > sizeof(*f) - 4)
+		return 0;
+	at = (const u8 *)f + off;
+	switch (how) {
+	case 1:
+		return *at;
+	case 2:
+		return *(u16 *)at;
+	case 2 | OP_WIRE:
+		return __builtin_bswap16(*(u16 *)at);
+	case 4:
+		return *(u32 *)at;
+	}
+	return __builtin_bswap32(*(u32 *)at);
+}
+
+static __always_inline bool within(const u32 *range, u32 v)
+{
+	v &= range[0];
+	return range[1] <= v && v <= range[2];
+}
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The layout of classified chains: rules as data instead of code.
+ *
+ *   class_index                                    class_rows
+ *   header: version                                row 1: label, birth, death, rule id,
+ *   chain: first row, tuple tables, trees                   action, conditions, links
+ *   tuple table: masks, buckets -> rows            row 2: ...
+ *   tree: nodes, leaves -> rows
+ *   programs: conditions that a row has no field for
+ *
+ * Both are the single values of mmapable array maps, read with plain loads and written by
+ * user space (package codegen/rows) while packets pass: a row is complete before one
+ * store links it, and is visible to packets of the versions from its birth to before its
+ * death. One store of the version makes a batch of changes visible. All numbers are u32
+ * in host order; addresses and ports are as on the wire unless said otherwise. Offsets
+ * count u32 words. */
+#ifndef BPFTABLES_ROWS_H
+#define BPFTABLES_ROWS_H
+
+#include "facts/kernel.h"
+
+/* The header of the index. What follows word HDR_OWN is user space's own. The descriptors of
+ * the chains come next, by number. */
+enum class_header {
+	HDR_VERSION,
+	HDR_NCHAINS,
+	HDR_OWN,
+	HDR_SIZE = 64,
+};
+
+/* The descriptor of a chain. */
+enum class_chain {
+	CHAIN_KIND,   /* enum class_kind */
+	CHAIN_FIRST,  /* first row in the order of the rules; 0: none */
+	CHAIN_POLICY, /* row of the policy, linked to others by ROW_ORDER; 0: a user chain */
+	CHAIN_TUPLES, /* offset of the first tuple table */
+	CHAIN_NTUPLES, /* up to the last one with rows */
+	CHAIN_TREES, /* offset of the roots of the decision trees */
+	CHAIN_NTREES,
+	CHAIN_ROWS, /* user space's: how many rows there are */
+	CHAIN_TABLES, /* and how many tables, empty ones included */
+	CHAIN_SIZE = 16,
+};
+
+enum class_kind {
+	KIND_LIST, /* rows are asked in order */
+	KIND_TUPLES, /* and trees, if there are any */
+};
+
+/* A tuple table: rows whose conditions fix all bits of its masks. Rows are found by the
+ * hash of the masked key, which chooses one of the buckets. */
+enum class_tuple {
+	TUPLE_BUCKETS, /* offset of the buckets */
+	TUPLE_SHIFT, /* 64 - log2 of their number */
+	TUPLE_LEAST, /* no row has a smaller label */
+	TUPLE_WIDE,  /* masks beyond addresses, ports and protocol are not all zero */
+	TUPLE_ROWS,  /* user space's */
+	TUPLE_OWN,
+	TUPLE_MASK, /* pairs of words: a mask for every key word */
+	TUPLE_SIZE4 = 16,
+	TUPLE_SIZE6 = TUPLE_MASK + 14,
+};
+
+/* A bucket: one line of the processor's cache. Its first two words are 8 bytes: a tag of
+ * the row's hash for each entry that is taken, or 0, and a last byte that says whether
+ * there are more rows, in a list that is sorted by label. */
+enum class_bucket {
+	BUCKET_TAGS,
+	BUCKET_ENTRIES = 2,
+	BUCKET_ROWS = 6, /* that have entries */
+	BUCKET_MORE = 14, /* first row of the list */
+	BUCKET_SIZE = 16,
+};
+
+/* The tag of a hash is never 0. */
+#define BUCKET_TAG(hash) (((hash) & 0x7f) | 0x80)
+
+/* An entry: a row, and what most packets that do not match it lack: to touch a row costs
+ * more than to read its entry. The packet has a number of 16 bits on the wire
+ * at some place of the facts. It must be in a range, lo | hi << 16. */
+enum class_entry {
+	ENTRY_ROW, /* row | place << 24 */
+	ENTRY_RANGE,
+	ENTRY_SIZE,
+	ENTRY_PLACE = 24,
+};
+
+#define ROW_NUMBER 0xffffff
+
+/* A decision tree: rows by ranges of numbers in the facts. Several leaves may have the
+ * same row. */
+enum class_tree {
+	TREE_ROOT, /* offset of the root */
+	TREE_LEAST, /* no row has a smaller label */
+	TREE_ROWS, /* user space's */
+	TREE_OWN,
+	TREE_SIZE,
+};
+
+/* A node of a tree, with two decisions at once. Packets with the first number below the
+ * first limit go on at child 0 or 1, as the second number is below the second limit or not;
+ * others at child 2 or 3, as the third one is. A number is 4 bytes of the facts as on the
+ * wire: what is shorter than that has its limit in the first bytes. In a leaf, the first limit
+ * is how many rows there are, and the child the first of their entries, in the order of
+ * labels; row 0: none. */
+enum class_node {
+	NODE_LIMITS,
+	NODE_PLACES = 3, /* of the numbers in the facts, a byte each; or NODE_LEAF */
+	NODE_CHILD,	 /* offset of child 0 from the root */
+	NODE_SIZE,
+	NODE_LEAF = 0xff,
+};
+
+/* Numbers that entries and nodes ask for lie in the facts below this. */
+#define PLACES 128
+
+/* A row. IPv4 has 16 words, IPv6 32. */
+enum class_row {
+	ROW_LABEL, /* place in the chain: grows from rule to rule; rows of one rule share it */
+	ROW_BORN,
+	ROW_DEAD,
+	ROW_ID,	    /* counter slot */
+	ROW_ACTION, /* action | flags << 4 | conntrack states << 20 */
+	ROW_ARG,    /* jump, goto: chain number | that of this row << 16; note: its offset */
+	ROW_PROGRAM, /* offset; 0: none */
+	ROW_SPORT,  /* lo | hi << 16, in host order */
+	ROW_DPORT,
+	ROW_PROTO, /* protocol | TCP flags mask << 8 | value << 16 | header bytes << 24 */
+	ROW_ORDER, /* the row of the next rule; 0: none */
+	ROW_NEXT,  /* the next row of the bucket's list */
+	ROW_SRC,
+	ROW_SIZE4 = 16, /* source, its mask, destination, its mask */
+	ROW_SIZE6 = 32,
+};
+
+enum class_action {
+	DO_CONTINUE,
+	DO_ACCEPT,
+	DO_DROP,
+	DO_RETURN,
+	DO_JUMP,
+	DO_GOTO,
+	DO_NOTE,
+	DO_UP, /* early stage: the packet goes up the stack */
+};
+
+/* Flags of a row. A condition without its flag or field always holds. */
+enum class_flag {
+	NOT_SRC = 1 << 0,
+	NOT_DST = 1 << 1,
+	HAS_PROTO = 1 << 2,
+	NOT_PROTO = 1 << 3,
+	NOT_SPORT = 1 << 4,
+	NOT_DPORT = 1 << 5,
+	NOT_TCP_FLAGS = 1 << 6,
+	NOT_STATE = 1 << 7,
+	STATE_FIRST = 1 << 8,	/* conntrack state is asked before the transport header */
+	NEED_TRANSPORT = 1 << 9, /* IPv6: hotdrop where there is no transport header */
+	HOT_FRAGMENT = 1 << 10, /* hotdrop at fragment offset 1 */
+	PLAIN = 1 << 11, /* nothing is negated, and there are no states and TCP flags */
+};
+
+/* A note: what a rule asks of netfilter, and what that changes for later rules. */
+enum class_note {
+	NOTE_NUMBER,
+	NOTE_TERMINAL,
+	NOTE_UNTRACK,
+	NOTE_NSETS,
+	NOTE_SETS, /* of enum class_set */
+};
+
+/* One change of a mark, struct Set of package pred. */
+enum class_set {
+	SET_DST, /* offset in struct facts */
+	SET_SRC,
+	SET_KEEP,
+	SET_AND,
+	SET_XOR,
+	SET_SHIFT, /* signed */
+	SET_NEED_CONN,
+	SET_SIZE,
+};
+
+/* Instructions of a program: kind | a << 8 | else << 16, then words. "Else" is where it
+ * goes on when the answer is no, in words from the start of the program. */
+enum class_op {
+	OP_YES,
+	OP_NO,
+	OP_HOT,
+	OP_GUARD, /* a: enum class_guard; ends the program with hotdrop if that one fired */
+	OP_JUMP,
+	OP_FACT,  /* a: bytes, 0x80 as on the wire; words: offset in facts, mask, lo, hi */
+	OP_FIELD, /* words: field, mask, lo, hi */
+	OP_BYTES, /* a: words; words: offset in facts, value, mask */
+	OP_BOUNDS, /* words: offset in facts, 16 bytes lo, 16 bytes hi */
+	OP_FIND_EXT, /* the functions of the datapath; word: argument */
+	OP_TCP_OPTION,
+	OP_TCP_MSS,
+	OP_DCCP_OPTION,
+	OP_SCTP_CHUNKS,
+	OP_ADDR_TYPE,
+	OP_LIMIT,
+	OP_NTH,
+	OP_RANDOM,
+	OP_RECENT,
+	OP_GET_ADDR,
+	OP_GET_NAME,
+	OP_U32_START,
+	OP_U32_LOAD, /* word: place */
+	OP_U32_AND,  /* word: argument */
+	OP_U32_LEFT,
+	OP_U32_RIGHT,
+	OP_U32_ADVANCE,
+	OP_U32_IN, /* words: lo, hi */
+};
+
+#define OP_WIRE 0x80
+
+/* Which test of a row without program failed for a packet with a broken header. */
+enum class_guard {
+	GUARD_NONE,
+	GUARD_TRANSPORT, /* NEED_TRANSPORT */
+	GUARD_HEADER,	 /* header bytes, HOT_FRAGMENT */
+};
+
+/* Room behind the last word of the index that a read may touch. */
+#define INDEX_SLACK 64
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Classified chains at the hooks of netfilter: everything can be asked, and rules can leave
+ * notes. */
+#ifndef BPFTABLES_CLASS_H
+#define BPFTABLES_CLASS_H
+
+#include "conntrack/conntrack.h"
+#include "lookup/index.h"
+#include "netfilter/count.h"
+#include "netfilter/notes.h"
+
+/* set_mark does to the facts what a target of netfilter will do to the packet. */
+static __always_inline void set_mark(struct facts *f, const u32 *set)
+{
+	u32 dst = set[SET_DST], src = set[SET_SRC], v;
+	s32 shift = set[SET_SHIFT];
+	u32 *to;
+
+	if (dst > sizeof(*f) - 4 || (set[SET_NEED_CONN] && !f->hasconn))
+		return;
+	v = (fact(f, src, 4) & set[SET_AND]) ^ set[SET_XOR];
+	v = shift < 0 ? v >> (-shift & 31) : v << (shift & 31);
+	to = (u32 *)((u8 *)f + dst);
+	*to = (*to & set[SET_KEEP]) ^ v;
+}
+
+#define NOTE_SETS_MAX 4
+
+/* take_note does what a rule with a target of netfilter does; 1: it ends the traversal. */
+__noinline int take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 at)
+{
+	const u32 *index = class_words(), *n;
+	u32 i, sets;
+
+	if (!f)
+		return 1;
+	n = index_at(index, at);
+	sets = n[NOTE_NSETS];
+	note(ctx, f, n[NOTE_NUMBER]);
+	if (n[NOTE_TERMINAL])
+		return 1;
+	count_packet(f, f->rule);
+#pragma unroll
+	for (i = 0; i < NOTE_SETS_MAX; i++)
+		if (i < sets)
+			set_mark(f, n + NOTE_SETS + i * SET_SIZE);
+	if (n[NOTE_UNTRACK] && !f->hasconn)
+		f->ctstate = STATE_UNTRACKED;
+	return 0;
+}
+
+#include "lookup/classify.h"
+
+/* run_class runs the class of a base chain. Most packets are decided by the first row that is
+ * found, or by the policy: for them there is one call. */
+static __always_inline enum verdict run_class(struct bpf_nf_ctx *ctx, struct facts *f, u32 chain)
+{
+	enum verdict verdict;
+
+	start(f, chain);
+	if (!is_broken(f)) {
+		verdict = next_row(f, chain);
+		if (verdict != V_CONTINUE)
+			return verdict;
+		f->begun = 1;
+	}
+	return classify(ctx, f, chain);
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Notes tell netfilter's own targets what to do with a packet.
+ *
+ *   hook program (priority p-1)        table of netfilter (priority p)
+ *   rules hit: LOG, then REJECT   -->  -m bpf "pending"      -j shim chain
+ *   note {actions 3, 7; DROP}          -m bpf "take 3" -j LOG, ... "take 7" -j REJECT
+ *                                      -m bpf "left" -j DROP, -m bpf "drop" -j DROP
+ *
+ * Receive hooks: one slot per CPU and table. It carries the address of the skb, so
+ * a slot that was overwritten is noticed and the packet is dropped. Every hook program
+ * at a receive hook leaves its packet's address there, with or without actions; what is
+ * not in the slot was therefore overwritten.
+ * LOCAL_OUT is preemptible: there a hash by the address of the skb. A packet without
+ * actions has no entry; an entry that cannot be made drops the packet. */
+#ifndef BPFTABLES_NOTES_H
+#define BPFTABLES_NOTES_H
+
+#include "facts/facts.h"
+#include "netfilter/maps.h"
+
+const volatile u32 gen;		/* generation of the program */
+const volatile u32 note_slot;	/* number of the table */
+const volatile u32 hook_number; /* enum nf_inet_hooks */
+
+const struct note_entry blank_note = {};
+
+/* An entry that is older than this belongs to a packet that went elsewhere. */
+#define NOTE_AGE (60 * 1000)
+
+static __always_inline struct note_entry *note_find(u64 skb)
+{
+	u32 slot = note_slot;
+
+	if (hook_number == HOOK_OUTPUT)
+		return bpf_map_lookup_elem(&out_notes, &skb);
+	return bpf_map_lookup_elem(&notes, &slot);
+}
+
+/* note_reset makes the packet one without actions. */
+static __always_inline void note_reset(struct bpf_nf_ctx *ctx, bool shim)
+{
+	u64 skb = (u64)ctx->skb;
+	struct note_entry *note;
+
+	if (hook_number == HOOK_OUTPUT) {
+		if (shim)
+			bpf_map_delete_elem(&out_notes, &skb);
+		return;
+	}
+	note = note_find(skb);
+	if (!note)
+		return;
+	note->skb = skb;
+	note->gen = gen;
+	note->n = 0;
+	note->next = 0;
+}
+
+static long note_sweep(struct bpf_map *map, u64 *skb, struct note_entry *note, u32 *now)
+{
+	if (*now - note->stamp > NOTE_AGE)
+		bpf_map_delete_elem(&out_notes, skb);
+	return 0;
+}
+
+/* note_open gives the packet's note for the first action. */
+static __always_inline struct note_entry *note_open(u64 skb)
+{
+	u32 now = bpf_ktime_get_ns() / 1000000;
+	struct note_entry *note;
+
+	if (hook_number == HOOK_OUTPUT && bpf_map_update_elem(&out_notes, &skb, &blank_note, BPF_ANY)) {
+		bpf_for_each_map_elem(&out_notes, note_sweep, &now, 0);
+		if (bpf_map_update_elem(&out_notes, &skb, &blank_note, BPF_ANY))
+			return NULL;
+	}
+	note = note_find(skb);
+	if (!note)
+		return NULL;
+	note->skb = skb;
+	note->gen = gen;
+	note->stamp = now;
+	note->verdict = V_DROP;
+	return note;
+}
+
+/* note appends an action to the packet's note. What does not fit is remembered and
+ * drops the packet in the end. */
+__noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 action)
+{
+	u64 skb = (u64)ctx->skb;
+	struct note_entry *note;
+	u32 n;
+
+	if (!f)
+		return 0;
+	n = f->notes;
+	note = n ? note_find(skb) : note_open(skb);
+	if (!note || n >= NOTE_ACTIONS) {
+		f->notes = NOTES_OVERFLOW;
+		return 0;
+	}
+	note->action[n & (NOTE_ACTIONS - 1)] = action;
+	note->n = n + 1;
+	f->notes = n + 1;
+	return 0;
+}
+
+/* note_close stores the verdict; the answer is what the hook returns. */
+static __always_inline int note_close(struct bpf_nf_ctx *ctx, struct facts *f, u32 verdict)
+{
+	u64 skb = (u64)ctx->skb;
+	struct note_entry *note = note_find(skb);
+
+	if (f->notes > NOTE_ACTIONS || !note) {
+		if (hook_number == HOOK_OUTPUT)
+			bpf_map_delete_elem(&out_notes, &skb);
+		return NF_DROP;
+	}
+	note->verdict = verdict;
+	return NF_ACCEPT;
+}
+
+#endif
