@@ -18,6 +18,7 @@
 #include "memory/limit.h"
 #include "route/addrtype.h"
 #include "memory/recent.h"
+#include "memory/set.h"
 #include "netfilter/class.h"
 #include "netfilter/chain.h"
 

@@ -15,6 +15,7 @@
 #include "memory/limit.h"
 #include "route/addrtype.h"
 #include "memory/recent.h"
+#include "memory/set.h"
 
 /* What became of the packet. */
 struct outcome {

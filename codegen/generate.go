@@ -24,12 +24,17 @@ func Generate(p *plan.Plan) ([]Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Family, err)
 	}
+	uses, err := setUses(p)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Family, err)
+	}
 	for _, t := range p.Tables {
 		for _, h := range t.Hooks {
 			prog, err := generateHook(p, t, h, image, looks)
 			if err != nil {
 				return nil, fmt.Errorf("%s %s %s: %w", p.Family, t.Name, h.Hook, err)
 			}
+			prog.SetUses, prog.Sets = uses, p.Sets
 			out = append(out, prog)
 		}
 	}

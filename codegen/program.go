@@ -6,6 +6,7 @@ import (
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Program is the code of one base chain, and what it needs in maps. It is pure data:
@@ -38,4 +39,6 @@ type Program struct {
 	Nths    []pred.Nth
 	Recents []pred.Recent
 	SCTPs   []pred.SCTPChunks
+	SetUses []SetUse    // by slot
+	Sets    []*plan.Set // those of SetUses
 }

@@ -65,6 +65,7 @@ type Counters struct{ Packets, Bytes uint64 }
 type Ruleset struct {
 	Family packet.Family
 	Tables []*Table
+	Sets   []*Set
 }
 
 // Table finds a table by name; nil when there is none.

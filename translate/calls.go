@@ -115,6 +115,7 @@ func chainOf(r *ruleset.Rule) string {
 // lowerRule fills l for a rule. A jump that no packet meets is one that drops.
 func (t *table) lowerRule(l *lowered, r *ruleset.Rule, place *ruleset.Place) {
 	l.lower(r, place)
+	t.own(l, place.Hooks)
 	if len(t.dead) > 0 && t.dead[r] {
 		l.action = verdicts[pred.Drop]
 	}

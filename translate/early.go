@@ -95,7 +95,7 @@ func earlyHook(rs *ruleset.Ruleset, src *ruleset.Table, h packet.Hook, o EarlyOp
 			}
 		}
 	}
-	t := newTable(rs.Family, src, o.Options, res, newSlots(&plan.Plan{}))
+	t := newTable(rs.Family, src, o.Options, res, newSlots(rs, &plan.Plan{}))
 	t.lower()
 	if t.nested() {
 		return allUp(t, src.Chain(h.String()), h, tooNested)

@@ -9,7 +9,8 @@ type How uint8
 
 // The ways, from the best to the last.
 const (
-	Told  How = iota // somebody whom the programs tell, packet by packet
+	Own   How = iota // the programs themselves
+	Told             // somebody whom the programs tell, packet by packet
 	Never            // nobody: the table is left to somebody else as a whole
 )
 

@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -10,12 +11,13 @@ import (
 // slots numbers the state of stateful predicates. A rule that is emitted in
 // several programs has one state.
 type slots struct {
+	rules *ruleset.Ruleset
 	plan  *plan.Plan
 	byKey map[any]int
 }
 
-func newSlots(p *plan.Plan) *slots {
-	return &slots{plan: p, byKey: map[any]int{}}
+func newSlots(rs *ruleset.Ruleset, p *plan.Plan) *slots {
+	return &slots{rules: rs, plan: p, byKey: map[any]int{}}
 }
 
 // assign returns the predicate with its slot numbers filled in; one without state is
@@ -51,6 +53,12 @@ func (s *slots) assign(p pred.Pred, key stateKey) pred.Pred {
 			s.plan.Recents = append(s.plan.Recents, p)
 		}
 		return p
+	case pred.InSet:
+		p.Slot = s.use(p, p.Set)
+		return p
+	case pred.SetUpdate:
+		p.Slot = s.use(p, p.Set)
+		return p
 	case pred.SCTPChunks:
 		var isNew bool
 		if p.Slot, isNew = s.slot(fmt.Sprint(p), len(s.plan.Chunks)); isNew {
@@ -64,7 +72,7 @@ func (s *slots) assign(p pred.Pred, key stateKey) pred.Pred {
 // numbered says whether a part of a predicate has a slot.
 func numbered(part pred.Pred) bool {
 	switch part.(type) {
-	case pred.Limit, pred.Nth, pred.Recent, pred.SCTPChunks:
+	case pred.Limit, pred.Nth, pred.Recent, pred.SCTPChunks, pred.InSet, pred.SetUpdate:
 		return true
 	}
 	return false

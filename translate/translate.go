@@ -47,7 +47,7 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 	if n := rules(rs); n > 0 {
 		res.Rules = make(map[*ruleset.Rule]uint32, n)
 	}
-	slots := newSlots(res.Plan)
+	slots := newSlots(rs, res.Plan)
 	for _, t := range rs.Tables {
 		res.Plan.Tables = append(res.Plan.Tables, newTable(rs.Family, t, o, res, slots).plan())
 	}
@@ -285,8 +285,12 @@ func (l *lowered) numbered() bool {
 // examine notes what BPF cannot do of a rule that packets meet at some hooks.
 func (t *table) examine(r *ruleset.Rule, l *lowered, hooks uint8) {
 	for i, p := range l.conds {
-		if why := pred.UnsupportedReason(p); why != "" {
-			t.note(r, r.Matches[i].Word(), why)
+		if why := t.unfit(p); why != "" {
+			thing := "the effect"
+			if i < len(r.Matches) {
+				thing = r.Matches[i].Word()
+			}
+			t.note(r, thing, why)
 		}
 	}
 	if l.action.Op != pred.Do {

@@ -59,6 +59,7 @@ const (
 	FuncNth        = "nth"         // R3: slot; an answer
 	FuncRandom     = "random31"    // R3: threshold; an answer
 	FuncRecent     = "recent"      // R3: slot; an answer
+	FuncNamedSet   = "named_set"   // R3: slot; an answer
 	FuncCount      = "count"       // R3: rule; credits a rule that does not end the traversal
 	FuncNote       = "note"        // R3: action
 )

@@ -151,15 +151,16 @@ const (
 	NetfilterClassOpOP_NTH         NetfilterClassOp = 16
 	NetfilterClassOpOP_RANDOM      NetfilterClassOp = 17
 	NetfilterClassOpOP_RECENT      NetfilterClassOp = 18
-	NetfilterClassOpOP_GET_ADDR    NetfilterClassOp = 19
-	NetfilterClassOpOP_GET_NAME    NetfilterClassOp = 20
-	NetfilterClassOpOP_U32START    NetfilterClassOp = 21
-	NetfilterClassOpOP_U32LOAD     NetfilterClassOp = 22
-	NetfilterClassOpOP_U32AND      NetfilterClassOp = 23
-	NetfilterClassOpOP_U32LEFT     NetfilterClassOp = 24
-	NetfilterClassOpOP_U32RIGHT    NetfilterClassOp = 25
-	NetfilterClassOpOP_U32ADVANCE  NetfilterClassOp = 26
-	NetfilterClassOpOP_U32IN       NetfilterClassOp = 27
+	NetfilterClassOpOP_NAMED_SET   NetfilterClassOp = 19
+	NetfilterClassOpOP_GET_ADDR    NetfilterClassOp = 20
+	NetfilterClassOpOP_GET_NAME    NetfilterClassOp = 21
+	NetfilterClassOpOP_U32START    NetfilterClassOp = 22
+	NetfilterClassOpOP_U32LOAD     NetfilterClassOp = 23
+	NetfilterClassOpOP_U32AND      NetfilterClassOp = 24
+	NetfilterClassOpOP_U32LEFT     NetfilterClassOp = 25
+	NetfilterClassOpOP_U32RIGHT    NetfilterClassOp = 26
+	NetfilterClassOpOP_U32ADVANCE  NetfilterClassOp = 27
+	NetfilterClassOpOP_U32IN       NetfilterClassOp = 28
 )
 
 type NetfilterClassRow uint32
@@ -299,6 +300,11 @@ type NetfilterLimitState struct {
 	Pad    uint32
 }
 
+type NetfilterLongKey struct {
+	_    structs.HostLayout
+	Word [10]uint32
+}
+
 type NetfilterNeed uint32
 
 const (
@@ -388,6 +394,38 @@ type NetfilterSctpConfig struct {
 	Nflags uint32
 }
 
+type NetfilterSetOp uint32
+
+const (
+	NetfilterSetOpSET_HAS    NetfilterSetOp = 0
+	NetfilterSetOpSET_ADD    NetfilterSetOp = 1
+	NetfilterSetOpSET_RENEW  NetfilterSetOp = 2
+	NetfilterSetOpSET_DELETE NetfilterSetOp = 3
+)
+
+type NetfilterSetUse struct {
+	_       structs.HostLayout
+	Op      NetfilterSetOp
+	Words   uint32
+	Timeout uint64
+	Part    [4]struct {
+		_     structs.HostLayout
+		At    uint32
+		Mask  uint32
+		Words uint32
+	}
+}
+
+type NetfilterSetValue struct {
+	_       structs.HostLayout
+	Expires uint64
+}
+
+type NetfilterShortKey struct {
+	_    structs.HostLayout
+	Word [2]uint32
+}
+
 type NetfilterVerdict uint32
 
 const (
@@ -406,6 +444,8 @@ const (
 	NetfilterMapClassRows        = "class_rows"
 	NetfilterMapCounters         = "counters"
 	NetfilterMapLimits           = "limits"
+	NetfilterMapLongSet          = "long_set"
+	NetfilterMapLongSets         = "long_sets"
 	NetfilterMapNotes            = "notes"
 	NetfilterMapNths             = "nths"
 	NetfilterMapOutNotes         = "out_notes"
@@ -414,6 +454,9 @@ const (
 	NetfilterMapRecentList       = "recent_list"
 	NetfilterMapRecentLists      = "recent_lists"
 	NetfilterMapSctpChunkConfigs = "sctp_chunk_configs"
+	NetfilterMapSetUses          = "set_uses"
+	NetfilterMapShortSet         = "short_set"
+	NetfilterMapShortSets        = "short_sets"
 	NetfilterProgEntry           = "entry"
 	NetfilterProgGuard           = "guard"
 	NetfilterProgHook            = "hook"
@@ -498,6 +541,8 @@ type NetfilterMapSpecs struct {
 	ClassRows        *ebpf.MapSpec `ebpf:"class_rows"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
 	Limits           *ebpf.MapSpec `ebpf:"limits"`
+	LongSet          *ebpf.MapSpec `ebpf:"long_set"`
+	LongSets         *ebpf.MapSpec `ebpf:"long_sets"`
 	Notes            *ebpf.MapSpec `ebpf:"notes"`
 	Nths             *ebpf.MapSpec `ebpf:"nths"`
 	OutNotes         *ebpf.MapSpec `ebpf:"out_notes"`
@@ -506,6 +551,9 @@ type NetfilterMapSpecs struct {
 	RecentList       *ebpf.MapSpec `ebpf:"recent_list"`
 	RecentLists      *ebpf.MapSpec `ebpf:"recent_lists"`
 	SctpChunkConfigs *ebpf.MapSpec `ebpf:"sctp_chunk_configs"`
+	SetUses          *ebpf.MapSpec `ebpf:"set_uses"`
+	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
+	ShortSets        *ebpf.MapSpec `ebpf:"short_sets"`
 }
 
 // NetfilterVariableSpecs contains global variables before they are loaded into the kernel.
@@ -560,6 +608,8 @@ type NetfilterMaps struct {
 	ClassRows        *ebpf.Map `ebpf:"class_rows"`
 	Counters         *ebpf.Map `ebpf:"counters"`
 	Limits           *ebpf.Map `ebpf:"limits"`
+	LongSet          *ebpf.Map `ebpf:"long_set"`
+	LongSets         *ebpf.Map `ebpf:"long_sets"`
 	Notes            *ebpf.Map `ebpf:"notes"`
 	Nths             *ebpf.Map `ebpf:"nths"`
 	OutNotes         *ebpf.Map `ebpf:"out_notes"`
@@ -568,6 +618,9 @@ type NetfilterMaps struct {
 	RecentList       *ebpf.Map `ebpf:"recent_list"`
 	RecentLists      *ebpf.Map `ebpf:"recent_lists"`
 	SctpChunkConfigs *ebpf.Map `ebpf:"sctp_chunk_configs"`
+	SetUses          *ebpf.Map `ebpf:"set_uses"`
+	ShortSet         *ebpf.Map `ebpf:"short_set"`
+	ShortSets        *ebpf.Map `ebpf:"short_sets"`
 }
 
 func (m *NetfilterMaps) Close() error {
@@ -577,6 +630,8 @@ func (m *NetfilterMaps) Close() error {
 		m.ClassRows,
 		m.Counters,
 		m.Limits,
+		m.LongSet,
+		m.LongSets,
 		m.Notes,
 		m.Nths,
 		m.OutNotes,
@@ -585,6 +640,9 @@ func (m *NetfilterMaps) Close() error {
 		m.RecentList,
 		m.RecentLists,
 		m.SctpChunkConfigs,
+		m.SetUses,
+		m.ShortSet,
+		m.ShortSets,
 	)
 }
 

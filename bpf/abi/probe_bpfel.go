@@ -77,6 +77,11 @@ type ProbeLimitState struct {
 	Pad    uint32
 }
 
+type ProbeLongKey struct {
+	_    structs.HostLayout
+	Word [10]uint32
+}
+
 type ProbeNeed uint32
 
 const (
@@ -166,6 +171,29 @@ type ProbeSctpConfig struct {
 	Nflags uint32
 }
 
+type ProbeSetUse struct {
+	_       structs.HostLayout
+	Op      uint32
+	Words   uint32
+	Timeout uint64
+	Part    [4]struct {
+		_     structs.HostLayout
+		At    uint32
+		Mask  uint32
+		Words uint32
+	}
+}
+
+type ProbeSetValue struct {
+	_       structs.HostLayout
+	Expires uint64
+}
+
+type ProbeShortKey struct {
+	_    structs.HostLayout
+	Word [2]uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -176,6 +204,8 @@ const (
 	ProbeMapCounters         = "counters"
 	ProbeMapGiven            = "given"
 	ProbeMapLimits           = "limits"
+	ProbeMapLongSet          = "long_set"
+	ProbeMapLongSets         = "long_sets"
 	ProbeMapNotes            = "notes"
 	ProbeMapNths             = "nths"
 	ProbeMapOutNotes         = "out_notes"
@@ -185,6 +215,9 @@ const (
 	ProbeMapRecentList       = "recent_list"
 	ProbeMapRecentLists      = "recent_lists"
 	ProbeMapSctpChunkConfigs = "sctp_chunk_configs"
+	ProbeMapSetUses          = "set_uses"
+	ProbeMapShortSet         = "short_set"
+	ProbeMapShortSets        = "short_sets"
 	ProbeProgProbe           = "probe"
 	ProbeVarAtomic           = "atomic"
 	ProbeVarBaseClass        = "base_class"
@@ -262,6 +295,8 @@ type ProbeMapSpecs struct {
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
 	Given            *ebpf.MapSpec `ebpf:"given"`
 	Limits           *ebpf.MapSpec `ebpf:"limits"`
+	LongSet          *ebpf.MapSpec `ebpf:"long_set"`
+	LongSets         *ebpf.MapSpec `ebpf:"long_sets"`
 	Notes            *ebpf.MapSpec `ebpf:"notes"`
 	Nths             *ebpf.MapSpec `ebpf:"nths"`
 	OutNotes         *ebpf.MapSpec `ebpf:"out_notes"`
@@ -271,6 +306,9 @@ type ProbeMapSpecs struct {
 	RecentList       *ebpf.MapSpec `ebpf:"recent_list"`
 	RecentLists      *ebpf.MapSpec `ebpf:"recent_lists"`
 	SctpChunkConfigs *ebpf.MapSpec `ebpf:"sctp_chunk_configs"`
+	SetUses          *ebpf.MapSpec `ebpf:"set_uses"`
+	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
+	ShortSets        *ebpf.MapSpec `ebpf:"short_sets"`
 }
 
 // ProbeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -324,6 +362,8 @@ type ProbeMaps struct {
 	Counters         *ebpf.Map `ebpf:"counters"`
 	Given            *ebpf.Map `ebpf:"given"`
 	Limits           *ebpf.Map `ebpf:"limits"`
+	LongSet          *ebpf.Map `ebpf:"long_set"`
+	LongSets         *ebpf.Map `ebpf:"long_sets"`
 	Notes            *ebpf.Map `ebpf:"notes"`
 	Nths             *ebpf.Map `ebpf:"nths"`
 	OutNotes         *ebpf.Map `ebpf:"out_notes"`
@@ -333,6 +373,9 @@ type ProbeMaps struct {
 	RecentList       *ebpf.Map `ebpf:"recent_list"`
 	RecentLists      *ebpf.Map `ebpf:"recent_lists"`
 	SctpChunkConfigs *ebpf.Map `ebpf:"sctp_chunk_configs"`
+	SetUses          *ebpf.Map `ebpf:"set_uses"`
+	ShortSet         *ebpf.Map `ebpf:"short_set"`
+	ShortSets        *ebpf.Map `ebpf:"short_sets"`
 }
 
 func (m *ProbeMaps) Close() error {
@@ -343,6 +386,8 @@ func (m *ProbeMaps) Close() error {
 		m.Counters,
 		m.Given,
 		m.Limits,
+		m.LongSet,
+		m.LongSets,
 		m.Notes,
 		m.Nths,
 		m.OutNotes,
@@ -352,6 +397,9 @@ func (m *ProbeMaps) Close() error {
 		m.RecentList,
 		m.RecentLists,
 		m.SctpChunkConfigs,
+		m.SetUses,
+		m.ShortSet,
+		m.ShortSets,
 	)
 }
 

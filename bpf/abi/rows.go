@@ -122,6 +122,7 @@ const (
 	OpNth        = uint32(NetfilterClassOpOP_NTH)
 	OpRandom     = uint32(NetfilterClassOpOP_RANDOM)
 	OpRecent     = uint32(NetfilterClassOpOP_RECENT)
+	OpNamedSet   = uint32(NetfilterClassOpOP_NAMED_SET)
 	OpGetAddr    = uint32(NetfilterClassOpOP_GET_ADDR)
 	OpGetName    = uint32(NetfilterClassOpOP_GET_NAME)
 	OpU32Start   = uint32(NetfilterClassOpOP_U32START)

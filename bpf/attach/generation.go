@@ -21,7 +21,7 @@ type Generation struct {
 	number uint32
 	maps   maps.Set
 	progs  [slotsHalf]*ebpf.Program // those with rules
-	lists  lists
+	sets   namedSets
 }
 
 // Number is the number of the generation.
@@ -29,7 +29,7 @@ func (g *Generation) Number() uint32 { return g.number }
 
 // Close closes what is held open. A generation that was not installed is gone then.
 func (g *Generation) Close() error {
-	errs := []error{g.maps.Close(), g.lists.Close()}
+	errs := []error{g.maps.Close(), g.sets.Close()}
 	for _, p := range g.progs {
 		if p != nil {
 			errs = append(errs, p.Close())
@@ -105,11 +105,11 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 		return nil, err
 	}
 	g := &Generation{space: s, number: number}
-	if g.lists, err = s.openLists(spec.Maps[abi.NetfilterMapRecentList], st); err != nil {
+	if g.sets, err = openSets(spec.Maps, st, s.findSet); err != nil {
 		return nil, err
 	}
 	if g.maps, err = maps.New(spec.Maps, st); err != nil {
-		return nil, errors.Join(err, g.lists.Close())
+		return nil, errors.Join(err, g.sets.Close())
 	}
 	given := map[string]*ebpf.Map{}
 	for _, set := range []map[string]*ebpf.Map{g.maps, shared} {
@@ -163,6 +163,10 @@ func states(progs []codegen.Program) (*maps.States, error) {
 		for _, r := range p.Recents {
 			st.Recents[r.Slot] = r
 		}
+		for slot, u := range p.SetUses {
+			st.SetUses[slot] = u
+		}
+		st.Sets = append(st.Sets, p.Sets...) // each set may be there more than once
 		for _, c := range p.SCTPs {
 			st.SCTPs[c.Slot] = c
 		}
@@ -176,7 +180,7 @@ func (g *Generation) Install(shims []ShimProgram) error {
 	if err := g.pin(shims); err != nil {
 		return err
 	}
-	if err := g.lists.grow(); err != nil {
+	if err := g.sets.grow(); err != nil {
 		return err
 	}
 	live, err := g.space.live()
@@ -211,7 +215,7 @@ func (g *Generation) pin(shims []ShimProgram) error {
 			return err
 		}
 	}
-	if err := g.lists.pin(dir); err != nil {
+	if err := g.sets.pin(dir); err != nil {
 		return err
 	}
 	for slot, p := range g.progs {

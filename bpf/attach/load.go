@@ -27,9 +27,20 @@ var datapath = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec.Maps[abi.NetfilterMapRecentLists].InnerMap = spec.Maps[abi.NetfilterMapRecentList].Copy()
+	innerMaps(spec)
 	return spec, nil
 })
+
+// innerMaps says what the maps of maps hold, as the compiler leaves it out.
+func innerMaps(spec *ebpf.CollectionSpec) {
+	for outer, inner := range map[string]string{
+		abi.NetfilterMapRecentLists: abi.NetfilterMapRecentList,
+		abi.NetfilterMapShortSets:   abi.NetfilterMapShortSet,
+		abi.NetfilterMapLongSets:    abi.NetfilterMapLongSet,
+	} {
+		spec.Maps[outer].InnerMap = spec.Maps[inner].Copy()
+	}
+}
 
 // linked is the same object, with what its programs ask of the kernel resolved.
 var linked = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {

@@ -21,7 +21,7 @@ type Runner struct {
 	family packet.Family
 	hook   packet.Hook
 	maps   maps.Set
-	lists  map[string]*ebpf.Map
+	sets   namedSets
 	given  *ebpf.Map
 	result *ebpf.Map
 	prog   *ebpf.Program
@@ -41,7 +41,7 @@ var probeObject = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec.Maps[abi.ProbeMapRecentLists].InnerMap = spec.Maps[abi.ProbeMapRecentList].Copy()
+	innerMaps(spec)
 	return spec, nil
 })
 
@@ -73,7 +73,7 @@ func NewRunner(p *codegen.Program, ticks uint64) (*Runner, error) {
 	if err := setClasses(spec, p.Image); err != nil {
 		return nil, err
 	}
-	r := &Runner{family: p.Family, hook: p.Hook, lists: map[string]*ebpf.Map{}}
+	r := &Runner{family: p.Family, hook: p.Hook}
 	if err := r.makeMaps(all, p, uint32(ticks)); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -93,20 +93,12 @@ func (r *Runner) makeMaps(spec *ebpf.CollectionSpec, p *codegen.Program, ticks u
 		return err
 	}
 	st.HZ = ticks
-	for _, rule := range p.Recents {
-		if r.lists[rule.List] != nil {
-			if err := maps.GrowRecentList(r.lists[rule.List], rule); err != nil {
-				return err
-			}
-			continue
-		}
-		list, err := maps.NewRecentList(spec.Maps[abi.ProbeMapRecentList], rule)
-		if err != nil {
-			return err
-		}
-		r.lists[rule.List] = list
+	if r.sets, err = openSets(spec.Maps, st, nil); err != nil {
+		return err
 	}
-	st.Lists = r.lists
+	if err := r.sets.grow(); err != nil {
+		return err
+	}
 	if r.maps, err = maps.New(spec.Maps, st); err != nil {
 		return err
 	}
@@ -119,7 +111,7 @@ func (r *Runner) makeMaps(spec *ebpf.CollectionSpec, p *codegen.Program, ticks u
 
 // Close frees everything.
 func (r *Runner) Close() error {
-	errs := []error{r.maps.Close(), lists{maps: r.lists}.Close()}
+	errs := []error{r.maps.Close(), r.sets.Close()}
 	for _, m := range []*ebpf.Map{r.given, r.result} {
 		if m != nil {
 			errs = append(errs, m.Close())

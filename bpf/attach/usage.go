@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/maps"
 )
 
 // Usage is what one family's generation takes in the kernel.
@@ -47,7 +49,7 @@ func (s *Space) Usage() (*Usage, error) {
 		return nil, fmt.Errorf("datapath: %w", err)
 	}
 	for _, e := range entries {
-		if spec.Maps[e.Name()] == nil && !strings.HasPrefix(e.Name(), listPrefix) {
+		if spec.Maps[e.Name()] == nil && !maps.IsSetPin(e.Name()) {
 			continue
 		}
 		if err := u.addMap(filepath.Join(s.genDir(live), e.Name())); err != nil {

@@ -8,6 +8,7 @@
 #include "facts/facts.h"
 #include "facts/packet.h"
 #include "facts/fill.h"
+#include "facts/world.h"
 
 /* Numbers of pred.Field; a test compares them. */
 enum field {

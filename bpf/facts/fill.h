@@ -10,7 +10,6 @@
 /* Set per program before it is loaded; the verifier drops what is not needed. */
 const volatile enum need needs;
 const volatile u32 family;
-const volatile u32 hz = 1000; /* CONFIG_HZ */
 
 #define ARPHRD_ETHER 1
 #define ETH_HLEN 14

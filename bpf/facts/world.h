@@ -6,6 +6,8 @@
 
 #include "facts/facts.h"
 
+const volatile u32 hz = 1000; /* CONFIG_HZ */
+
 #ifdef BPFTABLES_PROBE
 
 #define GIVEN_FIELDS 32
@@ -45,6 +47,11 @@ static __always_inline u64 world_jiffies(void)
 	return g ? g->jiffies : 0;
 }
 
+static __always_inline u64 world_nanoseconds(void)
+{
+	return world_jiffies() * (1000000000 / hz);
+}
+
 static __always_inline u32 world_random(void)
 {
 	struct given *g = given_facts();
@@ -64,6 +71,11 @@ static __always_inline bool world_forwarded(struct bpf_nf_ctx *ctx)
 static __always_inline u64 world_jiffies(void)
 {
 	return bpf_jiffies64();
+}
+
+static __always_inline u64 world_nanoseconds(void)
+{
+	return bpf_ktime_get_ns();
 }
 
 static __always_inline u32 world_random(void)

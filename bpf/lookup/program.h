@@ -173,6 +173,12 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			got = recent(ctx, f, op[1]);
 			f->at += 2;
 			break;
+		case OP_NAMED_SET:
+			if (!has(OP_NAMED_SET))
+				return A_HOTDROP;
+			got = named_set(ctx, f, op[1]);
+			f->at += 2;
+			break;
 		case OP_GET_ADDR:
 			if (!has(OP_GET_ADDR))
 				return A_HOTDROP;

@@ -203,6 +203,7 @@ enum class_op {
 	OP_NTH,
 	OP_RANDOM,
 	OP_RECENT,
+	OP_NAMED_SET,
 	OP_GET_ADDR,
 	OP_GET_NAME,
 	OP_U32_START,

@@ -104,7 +104,7 @@ func (s *States) recents(specs map[string]*ebpf.MapSpec, out Set) error {
 	}
 	out[abi.NetfilterMapRecentLists] = lists
 	for slot, r := range s.Recents {
-		if err := lists.Put(uint32(slot), s.Lists[r.List]); err != nil {
+		if err := lists.Put(uint32(slot), s.Named[ListPin(r.List)]); err != nil {
 			return fmt.Errorf("recent list %s: %w", r.List, err)
 		}
 		if err := configs.Put(uint32(slot), recentConfig(r)); err != nil {

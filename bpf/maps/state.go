@@ -7,8 +7,10 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // States are the contents of the maps of one generation: what the slots of its
@@ -19,7 +21,9 @@ type States struct {
 	Nths    map[int]pred.Nth
 	Recents map[int]pred.Recent
 	SCTPs   map[int]pred.SCTPChunks
-	Lists   map[string]*ebpf.Map // of Recents, by name; they stay the caller's
+	SetUses map[int]codegen.SetUse
+	Sets    []*plan.Set          // those of SetUses
+	Named   map[string]*ebpf.Map // the named sets and the lists of Recents, by pin; they stay the caller's
 	Image   *rows.Image          // the classified chains; nil: none
 	Needs   uint32               // what all programs that look rows up fill of the facts
 	HZ      uint32
@@ -30,7 +34,7 @@ func NewStates(hz uint32) *States {
 	return &States{
 		Limits: map[int]pred.Limit{}, Nths: map[int]pred.Nth{},
 		Recents: map[int]pred.Recent{}, SCTPs: map[int]pred.SCTPChunks{},
-		Lists: map[string]*ebpf.Map{}, HZ: hz, Needs: ^uint32(0),
+		SetUses: map[int]codegen.SetUse{}, Named: map[string]*ebpf.Map{}, HZ: hz, Needs: ^uint32(0),
 	}
 }
 
@@ -75,6 +79,9 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 		}
 	}
 	if err := states.recents(specs, out); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	if err := states.setUses(specs, out); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
 	if err := states.classes(specs, out); err != nil {

@@ -330,6 +330,7 @@ var callOps = map[string]uint32{
 	abi.FuncFindExt: abi.OpFindExt, abi.FuncTCPOption: abi.OpTCPOption, abi.FuncTCPMSS: abi.OpTCPMSS,
 	abi.FuncDCCPOption: abi.OpDCCPOption, abi.FuncSCTPChunks: abi.OpSCTPChunks, abi.FuncAddrType: abi.OpAddrType,
 	abi.FuncLimit: abi.OpLimit, abi.FuncNth: abi.OpNth, abi.FuncRandom: abi.OpRandom, abi.FuncRecent: abi.OpRecent,
+	abi.FuncNamedSet: abi.OpNamedSet,
 }
 
 // Call gives the function of the datapath that answers a predicate, and its argument.
@@ -355,6 +356,10 @@ func Call(p pred.Pred) (symbol string, arg uint32, ok bool) {
 		return abi.FuncRandom, p.Threshold, true
 	case pred.Recent:
 		return abi.FuncRecent, uint32(p.Slot), true
+	case pred.InSet:
+		return abi.FuncNamedSet, uint32(p.Slot), true
+	case pred.SetUpdate:
+		return abi.FuncNamedSet, uint32(p.Slot), true
 	}
 	return "", 0, false
 }

@@ -6,10 +6,13 @@ import (
 	"github.com/bpftables/bpftables/translate"
 )
 
-// Can is netfilter's answer to which effects it runs when BPF tells it to: those that
-// leave the packet as later rules ask about it, or change it in a way that the programs
-// can foretell.
+// Can is the answer of this datapath to which effects it runs. The programs change named
+// sets; netfilter, told by them, runs effects that leave the packet as later rules ask about
+// it, or change it in a way that the programs can foretell.
 func Can(e pred.Effect, hooks uint8) (translate.How, string) {
+	if _, is := e.(pred.SetUpdate); is {
+		return translate.Own, ""
+	}
 	if why := unfit(e, hooks); why != "" {
 		return translate.Never, why
 	}

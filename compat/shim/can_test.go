@@ -26,6 +26,10 @@ var told = map[pred.Effect]bool{
 // TestCan fails when an effect is not decided about, or is to be told without words.
 func TestCan(t *testing.T) {
 	decided := map[reflect.Type]bool{}
+	if how, _ := Can(pred.SetUpdate{}, 0); how != translate.Own {
+		t.Error("the programs do not change named sets")
+	}
+	decided[reflect.TypeOf(pred.SetUpdate{})] = true
 	for e, want := range told {
 		decided[reflect.TypeOf(e)] = true
 		how, why := Can(e, 1<<packet.Forward)

@@ -211,8 +211,11 @@ func (r *run) call(one *rule) bool {
 	return false
 }
 
-// apply changes the facts as an effect changes the packet.
+// apply changes the facts as an effect changes the packet, and named sets.
 func apply(f *packet.Facts, e pred.Effect) {
+	if update, is := e.(pred.SetUpdate); is {
+		pred.Eval(update, f)
+	}
 	if s, is := pred.MarkChange(e); is && (!s.NeedConn || f.Conn != nil) {
 		v := s.Apply(get(f, s.Dst), get(f, s.Src))
 		switch {

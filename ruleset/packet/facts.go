@@ -158,6 +158,9 @@ func (w *World) Ticks() uint64 {
 	return w.HZ
 }
 
+// Nanoseconds is the clock of named sets.
+func (w *World) Nanoseconds() uint64 { return w.Jiffies * (1_000_000_000 / w.Ticks()) }
+
 // Bytes gives n bytes at an offset from the IP header, and whether they are there.
 func (f *Facts) Bytes(off, n int) ([]byte, bool) {
 	if off < 0 || n < 0 || off+n > len(f.Raw) {

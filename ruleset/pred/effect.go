@@ -14,7 +14,7 @@ type Effect interface {
 var Effects = []Effect{
 	Audit{}, BlinkLED{}, ChangeKernelSet{}, Dup{}, FillChecksum{}, IdleTimer{}, Log{}, NAT{}, NFLog{}, NoTrack{}, NPT{},
 	Opaque{}, Queue{}, RateEst{}, Reject{}, RestoreSecMark{}, SaveSecMark{}, SecMark{}, SetDSCP{}, SetECN{}, SetMark{},
-	SetMSS{}, SetPriority{}, SetTOS{}, SetTTL{}, StripTCPOptions{}, SynProxy{}, TProxy{}, Trace{}, Track{},
+	SetMSS{}, SetPriority{}, SetTOS{}, SetTTL{}, SetUpdate{}, StripTCPOptions{}, SynProxy{}, TProxy{}, Trace{}, Track{},
 }
 
 // Ends says whether an effect always ends the traversal: the packet is answered, handed

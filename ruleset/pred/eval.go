@@ -80,6 +80,10 @@ func (e *evaluator) evalProtocol(p Pred) Answer {
 		return Bool(e.random()&0x7fffffff < p.Threshold)
 	case Recent:
 		return p.eval(e.f)
+	case InSet:
+		return p.eval(e)
+	case SetUpdate:
+		return p.eval(e)
 	case Unsupported:
 		return No
 	}

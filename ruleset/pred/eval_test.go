@@ -34,6 +34,8 @@ var samples = map[string]pred.Pred{
 	"Nth":         pred.Nth{Every: 1, Key: "k"},
 	"Random":      pred.Random{},
 	"Recent":      pred.Recent{List: "l"},
+	"InSet":       pred.InSet{Set: "s", Key: pred.KeyOf(pred.AddrSrc, pred.Load{Base: pred.BaseL4, Width: 2})},
+	"SetUpdate":   pred.SetUpdate{Set: "s", Key: pred.KeyOf(pred.NameIn, pred.FieldMark)},
 	"Unsupported": pred.Unsupported{Reason: "r"},
 }
 

@@ -73,10 +73,15 @@ func (e *evaluator) addrIs(p Addr) bool {
 	return true
 }
 
-func (e *evaluator) nameIs(p Name) bool {
-	iface := [...]packet.Iface{NameIn: e.f.In, NameOut: e.f.Out, NamePhysIn: e.f.PhysIn, NamePhysOut: e.f.PhysOut}[p.Of]
-	var name [16]byte
+// name gives the name of an interface, padded with zeros.
+func (e *evaluator) name(of NameField) (name [16]byte) {
+	iface := [...]packet.Iface{NameIn: e.f.In, NameOut: e.f.Out, NamePhysIn: e.f.PhysIn, NamePhysOut: e.f.PhysOut}[of]
 	copy(name[:15], iface.Name)
+	return name
+}
+
+func (e *evaluator) nameIs(p Name) bool {
+	name := e.name(p.Of)
 	for i := range name {
 		if name[i]&p.Mask[i] != p.Value[i] {
 			return false

@@ -81,11 +81,11 @@ func Changeable(p Pred) bool {
 }
 
 // Stateless says whether a predicate gives the same answer when it is asked twice
-// of the same packet.
+// of the same packet. A named set may change in between.
 func Stateless(p Pred) bool {
 	return !Any(p, func(part Pred) bool {
 		switch part.(type) {
-		case Limit, Nth, Random, Recent, Unsupported:
+		case Limit, Nth, Random, Recent, InSet, SetUpdate, Unsupported:
 			return true
 		}
 		return false

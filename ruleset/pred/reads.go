@@ -42,8 +42,28 @@ func ReadsOf(family packet.Family, p Pred) (r Reads) {
 		return readsOfAddress(p.Of)
 	case TCPOption, TCPMSS, DCCPOption, SCTPChunks:
 		return ReadsL4 | ReadsWide
+	case InSet:
+		return readsOfKey(family, p.Key)
+	case SetUpdate:
+		return readsOfKey(family, p.Key)
 	}
 	return 0
+}
+
+func readsOfKey(family packet.Family, k SetKey) (r Reads) {
+	for _, p := range k.Parts() {
+		switch p.Kind {
+		case KeyAddr:
+			r |= readsOfAddress(p.Addr)
+		case KeyName:
+			r |= readsOfName(p.Name)
+		case KeyLoad:
+			r |= readsOfValue(family, p.Load)
+		case KeyField:
+			r |= p.Field.Reads(family)
+		}
+	}
+	return r
 }
 
 func readsOfAll(family packet.Family, ps []Pred) (r Reads) {

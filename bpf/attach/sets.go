@@ -1,0 +1,147 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	stdmaps "maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// namedSets are the named sets that a generation uses, the lists of -m recent among them. A
+// set is pinned in every generation that names it, of either family, and lives as long as
+// one of them.
+type namedSets struct {
+	maps    map[string]*ebpf.Map // by pin
+	recents []pred.Recent        // by slot
+}
+
+// openSets opens the sets that the rules name with find, which may be nil, and makes those
+// that it does not find.
+func openSets(specs map[string]*ebpf.MapSpec, st *maps.States, find func(pin string) (*ebpf.Map, error)) (namedSets, error) {
+	n := namedSets{maps: st.Named}
+	for _, slot := range slices.Sorted(stdmaps.Keys(st.Recents)) {
+		r := st.Recents[slot]
+		n.recents = append(n.recents, r)
+		// A list is made for the first rule that names it.
+		make := func() (*ebpf.Map, error) { return maps.NewRecentList(specs[abi.NetfilterMapRecentList], r) }
+		if _, err := n.open(maps.ListPin(r.List), find, make); err != nil {
+			return n, errors.Join(err, n.Close())
+		}
+	}
+	for _, set := range st.Sets {
+		m, err := n.open(maps.SetPin(set.Name), find, func() (*ebpf.Map, error) { return maps.NewKeySet(specs, set) })
+		if err == nil {
+			err = maps.SameSet(m, set)
+		}
+		if err != nil {
+			return n, errors.Join(err, n.Close())
+		}
+	}
+	return n, nil
+}
+
+// open gives the set of a pin: one that was opened before, that is found, or a new one.
+func (n namedSets) open(pin string, find func(pin string) (*ebpf.Map, error), make func() (*ebpf.Map, error)) (*ebpf.Map, error) {
+	m := n.maps[pin]
+	if m != nil {
+		return m, nil
+	}
+	var err error
+	if find != nil {
+		m, err = find(pin)
+	}
+	if m == nil && err == nil {
+		m, err = make()
+	}
+	if err == nil {
+		n.maps[pin] = m
+	}
+	return m, err
+}
+
+// findSet opens a set that a generation of either family has; nil when none does.
+func (s *Space) findSet(pin string) (*ebpf.Map, error) {
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(s.Pins()), "*", "gen-*", pin))
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	m, err := ebpf.LoadPinnedMap(found[0], nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", found[0], err)
+	}
+	return m, nil
+}
+
+// NamedSet opens a set of keys that rules of the namespace name, to look at it or change
+// it; nil when there is none. Close frees what was opened.
+func (s *Space) NamedSet(name string, keyLen int) (set *maps.KeySet, close func() error, err error) {
+	m, err := s.findSet(maps.SetPin(name))
+	if err != nil || m == nil {
+		return nil, nil, err
+	}
+	if set, err = maps.OpenKeySet(m, keyLen); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("set %s: %w", name, err), m.Close())
+	}
+	return set, m.Close, nil
+}
+
+// Close closes the sets.
+func (n namedSets) Close() error {
+	var errs []error
+	for _, m := range n.maps {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// grow makes lists of time stamps fit for the rules of the generation.
+func (n namedSets) grow() error {
+	for _, r := range n.recents {
+		if err := maps.GrowRecentList(n.maps[maps.ListPin(r.List)], r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pin pins the sets in the directory of a generation. A set may be pinned elsewhere, too: a
+// clone of its descriptor does not know.
+func (n namedSets) pin(dir string) error {
+	for pin, m := range n.maps {
+		clone, err := m.Clone()
+		if err != nil {
+			return err
+		}
+		err = clone.Pin(filepath.Join(dir, pin))
+		clone.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseRecents finds a table whose lists BPF cannot keep as netfilter does.
+func refuseRecents(progs []codegen.Program) error {
+	for i := range progs {
+		p := &progs[i]
+		// Rules that are looked up call it by their data.
+		if !p.Looks && !slices.Contains(p.Insns.FunctionReferences(), abi.FuncRecent) {
+			continue
+		}
+		for _, r := range p.Recents {
+			if err := maps.CheckRecent(r); err != nil {
+				return &RefusedError{Table: p.Table, Hook: p.Hook, Reason: err.Error(), Err: err}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package maps
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// The beginnings of the names of pins of named sets.
+const (
+	keysPrefix   = "set-"
+	stampsPrefix = "recent-"
+)
+
+// longestName is how many bytes of a set's name a pin has room for, NAME_MAX being 255.
+const longestName = 100
+
+// SetPin is the name of a named set's pin.
+func SetPin(set string) string { return pinName(keysPrefix, set) }
+
+// ListPin is the same for the list of a -m recent: a set of addresses with the times at
+// which they were seen.
+func ListPin(list string) string { return pinName(stampsPrefix, list) }
+
+// pinName spells a name in letters that a bpffs allows.
+func pinName(prefix, name string) string {
+	if len(name) > longestName {
+		return fmt.Sprintf("%s%x-%x", prefix, name[:longestName/2], sha256.Sum256([]byte(name)))
+	}
+	return fmt.Sprintf("%s%x", prefix, name)
+}
+
+// IsSetPin says whether a pin is that of a named set.
+func IsSetPin(pin string) bool {
+	return strings.HasPrefix(pin, keysPrefix) || strings.HasPrefix(pin, stampsPrefix)
+}
+
+// shortKey is how many bytes the key of a short set has.
+const shortKey = len(abi.NetfilterShortKey{}.Word) * 4
+
+// longKey is the same for all others.
+const longKey = len(abi.NetfilterLongKey{}.Word) * 4
+
+// KeySet is a named set of keys.
+type KeySet struct {
+	m      *ebpf.Map
+	keyLen int
+}
+
+// NewKeySet makes a set with its elements.
+func NewKeySet(specs map[string]*ebpf.MapSpec, set *plan.Set) (*ebpf.Map, error) {
+	name := abi.NetfilterMapLongSet
+	if set.KeyLen <= shortKey {
+		name = abi.NetfilterMapShortSet
+	}
+	m, err := sized(specs[name], set.Room)
+	if err != nil {
+		return nil, fmt.Errorf("set %s: %w", set.Name, err)
+	}
+	s := KeySet{m, set.KeyLen}
+	for _, e := range set.Elements {
+		if err := s.Add(e.Key, e.Timeout); err != nil {
+			return nil, errors.Join(fmt.Errorf("set %s: %w", set.Name, err), m.Close())
+		}
+	}
+	return m, nil
+}
+
+// OpenKeySet is the set in a map, whose keys have so many bytes.
+func OpenKeySet(m *ebpf.Map, keyLen int) (*KeySet, error) {
+	want := longKey
+	if keyLen <= shortKey {
+		want = shortKey
+	}
+	if m.Type() != ebpf.Hash || int(m.KeySize()) != want {
+		return nil, fmt.Errorf("it has keys of up to %d bytes, not of %d", m.KeySize(), keyLen)
+	}
+	return &KeySet{m, keyLen}, nil
+}
+
+// SameSet says whether a map holds a set of the same type and size.
+func SameSet(m *ebpf.Map, set *plan.Set) error {
+	if _, err := OpenKeySet(m, set.KeyLen); err != nil {
+		return fmt.Errorf("set %s is there with another type: %w; remove it first, or give another name", set.Name, err)
+	}
+	if int(m.MaxEntries()) != set.Room {
+		return fmt.Errorf("set %s is there with another size: it has room for %d elements, not for %d; remove it first, or give another name", set.Name, m.MaxEntries(), set.Room)
+	}
+	return nil
+}
+
+// padded is a key as the map has it.
+func (s *KeySet) padded(key []byte) ([]byte, error) {
+	if len(key) != s.keyLen {
+		return nil, fmt.Errorf("an element has %d bytes, not %d", len(key), s.keyLen)
+	}
+	return append(append([]byte{}, key...), make([]byte, int(s.m.KeySize())-len(key))...), nil
+}
+
+// Add adds an element, or gives one that is there a new timeout; 0: it stays.
+func (s *KeySet) Add(key []byte, timeout time.Duration) error {
+	full, err := s.padded(key)
+	if err != nil {
+		return err
+	}
+	value := abi.NetfilterSetValue{}
+	if timeout > 0 {
+		value.Expires = now() + uint64(timeout)
+	}
+	return s.m.Put(full, value)
+}
+
+// Delete removes an element; one that is not there is ebpf.ErrKeyNotExist.
+func (s *KeySet) Delete(key []byte) error {
+	full, err := s.padded(key)
+	if err != nil {
+		return err
+	}
+	return s.m.Delete(full)
+}
+
+// Elements are what is in the set, with the time that each has left.
+func (s *KeySet) Elements() (out []plan.Element, err error) {
+	key, value, at := make([]byte, s.m.KeySize()), abi.NetfilterSetValue{}, now()
+	each := s.m.Iterate()
+	for each.Next(&key, &value) {
+		e := plan.Element{Key: append([]byte{}, key[:s.keyLen]...)}
+		if value.Expires != 0 {
+			if e.Timeout = time.Duration(int64(value.Expires - at)); e.Timeout <= 0 {
+				continue
+			}
+		}
+		out = append(out, e)
+	}
+	return out, each.Err()
+}
+
+// Sweep takes out elements whose time has come: they are in nobody's way but need room.
+func (s *KeySet) Sweep() error {
+	key, value, at := make([]byte, s.m.KeySize()), abi.NetfilterSetValue{}, now()
+	var gone [][]byte
+	each := s.m.Iterate()
+	for each.Next(&key, &value) {
+		if value.Expires != 0 && int64(value.Expires-at) <= 0 {
+			gone = append(gone, append([]byte{}, key...))
+		}
+	}
+	for _, k := range gone {
+		if err := s.m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+	}
+	return each.Err()
+}
+
+// now is the clock of bpf_ktime_get_ns().
+func now() uint64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(fmt.Sprintf("maps: the monotonic clock: %v", err))
+	}
+	return uint64(t.Nano())
+}
+
+// setUses makes the maps that tell the slots' questions and sets.
+func (s *States) setUses(specs map[string]*ebpf.MapSpec, out Set) error {
+	if len(s.SetUses) == 0 {
+		return nil
+	}
+	n := size(s.SetUses)
+	for _, name := range []string{abi.NetfilterMapSetUses, abi.NetfilterMapShortSets, abi.NetfilterMapLongSets} {
+		m, err := sized(specs[name], n)
+		if err != nil {
+			return fmt.Errorf("map %s: %w", name, err)
+		}
+		out[name] = m
+	}
+	for slot, use := range s.SetUses {
+		sets := out[abi.NetfilterMapLongSets]
+		if int(use.Words)*4 <= shortKey {
+			sets = out[abi.NetfilterMapShortSets]
+		}
+		if err := sets.Put(uint32(slot), s.Named[SetPin(use.Set)]); err != nil {
+			return fmt.Errorf("set %s: %w", use.Set, err)
+		}
+		if err := out[abi.NetfilterMapSetUses].Put(uint32(slot), use.NetfilterSetUse); err != nil {
+			return fmt.Errorf("set %s: %w", use.Set, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Set is a named set that rules of the plan ask. It outlives the plan: one that is there
+// already keeps its elements, and one is gone when nobody names it any more.
+type Set struct {
+	Name     string
+	KeyLen   int       // bytes of a key
+	Room     int       // how many elements there may be
+	Elements []Element // what it begins with
+}
+
+// Element is an element of a set.
+type Element struct {
+	Key     []byte
+	Timeout time.Duration // 0: it stays
+}
+
+func (s *Set) write(b *strings.Builder) {
+	fmt.Fprintf(b, "set %q key=%d room=%d elements=%d\n", s.Name, s.KeyLen, s.Room, len(s.Elements))
+}
+
+// Set finds a set by name; nil when no rule asks it.
+func (p *Plan) Set(name string) *Set {
+	for _, s := range p.Sets {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
