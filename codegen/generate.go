@@ -69,7 +69,7 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, 
 	}
 	return Program{
 		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook,
-		Needs: g.needs, Atomic: g.atomic, Shim: h.Shim, Insns: g.insns,
+		Needs: g.tracked(p), Atomic: g.atomic, Shim: h.Shim, Insns: g.insns,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, SCTPs: p.Chunks,
 	}, nil
 }

@@ -25,6 +25,15 @@ func (g *generator) need(r pred.Reads) {
 	}
 }
 
+// tracked is what is needed, with the proof that conntrack is on where the plan has rules
+// that keep it on: without it a packet that belongs to a connection would look INVALID.
+func (g *generator) tracked(p *plan.Plan) uint32 {
+	if p.Conntrack && g.needs&abi.NeedCt != 0 {
+		return g.needs | abi.NeedTracked
+	}
+	return g.needs
+}
+
 // needClasses asks for what any classified chain may read: the ports and the protocol
 // are part of the key.
 func (g *generator) needClasses(classes []*plan.Class) {

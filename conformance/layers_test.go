@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"engine/...": {"engine/...", "ruleset/...", "translate/...", "codegen", "codegen/rows", "bpf/...",
 		"compat/caller", "compat/shim", "compat/tool"},
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
-	"compat/...": {"compat/...", "ruleset/...", "translate/..."},
+	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor"},
 	// The client is on the way of every command, before all else is initialized.
 	"engine/serve/client":       {},
 	"engine/serve/client/early": {"engine/serve/client"},

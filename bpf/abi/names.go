@@ -24,6 +24,9 @@ const (
 	NeedOif = uint32(NetfilterNeedNEED_OIF)
 	NeedMac = uint32(NetfilterNeedNEED_MAC) // ether, mac_hi, mac_lo
 
+	// With NeedCt: a packet without an entry is dropped while nobody keeps conntrack on.
+	NeedTracked = uint32(NetfilterNeedNEED_TRACKED)
+
 	NeedWide = uint32(NetfilterNeedNEED_WIDE) // with NeedL4: all of l4, not only 8 bytes
 )
 

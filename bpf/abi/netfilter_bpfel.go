@@ -308,12 +308,13 @@ type NetfilterLongKey struct {
 type NetfilterNeed uint32
 
 const (
-	NetfilterNeedNEED_L4   NetfilterNeed = 1
-	NetfilterNeedNEED_CT   NetfilterNeed = 2
-	NetfilterNeedNEED_IIF  NetfilterNeed = 4
-	NetfilterNeedNEED_OIF  NetfilterNeed = 8
-	NetfilterNeedNEED_MAC  NetfilterNeed = 16
-	NetfilterNeedNEED_WIDE NetfilterNeed = 32
+	NetfilterNeedNEED_L4      NetfilterNeed = 1
+	NetfilterNeedNEED_CT      NetfilterNeed = 2
+	NetfilterNeedNEED_IIF     NetfilterNeed = 4
+	NetfilterNeedNEED_OIF     NetfilterNeed = 8
+	NetfilterNeedNEED_MAC     NetfilterNeed = 16
+	NetfilterNeedNEED_WIDE    NetfilterNeed = 32
+	NetfilterNeedNEED_TRACKED NetfilterNeed = 64
 )
 
 type NetfilterNoteEntry struct {

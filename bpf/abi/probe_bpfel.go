@@ -85,12 +85,13 @@ type ProbeLongKey struct {
 type ProbeNeed uint32
 
 const (
-	ProbeNeedNEED_L4   ProbeNeed = 1
-	ProbeNeedNEED_CT   ProbeNeed = 2
-	ProbeNeedNEED_IIF  ProbeNeed = 4
-	ProbeNeedNEED_OIF  ProbeNeed = 8
-	ProbeNeedNEED_MAC  ProbeNeed = 16
-	ProbeNeedNEED_WIDE ProbeNeed = 32
+	ProbeNeedNEED_L4      ProbeNeed = 1
+	ProbeNeedNEED_CT      ProbeNeed = 2
+	ProbeNeedNEED_IIF     ProbeNeed = 4
+	ProbeNeedNEED_OIF     ProbeNeed = 8
+	ProbeNeedNEED_MAC     ProbeNeed = 16
+	ProbeNeedNEED_WIDE    ProbeNeed = 32
+	ProbeNeedNEED_TRACKED ProbeNeed = 64
 )
 
 type ProbeNoteEntry struct {

@@ -7,6 +7,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -15,7 +16,7 @@ import (
 // conntrack state, and accepts them.
 func countState(family packet.Family) codegen.Program {
 	return codegen.Program{
-		Table: "filter", Family: family, Hook: packet.Input, Needs: abi.NeedCt, Rules: 512,
+		Table: "filter", Family: family, Hook: packet.Input, Needs: abi.NeedCt | abi.NeedTracked, Rules: 512,
 		Insns: asm.Instructions{
 			asm.JNE.Imm(asm.R2, 0, "start").WithSymbol("chain").WithSource(asm.Comment("state")),
 			asm.Mov.Imm(asm.R0, abi.Hotdrop),
@@ -35,30 +36,33 @@ func TestConntrack(t *testing.T) {
 			s := open(t, family)
 			g := apply(t, s, countState(family))
 			c := receiver(t, host+":9")
-			send(t, host+":9", "x")
-			expect(t, c, "x")
-			if n := counters(t, g)[packet.CtInvalid].Packets; n != 1 {
-				t.Errorf("without conntrack: %d packets INVALID, want 1", n)
-			}
+			table := anchor.Of(family)
+			// Rules that ask conntrack are judged by nothing while it is off: the packet is
+			// dropped, as somebody has removed our wish for it.
+			send(t, host+":9", "off")
 			for range 2 {
-				if err := s.ConntrackOn(); err != nil {
+				if err := table.ConntrackOn(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			send(t, host+":9", "x")
-			expect(t, c, "x")
-			if n := counters(t, g)[packet.CtNew].Packets; n != 1 {
-				t.Errorf("with conntrack: %d packets NEW, want 1", n)
-			}
+			send(t, host+":9", "on")
+			expect(t, c, "on")
 			for range 2 {
-				if err := s.ConntrackOff(); err != nil {
+				if err := table.ConntrackOff(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			send(t, host+":9", "x")
-			expect(t, c, "x")
-			if n := counters(t, g)[packet.CtInvalid].Packets; n != 2 {
-				t.Errorf("conntrack off again: %d packets INVALID, want 2", n)
+			send(t, host+":9", "off")
+			if err := table.ConntrackOn(); err != nil {
+				t.Fatal(err)
+			}
+			send(t, host+":9", "on again")
+			expect(t, c, "on again")
+			if n := counters(t, g)[packet.CtNew].Packets; n != 2 {
+				t.Errorf("%d packets NEW, want 2", n)
+			}
+			if n := counters(t, g)[packet.CtInvalid].Packets; n != 0 {
+				t.Errorf("%d packets INVALID, want 0", n)
 			}
 		})
 	}

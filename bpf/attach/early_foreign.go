@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -54,14 +55,16 @@ func (s *Space) foreignChain(w EarlyWish, chain *nftables.Chain) (hook packet.Ho
 	if s.family == packet.IPv6 {
 		own = nftables.TableFamilyIPv6
 	}
-	switch family := chain.Table.Family; {
+	family := chain.Table.Family
+	switch {
 	case family == nftables.TableFamilyNetdev || family == nftables.TableFamilyINet && number == nftIngress:
 		return 0, false, name + " stands at the ingress of an interface"
 	case family != own && family != nftables.TableFamilyINet:
 		return 0, false, ""
 	}
-	if hook, meets = nftHooks[number]; !meets || !w.before(hook, int32(*chain.Priority)) {
-		return hook, meets, ""
+	hook, meets = nftHooks[number]
+	if !meets || !w.before(hook, int32(*chain.Priority)) || chain.Table.Name == anchor.Name && family == own {
+		return hook, meets, "" // in our table only packets with a note meet rules
 	}
 	if chain.Table.Family == own && iptablesChain(chain) {
 		return hook, true, fmt.Sprintf("table %s of iptables-nft stands at %s, where others may add rules unseen; BPFTABLES_IPTABLES=legacy avoids it", chain.Table.Name, hook)
@@ -95,7 +98,7 @@ func expected() (string, error) {
 		return "", fmt.Errorf("list nft tables: %w", err)
 	}
 	for _, t := range tables {
-		if t.Name == conntrackTable {
+		if t.Name == anchor.Name {
 			continue
 		}
 		objects, err := c.GetObjects(t)

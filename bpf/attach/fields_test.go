@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -55,10 +56,10 @@ func TestFields(t *testing.T) {
 	run(t, "ip", "addr", "add", "192.0.2.1/32", "dev", "lo")
 	run(t, "ip", "route", "change", "local", "192.0.2.1", "dev", "lo", "table", "local", "realm", "5")
 	s := open(t, packet.IPv4)
-	if err := s.ConntrackOn(); err != nil {
+	if err := anchor.Of(packet.IPv4).ConntrackOn(); err != nil {
 		t.Fatal(err)
 	}
-	defer s.ConntrackOff()
+	defer anchor.Of(packet.IPv4).ConntrackOff()
 	c := receiver(t, "192.0.2.1:9")
 	// The credentials of a socket's file are those of the thread that opened it.
 	fsuid, _ := unix.SetfsuidRetUid(1234)
@@ -150,10 +151,10 @@ func addrByte(hook packet.Hook, which pred.AddrField) codegen.Program {
 func TestConnAddresses(t *testing.T) {
 	inNamespace(t)
 	s := open(t, packet.IPv4)
-	if err := s.ConntrackOn(); err != nil {
+	if err := anchor.Of(packet.IPv4).ConntrackOn(); err != nil {
 		t.Fatal(err)
 	}
-	defer s.ConntrackOff()
+	defer anchor.Of(packet.IPv4).ConntrackOff()
 	c := receiver(t, "127.0.0.7:9")
 	for _, a := range []struct {
 		which pred.AddrField

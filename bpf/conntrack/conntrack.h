@@ -44,6 +44,34 @@ struct nf_conn {
 	u32 mark;
 };
 
+enum nf_hook_ops_type {
+	NF_HOOK_OP_UNDEFINED, /* what is neither nf_tables nor BPF */
+};
+
+struct nf_hook_ops {
+	enum nf_hook_ops_type hook_ops_type : 8;
+	int priority;
+};
+
+struct nf_hook_entry {
+	void *hook;
+	void *priv;
+};
+
+struct nf_hook_entries {
+	u16 num_hook_entries;
+	struct nf_hook_entry hooks[];
+};
+
+struct netns_nf {
+	struct nf_hook_entries *hooks_ipv4[5];
+	struct nf_hook_entries *hooks_ipv6[5];
+};
+
+struct net___hooks {
+	struct netns_nf nf;
+};
+
 #pragma clang attribute pop
 
 #define NFCT_INFOMASK 7UL
@@ -69,9 +97,56 @@ static __always_inline ulong conn_of(struct sk_buff *skb)
 /* The address of a member of the entry (struct nf_conn may be in a module). */
 #define conn_at(ct, member) ((ct) + bpf_core_field_offset(struct nf_conn, member))
 
+#define PRIORITY_CONNTRACK (-200) /* NF_IP_PRI_CONNTRACK, NF_IP6_PRI_CONNTRACK */
+#define HOOKS_MOST 64		  /* more than anybody has before conntrack */
+
+/* hook_kind is the member hook_ops_type, which the verifier does not let programs read in
+ * place: it shares its four bytes with others. */
+static __always_inline u64 hook_kind(ulong at)
+{
+	struct nf_hook_ops *ops = NULL;
+	u64 bits = load4(at + __CORE_RELO(ops, hook_ops_type, BYTE_OFFSET));
+
+	return bits << __CORE_RELO(ops, hook_ops_type, LSHIFT_U64) >> __CORE_RELO(ops, hook_ops_type, RSHIFT_U64);
+}
+
+/* conntrack_on says whether the kernel tracks connections in this namespace: its hook stands
+ * among those of PREROUTING, which are sorted by priority. The list of what was registered
+ * lies behind that of the functions (nf_hook_entries_get_hook_ops(),
+ * include/linux/netfilter.h). A chain of nf_tables at the same priority is not it. */
+__noinline int conntrack_on(struct bpf_nf_ctx *ctx)
+{
+	struct netns_nf *nf = &cast_to(struct net___hooks, state_of(ctx)->net)->nf;
+	ulong entries, ops, at;
+	struct nf_hook_ops *one;
+	u32 n, i;
+
+#ifdef BPFTABLES_PROBE
+	return 1; /* the state is given */
+#endif
+	entries = family == 4 ? (ulong)nf->hooks_ipv4[HOOK_PREROUTING] : (ulong)nf->hooks_ipv6[HOOK_PREROUTING];
+	if (!entries)
+		return 0;
+	n = cast_to(struct nf_hook_entries, entries)->num_hook_entries;
+	ops = entries + bpf_core_field_offset(struct nf_hook_entries, hooks) +
+	      n * bpf_core_type_size(struct nf_hook_entry);
+	for (i = 0; i < HOOKS_MOST && i < n; i++) {
+		at = load8(ops + 8 * i);
+		if (!at)
+			return 0;
+		one = cast_to(struct nf_hook_ops, at);
+		if (one->priority > PRIORITY_CONNTRACK)
+			return 0;
+		if (one->priority == PRIORITY_CONNTRACK && hook_kind(at) == NF_HOOK_OP_UNDEFINED)
+			return 1;
+	}
+	return 0;
+}
+
 /* fill_conntrack computes the state bits as conntrack_mt()
- * (net/netfilter/xt_conntrack.c). */
-static __always_inline void fill_conntrack(struct sk_buff *skb, struct facts *f)
+ * (net/netfilter/xt_conntrack.c). False: a packet has no entry because nobody keeps
+ * conntrack on any more, which the rules need: our wish for it was removed. */
+static __always_inline bool fill_conntrack(struct bpf_nf_ctx *ctx, struct sk_buff *skb, struct facts *f)
 {
 	u32 info = skb->_nfct & NFCT_INFOMASK;
 	ulong ct = conn_of(skb);
@@ -81,7 +156,7 @@ static __always_inline void fill_conntrack(struct sk_buff *skb, struct facts *f)
 	f->ctmark = 0;
 	if (!ct) {
 		f->ctstate = info == IP_CT_UNTRACKED ? STATE_UNTRACKED : STATE_INVALID;
-		return;
+		return !(needs & NEED_TRACKED) || info == IP_CT_UNTRACKED || conntrack_on(ctx);
 	}
 	f->hasconn = 1;
 	f->ctstate = STATE_BIT(info);
@@ -92,6 +167,7 @@ static __always_inline void fill_conntrack(struct sk_buff *skb, struct facts *f)
 		f->ctstate |= STATE_DNAT;
 	if (bpf_core_field_exists(struct nf_conn, mark))
 		f->ctmark = load4(conn_at(ct, mark));
+	return true;
 }
 
 #endif

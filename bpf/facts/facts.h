@@ -81,6 +81,7 @@ enum need {
 	NEED_OIF = 1 << 3,
 	NEED_MAC = 1 << 4,
 	NEED_WIDE = 1 << 5, /* more than 8 bytes of the transport header */
+	NEED_TRACKED = 1 << 6, /* with NEED_CT: that the kernel tracks connections */
 };
 
 #endif

@@ -3,13 +3,14 @@
 #ifndef BPFTABLES_FILL_H
 #define BPFTABLES_FILL_H
 
-#include "conntrack/conntrack.h"
 #include "facts/facts.h"
 #include "facts/packet.h"
 
 /* Set per program before it is loaded; the verifier drops what is not needed. */
 const volatile enum need needs;
 const volatile u32 family;
+
+#include "conntrack/conntrack.h"
 
 #define ARPHRD_ETHER 1
 #define ETH_HLEN 14
@@ -163,8 +164,8 @@ static __always_inline bool fill_ipv6(struct bpf_nf_ctx *ctx, struct sk_buff *sk
 	return true;
 }
 
-/* fill reads everything that is needed; 0 when the IP header is not whole, which
- * cannot be at a netfilter hook. What no rule of the program asks stays as it is: see
+/* fill reads everything that is needed; 0 when the packet must be dropped: the IP header is
+ * not whole, which cannot be at a netfilter hook, or conntrack is needed and off. What no rule of the program asks stays as it is: see
  * enum need. */
 static __always_inline int fill(struct bpf_nf_ctx *ctx, struct facts *f)
 {
@@ -185,8 +186,8 @@ static __always_inline int fill(struct bpf_nf_ctx *ctx, struct facts *f)
 		fill_name(ctx->state->out, f->oif);
 	if (!(family == 4 ? fill_ipv4(skb, f, len) : fill_ipv6(ctx, skb, f, len)))
 		return 0;
-	if (needs & NEED_CT)
-		fill_conntrack(skb, f);
+	if (needs & NEED_CT && !fill_conntrack(ctx, skb, f))
+		return 0;
 	if (needs & NEED_MAC)
 		fill_mac(ctx, f);
 	return 1;

@@ -47,7 +47,7 @@ func (serveCmd) Run(s *streams) error {
 	server := serve.New(serve.Options{
 		Run:     func(c *caller.Caller, args []string) int { return RunFor(c, args, engines.Get) },
 		Engines: engines,
-		Jobs:    []serve.Job{tend(engines), tendEarly(engines)},
+		Jobs:    []serve.Job{mend(engines), tend(engines), tendEarly(engines)},
 		Log:     func(line string) { fmt.Fprintln(s.err, "bpftables:", line) },
 	})
 	fmt.Fprintln(s.err, "bpftables: serving on", path)
@@ -63,6 +63,34 @@ func tend(engines *serve.Engines) serve.Job {
 		},
 	}
 }
+
+// mend is the job that puts back what another program has taken from our table in
+// nf_tables.
+func mend(engines *serve.Engines) serve.Job {
+	return serve.Job{
+		Name: "mend", On: serve.Started | serve.Taken, Every: time.Minute,
+		Run: func(ctx context.Context, _ *serve.Namespace) error {
+			for {
+				busy := false
+				err := bothFamilies(engines, func(e *apply.Engine, locked func(func() error) error) error {
+					return e.Mend(func(change func() error) error {
+						busy = true
+						return locked(func() error {
+							busy = false
+							return change()
+						})
+					})
+				})
+				if err != nil || !busy || !serve.Pause(ctx, mendAgain) {
+					return err
+				}
+			}
+		},
+	}
+}
+
+// mendAgain is when the server looks again that found the lock taken.
+const mendAgain = 50 * time.Millisecond
 
 // earlyRest is how long rules stay as they are before the early stage is made anew.
 const earlyRest = 3 * time.Second

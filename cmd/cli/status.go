@@ -73,13 +73,24 @@ func printStatus(w io.Writer, st *apply.Status) {
 		if t.Where == "netfilter" && len(t.Notes) == 0 {
 			fmt.Fprint(w, ": the table changes packets")
 		}
+		if t.Held == apply.HeldUnchanged {
+			fmt.Fprint(w, "; netfilter's part is unchanged")
+		}
 		fmt.Fprintln(w)
+		if t.Held == apply.HeldLost {
+			fmt.Fprintln(w, "    netfilter's part of the table was removed or changed by another program: "+lostAdvice)
+		}
 		for _, n := range t.Notes {
 			fmt.Fprintf(w, "    %s\n", n)
 		}
 	}
+	if st.ConntrackLost {
+		fmt.Fprintln(w, "  conntrack was switched off by another program: "+lostAdvice)
+	}
 	printEarly(w, st.Early)
 }
+
+const lostAdvice = "packets that need it are dropped; the next change of the rules puts it back, 'bpftables serve' at once"
 
 func printEarly(w io.Writer, st *attach.EarlyState) {
 	if st == nil {

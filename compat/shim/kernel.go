@@ -18,7 +18,7 @@ func Removal(table, saved, pins string, keep uint32) string {
 	number := map[string]int{}
 	for _, line := range strings.Split(saved, "\n") {
 		if name, ok := chainLine(line); ok {
-			if gen, ours := generation(name); ours && gen != keep {
+			if gen, ours := Generation(name); ours && gen != keep {
 				flushes = append(flushes, "-F "+name)
 				chains = append(chains, "-X "+name)
 			}
@@ -29,7 +29,7 @@ func Removal(table, saved, pins string, keep uint32) string {
 			continue
 		}
 		number[chain]++
-		if _, ours := generation(chain); !ours && refersTo(rule, pins, keep) {
+		if _, ours := Generation(chain); !ours && refersTo(rule, pins, keep) {
 			deletions = append(deletions, fmt.Sprintf("-D %s %d", chain, number[chain]))
 		}
 	}
@@ -47,7 +47,7 @@ func Foreign(saved, pins string) bool {
 	for _, line := range strings.Split(saved, "\n") {
 		if name, ok := chainLine(line); ok {
 			fields := strings.Fields(line)
-			if _, ours := generation(name); !ours && (fields[1] == "-" || fields[1] == "DROP") {
+			if _, ours := Generation(name); !ours && (fields[1] == "-" || fields[1] == "DROP") {
 				return true
 			}
 			continue
@@ -56,7 +56,7 @@ func Foreign(saved, pins string) bool {
 		if !ok {
 			continue
 		}
-		if _, ours := generation(chain); !ours && !strings.Contains(rule, "--object-pinned "+pins+"/") {
+		if _, ours := Generation(chain); !ours && !strings.Contains(rule, "--object-pinned "+pins+"/") {
 			return true
 		}
 	}
@@ -71,7 +71,7 @@ func RemoveForeign(table, saved, pins string) string {
 	number := map[string]int{}
 	for _, line := range strings.Split(saved, "\n") {
 		if name, ok := chainLine(line); ok {
-			_, ours := generation(name)
+			_, ours := Generation(name)
 			switch {
 			case strings.Fields(line)[1] != "-":
 				policies = append(policies, ":"+name+" ACCEPT [0:0]")
@@ -122,15 +122,31 @@ func ruleLine(line string) (chain, rule string, ok bool) {
 	return chain, rule, true
 }
 
-// generation tells whose chain it is, by its name.
-func generation(chain string) (gen uint32, ours bool) {
-	rest, ok := strings.CutPrefix(chain, "bpftables")
-	if !ok {
-		return 0, false
-	}
-	digits, _, _ := strings.Cut(rest, "-")
+func number(digits string) (uint32, bool) {
 	n, err := strconv.ParseUint(digits, 10, 32)
 	return uint32(n), err == nil
+}
+
+// Count counts the chains of a generation in a saved table, and the rules in them and
+// those that use pins of it elsewhere.
+func Count(saved, pins string, gen uint32) (chains, rules int) {
+	for _, line := range strings.Split(saved, "\n") {
+		if name, ok := chainLine(line); ok {
+			if of, ours := Generation(name); ours && of == gen {
+				chains++
+			}
+			continue
+		}
+		chain, rule, ok := ruleLine(line)
+		if !ok {
+			continue
+		}
+		of, ours := Generation(chain)
+		if ours && of == gen || !ours && strings.Contains(rule, "--object-pinned "+PinDir(pins, gen)+"/") {
+			rules++
+		}
+	}
+	return chains, rules
 }
 
 // refersTo says whether a rule uses a pin of ours of another generation than keep.
@@ -141,16 +157,13 @@ func refersTo(rule, pins string, keep uint32) bool {
 	return keep == 0 || !strings.Contains(rule, "--object-pinned "+PinDir(pins, keep)+"/")
 }
 
-// PinDir is the directory of a generation's pins.
-func PinDir(pins string, gen uint32) string { return fmt.Sprintf("%s/gen-%d", pins, gen) }
-
 // WholeCounters reads the counters of a table laid out by Whole from saved text: for
 // each chain, by its place in the table, the policy's and those of the rules.
-func WholeCounters(saved string, gen uint32, chains []string, pins string) []ChainCounters {
+func WholeCounters(saved, table string, gen uint32, chains []string, pins string) []ChainCounters {
 	byName := map[string]int{}
 	out := make([]ChainCounters, len(chains))
 	for i := range chains {
-		byName[fmt.Sprintf("%s-%d", Prefix(gen), i)] = i
+		byName[wholeName(gen, table, i)] = i
 	}
 	entries := map[string][]ruleset.Counters{}
 	for _, line := range strings.Split(saved, "\n") {

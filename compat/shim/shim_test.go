@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -10,22 +9,25 @@ import (
 )
 
 func TestTargets(t *testing.T) {
-	table := &plan.Table{Name: "filter", Passes: 2, Hooks: []*plan.Hook{{Hook: packet.Input}, {Hook: packet.Output}},
+	table := &plan.Table{Name: "filter", Passes: 2, Hooks: []*plan.Hook{{Hook: packet.Input, Shim: true}, {Hook: packet.Forward}, {Hook: packet.Output, Shim: true}},
 		Actions: []plan.Action{
 			{Effect: pred.Log{Level: 4, Prefix: "a b "}},
 			{Effect: pred.Reject{Reset: true}},
 		}}
-	got := strings.Join(Targets(packet.IPv4, table, 7, "/pins").Lines, "\n")
-	want := `:bpftables7 - [0:0]
-:bpftables7-a0-2 - [0:0]
--A bpftables7-a0-2 -m bpf --object-pinned /pins/filter-take-0-0 -j LOG --log-prefix "a b "
--A bpftables7-a0-2 -p tcp -m bpf --object-pinned /pins/filter-take-1-1 -j REJECT --reject-with tcp-reset
--A INPUT -m bpf --object-pinned /pins/filter-pending -j bpftables7
--A OUTPUT -m bpf --object-pinned /pins/filter-pending_out -j bpftables7
--A bpftables7 -j bpftables7-a0-2
--A bpftables7 -m bpf --object-pinned /pins/filter-range-0-65535 -j bpftables7-a0-2
--A bpftables7 -m bpf --object-pinned /pins/filter-left -j DROP
--A bpftables7 -m bpf --object-pinned /pins/filter-drop -j DROP`
+	got := Text([]*Layout{Targets(packet.IPv4, table, 7, "/pins")})
+	want := `*filter
+:bpftables7-f - [0:0]
+:bpftables7-f-a0-2 - [0:0]
+-A INPUT -m bpf --object-pinned /pins/filter-pending -j bpftables7-f
+-A OUTPUT -m bpf --object-pinned /pins/filter-pending_out -j bpftables7-f
+-A bpftables7-f -j bpftables7-f-a0-2
+-A bpftables7-f -m bpf --object-pinned /pins/filter-range-0-65535 -j bpftables7-f-a0-2
+-A bpftables7-f -m bpf --object-pinned /pins/filter-left -j DROP
+-A bpftables7-f -m bpf --object-pinned /pins/filter-drop -j DROP
+-A bpftables7-f-a0-2 -m bpf --object-pinned /pins/filter-take-0-0 -j LOG --log-prefix "a b "
+-A bpftables7-f-a0-2 -p tcp -m bpf --object-pinned /pins/filter-take-1-1 -j REJECT --reject-with tcp-reset
+COMMIT
+`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -41,10 +43,10 @@ func TestTreeOfTargets(t *testing.T) {
 		table.Actions = append(table.Actions, plan.Action{Effect: pred.Log{}})
 	}
 	rules, takes := map[string]int{}, 0
-	for _, line := range Targets(packet.IPv4, table, 1, "/pins").Lines {
-		if chain, rule, ok := ruleLine(line); ok {
-			rules[chain]++
-			if strings.Contains(rule, "take") {
+	for _, c := range Targets(packet.IPv4, table, 1, "/pins").Chains {
+		rules[c.Name] = len(c.Rules)
+		for _, r := range c.Rules {
+			if r.Effect != nil {
 				takes++
 			}
 		}
@@ -95,15 +97,15 @@ func TestWholeCounters(t *testing.T) {
 	chains := []string{"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING", "user"}
 	saved := `*nat
 :PREROUTING ACCEPT [0:0]
-:bpftables3-0 - [0:0]
-:bpftables3-4 - [0:0]
-[9:90] -A PREROUTING -m bpf --object-pinned /pins/gen-3/nat-active_gen -j bpftables3-0
+:bpftables3-n-0 - [0:0]
+:bpftables3-n-4 - [0:0]
+[9:90] -A PREROUTING -m bpf --object-pinned /pins/gen-3/nat-active_gen -j bpftables3-n-0
 [5:50] -A PREROUTING -m bpf --object-pinned /pins/gen-3/nat-active_gen -j ACCEPT
-[4:40] -A bpftables3-0 -p tcp -j bpftables3-4
-[3:30] -A bpftables3-4 -j RETURN
+[4:40] -A bpftables3-n-0 -p tcp -j bpftables3-n-4
+[3:30] -A bpftables3-n-4 -j RETURN
 COMMIT
 `
-	got := WholeCounters(saved, 3, chains, "/pins")
+	got := WholeCounters(saved, "nat", 3, chains, "/pins")
 	if c := got[0]; c.Policy.Packets != 5 || len(c.Rules) != 1 || c.Rules[0].Bytes != 40 {
 		t.Errorf("PREROUTING: %+v", c)
 	}

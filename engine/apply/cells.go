@@ -75,6 +75,8 @@ type extra struct {
 	Early    string `json:"early,omitempty"`
 	EarlyOff string `json:"earlyOff,omitempty"`
 	Expects  bool   `json:"expects,omitempty"`
+	// Held is what netfilter was given.
+	Held []held `json:"held,omitempty"`
 	// What changes in place have to know, by table; those without classified chains are
 	// not there.
 	Places map[string]*places `json:"places,omitempty"`
@@ -186,23 +188,23 @@ type meters struct {
 	whole map[*state.Chain]shim.ChainCounters // of the tables left to netfilter
 }
 
-// read collects the live counters of a state; saved gives iptables-save text of a
-// table left to netfilter.
-func read(s *state.Store, slots []abi.Counter, pins string, saved func(table string) (string, error)) (*meters, error) {
+// read collects the live counters of a state; whole gives those of the chains of a table
+// left to netfilter.
+func read(s *state.Store, slots []abi.Counter, whole func(table string, chains []string) ([]shim.ChainCounters, error)) (*meters, error) {
 	m := &meters{slots: slots, whole: map[*state.Chain]shim.ChainCounters{}}
 	for _, t := range s.Tables() {
 		if t.InBPF {
 			continue
 		}
-		text, err := saved(t.Name)
-		if err != nil {
-			return nil, err
-		}
 		var names []string
 		for _, c := range t.Chains() {
 			names = append(names, c.Name)
 		}
-		for i, n := range shim.WholeCounters(text, s.Generation, names, pins) {
+		counted, err := whole(t.Name, names)
+		if err != nil {
+			return nil, err
+		}
+		for i, n := range counted {
 			m.whole[t.Chains()[i]] = n
 		}
 	}

@@ -106,7 +106,7 @@ const changedSince = "rules were changed since its programs were made; a restore
 
 // foreignRules names a table of iptables with rules of another owner; "": there is none.
 func (e *Engine) foreignRules() string {
-	installed, err := e.tools.installed()
+	installed, err := e.netfilter.tools.installed()
 	if err != nil {
 		return err.Error()
 	}

@@ -24,6 +24,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/compat/caller"
@@ -37,12 +38,12 @@ import (
 // Engine works on one family of the current network namespace. Commands that change
 // something hold the xtables lock while they use it.
 type Engine struct {
-	family packet.Family
-	space  *attach.Space
-	tools  tools
-	caller *caller.Caller
-	keeps  bool
-	kept   *Live // of an engine that keeps it
+	family    packet.Family
+	space     *attach.Space
+	netfilter netfilter
+	caller    *caller.Caller
+	keeps     bool
+	kept      *Live // of an engine that keeps it
 }
 
 // Live is the generation that is enforced.
@@ -119,7 +120,10 @@ func Open(family packet.Family) (*Engine, error) {
 // For makes the engine work for a caller: with its names and its netfilter tools.
 func (e *Engine) For(c *caller.Caller) {
 	e.caller = c
-	e.tools = tools{family: e.family, lock: e.space.Dir() + "/netfilter.lock", env: c.Env}
+	e.netfilter = netfilter{
+		family: e.family, own: anchor.Of(e.family),
+		tools: tools{family: e.family, lock: e.space.Dir() + "/netfilter.lock", env: c.Env},
+	}
 }
 
 // Family is the family that the engine works on.
@@ -244,7 +248,9 @@ func (e *Engine) meters(st *state.Store, gen *attach.Generation) (*meters, error
 	if err != nil {
 		return nil, err
 	}
-	return read(st, slots, e.space.Pins(), e.tools.saveWhole)
+	return read(st, slots, func(table string, chains []string) ([]shim.ChainCounters, error) {
+		return e.netfilter.counters(st.Generation, table, chains, e.space.Pins())
+	})
 }
 
 // carry gives what the previous generation counted for the rules of live that
@@ -273,14 +279,18 @@ func (e *Engine) carry(live *Live, use func(state.Live) error) error {
 	return use(m.carried(old))
 }
 
-// settle completes the switch to the live generation, removes all others, and gives
-// the live one, nil when there is none.
+// settle completes the switch to the live generation, removes all others, puts back what
+// netfilter should hold of the live one and gives it, nil when there is none.
 func (e *Engine) settle() (*Live, error) {
 	live, err := e.Live()
 	if err != nil {
 		return nil, err
 	}
-	if err := e.complete(live); err != nil {
+	err = e.complete(live)
+	if err == nil && live != nil {
+		err = e.mend(live)
+	}
+	if err != nil {
 		return nil, errors.Join(err, live.Close())
 	}
 	return live, nil
@@ -319,14 +329,12 @@ func (e *Engine) complete(live *Live) error {
 	if live.State.Conntrack {
 		return nil
 	}
-	return e.space.ConntrackOff()
+	return e.netfilter.own.ConntrackOff()
 }
 
 // removeRest removes everything of ours that does not belong to a generation.
 func (e *Engine) removeRest(keep uint32) error {
-	if err := e.tools.edit(shim.Tables(), func(table, saved string) string {
-		return shim.Removal(table, saved, e.space.Pins(), keep)
-	}); err != nil {
+	if err := e.netfilter.keep(keep, e.space.Pins()); err != nil {
 		return err
 	}
 	failPoint("cleaned")

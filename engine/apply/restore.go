@@ -150,12 +150,10 @@ func (e *Engine) Flush(table string) error {
 
 // FlushAll removes everything of ours in this family.
 func (e *Engine) FlushAll() error {
-	if err := e.tools.edit(shim.Tables(), func(table, saved string) string {
-		return shim.Removal(table, saved, e.space.Pins(), 0)
-	}); err != nil {
+	if err := e.netfilter.keep(0, e.space.Pins()); err != nil {
 		return err
 	}
-	return errors.Join(e.space.ConntrackOff(), e.space.RemoveEarly(), e.space.RemoveAll())
+	return errors.Join(e.space.RemoveEarly(), e.space.RemoveAll())
 }
 
 // build is a translated and verified change.
@@ -172,7 +170,7 @@ func (e *Engine) check(c *change) error {
 	if err != nil || len(b.layouts) == 0 {
 		return err
 	}
-	_, err = e.tools.installed()
+	_, err = e.netfilter.tools.installed()
 	return err
 }
 
@@ -248,12 +246,12 @@ func (e *Engine) enforce(p *prepared) error {
 		return err
 	}
 	failPoint("installed")
-	if err := e.tools.add(p.layouts); err != nil {
+	if err := e.netfilter.add(p.layouts); err != nil {
 		return err
 	}
 	failPoint("shims")
 	if p.res.Plan.Conntrack {
-		if err := e.space.ConntrackOn(); err != nil {
+		if err := e.netfilter.own.ConntrackOn(); err != nil {
 			return err
 		}
 	}
@@ -271,7 +269,7 @@ func (e *Engine) finish(c *change, number uint32) error {
 		return err
 	}
 	pins := e.space.Pins()
-	return e.tools.edit(c.flushed, func(table, saved string) string {
+	return e.netfilter.tools.edit(c.flushed, func(table, saved string) string {
 		if !shim.Foreign(saved, pins) {
 			return ""
 		}
@@ -340,7 +338,7 @@ func (e *Engine) layouts(rs *ruleset.Ruleset, p *plan.Plan, number uint32) ([]*s
 			}
 			continue
 		}
-		l, err := shim.Whole(rs.Table(t.Name), number, pins, iptables.ExactLine)
+		l, err := shim.Whole(e.family, rs.Table(t.Name), number, pins, iptables.ExactLine)
 		if err != nil {
 			return nil, err
 		}
@@ -374,7 +372,8 @@ func (e *Engine) writeState(c *change, b *build, number uint32, earlyOff string)
 	out := state.NewBuilder(head)
 	out.Grow(len(b.res.Rules), textGuess*len(b.res.Rules))
 	o, check := newOrigins(c), iptables.NewLoader(iptables.Options{Family: e.family, Resolver: e.caller.Resolver()})
-	x := extra{Notes: map[string][]plan.Note{}, Early: c.early, EarlyOff: earlyOff, Expects: b.res.Plan.Helpers}
+	x := extra{Notes: map[string][]plan.Note{}, Early: c.early, EarlyOff: earlyOff, Expects: b.res.Plan.Helpers,
+		Held: e.netfilter.holds(b.layouts, b.res.Plan)}
 	for i, t := range c.after.Tables {
 		p := b.res.Plan.Tables[i]
 		if err := addTable(out, t, p, b, o, check); err != nil {

@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"slices"
+
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -11,7 +13,10 @@ type Status struct {
 	Generation uint32        `json:"generation"`
 	Tables     []TableStatus `json:"tables"`
 	Conntrack  bool          `json:"conntrack"` // kept on for the rules
-	Usage      attach.Usage  `json:"usage"`
+	// ConntrackLost says that another program has switched it off: packets of rules that
+	// ask it are dropped.
+	ConntrackLost bool         `json:"conntrackLost,omitempty"`
+	Usage         attach.Usage `json:"usage"`
 	// Early is what the early stage does.
 	Early *attach.EarlyState `json:"early,omitempty"`
 }
@@ -22,8 +27,18 @@ type TableStatus struct {
 	Where string      `json:"where"` // bpf or netfilter
 	Rules int         `json:"rules"`
 	Shims int         `json:"shims"` // different targets that netfilter runs for BPF
+	Held  Held        `json:"held,omitempty"`
 	Notes []plan.Note `json:"notes,omitempty"`
 }
+
+// Held is whether netfilter still has what it was given for a table.
+type Held string
+
+// The answers; a table for which netfilter does nothing has none.
+const (
+	HeldUnchanged Held = "unchanged"
+	HeldLost      Held = "lost" // another program removed or changed it: packets that need it are dropped
+)
 
 // Status describes the live generation.
 func (e *Engine) Status() (*Status, error) {
@@ -39,10 +54,24 @@ func (e *Engine) Status() (*Status, error) {
 	}
 	out.Generation = live.State.Generation
 	out.Conntrack = live.State.Conntrack
+	lost, _, err := e.lost(live)
+	if err != nil {
+		return nil, err
+	}
+	out.ConntrackLost = slices.Contains(lost, conntrackLost)
 	for _, t := range live.State.Tables() {
 		ts := TableStatus{Name: t.Name, Where: "netfilter", Rules: t.Len(), Shims: t.Shims, Notes: x.Notes[t.Name]}
 		if t.InBPF {
 			ts.Where = "bpf"
+		}
+		for _, h := range x.Held {
+			switch {
+			case h.Table != t.Name:
+			case slices.Contains(lost, t.Name):
+				ts.Held = HeldLost
+			default:
+				ts.Held = HeldUnchanged
+			}
 		}
 		out.Tables = append(out.Tables, ts)
 	}

@@ -23,6 +23,8 @@ const (
 	// Mounts comes when something was mounted or unmounted, as namespaces of
 	// "ip netns" are.
 	Mounts
+	// Taken comes when something was taken away from our table in nf_tables.
+	Taken
 )
 
 // Job is something that the server does besides commands. Several events at a time

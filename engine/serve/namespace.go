@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/attach"
 )
 
@@ -21,6 +23,7 @@ type Namespace struct {
 	inode  string
 	cookie string
 	socket *nl.NetlinkSocket
+	tables *nl.NetlinkSocket // hears of changes of nf_tables; nil: the kernel has none
 	jobs   []*trigger
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
@@ -43,7 +46,11 @@ func openNamespace() (*Namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interfaces of namespace %s: %w", inode, err)
 	}
-	return &Namespace{inode: inode, cookie: cookie, socket: socket}, nil
+	n := &Namespace{inode: inode, cookie: cookie, socket: socket}
+	if tables, err := nl.Subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES); err == nil {
+		n.tables = tables
+	}
+	return n, nil
 }
 
 // start begins the jobs of the namespace and what tells them of events.
@@ -61,7 +68,10 @@ func (n *Namespace) start(ctx context.Context, jobs []Job, log func(string)) {
 			}, log)
 		})
 	}
-	n.ended.Go(func() { n.hear(ctx, log) })
+	n.ended.Go(func() { n.hear(ctx, n.socket, interfaces, log) })
+	if n.tables != nil {
+		n.ended.Go(func() { n.hear(ctx, n.tables, takenAway, log) })
+	}
 	n.tell(Started)
 }
 
@@ -90,40 +100,81 @@ func (n *Namespace) do(f func() error) (err error) {
 }
 
 // hear turns messages of the kernel into events until the socket is closed.
-func (n *Namespace) hear(ctx context.Context, log func(string)) {
+func (n *Namespace) hear(ctx context.Context, socket *nl.NetlinkSocket, meaning hearing, log func(string)) {
 	for {
-		messages, from, err := n.socket.Receive()
+		messages, from, err := socket.Receive()
 		if ctx.Err() != nil {
 			return
 		}
 		switch {
 		case errors.Is(err, unix.ENOBUFS):
-			n.tell(Links | Addresses) // some were lost
+			n.tell(meaning.all) // some were lost
 			continue
 		case errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN):
 			continue
 		case err != nil:
-			log(fmt.Sprintf("interfaces of namespace %s: %v", n.inode, err))
+			log(fmt.Sprintf("%s of namespace %s: %v", meaning.what, n.inode, err))
 			return
 		case from.Pid != 0:
 			continue // not of the kernel
 		}
 		var e Event
-		for _, m := range messages {
-			switch m.Header.Type {
-			case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-				e |= Links
-			case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-				e |= Addresses
-			}
+		for i := range messages {
+			e |= meaning.of(&messages[i])
 		}
 		n.tell(e)
 	}
 }
 
+// hearing is what the messages of a socket mean.
+type hearing struct {
+	what string
+	all  Event // when messages were lost
+	of   func(*syscall.NetlinkMessage) Event
+}
+
+var interfaces = hearing{"interfaces", Links | Addresses, func(m *syscall.NetlinkMessage) Event {
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		return Links
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		return Addresses
+	}
+	return 0
+}}
+
+// nfgenSize is the size of struct nfgenmsg, with which messages of nf_tables begin.
+const nfgenSize = 4
+
+// takenAway hears of tables, chains and rules that are removed. The first attribute of each
+// is the name of the table (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE).
+var takenAway = hearing{"nf_tables", Taken, func(m *syscall.NetlinkMessage) Event {
+	if m.Header.Type>>8 != unix.NFNL_SUBSYS_NFTABLES || len(m.Data) < nfgenSize {
+		return 0
+	}
+	switch m.Header.Type & 0xff {
+	case unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE:
+	default:
+		return 0
+	}
+	attributes, err := nl.ParseRouteAttr(m.Data[nfgenSize:])
+	if err != nil {
+		return Taken
+	}
+	for _, a := range attributes {
+		if a.Attr.Type&nl.NLA_TYPE_MASK == unix.NFTA_TABLE_NAME && nl.BytesToString(a.Value) != anchor.Name {
+			return 0
+		}
+	}
+	return Taken
+}}
+
 // close ends the jobs and lets the namespace go.
 func (n *Namespace) close() {
 	n.stop()
 	n.socket.Close()
+	if n.tables != nil {
+		n.tables.Close()
+	}
 	n.ended.Wait()
 }

@@ -1,0 +1,183 @@
+package anchor
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Found is a chain that is in the table.
+type Found struct {
+	Name string
+	Base bool
+	// Uses is how many rules it has and how many rules jump to it, in all
+	// (nft_chain.use, net/netfilter/nf_tables_api.c).
+	Uses uint32
+}
+
+// Counted is what the counter of a rule says.
+type Counted struct{ Packets, Bytes uint64 }
+
+// Uses is what Found says of chains as they were added.
+func Uses(chains []Chain) map[string]uint32 {
+	out := map[string]uint32{}
+	for _, c := range chains {
+		out[c.Name] += uint32(len(c.Rules))
+		for _, r := range c.Rules {
+			if to := target(r); to != "" {
+				out[to]++
+			}
+		}
+	}
+	return out
+}
+
+// Chains lists the chains of the table; none where there is no table.
+func (t Table) Chains() ([]Found, error) {
+	var out []Found
+	err := t.dump(unix.NFT_MSG_GETCHAIN, nil, func(ad *netlink.AttributeDecoder) error {
+		var f Found
+		ours := false
+		for ad.Next() {
+			switch ad.Type() {
+			case unix.NFTA_CHAIN_TABLE:
+				ours = ad.String() == Name
+			case unix.NFTA_CHAIN_NAME:
+				f.Name = ad.String()
+			case unix.NFTA_CHAIN_USE:
+				f.Uses = ad.Uint32()
+			case unix.NFTA_CHAIN_HOOK:
+				f.Base = true
+			}
+		}
+		if ours {
+			out = append(out, f)
+		}
+		return ad.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the chains of nf_tables: %w", err)
+	}
+	return out, nil
+}
+
+// Counters gives what the rules of chains that have a counter have counted, in the order
+// of the rules; a rule without one has zeros.
+func (t Table) Counters() (map[string][]Counted, error) {
+	out := map[string][]Counted{}
+	only := []netlink.Attribute{{Type: unix.NFTA_RULE_TABLE, Data: []byte(Name + "\x00")}}
+	err := t.dump(unix.NFT_MSG_GETRULE, only, func(ad *netlink.AttributeDecoder) error {
+		chain, ours := "", false
+		var n Counted
+		for ad.Next() {
+			switch ad.Type() {
+			case unix.NFTA_RULE_TABLE:
+				ours = ad.String() == Name
+			case unix.NFTA_RULE_CHAIN:
+				chain = ad.String()
+			case unix.NFTA_RULE_EXPRESSIONS:
+				ad.Nested(func(list *netlink.AttributeDecoder) error { return counterOf(list, &n) })
+			}
+		}
+		if ours {
+			out[chain] = append(out[chain], n)
+		}
+		return ad.Err()
+	})
+	if errors.Is(err, unix.ENOENT) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the rules of nf_tables: %w", err)
+	}
+	return out, nil
+}
+
+// counterOf reads the counter among the expressions of a rule.
+func counterOf(list *netlink.AttributeDecoder, n *Counted) error {
+	for list.Next() {
+		list.Nested(func(e *netlink.AttributeDecoder) error {
+			name := ""
+			for e.Next() {
+				switch {
+				case e.Type() == unix.NFTA_EXPR_NAME:
+					name = e.String()
+				case e.Type() == unix.NFTA_EXPR_DATA && name == "counter":
+					e.Nested(func(c *netlink.AttributeDecoder) error {
+						for c.Next() {
+							switch c.Type() {
+							case unix.NFTA_COUNTER_BYTES:
+								n.Bytes = c.Uint64()
+							case unix.NFTA_COUNTER_PACKETS:
+								n.Packets = c.Uint64()
+							}
+						}
+						return nil
+					})
+				}
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// dump asks nf_tables for a list of the family.
+func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.AttributeDecoder) error) error {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	attributes, err := netlink.MarshalAttributes(only)
+	if err != nil {
+		return err
+	}
+	// struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h).
+	head := []byte{byte(t.nft().Family), unix.NFNETLINK_V0, 0, 0}
+	var messages []netlink.Message
+	for range dumpTries {
+		messages, err = c.Execute(netlink.Message{
+			Header: netlink.Header{Type: nfTables(what), Flags: netlink.Request | netlink.Dump},
+			Data:   append(head, attributes...),
+		})
+		if !errors.Is(err, unix.EINTR) { // the list changed meanwhile
+			break
+		}
+	}
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, m := range messages {
+		if len(m.Data) < len(head) {
+			continue
+		}
+		ad, err := netlink.NewAttributeDecoder(m.Data[len(head):])
+		if err != nil {
+			return err
+		}
+		ad.ByteOrder = binary.BigEndian
+		if err := each(ad); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dumpTries is how often a list is asked for that others change all the time.
+const dumpTries = 10
+
+func nfTables(what uint16) netlink.HeaderType {
+	return netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | what)
+}
+
+// missing says whether the kernel has no nf_tables at all: then there is nothing to list.
+func missing(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
+}

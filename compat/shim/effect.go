@@ -1,0 +1,107 @@
+package shim
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/ruleset/target"
+)
+
+// expressions gives the expressions of nf_tables that run an effect. What iptables and
+// nf_tables both have calls the same functions of the kernel; the rest is the target of
+// xtables itself, if that may stand in a table of any name.
+func expressions(family packet.Family, e pred.Effect) (anchor.Rule, error) {
+	switch e := e.(type) {
+	case pred.Log:
+		return anchor.Log(e.Level, uint8(e.Flags), e.Prefix), nil
+	case pred.Reject:
+		if e.Reset {
+			return anchor.RejectTCP(), nil
+		}
+		return anchor.RejectICMP(e.Code), nil
+	case pred.NFLog:
+		return nflog(e), nil
+	case pred.Queue:
+		return queue(e), nil
+	case pred.SetMark:
+		return mark(family, e)
+	case pred.SetPriority:
+		return anchor.SetPriority(e.Class), nil
+	case pred.Trace:
+		return anchor.Trace(), nil
+	case pred.NoTrack:
+		return anchor.NoTrack(), nil
+	case pred.Audit:
+		return anchor.Target("AUDIT", 0, []byte{byte(e.Type)}), nil
+	case pred.Dup:
+		return dup(e), nil
+	}
+	return nil, fmt.Errorf("a table of ours in nf_tables cannot run the effect %s", e)
+}
+
+func nflog(e pred.NFLog) anchor.Rule {
+	l := &expr.Log{Group: e.Group, QThreshold: e.Threshold, Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_QTHRESHOLD}
+	if e.Cut {
+		l.Key |= 1 << unix.NFTA_LOG_SNAPLEN
+		l.Snaplen = e.SnapLen
+	}
+	if e.Prefix != "" {
+		l.Key |= 1 << unix.NFTA_LOG_PREFIX
+		l.Data = []byte(e.Prefix)
+	}
+	return anchor.Rule{l}
+}
+
+// queue is struct xt_NFQ_info_v3 (include/uapi/linux/netfilter/xt_NFQUEUE.h): not all
+// kernels with nf_tables have its own expression.
+func queue(e pred.Queue) anchor.Rule {
+	flags := uint16(0)
+	if e.Bypass {
+		flags |= 1 // NFQ_FLAG_BYPASS
+	}
+	if e.CPUFanout {
+		flags |= 2 // NFQ_FLAG_CPU_FANOUT
+	}
+	info := binary.NativeEndian.AppendUint16(nil, e.From)
+	info = binary.NativeEndian.AppendUint16(info, e.To-e.From+1)
+	return anchor.Target("NFQUEUE", 3, binary.NativeEndian.AppendUint16(info, flags))
+}
+
+// mark changes the mark of the packet, or is struct xt_connmark_tginfo2
+// (include/uapi/linux/netfilter/xt_connmark.h), or its revision 1 without a shift, which
+// older kernels have, too.
+func mark(family packet.Family, e pred.SetMark) (anchor.Rule, error) {
+	switch t := target.Of(family, e).(type) {
+	case *target.Mark:
+		return anchor.SetMark(^t.Mask, t.Value), nil
+	case *target.Connmark:
+		info := make([]byte, 0, 16)
+		for _, n := range []uint32{t.Value, t.CtMask, t.NfMask} {
+			info = binary.NativeEndian.AppendUint32(info, n)
+		}
+		if t.Shift == 0 {
+			return anchor.Target("CONNMARK", 1, append(info, byte(t.Mode), 0, 0, 0)), nil
+		}
+		right := byte(0)
+		if t.ShiftRight {
+			right = 1 // D_SHIFT_RIGHT
+		}
+		return anchor.Target("CONNMARK", 2, append(info, right, t.Shift, byte(t.Mode), 0)), nil
+	}
+	return nil, fmt.Errorf("a table of ours in nf_tables cannot run the effect %s", e)
+}
+
+// dup is struct xt_tee_tginfo (include/uapi/linux/netfilter/xt_TEE.h): gateway, interface,
+// a pointer of the kernel's own.
+func dup(e pred.Dup) anchor.Rule {
+	info := make([]byte, 16+unix.IFNAMSIZ+8)
+	copy(info, e.Gateway.AsSlice())
+	copy(info[16:16+unix.IFNAMSIZ-1], e.Oif)
+	return anchor.Target("TEE", 1, info)
+}

@@ -1,0 +1,123 @@
+package shim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// Layout is what netfilter gets for one table of one generation. Own prints it for our
+// table in nf_tables, Text for the tools of iptables.
+type Layout struct {
+	Family packet.Family
+	Table  string
+	// Exact says that among netfilter's tools only iptables-legacy runs the rules exactly:
+	// whole tables, and targets that need -p in their rule, which nf_tables asks in another
+	// way.
+	Exact bool
+	// Whole says that the table is left to netfilter, not only some targets of it.
+	Whole    bool
+	Entries  []Entry // one for each hook, in hook order
+	Chains   []Chain // reached from the entries; before the chains that they jump to
+	Programs []Program
+}
+
+// Entry is what stands at a hook.
+type Entry struct {
+	Hook  packet.Hook
+	Chain string // the built-in chain, where the rules go into netfilter's own table
+	Rules []Rule
+}
+
+// Chain is a chain that packets reach by jumps.
+type Chain struct {
+	Name  string
+	Rules []Rule
+}
+
+// Rule is a question to a program and what is done when the answer is yes; or a rule of
+// a table that is left to netfilter.
+type Rule struct {
+	Ask    string        // path of a pinned program; "" asks nothing
+	Jump   string        // a chain
+	Effect pred.Effect   // that netfilter runs
+	Policy string        // ACCEPT or DROP
+	Rule   *ruleset.Rule // of a table that is left to netfilter, with
+	Text   string        // the line that iptables reads
+}
+
+// Program is a program to load and pin under Name before the layout is applied.
+type Program struct {
+	Name   string
+	Kind   Kind
+	Table  string
+	Lo, Hi uint16
+}
+
+// Kind is a program that a "-m bpf" match runs (bpf/shim.bpf.c).
+type Kind string
+
+// The kinds of programs.
+const (
+	Pending    Kind = "pending"
+	PendingOut Kind = "pending_out" // at OUTPUT
+	Range      Kind = "range"
+	Take       Kind = "take"
+	Left       Kind = "left"
+	DropNoted  Kind = "drop"
+	ActiveGen  Kind = "active_gen"
+)
+
+// Prefix starts the names of all chains and pins of a generation.
+func Prefix(gen uint32) string { return fmt.Sprintf("bpftables%d", gen) }
+
+// chainName starts the names of the chains of a table: a letter tells the tables apart in
+// nf_tables, as the tools of iptables take 28 bytes for a name (XT_EXTENSION_MAXNAMELEN).
+func chainName(gen uint32, table string) string {
+	return chainOf(Prefix(gen), table)
+}
+
+func chainOf(prefix, table string) string { return prefix + "-" + table[:1] }
+
+// PinDir is the directory of a generation's pins.
+func PinDir(pins string, gen uint32) string { return fmt.Sprintf("%s/gen-%d", pins, gen) }
+
+// builder collects a Layout.
+type builder struct {
+	Layout
+	gen  uint32
+	pins string
+}
+
+func (b *builder) chain(name string, rules ...Rule) {
+	b.Chains = append(b.Chains, Chain{name, rules})
+}
+
+// ask gives the path of a program and asks for it to be loaded once.
+func (b *builder) ask(kind Kind, lo, hi int) string {
+	name := fmt.Sprintf("%s-%s", b.Table, kind)
+	if kind == Take || kind == Range {
+		name = fmt.Sprintf("%s-%d-%d", name, lo, hi)
+	}
+	found := false
+	for i := len(b.Programs) - 1; i >= 0 && !found; i-- {
+		found = b.Programs[i].Name == name
+	}
+	if !found {
+		b.Programs = append(b.Programs, Program{Name: name, Kind: kind, Table: b.Table, Lo: uint16(lo), Hi: uint16(hi)})
+	}
+	return b.pins + "/" + name
+}
+
+// Generation tells whose chain it is, by its name.
+func Generation(chain string) (gen uint32, ours bool) {
+	rest, ok := strings.CutPrefix(chain, "bpftables")
+	if !ok {
+		return 0, false
+	}
+	digits, _, _ := strings.Cut(rest, "-")
+	return number(digits)
+}

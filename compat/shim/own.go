@@ -1,0 +1,104 @@
+package shim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/nftables"
+
+	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// place is where a table of iptables stands at its hooks, as a base chain of nf_tables
+// (enum nf_ip_hook_priorities, include/uapi/linux/netfilter_ipv4.h; iptables-nft hangs
+// table security elsewhere).
+var priorities = map[string]int32{"raw": -300, "filter": 0, "security": 50}
+
+// Own gives the chains of our table in nf_tables that do what a layout says. The error
+// says what they cannot do: that layout is for the tools of iptables.
+func Own(l *Layout) ([]anchor.Chain, error) {
+	if l.Whole {
+		return nil, fmt.Errorf("table %s as a whole", l.Table)
+	}
+	var out []anchor.Chain
+	for _, e := range l.Entries {
+		rules, err := ownRules(l.Family, e.Rules)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, anchor.Chain{
+			Name:  entryName(l, e.Hook),
+			Base:  &anchor.Base{Type: nftables.ChainTypeFilter, Hook: e.Hook, Priority: priorities[l.Table]},
+			Rules: rules,
+		})
+	}
+	for _, c := range l.Chains {
+		rules, err := ownRules(l.Family, c.Rules)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, anchor.Chain{Name: c.Name, Rules: rules})
+	}
+	return out, nil
+}
+
+// entryName is the name of the base chain of a hook: that of the first chain behind it
+// with the hook.
+func entryName(l *Layout, h packet.Hook) string {
+	first, _, _ := strings.Cut(l.Chains[0].Name, "-")
+	return chainOf(first, l.Table) + "-" + h.String()
+}
+
+func ownRules(family packet.Family, rules []Rule) ([]anchor.Rule, error) {
+	out := make([]anchor.Rule, 0, len(rules))
+	for i := range rules {
+		r := &rules[i]
+		var one anchor.Rule
+		if r.Ask != "" {
+			one = append(one, anchor.Ask(r.Ask))
+		}
+		switch {
+		case r.Effect != nil:
+			effect, err := expressions(family, r.Effect)
+			if err != nil {
+				return nil, err
+			}
+			one = append(one, effect...)
+		case r.Jump != "":
+			one = append(one, anchor.Jump(r.Jump))
+		case r.Policy == "DROP":
+			one = append(one, anchor.Drop())
+		default:
+			one = append(one, anchor.Accept())
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// Belongs says whether a chain of our table in nf_tables is of a generation and a table.
+func Belongs(chain string, gen uint32, table string) bool {
+	name := chainName(gen, table)
+	return chain == name || strings.HasPrefix(chain, name+"-")
+}
+
+// OwnCounters finds the counters of a table left to netfilter among those of the chains of
+// our table in nf_tables: for each chain, by its place in the table, the policy's and those
+// of the rules. False when the table is not there.
+func OwnCounters(counted map[string][]anchor.Counted, gen uint32, table string, chains []string) ([]ChainCounters, bool) {
+	out := make([]ChainCounters, len(chains))
+	found := false
+	for i, name := range chains {
+		rules, ok := counted[wholeName(gen, table, i)]
+		found = found || ok
+		for _, n := range rules {
+			out[i].Rules = append(out[i].Rules, ruleset.Counters(n))
+		}
+		if entry := counted[chainName(gen, table)+"-"+name]; len(entry) >= 2 { // the jump, then the policy
+			out[i].Policy = ruleset.Counters(entry[1])
+		}
+	}
+	return out, found
+}

@@ -1,0 +1,291 @@
+package apply
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+
+	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// netfilter is where netfilter works for us: in our table of nf_tables, which no command
+// of iptables reaches, and for what that cannot hold in the tables of iptables.
+type netfilter struct {
+	family packet.Family
+	tools  tools
+	own    anchor.Table
+}
+
+// held is what a generation gave to netfilter for one table, as its state remembers it.
+type held struct {
+	Table  string      `json:"table"`
+	Whole  bool        `json:"whole,omitempty"`
+	Plan   *plan.Table `json:"plan,omitempty"` // what the targets are laid out by
+	Sum    uint64      `json:"sum"`            // of the chains in nf_tables; 0: not there
+	Chains int         `json:"chains"`         // the same for iptables' tables, with the rules in built-in chains
+	Rules  int         `json:"rules"`
+}
+
+// holds describes the layouts of a generation.
+func (n *netfilter) holds(layouts []*shim.Layout, p *plan.Plan) []held {
+	var out []held
+	for _, l := range layouts {
+		h := held{Table: l.Table, Whole: l.Whole, Chains: len(l.Chains)}
+		for _, e := range l.Entries {
+			h.Rules += len(e.Rules)
+		}
+		for _, c := range l.Chains {
+			h.Rules += len(c.Rules)
+		}
+		if chains, err := shim.Own(l); err == nil {
+			h.Sum = sum(anchor.Uses(chains))
+		}
+		if !l.Whole {
+			h.Plan = targetsOf(p, l.Table)
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// targetsOf is the part of a table of a plan that shim.Targets needs.
+func targetsOf(p *plan.Plan, name string) *plan.Table {
+	for _, t := range p.Tables {
+		if t.Name != name {
+			continue
+		}
+		out := &plan.Table{Name: t.Name, InBPF: true, Actions: t.Actions, Passes: t.Passes}
+		for _, h := range t.Hooks {
+			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Shim: h.Shim})
+		}
+		return out
+	}
+	return nil
+}
+
+// sum is a number for a set of chains with their uses.
+func sum(uses map[string]uint32) uint64 {
+	h := fnv.New64a()
+	for _, name := range slices.Sorted(maps.Keys(uses)) {
+		fmt.Fprintf(h, "%s %d\n", name, uses[name])
+	}
+	return cmp.Or(h.Sum64(), 1)
+}
+
+// add adds layouts of a generation beside what is there.
+func (n *netfilter) add(layouts []*shim.Layout) error {
+	var own []anchor.Chain
+	var inOwn, rest []*shim.Layout
+	for _, l := range layouts {
+		chains, err := shim.Own(l)
+		if err != nil {
+			rest = append(rest, l)
+			continue
+		}
+		own, inOwn = append(own, chains...), append(inOwn, l)
+	}
+	refused := n.own.Replace(names(own), own)
+	if refused != nil {
+		rest = append(rest, inOwn...)
+	}
+	if err := n.tools.add(rest); err != nil {
+		return errors.Join(refused, err)
+	}
+	return nil
+}
+
+func names(chains []anchor.Chain) []string {
+	out := make([]string, len(chains))
+	for i, c := range chains {
+		out[i] = c.Name
+	}
+	return out
+}
+
+// keep removes everything of ours from netfilter that does not belong to a generation;
+// 0: all.
+func (n *netfilter) keep(gen uint32, pins string) error {
+	if err := n.keepOwn(gen); err != nil {
+		return err
+	}
+	return n.tools.edit(shim.Tables(), func(table, saved string) string {
+		return shim.Removal(table, saved, pins, gen)
+	})
+}
+
+func (n *netfilter) keepOwn(gen uint32) error {
+	if gen == 0 {
+		return n.own.Remove()
+	}
+	chains, err := n.own.Chains()
+	if err != nil {
+		return err
+	}
+	var others []string
+	for _, c := range chains {
+		if of, ok := shim.Generation(c.Name); ok && of != gen {
+			others = append(others, c.Name)
+		}
+	}
+	if len(others) > 0 && len(others) == len(chains) {
+		return n.own.Remove()
+	}
+	return n.own.Replace(others, nil)
+}
+
+// lost gives the tables of which netfilter does not hold any more what a generation gave
+// it: someone has removed or changed it.
+func (n *netfilter) lost(gen uint32, all []held, pins string) ([]string, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	chains, err := n.own.Chains()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, h := range all {
+		uses := map[string]uint32{}
+		for _, c := range chains {
+			if shim.Belongs(c.Name, gen, h.Table) {
+				uses[c.Name] = c.Uses
+			}
+		}
+		if h.Sum != 0 && len(uses) > 0 {
+			if sum(uses) != h.Sum {
+				out = append(out, h.Table)
+			}
+			continue
+		}
+		there, err := n.inTools(gen, h, pins)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			out = append(out, h.Table)
+		}
+	}
+	return out, nil
+}
+
+// inTools says whether the tables of iptables hold all of it.
+func (n *netfilter) inTools(gen uint32, h held, pins string) (bool, error) {
+	installed, err := n.tools.installed()
+	if err != nil {
+		return false, err
+	}
+	for _, t := range installed {
+		saved, err := t.Save(h.Table)
+		if err != nil {
+			return false, err
+		}
+		if chains, rules := shim.Count(saved, pins, gen); chains == h.Chains && rules == h.Rules {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// counters gives what a table left to netfilter has counted, for the chains of the table
+// in their order.
+func (n *netfilter) counters(gen uint32, table string, chains []string, pins string) ([]shim.ChainCounters, error) {
+	counted, err := n.own.Counters()
+	if err != nil {
+		return nil, err
+	}
+	if out, ok := shim.OwnCounters(counted, gen, table, chains); ok {
+		return out, nil
+	}
+	saved, err := n.tools.saveWhole(table)
+	if err != nil {
+		return nil, err
+	}
+	return shim.WholeCounters(saved, table, gen, chains, pins), nil
+}
+
+// mend puts back what someone has removed from netfilter of the live generation.
+func (e *Engine) mend(live *Live) error {
+	lost, x, err := e.lost(live)
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	var layouts []*shim.Layout
+	number := live.State.Generation
+	pins := shim.PinDir(e.space.Pins(), number)
+	for _, h := range x.Held {
+		switch {
+		case !slices.Contains(lost, h.Table):
+		case h.Whole:
+			rs, err := e.rules(live.State, h.Table, nil)
+			if err != nil {
+				return err
+			}
+			l, err := shim.Whole(e.family, rs.Table(h.Table), number, pins, iptables.ExactLine)
+			if err != nil {
+				return err
+			}
+			layouts = append(layouts, l)
+		default:
+			layouts = append(layouts, shim.Targets(e.family, h.Plan, number, pins))
+		}
+	}
+	if live.State.Conntrack {
+		if err := e.netfilter.own.ConntrackOn(); err != nil {
+			return err
+		}
+	}
+	if err := e.netfilter.tools.edit(lost, func(table, saved string) string {
+		return shim.Removal(table, saved, e.space.Pins(), 0)
+	}); err != nil {
+		return err
+	}
+	if err := e.netfilter.add(layouts); err != nil {
+		return fmt.Errorf("what netfilter does for the rules was removed by another program and cannot be put back: %w", err)
+	}
+	return nil
+}
+
+// conntrackLost is among what is lost when our wish for conntrack is.
+const conntrackLost = "conntrack"
+
+// lost gives what netfilter does not hold any more of the live generation, and what it
+// should.
+func (e *Engine) lost(live *Live) ([]string, *extra, error) {
+	x, err := live.readExtra()
+	if err != nil {
+		return nil, nil, err
+	}
+	lost, err := e.netfilter.lost(live.State.Generation, x.Held, e.space.Pins())
+	if err != nil || !live.State.Conntrack {
+		return lost, x, err
+	}
+	on, err := e.netfilter.own.Conntrack()
+	if err == nil && !on {
+		lost = append(lost, conntrackLost)
+	}
+	return lost, x, err
+}
+
+// Mend puts back what someone has removed from netfilter; locked is as for Tend.
+func (e *Engine) Mend(locked func(func() error) error) error {
+	live, err := e.Live()
+	if err != nil || live == nil {
+		return err
+	}
+	lost, _, err := e.lost(live)
+	err = errors.Join(err, live.Close())
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	return locked(func() error {
+		live, err := e.settle()
+		return errors.Join(err, live.Close())
+	})
+}
