@@ -81,7 +81,8 @@ func (b *builder) table(at uint32, t *tuple) {
 		h := b.masked(&e.value, &t.mask)
 		b.put(b.bucket(d, h), &tails[h>>(64-bits)], e.n, tagOf(h))
 	}
-	b.eachBucket(d, func(bucket []uint32) { b.complete(bucket, &t.mask) })
+	room := &bucketRoom{}
+	b.eachBucket(d, func(bucket []uint32) { b.complete(room, bucket, &t.mask) })
 	d[abi.TupleRows] = uint32(len(t.entries))
 	d[abi.TupleOwn] = uint32(len(t.entries) + len(t.entries)/8 + spareRows)
 }
@@ -104,28 +105,33 @@ func (b *builder) put(bucket []uint32, tail *uint32, n, tagged uint32) {
 	*tail = n
 }
 
+// bucketRoom is what is used again for every bucket.
+type bucketRoom struct {
+	boxes  [abi.BucketRows]box
+	space  [abi.BucketRows][maxWindows]span
+	whole  [maxWindows]span
+	all    [abi.BucketRows][]span
+	others [abi.BucketRows][]span
+}
+
 // complete says what the entries of a bucket ask for. Those of the same tag are most likely
 // met by the same packets.
-func (m *Memory) complete(bucket []uint32, mask *key) {
-	var boxes [abi.BucketRows]box
-	var space [abi.BucketRows][maxWindows]span
-	var all [abi.BucketRows][]span
+func (m *Memory) complete(room *bucketRoom, bucket []uint32, mask *key) {
 	taken := uint32(0) // from the first entry on
 	for ; taken < abi.BucketRows && tag(bucket, taken) != 0; taken++ {
-		boxes[taken] = m.box(entryOf(bucket, taken)[abi.EntryRow])
-		all[taken] = m.windows(boxes[taken][:], &space[taken])
+		room.boxes[taken] = m.box(entryOf(bucket, taken)[abi.EntryRow])
+		room.all[taken] = m.windows(room.boxes[taken][:], &room.space[taken])
 	}
 	for i := range taken {
-		var others [][]span
+		others := room.others[:0]
 		for j := range taken {
 			if j != i && tag(bucket, j) == tag(bucket, i) {
-				others = append(others, all[j])
+				others = append(others, room.all[j])
 			}
 		}
-		var whole [maxWindows]span
-		in := m.under(&boxes[i], mask)
+		in := m.under(&room.boxes[i], mask)
 		at := entryOf(bucket, i)
-		m.entry(at, at[abi.EntryRow], all[i], m.windows(in[:], &whole), others)
+		m.entry(at, at[abi.EntryRow], room.all[i], m.windows(in[:], &room.whole), others)
 	}
 }
 

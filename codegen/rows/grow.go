@@ -1,0 +1,221 @@
+package rows
+
+import (
+	"slices"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+)
+
+// grafted is how many rows a part of a tree has at most that is laid out for itself: parts
+// are laid out at the same time, and which ones depends on the rows alone.
+const grafted = 1 << 12
+
+// tree is a decision tree on its way, or a part of one.
+type tree struct {
+	m      *Memory
+	rows   []uint32
+	dims   int
+	spans  []span // by row and number
+	words  []uint32
+	most   int     // so many words may there be before leaves are not split anymore
+	ids    []int32 // room for the rows of parts
+	sample sample
+	later  []graft // parts that are laid out for themselves; only of a whole tree
+	whole  bool
+	leafRoom
+}
+
+// graft is a part of a tree that is to be put into its place.
+type graft struct {
+	at    int
+	part  part
+	words []uint32
+}
+
+// leafRoom is what is used again for every leaf.
+type leafRoom struct {
+	space, rest [maxWindows]span
+	first       [known][maxWindows]span
+	others      [known][]span
+}
+
+// box gives the spans of a row.
+func (t *tree) box(id int32) []span { return t.spans[int(id)*t.dims : int(id+1)*t.dims] }
+
+// newTree gives the words of the tree for some rows.
+func newTree(m *Memory, entries []*entry) []uint32 {
+	t := &tree{m: m, rows: make([]uint32, len(entries)), dims: m.dims(), most: treeWords / 2, whole: true}
+	t.spans = make([]span, 0, t.dims*len(entries))
+	ids := make([]int32, len(entries))
+	for i, e := range entries {
+		t.rows[i], ids[i] = e.n, int32(i)
+		b := m.box(e.n)
+		t.spans = append(t.spans, b[:t.dims]...)
+	}
+	t.words = make([]uint32, abi.NodeSize)
+	t.node(0, &part{ids, m.all(), treeCopies * len(ids), treeDepth})
+	t.grow()
+	return t.words
+}
+
+// grow lays out the parts that were left for later, and puts them into their places.
+func (t *tree) grow() {
+	parallel(len(t.later), func(i int) {
+		g := &t.later[i]
+		sub := &tree{
+			m: t.m, rows: t.rows, dims: t.dims, spans: t.spans,
+			most: int(int64(t.most) * int64(g.part.room) / int64(treeCopies*len(t.rows))),
+		}
+		sub.words = make([]uint32, abi.NodeSize, 6*len(g.part.ids))
+		sub.node(0, &g.part)
+		g.words, g.part.ids = sub.words, nil
+	})
+	size := len(t.words)
+	for i := range t.later {
+		size += len(t.later[i].words)
+	}
+	t.words = slices.Grow(t.words, size-len(t.words))
+	for i := range t.later {
+		g := &t.later[i]
+		by := uint32(len(t.words) - int(abi.NodeSize))
+		shift(g.words, 0, by)
+		copy(t.words[g.at:], g.words[:abi.NodeSize])
+		t.words = append(t.words, g.words[abi.NodeSize:]...)
+		g.words = nil
+	}
+}
+
+// shift makes a node, and all that are below it, point further by some words.
+func shift(words []uint32, at int, by uint32) {
+	child := int(words[at+int(abi.NodeChild)])
+	words[at+int(abi.NodeChild)] += by
+	if words[at+int(abi.NodePlaces)] == abi.NodeLeaf {
+		return
+	}
+	for i := range 4 {
+		if next := child + i*int(abi.NodeSize); words[next+int(abi.NodeChild)] != 0 {
+			shift(words, next, by)
+		}
+	}
+}
+
+// part is what a node of a tree has below it: rows, the packets that come there, how many
+// places in leaves the rows may take, and how many more decisions there may be.
+type part struct {
+	ids   []int32
+	in    box
+	room  int
+	depth int
+}
+
+// node writes a node for some rows and all that is below it.
+func (t *tree) node(at int, p *part) {
+	if t.whole && len(p.ids) <= grafted {
+		t.later = append(t.later, graft{at: at, part: *p})
+		return
+	}
+	if ids := t.ids; !t.whole {
+		defer func() { t.ids = ids }() // nobody reads those of parts below it anymore
+	}
+	c, ok := t.cut(p)
+	if !ok {
+		t.leaf(at, p)
+		return
+	}
+	child := len(t.words)
+	t.words = append(t.words, make([]uint32, 4*abi.NodeSize)...)
+	t.words[at+int(abi.NodeChild)] = uint32(child)
+	t.decide(at, 0, &c)
+	for i := range c.sides {
+		left, right := child+2*i*int(abi.NodeSize), child+(2*i+1)*int(abi.NodeSize)
+		next, ok := t.cut(&c.sides[i])
+		if !ok {
+			// No number is below 0: all packets go to the right.
+			t.decide(at, 1+i, &decision{dim: c.dim})
+			t.words[left+int(abi.NodePlaces)] = abi.NodeLeaf
+			t.leaf(right, &c.sides[i])
+			continue
+		}
+		t.decide(at, 1+i, &next)
+		t.node(left, &next.sides[0])
+		t.node(right, &next.sides[1])
+	}
+}
+
+// decide writes one of the decisions of a node.
+func (t *tree) decide(at, which int, c *decision) {
+	place, shift := t.m.factOf(c.dim)
+	t.words[at+int(abi.NodeLimits)+which] = c.limit << shift
+	t.words[at+int(abi.NodePlaces)] |= place << (8 * which)
+}
+
+// decision is by which number the rows of a part are divided, and how.
+type decision struct {
+	dim   int
+	limit uint32
+	sides [2]part // below the limit, and the others
+}
+
+// cut divides a part; not if it has few rows, or they would need too much room.
+func (t *tree) cut(p *part) (c decision, ok bool) {
+	n := len(p.ids)
+	if n <= leafRows || p.depth == 0 || len(t.words) > t.most {
+		return c, false
+	}
+	if c.dim, c.limit, ok = t.split(p.ids, &p.in); !ok {
+		return c, false
+	}
+	both := t.take(2 * n)
+	below, behind := 0, 0
+	for _, i := range p.ids {
+		s := t.spans[int(i)*t.dims+c.dim]
+		if s.lo < c.limit {
+			both[below] = i
+			below++
+		}
+		if s.hi >= c.limit {
+			both[n+behind] = i
+			behind++
+		}
+	}
+	sum := below + behind
+	if max(below, behind) == n || sum > p.room {
+		t.ids = t.ids[:len(t.ids)-2*n]
+		return c, false
+	}
+	copy(both[below:], both[n:n+behind])
+	t.ids = t.ids[:len(t.ids)-(2*n-sum)]
+	c.sides[0] = part{both[:below:below], p.in, p.room * below / sum, p.depth - 1}
+	c.sides[1] = part{both[below:sum:sum], p.in, p.room * behind / sum, p.depth - 1}
+	c.sides[0].in[c.dim].hi, c.sides[1].in[c.dim].lo = c.limit-1, c.limit
+	return c, true
+}
+
+// take gives room for the rows of parts.
+func (t *tree) take(n int) []int32 {
+	if cap(t.ids)-len(t.ids) < n {
+		t.ids = make([]int32, 0, 3*n)
+	}
+	at := len(t.ids)
+	t.ids = t.ids[:at+n]
+	return t.ids[at:]
+}
+
+// leaf writes a leaf.
+func (t *tree) leaf(at int, p *part) {
+	begin := len(t.words)
+	t.words[at+int(abi.NodeLimits)] = uint32(len(p.ids))
+	t.words[at+int(abi.NodePlaces)] = abi.NodeLeaf
+	t.words[at+int(abi.NodeChild)] = uint32(begin)
+	t.words = append(t.words, make([]uint32, len(p.ids)*int(abi.EntrySize))...)
+	room := &t.leafRoom
+	whole := t.m.windows(p.in[:], &room.space)
+	others := room.others[:min(len(p.ids), known)]
+	for i := range others {
+		others[i] = t.m.windows(t.box(p.ids[i]), &room.first[i])
+	}
+	for i, id := range p.ids {
+		mine := t.m.windows(t.box(id), &room.rest)
+		t.m.entry(t.words[begin+i*int(abi.EntrySize):], t.rows[id], mine, whole, others)
+	}
+}
