@@ -42,8 +42,8 @@ type leafRoom struct {
 // box gives the spans of a row.
 func (t *tree) box(id int32) []span { return t.spans[int(id)*t.dims : int(id+1)*t.dims] }
 
-// newTree gives the words of the tree for some rows.
-func newTree(m *Memory, entries []*entry) []uint32 {
+// appendTree appends the words of the tree for some rows.
+func appendTree(index []uint32, m *Memory, entries []*entry) []uint32 {
 	t := &tree{m: m, rows: make([]uint32, len(entries)), dims: m.dims(), most: treeWords / 2, whole: true}
 	t.spans = make([]span, 0, t.dims*len(entries))
 	ids := make([]int32, len(entries))
@@ -54,35 +54,36 @@ func newTree(m *Memory, entries []*entry) []uint32 {
 	}
 	t.words = make([]uint32, abi.NodeSize)
 	t.node(0, &part{ids, m.all(), treeCopies * len(ids), treeDepth})
-	t.grow()
-	return t.words
+	parallel(len(t.later), func(i int) { t.grow(&t.later[i]) })
+	return t.appendTo(index)
 }
 
-// grow lays out the parts that were left for later, and puts them into their places.
-func (t *tree) grow() {
-	parallel(len(t.later), func(i int) {
-		g := &t.later[i]
-		sub := &tree{
-			m: t.m, rows: t.rows, dims: t.dims, spans: t.spans,
-			most: int(int64(t.most) * int64(g.part.room) / int64(treeCopies*len(t.rows))),
-		}
-		sub.words = make([]uint32, abi.NodeSize, 6*len(g.part.ids))
-		sub.node(0, &g.part)
-		g.words, g.part.ids = sub.words, nil
-	})
-	size := len(t.words)
+// grow lays out a part that was left for later.
+func (t *tree) grow(g *graft) {
+	sub := &tree{
+		m: t.m, rows: t.rows, dims: t.dims, spans: t.spans,
+		most: int(int64(t.most) * int64(g.part.room) / int64(treeCopies*len(t.rows))),
+	}
+	sub.words = make([]uint32, abi.NodeSize, 6*len(g.part.ids)+int(abi.NodeSize))
+	sub.node(0, &g.part)
+	g.words, g.part.ids = sub.words, nil
+}
+
+// appendTo appends all words, each part behind the one before.
+func (t *tree) appendTo(index []uint32) []uint32 {
+	root, size := len(index), len(t.words)
 	for i := range t.later {
 		size += len(t.later[i].words)
 	}
-	t.words = slices.Grow(t.words, size-len(t.words))
+	index = append(slices.Grow(index, size), t.words...)
 	for i := range t.later {
 		g := &t.later[i]
-		by := uint32(len(t.words) - int(abi.NodeSize))
-		shift(g.words, 0, by)
-		copy(t.words[g.at:], g.words[:abi.NodeSize])
-		t.words = append(t.words, g.words[abi.NodeSize:]...)
+		shift(g.words, 0, uint32(len(index)-root-int(abi.NodeSize)))
+		copy(index[root+g.at:], g.words[:abi.NodeSize])
+		index = append(index, g.words[abi.NodeSize:]...)
 		g.words = nil
 	}
+	return index
 }
 
 // shift makes a node, and all that are below it, point further by some words.

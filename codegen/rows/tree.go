@@ -107,7 +107,7 @@ func (b *builder) trees(groups [][]*entry) (at, n uint32) {
 		b.Index[d+abi.TreeRoot] = uint32(len(b.Index))
 		b.Index[d+abi.TreeLeast] = g[0].label
 		b.Index[d+abi.TreeRows] = uint32(len(g))
-		b.Index = append(b.Index, newTree(&b.Memory, g)...)
+		b.Index = appendTree(b.Index, &b.Memory, g)
 	}
 	b.Trees = b.Trees || len(groups) > 0
 	return at, uint32(len(groups))
