@@ -60,18 +60,19 @@ type streams struct {
 	engine   Engines
 }
 
-// Engines gives the engine of a family in the network namespace of the thread, for a
-// caller, and what is called when the command is done with it.
-type Engines func(packet.Family, *caller.Caller) (e *apply.Engine, done func(), err error)
+// Engines runs something with the engine of a family in the network namespace of the
+// thread, for a caller.
+type Engines func(packet.Family, *caller.Caller, func(*apply.Engine) error) error
 
 // openEngine opens an engine for one command.
-func openEngine(family packet.Family, c *caller.Caller) (*apply.Engine, func(), error) {
+func openEngine(family packet.Family, c *caller.Caller, do func(*apply.Engine) error) error {
 	e, err := apply.Open(family)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	defer e.Close()
 	e.For(c)
-	return e, func() { e.Close() }, nil
+	return do(e)
 }
 
 // errReported ends a command with exit code 1 after it has printed everything.

@@ -87,12 +87,7 @@ func (s *streams) locked(w waitFlag, family packet.Family, change func(*apply.En
 }
 
 func (s *streams) withEngine(family packet.Family, do func(*apply.Engine) error) error {
-	e, done, err := s.engine(family, s.caller)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return do(e)
+	return s.engine(family, s.caller, do)
 }
 
 // flushCmd is "bpftables flush".

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"time"
 
@@ -38,6 +39,9 @@ func (serveCmd) Run(s *streams) error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal has its usual effect
+	// Nobody may read what is logged any more; that must not end the server. Tools that it
+	// runs do not inherit this, as they would if the signal were ignored.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	path := client.Socket(s.caller.Getenv(client.SocketEnv))
 	l, err := serve.Listen(path)
 	if err != nil {
@@ -45,7 +49,7 @@ func (serveCmd) Run(s *streams) error {
 	}
 	engines := serve.NewEngines()
 	server := serve.New(serve.Options{
-		Run:     func(c *caller.Caller, args []string) int { return RunFor(c, args, engines.Get) },
+		Run:     func(c *caller.Caller, args []string) int { return RunFor(c, args, engines.Use) },
 		Engines: engines,
 		Jobs:    []serve.Job{mend(engines), tend(engines), tendEarly(engines)},
 		Log:     func(line string) { fmt.Fprintln(s.err, "bpftables:", line) },
@@ -126,12 +130,9 @@ func bothFamilies(engines *serve.Engines, job func(*apply.Engine, func(func() er
 	var errs []error
 	self := caller.Self(nil, io.Discard, io.Discard)
 	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
-		e, done, err := engines.Get(family, self)
-		if err == nil {
-			err = job(e, func(change func() error) error { return unlessLocked(self, change) })
-			done()
-		}
-		errs = append(errs, err)
+		errs = append(errs, engines.Use(family, self, func(e *apply.Engine) error {
+			return job(e, func(change func() error) error { return unlessLocked(self, change) })
+		}))
 	}
 	return errors.Join(errs...)
 }

@@ -23,6 +23,7 @@ var errGone = errors.New("the client is gone")
 type call struct {
 	conn   int
 	files  [client.Files]int // of the client; -1: closed
+	peer   peer
 	args   []string
 	env    []string
 	names  names
@@ -40,7 +41,7 @@ func receive(conn int) (*call, error) {
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
-	c := &call{conn: conn}
+	c := &call{conn: conn, peer: noPeer}
 	fds := descriptors(rights[:nrights])
 	for i := range c.files {
 		c.files[i] = -1
@@ -96,6 +97,7 @@ func descriptors(rights []byte) (fds []int) {
 // close closes what came with the request, and what the command needed.
 func (c *call) close() {
 	c.names.close()
+	c.peer.close()
 	for i := range c.files {
 		c.closeFile(i)
 	}
@@ -124,10 +126,26 @@ func (c *call) caller() *caller.Caller {
 func (c *call) getenv(name string) string { return caller.Getenv(c.env, name) }
 
 // gone says whether the client is gone.
-func (c *call) gone() bool {
-	poll := []unix.PollFd{{Fd: int32(c.conn), Events: unix.POLLRDHUP}}
-	n, err := unix.Poll(poll, 0)
-	return err == nil && n > 0
+func (c *call) gone() bool { return errors.Is(c.await(unix.PollFd{Fd: -1}, 0), errGone) }
+
+// await waits until something happens to a file, for at most some milliseconds (-1: without
+// end). It fails when the client goes: when its process ends, or its end of the connection is
+// closed. One does not follow from the other at once: a connection stays as long as anybody
+// holds it, the server itself when a client passes it as a stream.
+func (c *call) await(file unix.PollFd, limit int) error {
+	poll := []unix.PollFd{{Fd: int32(c.conn), Events: unix.POLLRDHUP}, {Fd: int32(c.peer.process), Events: unix.POLLIN}, file}
+	for {
+		n, err := unix.Poll(poll, limit)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return fmt.Errorf("poll: %w", err)
+		case n > 0 && poll[1].Revents != 0, n > 0 && poll[0].Revents&^unix.POLLIN != 0:
+			return errGone
+		default:
+			return nil
+		}
+	}
 }
 
 // present asks the client whether it is still there: one that a signal has hit does not
@@ -148,6 +166,11 @@ func (c *call) open(path string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if answer[0] == client.Opened && len(fds) == 1 {
+		// The client has closed it: nobody else is surprised by this.
+		if err := unix.SetNonblock(fds[0], true); err != nil {
+			closeAll(fds)
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
 		return &file{newInput(c, fds[0], path)}, nil
 	}
 	closeAll(fds)
@@ -165,8 +188,11 @@ func (c *call) ask(packet []byte) (answer []byte, fds []int, err error) {
 	}
 	answer, rights := make([]byte, 16), make([]byte, unix.CmsgSpace(4*client.Files))
 	for {
-		n, nrights, _, _, err := unix.Recvmsg(c.conn, answer, rights, unix.MSG_CMSG_CLOEXEC)
-		if err == unix.EINTR {
+		if err := c.await(unix.PollFd{Fd: int32(c.conn), Events: unix.POLLIN}, -1); err != nil {
+			return nil, nil, err
+		}
+		n, nrights, _, _, err := unix.Recvmsg(c.conn, answer, rights, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+		if err == unix.EINTR || err == unix.EAGAIN {
 			continue
 		}
 		if err != nil || n == 0 {
@@ -176,10 +202,10 @@ func (c *call) ask(packet []byte) (answer []byte, fds []int, err error) {
 	}
 }
 
-// send sends a packet.
+// send sends a packet. A client takes one at a time: there is room.
 func (c *call) send(packet []byte) error {
 	for {
-		if err := unix.Sendmsg(c.conn, packet, nil, nil, unix.MSG_NOSIGNAL); err != unix.EINTR {
+		if err := unix.Sendmsg(c.conn, packet, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT); err != unix.EINTR {
 			return err
 		}
 	}

@@ -28,16 +28,31 @@ func NewEngines() *Engines {
 	return &Engines{kept: map[place]*apply.Engine{}, busy: map[place]uint64{}}
 }
 
-// Get gives the engine of a family in the network namespace of the thread, and what to
-// call when the command is done with it.
-func (s *Engines) Get(family packet.Family, c *caller.Caller) (*apply.Engine, func(), error) {
+// Use runs something with the engine of a family in the network namespace of the thread, for
+// a caller. An engine that something panicked with is not used again: it may hold half of a
+// change. What is in the kernel and on disk is then as after a command that was killed.
+func (s *Engines) Use(family packet.Family, c *caller.Caller, do func(*apply.Engine) error) error {
+	e, at, since, err := s.take(family)
+	if err != nil {
+		return err
+	}
+	e.For(c)
+	whole := false
+	defer func() { s.put(at, e, since, whole) }()
+	err = do(e)
+	whole = true
+	return err
+}
+
+// take gives an engine that nobody else uses.
+func (s *Engines) take(family packet.Family) (e *apply.Engine, at place, since uint64, err error) {
 	cookie, err := attach.Cookie()
 	if err != nil {
-		return nil, nil, err
+		return nil, at, 0, err
 	}
-	at := place{cookie, family}
+	at = place{cookie, family}
 	s.mu.Lock()
-	e, since := s.kept[at], s.busy[at]
+	e, since = s.kept[at], s.busy[at]
 	delete(s.kept, at)
 	s.mu.Unlock()
 	// A command without a server may have changed what the engine knows.
@@ -47,19 +62,18 @@ func (s *Engines) Get(family packet.Family, c *caller.Caller) (*apply.Engine, fu
 	}
 	if e == nil {
 		if e, err = apply.Open(family); err != nil {
-			return nil, nil, err
+			return nil, at, 0, err
 		}
 		e.Keep()
 	}
-	e.For(c)
-	return e, func() { s.put(at, e, since) }, nil
+	return e, at, since, nil
 }
 
-// put keeps an engine for the next command, unless it is out of date.
-func (s *Engines) put(at place, e *apply.Engine, since uint64) {
+// put keeps an engine for the next command, if it is whole and not out of date.
+func (s *Engines) put(at place, e *apply.Engine, since uint64, whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kept[at] != nil || s.busy[at] != since || !e.Fresh() {
+	if !whole || s.kept[at] != nil || s.busy[at] != since || !e.Fresh() {
 		e.Close()
 		return
 	}

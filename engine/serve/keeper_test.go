@@ -83,12 +83,7 @@ func change(t *testing.T, s *Engines, do func(*apply.Engine) error) error {
 		return err
 	}
 	defer held.Release()
-	e, done, err := s.Get(packet.IPv4, c)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return do(e)
+	return s.Use(packet.IPv4, c, do)
 }
 
 func dropUDP(e *apply.Engine) error {

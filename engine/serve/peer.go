@@ -11,24 +11,67 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// admit says why a peer is not served; nil: it is. A peer gets what it could do itself
+// peer is the process of a client.
+type peer struct {
+	process int // a descriptor of the process
+	root    int // one of its root directory
+}
+
+var noPeer = peer{-1, -1}
+
+func (p *peer) close() {
+	for _, fd := range []int{p.process, p.root} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	*p = noPeer
+}
+
+// admit gives the peer, or says why it is not served. A peer gets what it could do itself
 // and no more: it must be root with all the rights that the server has, see the same
 // processes, and be the same program, so that the results are the same.
-func admit(conn int) error {
-	peer, err := unix.GetsockoptUcred(conn, unix.SOL_SOCKET, unix.SO_PEERCRED)
+func admit(conn int) (peer, error) {
+	cred, err := unix.GetsockoptUcred(conn, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
-		return fmt.Errorf("peer: %w", err)
+		return noPeer, fmt.Errorf("peer: %w", err)
 	}
-	if peer.Uid != 0 {
-		return fmt.Errorf("user %d is not served; only root is", peer.Uid)
+	if cred.Uid != 0 {
+		return noPeer, fmt.Errorf("user %d is not served; only root is", cred.Uid)
 	}
-	proc := fmt.Sprintf("/proc/%d", peer.Pid)
+	p := noPeer
+	if p.process, err = process(conn, cred); err != nil {
+		return noPeer, fmt.Errorf("peer: %w", err)
+	}
+	proc := fmt.Sprintf("/proc/%d", cred.Pid)
+	if err = same(proc, int(cred.Pid)); err == nil {
+		p.root, err = unix.Open(proc+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	if err != nil {
+		p.close()
+		return noPeer, err
+	}
+	return p, nil
+}
+
+// process gives a descriptor of the process at the other end of a connection. Before Linux
+// 6.5 it is that of the process's number, which is the same one unless it has died already.
+func process(conn int, cred *unix.Ucred) (int, error) {
+	fd, err := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return unix.PidfdOpen(int(cred.Pid), 0)
+	}
+	return fd, err
+}
+
+// same says in what a process differs from this one, given its directory in /proc.
+func same(proc string, pid int) error {
 	for _, ns := range []string{"pid", "user"} {
 		if !sameFile(proc+"/ns/"+ns, "/proc/self/ns/"+ns) {
 			return fmt.Errorf("the %s namespace of the server is another one", ns)
 		}
 	}
-	if err := sameRights(int(peer.Pid)); err != nil {
+	if err := sameRights(pid); err != nil {
 		return err
 	}
 	if !sameProgram(proc+"/exe", "/proc/self/exe") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -29,6 +30,7 @@ type Server struct {
 	listener *Listener
 	stop     int            // an eventfd that is readable when the server is to end
 	running  sync.WaitGroup // workers that have a command or wait for one
+	active   atomic.Int32   // those that have a connection
 	keeper   *keeper
 	failed   chan error
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,16 @@ const requestTime = 5 * time.Second
 
 // exitPanic is the exit code of a Go program that panics.
 const exitPanic = 2
+
+// maxActive is how many commands run at a time; each has a thread, of which a Go program may
+// have 10,000. Further clients work alone.
+const maxActive = 256
+
+// scarce are errors of accept(2) that pass; scarceWait is after how many milliseconds it
+// is tried again.
+var scarce = []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS}
+
+const scarceWait = 100
 
 // worker waits for one client and runs its command, on a thread that ends with it: it is
 // in the client's namespaces then.
@@ -35,6 +46,7 @@ func (s *Server) worker() {
 	}
 	s.running.Add(1)
 	go spare(s.worker)
+	defer s.active.Add(-1)
 	defer unix.Close(conn)
 	s.handle(conn)
 }
@@ -51,9 +63,18 @@ func (s *Server) accept() (int, error) {
 		}
 		conn, _, err := unix.Accept4(s.listener.fd, unix.SOCK_CLOEXEC)
 		switch {
+		case err == nil && s.active.Add(1) > maxActive:
+			s.active.Add(-1)
+			decline(conn, errors.New("the server has too much to do"))
+			unix.Close(conn)
 		case err == nil:
 			return conn, nil
 		case err == unix.EINTR || err == unix.EAGAIN || err == unix.ECONNABORTED:
+		case slices.Contains(scarce, err):
+			// Commands that end give some back.
+			if n, _ := unix.Poll(poll[1:], scarceWait); n > 0 {
+				return -1, nil
+			}
 		default:
 			return -1, fmt.Errorf("wait for commands: %w", err)
 		}
@@ -64,13 +85,19 @@ func (s *Server) accept() (int, error) {
 func (s *Server) handle(conn int) {
 	c, err := s.take(conn)
 	if err != nil {
-		_ = (&call{conn: conn}).send(append([]byte{client.Decline}, err.Error()...))
+		decline(conn, err)
 		return
 	}
 	defer c.close()
 	code := s.run(c)
 	_ = c.send([]byte{client.Exit, byte(code), byte(c.signal)})
 	s.keeper.ran()
+}
+
+// decline tells a client why it has to work alone. One that does not hear it finds the
+// connection closed, and does the same.
+func decline(conn int, why error) {
+	_ = (&call{conn: conn}).send(append([]byte{client.Decline}, why.Error()...))
 }
 
 // take receives a request and moves the thread to where it came from.
@@ -84,8 +111,8 @@ func (s *Server) take(conn int) (*call, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = admit(conn)
-	if err == nil {
+	if c.peer, err = admit(conn); err == nil {
+		c.unblock()
 		err = c.enter()
 	}
 	if err == nil {
@@ -108,6 +135,8 @@ func answerTime(conn int, limit time.Duration) error {
 func (s *Server) run(c *call) (code int) {
 	c.names.env = c.env
 	caller := c.caller()
+	// A file that is mapped may be cut, or find no memory: that is a panic, too.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if why := recover(); why != nil {
 			fmt.Fprintf(caller.Err, "panic: %v\n\n%s", why, debug.Stack())
@@ -134,6 +163,9 @@ func (c *call) enter() error {
 			return fmt.Errorf("enter the mount namespace: %w", err)
 		}
 	}
+	if !c.isRoot() {
+		return errors.New("the caller has another root directory")
+	}
 	if err := unix.Fchdir(c.files[client.CWD]); err != nil {
 		return fmt.Errorf("working directory: %w", err)
 	}
@@ -145,7 +177,13 @@ func (c *call) enter() error {
 }
 
 // isFile compares one of the client's files with what a path leads to.
-func (c *call) isFile(i int, path string) bool {
+func (c *call) isFile(i int, path string) bool { return isFile(c.files[i], path) }
+
+// isRoot says whether the thread has the client's root directory: tools and locks are looked
+// for there.
+func (c *call) isRoot() bool { return isFile(c.peer.root, "/") }
+
+func isFile(fd int, path string) bool {
 	var a, b unix.Stat_t
-	return unix.Fstat(c.files[i], &a) == nil && unix.Stat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+	return unix.Fstat(fd, &a) == nil && unix.Stat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }

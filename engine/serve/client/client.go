@@ -27,12 +27,21 @@ func Forward(args []string) (code int, done bool) {
 	return converse(conn)
 }
 
+// connectSeconds bounds how long a server may take to accept a command.
+const connectSeconds = 5
+
 func dial(path string) (int, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
-	if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
+	// A server that is stopped does not take connections for ever.
+	wait := syscall.Timeval{Sec: connectSeconds}
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &wait); err != nil {
+		syscall.Close(fd)
+		return -1, err
+	}
+	if err := retry(func() error { return syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}) }); err != nil {
 		syscall.Close(fd)
 		return -1, err
 	}
