@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 		"compat/caller", "compat/shim", "compat/tool"},
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
 	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor"},
+	// It moves rules from the tools to the engine and back.
+	"compat/takeover": {"compat/...", "engine/apply", "ruleset/..."},
 	// The client is on the way of every command, before all else is initialized.
 	"engine/serve/client":       {},
 	"engine/serve/client/early": {"engine/serve/client"},

@@ -102,12 +102,7 @@ func (s *Space) removeGenerations(keep uint32) error {
 // RemoveAll removes everything of ours in this namespace and family: links, programs,
 // maps, pins and the state directory.
 func (s *Space) RemoveAll() error {
-	for slot := range places {
-		if err := errors.Join(s.unlink(entryLink(slot)), s.unlink(guardLink(slot))); err != nil {
-			return err
-		}
-	}
-	if err := Quiesce(); err != nil {
+	if err := s.Unhook(); err != nil {
 		return err
 	}
 	errs := []error{s.Close(), os.RemoveAll(s.Pins()), os.RemoveAll(s.Dir())}
@@ -117,6 +112,22 @@ func (s *Space) RemoveAll() error {
 		errs = append(errs, os.RemoveAll(filepath.Dir(s.Dir())))
 	}
 	return errors.Join(errs...)
+}
+
+// Unhook takes our programs off all hooks. A packet that one has noted for netfilter's
+// targets gets there: the programs that drop what is left of notes go last.
+func (s *Space) Unhook() error {
+	for _, one := range []func(int) hookLink{entryLink, guardLink} {
+		for slot := range places {
+			if err := s.unlink(one(slot)); err != nil {
+				return err
+			}
+		}
+		if err := Quiesce(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Quiesce waits until no packet is inside a netfilter hook that began before: hooks

@@ -40,6 +40,8 @@ type commands struct {
 	Restore   restoreCmd   `cmd:"" help:"Read iptables-save text and enforce it."`
 	Save      saveCmd      `cmd:"" help:"Print the rules as iptables-save does."`
 	List      listCmd      `cmd:"" help:"List the rules as iptables -L does."`
+	Takeover  takeoverCmd  `cmd:"" help:"Take the rules of iptables-legacy and iptables-nft over."`
+	GiveBack  giveBackCmd  `cmd:"" name:"give-back" help:"Give all rules to netfilter's tools, and leave."`
 	Flush     flushCmd     `cmd:"" help:"Empty tables, or remove everything of ours."`
 	Check     checkCmd     `cmd:"" help:"Parse, plan and verify a file in the kernel without attaching it."`
 	Translate translateCmd `cmd:"" help:"Show where each rule of a file runs, and why."`

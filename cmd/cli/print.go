@@ -25,7 +25,8 @@ func (saveCmd) Help() string {
 	return `Example:
   bpftables save -c > /etc/iptables/rules.v4
 
-The text is that of iptables-legacy-save.`
+The text is that of iptables-legacy-save. Tables that only iptables-legacy or iptables-nft
+holds are printed, too; where they hold rules beside ours, a warning says so.`
 }
 
 // Run prints the rules.
@@ -38,18 +39,27 @@ func (c *saveCmd) Run(s *streams) error {
 		return writeJSON(s.out, jsonRuleset(rs, c.Table))
 	}
 	return s.withEngine(c.family(), func(e *apply.Engine) error {
-		return e.Save(s.out, iptables.PrintOptions{Counters: c.Counters, Table: c.Table, Comments: true})
+		b, err := s.beside(e, c.Table)
+		if err != nil {
+			return err
+		}
+		b.warnBoth(s.err)
+		o := iptables.PrintOptions{Counters: c.Counters, Table: c.Table, Comments: true}
+		other := b.tables(s, e)
+		if c.Table == "" || len(other) == 0 {
+			if err := e.Save(s.out, o); err != nil {
+				return err
+			}
+		}
+		return iptables.Print(s.out, &ruleset.Ruleset{Family: e.Family(), Tables: other}, iptables.PrintOptions{Counters: c.Counters, Comments: true})
 	})
 }
 
-// current is the enforced ruleset with live counters; empty when there is none.
-func (s *streams) current(family packet.Family) (*ruleset.Ruleset, error) {
-	rs := &ruleset.Ruleset{Family: family}
-	err := s.withEngine(family, func(e *apply.Engine) error {
-		live, err := e.Current()
-		if live != nil {
-			rs = live
-		}
+// current is what is enforced, with live counters: our rules, and the tables that only
+// netfilter's tools hold; empty when there is none.
+func (s *streams) current(family packet.Family) (rs *ruleset.Ruleset, err error) {
+	err = s.withEngine(family, func(e *apply.Engine) error {
+		rs, err = s.view(e)
 		return err
 	})
 	return rs, err

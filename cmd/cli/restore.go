@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
@@ -47,14 +49,15 @@ func (f classifierFlag) classifier(c *caller.Caller) (translate.Classifier, erro
 // Help is the long help.
 func (restoreCmd) Help() string {
 	return `Example:
-  iptables-save | bpftables restore
   bpftables restore --strict /etc/iptables/rules.v4
+  iptables-save | bpftables restore
 
 The rules are enforced as a whole or not at all. An error names file, line and
 column; the old rules then go on, untouched. As with iptables-restore, tables that
-the text does not name stay as they are, and without -n everything else in those that
-it names is replaced, also rules that other tools have put into netfilter's own
-tables of that name.`
+the text does not name stay as they are, and without -n everything else of bpftables in
+those that it names is replaced. Rules of iptables-legacy and iptables-nft stay, and are
+enforced beside them, with a warning: 'bpftables takeover' moves them. With -n, what
+the text changes in tables that only they hold is changed by them.`
 }
 
 // Run applies the text.
@@ -73,7 +76,75 @@ func (c *restoreCmd) Run(s *streams) error {
 		Test: c.Test, Strict: c.Strict, Early: c.Early, Output: s.out,
 		Classifier: classifier,
 	}
-	return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Restore(req) })
+	return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return c.restore(s, e, req) })
+}
+
+// restore lets us, and netfilter's tools where a table is theirs, do what the text says.
+func (c *restoreCmd) restore(s *streams, e *apply.Engine, req *apply.Request) error {
+	b, err := s.beside(e, c.Table)
+	if err != nil {
+		return err
+	}
+	req.Emptied = s.notEmptied(e)
+	theirs := func() error { return nil }
+	if c.NoFlush && len(b.alone()) > 0 {
+		if theirs, err = c.share(s, b, req); err != nil {
+			return err
+		}
+	}
+	if err := e.Restore(req); err != nil {
+		return err
+	}
+	if err := theirs(); err != nil || c.Test || len(b.held) == 0 {
+		return err
+	}
+	if b.ours, err = e.Held(); err != nil {
+		return err
+	}
+	b.warnBoth(s.err)
+	return nil
+}
+
+// share takes what is for tables of netfilter's tools alone out of the text, and makes
+// sure that they take it. It gives what lets them.
+func (c *restoreCmd) share(s *streams, b *beside, req *apply.Request) (func() error, error) {
+	text, err := io.ReadAll(req.Text)
+	if err != nil {
+		return nil, err
+	}
+	owner := map[string]string{}
+	for _, h := range b.alone() {
+		if owner[h.Table] != "" {
+			return nil, fmt.Errorf("table %s: %s and iptables-nft both hold rules; whose is to change is not clear", h.Table, owner[h.Table])
+		}
+		owner[h.Table] = h.Variant
+	}
+	parts, rest := split(text, func(table string) string { return owner[table] })
+	req.Text = bytes.NewReader(rest)
+	args := []string{"-n"}
+	if c.Counters {
+		args = append(args, "-c")
+	}
+	run := func(more ...string) error {
+		for variant, part := range parts {
+			t, err := b.Tool(variant)
+			if err != nil {
+				return err
+			}
+			code, err := t.RunRestore(s.caller, bytes.NewReader(part), append(args, more...))
+			if err == nil && code != 0 {
+				err = errReported
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := run("--test"); err != nil || c.Test {
+		return func() error { return nil }, err
+	}
+	return func() error { return run() }, nil
 }
 
 // locked runs a change under the xtables lock.
@@ -111,7 +182,16 @@ ours is left and packets meet only what others have set up.`
 // Run empties the tables.
 func (c *flushCmd) Run(s *streams) error {
 	if !c.All {
-		return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return e.Flush(c.Table) })
+		return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error {
+			if err := e.Flush(c.Table); err != nil {
+				return err
+			}
+			b, err := s.beside(e, c.Table)
+			for _, h := range b.held {
+				fmt.Fprintf(s.err, "bpftables: warning: %s; they stay\n", h)
+			}
+			return err
+		})
 	}
 	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
 		if err := s.locked(c.waitFlag, family, (*apply.Engine).FlushAll); err != nil {

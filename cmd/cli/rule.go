@@ -34,7 +34,11 @@ const ruleHelp = `Example:
 
 One command: -A -C -D -I -R -L -S -F -Z -N -X -E -P, with the options and exit codes of
 iptables 1.8.9: 2 for a command line that is wrong, 3 for a table that there is not,
-4 when the lock is held by another process and -w does not help.`
+4 when the lock is held by another process and -w does not help.
+
+A table in which bpftables holds nothing, and iptables-legacy or iptables-nft does, is
+theirs until 'bpftables takeover': the command is then run by that tool. Where both hold
+rules, packets must pass both; the command is for those of bpftables, with a warning.`
 
 // ruleFamily says whether a word is a command of this kind, and for which family.
 func ruleFamily(word string) (packet.Family, bool) {
@@ -66,7 +70,27 @@ func (s *streams) ruleCommand(family packet.Family, args []string) int {
 		return ruleCode(err, s.err)
 	}
 	defer held.Release()
-	return ruleCode(s.withEngine(family, func(e *apply.Engine) error { return s.rule(e, argv) }), s.err)
+	code := exitOK
+	err = s.withEngine(family, func(e *apply.Engine) error {
+		b, err := s.beside(e, argv.Table)
+		if err != nil {
+			return err
+		}
+		t, err := b.runner(s.err)
+		if err != nil {
+			return err
+		}
+		if t != nil {
+			code, err = t.Run(s.caller, args[1:])
+			return err
+		}
+		b.warnBoth(s.err)
+		return s.rule(e, argv)
+	})
+	if err != nil {
+		return ruleCode(err, s.err)
+	}
+	return code
 }
 
 // rule does what the command says: on live counters where it reads, as a

@@ -22,22 +22,42 @@ func (statusCmd) Help() string {
   bpftables status
 
 Per family and table: in BPF or left to netfilter, with the line and the reason;
-the generation, what it takes in the kernel, and what this kernel offers.`
+the generation, what it takes in the kernel, and what this kernel offers. Rules of
+iptables-legacy and iptables-nft in the same namespace are counted.`
 }
 
 // report is the whole status.
 type report struct {
 	Families []*apply.Status `json:"families"`
+	Beside   []besideReport  `json:"beside"`
 	Features []probe.Feature `json:"features"`
+}
+
+// besideReport is a table that a tool of netfilter's holds.
+type besideReport struct {
+	Tool   string   `json:"tool"`
+	Table  string   `json:"table"`
+	Rules  int      `json:"rules"`
+	Chains int      `json:"chains"`
+	Drops  []string `json:"drops,omitempty"`
+	Both   bool     `json:"both"` // we hold rules there, too
+	line   string
 }
 
 // Run prints the status.
 func (c *statusCmd) Run(s *streams) error {
-	r := report{Features: probe.Features()}
+	r := report{Beside: []besideReport{}, Features: probe.Features()}
 	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
 		err := s.withEngine(family, func(e *apply.Engine) error {
 			st, err := e.Status()
 			r.Families = append(r.Families, st)
+			if err != nil {
+				return err
+			}
+			b, err := s.beside(e, "")
+			for _, h := range b.held {
+				r.Beside = append(r.Beside, besideReport{h.Tool(), h.Table, h.Rules, h.Chains, h.Drops, b.ours[h.Table], h.String()})
+			}
 			return err
 		})
 		if err != nil {
@@ -49,6 +69,13 @@ func (c *statusCmd) Run(s *streams) error {
 	}
 	for _, st := range r.Families {
 		printStatus(s.out, st)
+	}
+	for _, h := range r.Beside {
+		how := "its own"
+		if h.Both {
+			how = "beside those of bpftables"
+		}
+		fmt.Fprintf(s.out, "%s, %s\n", h.line, how)
 	}
 	fmt.Fprintln(s.out, "kernel")
 	for _, f := range r.Features {

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +30,8 @@ var ErrMissing = errors.New("netfilter's own tool is not installed; apt-get inst
 // Path are the same tool.
 type Tool struct {
 	family  packet.Family
-	save    string // path of the -save program
+	command string // path of the program for one command
+	save    string // of the -save program
 	restore string
 	legacy  bool
 	env     []string // of child processes
@@ -47,6 +49,33 @@ func Find(family packet.Family, lock string, env []string) (*Tool, error) {
 		variant = hostVariant(name(family), env)
 	}
 	return find(family, variant, lock, env)
+}
+
+// The variants of the tools.
+const (
+	Legacy = "legacy"
+	NFT    = "nft"
+)
+
+// Variants gives the tools that the host has, one of each variant at most: what is in
+// either kind of table is enforced, whichever the host's iptables stands for.
+func Variants(family packet.Family, lock string, env []string) ([]*Tool, error) {
+	var out []*Tool
+	for _, variant := range []string{Legacy, NFT} {
+		t, err := find(family, variant, lock, env)
+		if errors.Is(err, ErrMissing) && hostVariant(name(family), env) == variant {
+			t, err = find(family, "", lock, env)
+		}
+		switch {
+		case errors.Is(err, ErrMissing):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		t.legacy = variant == Legacy
+		out = append(out, t)
+	}
+	return out, nil
 }
 
 // FindExact gives the tool whose tables are netfilter's reference: iptables-legacy
@@ -76,10 +105,11 @@ func find(family packet.Family, variant, lock string, env []string) (*Tool, erro
 		base += "-" + variant
 	}
 	t := &Tool{family: family, legacy: variant != "nft", env: append(slices.Clip(env), "XTABLES_LOCKFILE="+lock)}
-	var err1, err2 error
-	t.save, err1 = lookPath(base+"-save", env)
-	t.restore, err2 = lookPath(base+"-restore", env)
-	if err := errors.Join(err1, err2); err != nil {
+	var err1, err2, err3 error
+	t.command, err1 = lookPath(base, env)
+	t.save, err2 = lookPath(base+"-save", env)
+	t.restore, err3 = lookPath(base+"-restore", env)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, fmt.Errorf("%s: %w", base, ErrMissing)
 	}
 	return t, nil
@@ -91,11 +121,19 @@ func lookPath(name string, env []string) (string, error) {
 		if !filepath.IsAbs(dir) {
 			continue
 		}
-		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil && !ourselves(p) {
 			return p, nil
 		}
 	}
 	return "", exec.ErrNotFound
+}
+
+// ourselves says whether a program is this one under another name, as where bpftables
+// stands in the place of iptables: it would call itself without end.
+func ourselves(path string) bool {
+	them, err1 := os.Stat(path)
+	us, err2 := os.Stat("/proc/self/exe")
+	return err1 == nil && err2 == nil && os.SameFile(them, us)
 }
 
 // hostVariant says which variant the host's iptables is; "" when there is only one
@@ -131,10 +169,51 @@ func hostVariant(name string, env []string) string {
 // Path is the path of its restore program.
 func (t *Tool) Path() string { return t.restore }
 
+// Variant is Legacy or NFT.
+func (t *Tool) Variant() string {
+	if t.legacy {
+		return Legacy
+	}
+	return NFT
+}
+
+// Name is how people call it: iptables-legacy, ip6tables-nft and so on.
+func (t *Tool) Name() string { return name(t.family) + "-" + t.Variant() }
+
+// Run runs one command of the tool for a caller, and gives its exit code. The error is
+// that of a program that did not run to its end.
+func (t *Tool) Run(c *caller.Caller, args []string) (code int, err error) {
+	return t.run(c, t.command, nil, args) // no command of iptables reads its input
+}
+
+// RunRestore runs the restore program for a caller, as Run does.
+func (t *Tool) RunRestore(c *caller.Caller, text io.Reader, args []string) (code int, err error) {
+	return t.run(c, t.restore, text, args)
+}
+
+func (t *Tool) run(c *caller.Caller, program string, in io.Reader, args []string) (code int, err error) {
+	cmd := exec.Command(program, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = in, c.Out, c.Err, t.env
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		return exit.ExitCode(), nil
+	}
+	if err != nil {
+		return 1, fmt.Errorf("%s: %w", program, err)
+	}
+	return 0, nil
+}
+
 // Restore applies restore text to what is there, each table at once. Counters in the
 // text are used.
-func (t *Tool) Restore(text string) error {
-	cmd := exec.Command(t.restore, "-c", "-n")
+func (t *Tool) Restore(text string) error { return t.restoreWith(text, "-c", "-n") }
+
+// Try says why the tool would refuse restore text for what is there; nothing is changed.
+func (t *Tool) Try(text string) error { return t.restoreWith(text, "-c", "-n", "--test") }
+
+func (t *Tool) restoreWith(text string, args ...string) error {
+	cmd := exec.Command(t.restore, args...)
 	cmd.Stdin = strings.NewReader(text)
 	cmd.Env = t.env
 	var stderr bytes.Buffer
@@ -149,7 +228,7 @@ func (t *Tool) Restore(text string) error {
 // table in this namespace. Asking iptables-legacy-save for a table would create it,
 // and starting a program to hear that there is nothing takes milliseconds.
 func (t *Tool) Save(table string) (string, error) {
-	if t.legacy && !t.exists(table) || !t.legacy && !t.existsNFT(table) {
+	if !t.Has(table) {
 		return "", nil
 	}
 	cmd := exec.Command(t.save, "-c", "-t", table)
@@ -161,6 +240,14 @@ func (t *Tool) Save(table string) (string, error) {
 		return "", fmt.Errorf("%s -t %s: %w: %s", t.save, table, err, strings.TrimSpace(stderr.String()))
 	}
 	return string(out), nil
+}
+
+// Has says whether the kernel has a table of the tool's in this namespace.
+func (t *Tool) Has(table string) bool {
+	if t.legacy {
+		return t.exists(table)
+	}
+	return t.existsNFT(table)
 }
 
 // exists reads the kernel's list of legacy tables in this namespace. The thread's

@@ -31,6 +31,9 @@ type Request struct {
 	Output   io.Writer // what -L and -S in the text print
 	// Classifier says which chains are looked up.
 	Classifier translate.Classifier
+	// Emptied is asked before tables lose all that they hold, unless it is nil; an error
+	// leaves everything as it is.
+	Emptied func(tables []string) error
 }
 
 // change is a ruleset on its way to become live.
@@ -40,7 +43,7 @@ type change struct {
 	after      *ruleset.Ruleset
 	report     iptables.Report
 	filled     bool     // before has all rules
-	flushed    []string // tables whose rules of other owners are replaced
+	flushed    []string // tables of which no rule stays
 	strict     bool
 	classifier translate.Classifier
 	early      string // mode of the early stage
@@ -96,6 +99,9 @@ func (e *Engine) Restore(req *Request) error {
 	}
 	if req.Test {
 		return e.check(c)
+	}
+	if err := req.empties(c); err != nil {
+		return err
 	}
 	return e.apply(c)
 }
@@ -223,7 +229,7 @@ func (e *Engine) install(p *prepared) error {
 		return errors.Join(err, settled, live.Close())
 	}
 	failPoint("activated")
-	if err := e.finish(p.change, p.number); err != nil {
+	if err := e.finish(); err != nil {
 		return err
 	}
 	e.syncEarly(p.change.early)
@@ -260,21 +266,12 @@ func (e *Engine) enforce(p *prepared) error {
 }
 
 // finish removes what the new generation replaces.
-func (e *Engine) finish(c *change, number uint32) error {
+func (e *Engine) finish() error {
 	live, err := e.settle()
 	if err != nil {
 		return fmt.Errorf("the new rules are enforced, but the old ones are not all removed: %w", err)
 	}
-	if err := live.Close(); err != nil {
-		return err
-	}
-	pins := e.space.Pins()
-	return e.netfilter.tools.edit(c.flushed, func(table, saved string) string {
-		if !shim.Foreign(saved, pins) {
-			return ""
-		}
-		return shim.RemoveForeign(table, saved, pins)
-	})
+	return live.Close()
 }
 
 // build translates a change and lets load verify the programs. A table whose

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bpftables/bpftables/compat/takeover"
+	"github.com/bpftables/bpftables/engine/apply"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// familiesFlag is -4 and -6.
+type familiesFlag struct {
+	IPv4 bool `name:"ipv4" short:"4" xor:"family" help:"Only IPv4."`
+	IPv6 bool `name:"ipv6" short:"6" xor:"family" help:"Only IPv6."`
+}
+
+func (f familiesFlag) families() []packet.Family {
+	switch {
+	case f.IPv4:
+		return []packet.Family{packet.IPv4}
+	case f.IPv6:
+		return []packet.Family{packet.IPv6}
+	}
+	return []packet.Family{packet.IPv4, packet.IPv6}
+}
+
+// takeoverCmd is "bpftables takeover".
+type takeoverCmd struct {
+	familiesFlag
+	waitFlag
+	DryRun bool `name:"dry-run" help:"Say what would be taken over, and why not; change nothing."`
+}
+
+// Help is the long help.
+func (takeoverCmd) Help() string {
+	return `Example:
+  bpftables takeover --dry-run
+  bpftables takeover
+
+The rules of iptables-legacy and iptables-nft in this network namespace become rules of
+bpftables, with their counters, and are then removed from netfilter. At every moment
+at least one of the two enforces them all, also if the command is killed: run it again then.
+Refused, with nothing changed: a table that both tools hold, or that bpftables holds with
+other rules. Chains that nft has made in tables of its own stay as they are.`
+}
+
+// Run takes the rules over.
+func (c *takeoverCmd) Run(s *streams) error {
+	// Of two families, none is taken if one of them would be refused.
+	var errs []error
+	for _, family := range c.families() {
+		errs = append(errs, s.locked(c.waitFlag, family, func(e *apply.Engine) error {
+			m := takeover.New(e, s.caller)
+			if !c.DryRun {
+				m.Quiet()
+			}
+			return m.Check()
+		}))
+	}
+	if err := errors.Join(errs...); err != nil || c.DryRun {
+		return err
+	}
+	for _, family := range c.families() {
+		err := s.locked(c.waitFlag, family, func(e *apply.Engine) error { return takeover.New(e, s.caller).Take() })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveBackCmd is "bpftables give-back".
+type giveBackCmd struct {
+	familiesFlag
+	waitFlag
+}
+
+// Help is the long help.
+func (giveBackCmd) Help() string {
+	return `Example:
+  bpftables give-back
+
+All rules of bpftables are loaded, with their counters, into the tools that takeover got
+them from, the others into the one that the host's iptables stands for. Then nothing of
+bpftables is left. At every moment at least one of the two enforces all rules, also if the
+command is killed: run it again then.`
+}
+
+// Run gives the rules back.
+func (c *giveBackCmd) Run(s *streams) error {
+	for _, family := range c.families() {
+		err := s.locked(c.waitFlag, family, func(e *apply.Engine) error { return takeover.New(e, s.caller).Give() })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notEmptied is asked when a text leaves tables with nothing that have something. After a
+// takeover it is what the host's iptables-save prints: tables without rules.
+func (s *streams) notEmptied(e *apply.Engine) func(tables []string) error {
+	return func(tables []string) error {
+		taken, err := takeover.Tables(e.Dir())
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, t := range tables {
+			errs = append(errs, s.emptied(e, t, taken))
+		}
+		return errors.Join(errs...)
+	}
+}
+
+func (s *streams) emptied(e *apply.Engine, table string, taken []string) error {
+	six := ""
+	if e.Family() == packet.IPv6 {
+		six = " -6"
+	}
+	for _, t := range taken {
+		if t == table {
+			return fmt.Errorf("table %s: the text has no rules for it, and those in force were taken over from netfilter, whose iptables-save is without them now; 'bpftables save%s' prints them, 'bpftables flush%s -t %s' removes them", table, six, six, table)
+		}
+	}
+	fmt.Fprintf(s.err, "bpftables: table %s: all rules are removed, as the text has none for it\n", table)
+	return nil
+}

@@ -1,0 +1,129 @@
+package takeover
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// read reads saved text of one table.
+func read(family packet.Family, names ruleset.Resolver, file, table, text string) (*ruleset.Table, error) {
+	rs, _, err := iptables.Read(strings.NewReader(text), iptables.Options{
+		File: file, Family: family, Resolver: names, Counters: true, Table: table,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if t := rs.Table(table); t != nil {
+		return t, nil
+	}
+	return ruleset.NewTable(table), nil
+}
+
+// write gives restore text of a table with counters, from which the very same rules are
+// read: by us, and by netfilter's tools.
+func write(t *ruleset.Table) (string, error) {
+	var out strings.Builder
+	fmt.Fprintf(&out, "*%s\n", t.Name)
+	for _, c := range t.Chains {
+		policy := c.Policy
+		if policy == "" {
+			policy = "-"
+		}
+		fmt.Fprintf(&out, ":%s %s [%d:%d]\n", c.Name, policy, c.Counters.Packets, c.Counters.Bytes)
+	}
+	for _, c := range t.Chains {
+		for _, r := range c.Rules {
+			line, err := iptables.ExactLine(r, c.Name)
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(&out, "[%d:%d] %s\n", r.Counters.Packets, r.Counters.Bytes, line)
+		}
+	}
+	out.WriteString("COMMIT\n")
+	return out.String(), nil
+}
+
+// same says whether two tables enforce the same: the very same rules in the same chains.
+func same(a, b *ruleset.Table) bool {
+	return equal(a, b, func(x, y *ruleset.Rule, chain string) bool {
+		one, err1 := iptables.ExactLine(x, chain)
+		other, err2 := iptables.ExactLine(y, chain)
+		return err1 == nil && err2 == nil && one == other
+	})
+}
+
+// alike says whether two tables are printed in the same way.
+func alike(a, b *ruleset.Table) bool {
+	return equal(a, b, func(x, y *ruleset.Rule, chain string) bool {
+		return iptables.PrintRule(x, chain) == iptables.PrintRule(y, chain)
+	})
+}
+
+func equal(a, b *ruleset.Table, rules func(x, y *ruleset.Rule, chain string) bool) bool {
+	if len(a.Chains) != len(b.Chains) {
+		return false
+	}
+	for _, c := range a.Chains {
+		other := b.Chain(c.Name)
+		if other == nil || other.Policy != c.Policy || len(other.Rules) != len(c.Rules) {
+			return false
+		}
+		for i, r := range c.Rules {
+			if !rules(r, other.Rules[i], c.Name) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// count raises the counters of a table to those of the same table elsewhere: a packet that
+// the first of the two drops never gets to the second.
+func count(t, other *ruleset.Table) {
+	for _, c := range t.Chains {
+		o := other.Chain(c.Name)
+		c.Counters = larger(c.Counters, o.Counters)
+		for i, r := range c.Rules {
+			r.Counters = larger(r.Counters, o.Rules[i].Counters)
+		}
+	}
+}
+
+func larger(a, b ruleset.Counters) ruleset.Counters {
+	return ruleset.Counters{Packets: max(a.Packets, b.Packets), Bytes: max(a.Bytes, b.Bytes)}
+}
+
+var failedLine = regexp.MustCompile(`line:? (\d+)`)
+
+// prove makes sure that what a tool prints of a table says what the kernel holds. Some
+// rules are printed with loss: iptables-legacy-save prints "-p udp" for a rule with
+// "-p udp ! --dport 0:65535", which matches nothing. So the tool is asked to delete each
+// rule by its text (that of the tool, or ours), for a test. A rule that is not as its text says is found by none of
+// them, and one text is left over.
+func prove(t *tool.Tool, table, text string) error {
+	lines := []string{"*" + table}
+	for _, line := range strings.Split(text, "\n") {
+		if _, rule, ok := strings.Cut(line, "-A "); ok && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, ":") {
+			lines = append(lines, "-D "+rule)
+		}
+	}
+	err := t.Try(strings.Join(append(lines, "COMMIT", ""), "\n"))
+	if err == nil {
+		return nil
+	}
+	which := ""
+	if m := failedLine.FindStringSubmatch(err.Error()); m != nil {
+		if n, _ := strconv.Atoi(m[1]); n > 1 && n <= len(lines) {
+			which = strings.Replace(lines[n-1], "-D ", "-A ", 1)
+		}
+	}
+	return fmt.Errorf("%s: table %s: the kernel's rule is not what the tool prints for it: %q; write the rule in another way, then take the table over (%w)", t.Name(), table, which, err)
+}

@@ -1,0 +1,205 @@
+package theirs
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+func (n *Netfilter) nfFamily() nftables.TableFamily {
+	if n.family == packet.IPv6 {
+		return nftables.TableFamilyIPv6
+	}
+	return nftables.TableFamilyIPv4
+}
+
+// nft looks into a table of nf_tables that has the name of one of iptables'.
+func (n *Netfilter) nft(table string) (*Held, error) {
+	all, err := n.allChains()
+	if err != nil {
+		return nil, err
+	}
+	h := &Held{Variant: tool.NFT, Family: n.family, Table: table}
+	there := false
+	for _, chain := range all {
+		if chain.Table.Name == table {
+			there = true
+			h.addChain(chain)
+		}
+	}
+	if !there {
+		return nil, nil
+	}
+	if err := n.others(h); err != nil {
+		return nil, err
+	}
+	return h, n.rules(h)
+}
+
+// allChains lists the chains of nf_tables, once.
+func (n *Netfilter) allChains() ([]*nftables.Chain, error) {
+	if n.looked {
+		return n.chains, nil
+	}
+	c, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("nf_tables: %w", err)
+	}
+	all, err := c.ListChainsOfTableFamily(n.nfFamily())
+	if err != nil && !missing(err) {
+		return nil, fmt.Errorf("list the chains of nf_tables: %w; this takes CAP_NET_ADMIN", err)
+	}
+	n.chains, n.looked = all, true
+	return all, nil
+}
+
+// Translates says whether a table or chain of this family translates addresses.
+func (n *Netfilter) Translates() (bool, error) {
+	all, err := n.allChains()
+	return n.listed("nat") || slices.ContainsFunc(all, func(c *nftables.Chain) bool { return c.Type == nftables.ChainTypeNAT }), err
+}
+
+// Delete removes tables of nf_tables, all in one transaction.
+func (n *Netfilter) Delete(tables []string) error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("nf_tables: %w", err)
+	}
+	for _, name := range tables {
+		c.DelTable(&nftables.Table{Name: name, Family: n.nfFamily()})
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("remove tables of nf_tables: %w", err)
+	}
+	return nil
+}
+
+// addChain counts a chain, if it is not ours and not as in every new table.
+func (h *Held) addChain(c *nftables.Chain) {
+	switch {
+	case ourChain(c.Name):
+		h.Ours = true
+	case c.Hooknum == nil && builtIn(h.Table, c.Name):
+		h.Odd = append(h.Odd, "chain "+c.Name+" at no hook")
+	case c.Hooknum == nil:
+		h.Chains++
+	case !builtIn(h.Table, c.Name), c.Priority == nil, !slices.Contains(priorities(h.Table, c.Name), int(*c.Priority)):
+		h.Odd = append(h.Odd, "base chain "+c.Name)
+	case c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop:
+		h.Drops = append(h.Drops, c.Name)
+	}
+}
+
+// priorities are those at which iptables hangs a built-in chain: iptables-nft hangs
+// security at 150 (nft_commit's builtin tables, iptables/nft.c), iptables-legacy at 50.
+func priorities(table, chain string) []int {
+	switch {
+	case table == "nat" && (chain == "INPUT" || chain == "POSTROUTING"):
+		return []int{100}
+	case table == "nat":
+		return []int{-100}
+	}
+	return map[string][]int{"raw": {-300}, "mangle": {-150}, "filter": {0}, "security": {50, 150}}[table]
+}
+
+// others looks for what iptables has not made.
+func (n *Netfilter) others(h *Held) error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("nf_tables: %w", err)
+	}
+	t := &nftables.Table{Name: h.Table, Family: n.nfFamily()}
+	sets, err := c.GetSets(t)
+	if err != nil {
+		return fmt.Errorf("list the sets of nf_tables: %w", err)
+	}
+	for _, s := range sets {
+		h.Odd = append(h.Odd, "set "+s.Name)
+	}
+	objects, err := c.GetObjects(t)
+	if err != nil {
+		return fmt.Errorf("list the objects of nf_tables: %w", err)
+	}
+	if len(objects) > 0 {
+		h.Odd = append(h.Odd, "counters, quotas or other objects")
+	}
+	return nil
+}
+
+// rules counts the rules that are not ours.
+func (n *Netfilter) rules(h *Held) error {
+	messages, err := n.dumpRules(h.Table)
+	if err != nil {
+		return fmt.Errorf("list the rules of nf_tables: %w", err)
+	}
+	pin := []byte(n.pins + "/")
+	for _, m := range messages {
+		if len(m.Data) < nfgenSize {
+			continue
+		}
+		attributes, err := netlink.UnmarshalAttributes(m.Data[nfgenSize:])
+		if err != nil {
+			return fmt.Errorf("list the rules of nf_tables: %w", err)
+		}
+		table, chain := "", ""
+		for _, a := range attributes {
+			switch a.Type {
+			case unix.NFTA_RULE_TABLE:
+				table = cString(a.Data)
+			case unix.NFTA_RULE_CHAIN:
+				chain = cString(a.Data)
+			}
+		}
+		switch {
+		case table != h.Table:
+		case ourChain(chain), bytes.Contains(m.Data, pin):
+			h.Ours = true
+		default:
+			h.Rules++
+		}
+	}
+	return nil
+}
+
+// nfgenSize is the size of struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h).
+const nfgenSize = 4
+
+// dumpTries is how often a list is asked for that others change meanwhile.
+const dumpTries = 10
+
+func (n *Netfilter) dumpRules(table string) (messages []netlink.Message, err error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	only, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_RULE_TABLE, Data: append([]byte(table), 0)}})
+	if err != nil {
+		return nil, err
+	}
+	head := binary.BigEndian.AppendUint16([]byte{byte(n.nfFamily()), unix.NFNETLINK_V0}, 0)
+	for range dumpTries {
+		messages, err = c.Execute(netlink.Message{
+			Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETRULE, Flags: netlink.Request | netlink.Dump},
+			Data:   append(head, only...),
+		})
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	return messages, err
+}
+
+// missing says whether the kernel has no nf_tables at all: then nothing is held there.
+func missing(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
+}

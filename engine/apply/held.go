@@ -1,0 +1,85 @@
+package apply
+
+import (
+	"github.com/bpftables/bpftables/ruleset"
+)
+
+// Held names the tables in which something of ours is enforced: rules, chains of users, or
+// a policy other than ACCEPT.
+func (e *Engine) Held() (map[string]bool, error) {
+	live, err := e.Live()
+	if err != nil || live == nil {
+		return nil, err
+	}
+	defer live.Close()
+	out := map[string]bool{}
+	for _, t := range live.State.Tables() {
+		for _, c := range t.Chains() {
+			if c.Len() > 0 || holds(c.Policy) {
+				out[t.Name] = true
+			}
+		}
+	}
+	return out, nil
+}
+
+// holds says whether a chain with this policy is more than every new table has.
+func holds(policy string) bool { return policy != "ACCEPT" }
+
+// Holds says the same of a table that is not enforced.
+func Holds(t *ruleset.Table) bool {
+	if t == nil {
+		return false
+	}
+	for _, c := range t.Chains {
+		if len(c.Rules) > 0 || holds(c.Policy) {
+			return true
+		}
+	}
+	return false
+}
+
+// empties asks about the tables that a text which replaces them leaves with nothing.
+func (req *Request) empties(c *change) error {
+	if req.Emptied == nil || c.live == nil {
+		return nil
+	}
+	held := c.live.State
+	var out []string
+	for _, name := range c.flushed {
+		was := held.Table(name)
+		if was == nil || Holds(c.after.Table(name)) {
+			continue
+		}
+		for _, chain := range was.Chains() {
+			if chain.Len() > 0 || holds(chain.Policy) {
+				out = append(out, name)
+				break
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return req.Emptied(out)
+}
+
+// Dir is where the state of the family in this namespace lies.
+func (e *Engine) Dir() string { return e.space.Dir() }
+
+// Pins is the directory that all pins of the family in this namespace lie under: a rule of
+// netfilter's that uses one is ours.
+func (e *Engine) Pins() string { return e.space.Pins() }
+
+// Withdraw removes everything of ours in this family while others enforce the same rules:
+// BPF lets go of the hooks first, so that no packet waits for targets that are gone.
+func (e *Engine) Withdraw() error {
+	if err := e.space.Unhook(); err != nil {
+		return err
+	}
+	failPoint("unhooked")
+	return e.FlushAll()
+}
+
+// Step marks a step of a longer change at which a test build kills the process.
+func (e *Engine) Step(name string) { failPoint(name) }
