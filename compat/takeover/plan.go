@@ -73,7 +73,7 @@ func (m *Mover) lateSecurity(sources []*source) error {
 			continue
 		}
 		input := s.rules.Chain("INPUT")
-		if len(input.Rules) == 0 && input.Policy == "ACCEPT" {
+		if len(input.Rules) == 0 && input.Base.Policy == ruleset.Accept {
 			continue
 		}
 		if nat, err := m.n.Translates(); err != nil || nat {

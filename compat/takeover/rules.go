@@ -9,6 +9,7 @@ import (
 	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -23,7 +24,7 @@ func read(family packet.Family, names ruleset.Resolver, file, table, text string
 	if t := rs.Table(table); t != nil {
 		return t, nil
 	}
-	return ruleset.NewTable(table), nil
+	return tables.New(table, family), nil
 }
 
 // write gives restore text of a table with counters, from which the very same rules are
@@ -32,7 +33,7 @@ func write(t *ruleset.Table) (string, error) {
 	var out strings.Builder
 	fmt.Fprintf(&out, "*%s\n", t.Name)
 	for _, c := range t.Chains {
-		policy := c.Policy
+		policy := tables.PolicyOf(c)
 		if policy == "" {
 			policy = "-"
 		}
@@ -73,7 +74,7 @@ func equal(a, b *ruleset.Table, rules func(x, y *ruleset.Rule, chain string) boo
 	}
 	for _, c := range a.Chains {
 		other := b.Chain(c.Name)
-		if other == nil || other.Policy != c.Policy || len(other.Rules) != len(c.Rules) {
+		if other == nil || tables.PolicyOf(other) != tables.PolicyOf(c) || len(other.Rules) != len(c.Rules) {
 			return false
 		}
 		for i, r := range c.Rules {

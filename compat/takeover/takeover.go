@@ -244,7 +244,7 @@ func (m *Mover) remove(j *job) error {
 func flushing(t *ruleset.Table) string {
 	lines := []string{"*" + t.Name}
 	for _, c := range t.Chains {
-		if c.Policy != "" {
+		if c.BuiltIn() {
 			lines = append(lines, ":"+c.Name+" ACCEPT [0:0]")
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -137,7 +138,7 @@ func (n *Netfilter) walk(h *Held, info *tableInfo, blob []byte) error {
 			return fmt.Errorf("table %s of ip_tables: %w", h.Table, err)
 		}
 		if hook := slices.Index(info.Entry[:], uint32(at)); hook >= 0 && info.Hooks&(1<<hook) != 0 && !user {
-			chain = packet.Hook(hook).String()
+			chain = tables.ChainName(packet.Hook(hook))
 		}
 		policy := slices.Index(info.Underflow[:], uint32(at))
 		switch {
@@ -148,7 +149,7 @@ func (n *Netfilter) walk(h *Held, info *tableInfo, blob []byte) error {
 			}
 		case !user && policy >= 0 && info.Hooks&(1<<policy) != 0:
 			if e.verdict() == verdictDrop {
-				h.Drops = append(h.Drops, packet.Hook(policy).String())
+				h.Drops = append(h.Drops, tables.ChainName(packet.Hook(policy)))
 			}
 		default:
 			h.add(e, chain, n.pins)

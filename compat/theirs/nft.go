@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -85,30 +87,28 @@ func (n *Netfilter) Delete(tables []string) error {
 
 // addChain counts a chain, if it is not ours and not as in every new table.
 func (h *Held) addChain(c *nftables.Chain) {
+	base := tables.Base(h.Table, c.Name, "")
 	switch {
 	case ourChain(c.Name):
 		h.Ours = true
-	case c.Hooknum == nil && builtIn(h.Table, c.Name):
-		h.Odd = append(h.Odd, "chain "+c.Name+" at no hook")
-	case c.Hooknum == nil:
+	case c.Hooknum == nil && base == nil:
 		h.Chains++
-	case !builtIn(h.Table, c.Name), c.Priority == nil, !slices.Contains(priorities(h.Table, c.Name), int(*c.Priority)):
+	case c.Hooknum == nil:
+		h.Odd = append(h.Odd, "chain "+c.Name+" at no hook")
+	case base == nil, c.Priority == nil, !hangs(base, int32(*c.Priority)):
 		h.Odd = append(h.Odd, "base chain "+c.Name)
 	case c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop:
 		h.Drops = append(h.Drops, c.Name)
 	}
 }
 
-// priorities are those at which iptables hangs a built-in chain: iptables-nft hangs
-// security at 150 (nft_commit's builtin tables, iptables/nft.c), iptables-legacy at 50.
-func priorities(table, chain string) []int {
-	switch {
-	case table == "nat" && (chain == "INPUT" || chain == "POSTROUTING"):
-		return []int{100}
-	case table == "nat":
-		return []int{-100}
-	}
-	return map[string][]int{"raw": {-300}, "mangle": {-150}, "filter": {0}, "security": {50, 150}}[table]
+// lateSecurity is where iptables-nft hangs table security (the tables of iptables/nft.c);
+// iptables-legacy hangs it at NF_IP_PRI_SECURITY, 50.
+const lateSecurity = 150
+
+// hangs says whether iptables hangs a base chain at a priority.
+func hangs(base *ruleset.Base, priority int32) bool {
+	return priority == base.Priority || base.Priority == ruleset.PrioritySecurity && priority == lateSecurity
 }
 
 // others looks for what iptables has not made.

@@ -21,7 +21,6 @@ import (
 	"github.com/google/nftables"
 
 	"github.com/bpftables/bpftables/compat/tool"
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -188,6 +187,3 @@ func ourChain(name string) bool {
 	digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
 	return ok && digits > 0 && (digits == len(rest) || rest[digits] == '-')
 }
-
-// builtIn says whether iptables makes a chain of this name in a table.
-func builtIn(table, chain string) bool { return slices.Contains(ruleset.BuiltIns[table], chain) }

@@ -1,6 +1,9 @@
 package apply
 
 import (
+	"slices"
+
+	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 )
 
@@ -14,29 +17,24 @@ func (e *Engine) Held() (map[string]bool, error) {
 	defer live.Close()
 	out := map[string]bool{}
 	for _, t := range live.State.Tables() {
-		for _, c := range t.Chains() {
-			if c.Len() > 0 || holds(c.Policy) {
-				out[t.Name] = true
-			}
+		if holds(t) {
+			out[t.Name] = true
 		}
 	}
 	return out, nil
 }
 
-// holds says whether a chain with this policy is more than every new table has.
-func holds(policy string) bool { return policy != "ACCEPT" }
-
 // Holds says the same of a table that is not enforced.
 func Holds(t *ruleset.Table) bool {
-	if t == nil {
-		return false
-	}
-	for _, c := range t.Chains {
-		if len(c.Rules) > 0 || holds(c.Policy) {
-			return true
-		}
-	}
-	return false
+	return t != nil && slices.ContainsFunc(t.Chains, func(c *ruleset.Chain) bool {
+		return len(c.Rules) > 0 || c.Base == nil || c.Base.Policy != ruleset.Accept
+	})
+}
+
+func holds(t *state.Table) bool {
+	return t != nil && slices.ContainsFunc(t.Chains(), func(c *state.Chain) bool {
+		return c.Len() > 0 || c.Policy != ruleset.Accept.String()
+	})
 }
 
 // empties asks about the tables that a text which replaces them leaves with nothing.
@@ -44,18 +42,10 @@ func (req *Request) empties(c *change) error {
 	if req.Emptied == nil || c.live == nil {
 		return nil
 	}
-	held := c.live.State
 	var out []string
 	for _, name := range c.flushed {
-		was := held.Table(name)
-		if was == nil || Holds(c.after.Table(name)) {
-			continue
-		}
-		for _, chain := range was.Chains() {
-			if chain.Len() > 0 || holds(chain.Policy) {
-				out = append(out, name)
-				break
-			}
+		if holds(c.live.State.Table(name)) && !Holds(c.after.Table(name)) {
+			out = append(out, name)
 		}
 	}
 	if len(out) == 0 {
