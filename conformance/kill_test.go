@@ -17,7 +17,7 @@ import (
 // The fail points of package engine/apply, in the order in which restore meets
 // them; a first restore has nothing to carry over or to remove.
 var (
-	firstSteps = []string{"loaded", "state", "installed", "shims", "conntrack", "activated"}
+	firstSteps = []string{"loaded", "state", "installed", "shims", "held", "conntrack", "activated"}
 	steps      = append(firstSteps[:len(firstSteps):len(firstSteps)], "carried", "cleaned", "retired")
 )
 
@@ -73,12 +73,14 @@ COMMIT
 :FORWARD ACCEPT [0:0]
 :OUTPUT ACCEPT [0:0]
 :LOGGED - [0:0]
+:UNMET - [0:0]
 -A INPUT -p tcp -m tcp --dport 22 -j DROP
 -A INPUT -p udp -m udp --dport 7 -j LOGGED
 -A INPUT -m conntrack --ctstate INVALID -j DROP
 -A OUTPUT -p udp -m udp --dport 8 -j DROP
 -A LOGGED -j LOG --log-prefix "seven "
 -A LOGGED -j REJECT --reject-with icmp-host-prohibited
+-A UNMET -m string --string x --algo bm --to 65535 -j DROP
 COMMIT
 `
 )

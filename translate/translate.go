@@ -31,6 +31,7 @@ type Result struct {
 	Plan     *plan.Plan
 	Rules    map[*ruleset.Rule]uint32
 	Policies map[*ruleset.Chain]uint32
+	Unmet    map[*ruleset.Chain]bool // chains that no packet meets, of Plain
 	unfolded *unfolded
 }
 
@@ -43,6 +44,7 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 		Plan:     &plan.Plan{Family: rs.Family},
 		Rules:    map[*ruleset.Rule]uint32{},
 		Policies: map[*ruleset.Chain]uint32{},
+		Unmet:    map[*ruleset.Chain]bool{},
 	}
 	if n := rules(rs); n > 0 {
 		res.Rules = make(map[*ruleset.Rule]uint32, n)
@@ -104,6 +106,11 @@ func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, 
 		out:   &plan.Table{Name: src.Name, Passes: 1},
 		hooks: src.Hooks(family), asks: map[*ruleset.Chain]bool{}, reads: map[*ruleset.Chain]pred.Reads{},
 		lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{}, coded: map[*ruleset.Chain]bool{},
+	}
+	for _, c := range src.Chains {
+		if t.hooks[c] == 0 {
+			res.Unmet[c] = true
+		}
 	}
 	t.follow()
 	return t

@@ -157,6 +157,16 @@ func (s *streams) locked(w waitFlag, family packet.Family, change func(*apply.En
 	return s.withEngine(family, change)
 }
 
+// briefly runs what takes no longer than other commands wait, under the xtables lock.
+func (s *streams) briefly(do func() error) error {
+	l, err := lock.Acquire(lock.Forever, s.caller)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	return do()
+}
+
 func (s *streams) withEngine(family packet.Family, do func(*apply.Engine) error) error {
 	return s.engine(family, s.caller, do)
 }
@@ -212,7 +222,8 @@ func (checkCmd) Help() string {
 	return `Example:
   bpftables check /etc/iptables/rules.v4
 
-All errors of the file are printed at once. Nothing is attached.`
+All errors of the file are printed at once. Nothing is attached. Where a rule names
+what only netfilter knows, such as a set, netfilter is asked about it.`
 }
 
 // Run checks the file.
@@ -223,7 +234,7 @@ func (c *checkCmd) Run(s *streams) error {
 	}
 	defer in.Close()
 	err = s.withEngine(c.family(), func(e *apply.Engine) error {
-		return e.Restore(&apply.Request{Text: in, File: name, Test: true, Output: s.out})
+		return e.Restore(&apply.Request{Text: in, File: name, Test: true, Output: s.out, Locked: s.briefly})
 	})
 	if err == nil {
 		fmt.Fprintln(s.out, name+": ok")

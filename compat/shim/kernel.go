@@ -132,7 +132,7 @@ func number(digits string) (uint32, bool) {
 func Count(saved, pins string, gen uint32) (chains, rules int) {
 	for _, line := range strings.Split(saved, "\n") {
 		if name, ok := chainLine(line); ok {
-			if of, ours := Generation(name); ours && of == gen {
+			if of, ours := Generation(name); ours && of == gen && !aside(name, gen) {
 				chains++
 			}
 			continue
@@ -142,7 +142,7 @@ func Count(saved, pins string, gen uint32) (chains, rules int) {
 			continue
 		}
 		of, ours := Generation(chain)
-		if ours && of == gen || !ours && strings.Contains(rule, "--object-pinned "+PinDir(pins, gen)+"/") {
+		if ours && of == gen && !aside(chain, gen) || !ours && strings.Contains(rule, "--object-pinned "+PinDir(pins, gen)+"/") {
 			rules++
 		}
 	}

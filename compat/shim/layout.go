@@ -74,6 +74,15 @@ const (
 // Prefix starts the names of all chains and pins of a generation.
 func Prefix(gen uint32) string { return fmt.Sprintf("bpftables%d", gen) }
 
+// Holder is the chain with what rules of a generation name that no packet meets.
+func Holder(gen uint32) string { return Prefix(gen) + "-h" }
+
+// Trial is a chain in which rules stand for a moment, to hear what netfilter says.
+func Trial(gen uint32) string { return Prefix(gen) + "-t" }
+
+// aside says whether a chain of a generation is none of its layouts'.
+func aside(chain string, gen uint32) bool { return chain == Holder(gen) || chain == Trial(gen) }
+
 // chainName starts the names of the chains of a table: a letter tells the tables apart in
 // nf_tables, as the tools of iptables take 28 bytes for a name (XT_EXTENSION_MAXNAMELEN).
 func chainName(gen uint32, table string) string {

@@ -177,10 +177,13 @@ func (e *Engine) look() (*Live, error) {
 	return l, nil
 }
 
+// storedFile is the name of what rules of a state are read from, in positions.
+const storedFile = "state"
+
 // rules reads the rules of a state, of one table or "" for all, with their counters and
 // what live adds.
 func (e *Engine) rules(st *state.Store, table string, live state.Live) (*ruleset.Ruleset, error) {
-	return st.Ruleset(table, live, iptables.Options{File: "state", Resolver: e.caller.Resolver()})
+	return st.Ruleset(table, live, iptables.Options{File: storedFile, Resolver: e.caller.Resolver()})
 }
 
 // Current gives the enforced ruleset with live counters; nil when there is none.

@@ -22,13 +22,15 @@ type Request struct {
 	Text     io.Reader
 	Argv     *iptables.Argv // instead of Text
 	File     string
-	Table    string    // only this table
-	NoFlush  bool      // keep what is not named
-	Counters bool      // use the counters of the text
-	Test     bool      // verify, attach nothing
-	Strict   bool      // refuse what would be left to netfilter
-	Early    string    // mode of the early stage; "": as before, at first off
-	Output   io.Writer // what -L and -S in the text print
+	Table    string // only this table
+	NoFlush  bool   // keep what is not named
+	Counters bool   // use the counters of the text
+	Test     bool   // verify, attach nothing
+	// Locked runs, with Test, what needs the xtables lock under it; nil: it is held.
+	Locked func(func() error) error
+	Strict bool      // refuse what would be left to netfilter
+	Early  string    // mode of the early stage; "": as before, at first off
+	Output io.Writer // what -L and -S in the text print
 	// Classifier says which chains are looked up.
 	Classifier translate.Classifier
 	// Emptied is asked before tables lose all that they hold, unless it is nil; an error
@@ -98,7 +100,7 @@ func (e *Engine) Restore(req *Request) error {
 		return err
 	}
 	if req.Test {
-		return e.check(c)
+		return e.check(c, req.Locked)
 	}
 	if err := req.empties(c); err != nil {
 		return err
@@ -170,14 +172,19 @@ type build struct {
 	layouts []*shim.Layout
 }
 
-// check verifies a change without attaching anything.
-func (e *Engine) check(c *change) error {
+// check verifies a change without attaching anything. What only netfilter can judge, it is
+// asked about.
+func (e *Engine) check(c *change, locked func(func() error) error) error {
 	b, err := e.build(c, 1, func(b *build) error { return e.space.Check(b.progs) })
-	if err != nil || len(b.layouts) == 0 {
+	if err != nil {
 		return err
 	}
-	_, err = e.netfilter.tools.installed()
-	return err
+	if len(b.layouts) > 0 {
+		if _, err := e.netfilter.tools.installed(); err != nil {
+			return err
+		}
+	}
+	return e.judge(c, b, 1, locked)
 }
 
 // apply makes a change live.
@@ -253,9 +260,13 @@ func (e *Engine) enforce(p *prepared) error {
 	}
 	failPoint("installed")
 	if err := e.netfilter.add(p.layouts); err != nil {
-		return err
+		return errors.Join(e.judge(p.change, p.build, p.number, nil), err)
 	}
 	failPoint("shims")
+	if err := e.hold(p); err != nil {
+		return err
+	}
+	failPoint("held")
 	if p.res.Plan.Conntrack {
 		if err := e.netfilter.own.ConntrackOn(); err != nil {
 			return err

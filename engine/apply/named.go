@@ -1,0 +1,252 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// netfilter refuses a rule that names what it does not have, such as a set, a helper or a
+// cgroup, also in a chain that no packet meets, and it holds what rules name: a set cannot
+// be destroyed while one does. Rules of chains that nothing jumps to are not among those
+// that netfilter runs for us; what they name is held by rules in a chain of its own, which
+// nothing jumps to either.
+
+// namedRule is what only netfilter can judge about a rule: its words that name something,
+// and the protocol that some of them ask for.
+type namedRule struct {
+	table string
+	rule  *ruleset.Rule
+	words string // behind "-A CHAIN "
+}
+
+// named gives those rules of a table for which use says yes, each set of words once.
+func named(rs *ruleset.Ruleset, t *ruleset.Table, use func(*ruleset.Chain) bool) ([]namedRule, error) {
+	var out []namedRule
+	seen := map[string]bool{}
+	in := &ruleset.Place{Family: rs.Family, Bases: t.Bases()}
+	for _, c := range t.Chains {
+		if !use(c) {
+			continue
+		}
+		for _, r := range c.Rules {
+			in.Rule = r
+			part := namesOf(in)
+			if part == nil {
+				continue
+			}
+			line, err := iptables.ExactLine(part, "")
+			if err != nil {
+				return nil, err
+			}
+			words := strings.TrimPrefix(line, "-A  ")
+			if !seen[words] {
+				seen[words] = true
+				out = append(out, namedRule{t.Name, r, words})
+			}
+		}
+	}
+	return out, nil
+}
+
+// namesOf is the part of a rule that only netfilter can judge; nil: there is none.
+func namesOf(in *ruleset.Place) *ruleset.Rule {
+	out := &ruleset.Rule{Pos: in.Rule.Pos}
+	found := false
+	for _, m := range in.Rule.Matches {
+		p := m.Lower(in)
+		foreign := pred.UnsupportedReason(p) != ""
+		_, protocol := m.(interface{ Protocol() (uint8, bool) })
+		base := strings.HasPrefix(m.Word(), "-") && !protocol
+		if remark := p == pred.Pred(pred.Const(pred.Yes)); foreign || !base && !remark {
+			out.Matches, found = append(out.Matches, m), found || foreign
+		}
+	}
+	if a := in.Action(); a.Op == pred.Do && judgedByName(a.Effect) {
+		out.Target, found = in.Rule.Target, true
+	}
+	if !found {
+		return nil
+	}
+	return out
+}
+
+// judgedByName says whether netfilter may refuse an effect for what it names or for what
+// the kernel lacks. The others are asked when they run.
+func judgedByName(e pred.Effect) bool {
+	switch e.(type) {
+	case pred.Reject, pred.Log, pred.NFLog, pred.SetMark, pred.SetPriority, pred.NoTrack, pred.Queue, pred.Trace:
+		return false
+	}
+	return true
+}
+
+// unmet gives what the chains of tables in BPF name that no packet meets.
+func (b *build) unmet() ([]namedRule, error) {
+	var out []namedRule
+	rs := b.res.Plain()
+	for i, t := range rs.Tables {
+		if !b.res.Plan.Tables[i].InBPF {
+			continue
+		}
+		rules, err := named(rs, t, func(c *ruleset.Chain) bool { return b.res.Unmet[c] })
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rules...)
+	}
+	return out, nil
+}
+
+// hold makes netfilter hold what rules name that no packet meets. Rules that were there
+// before do not hinder a change, whatever became of what they name.
+func (e *Engine) hold(p *prepared) error {
+	rules, err := p.unmet()
+	if err != nil || len(rules) == 0 {
+		return err
+	}
+	t, err := e.netfilter.tools.forTargets()
+	if errors.Is(err, tool.ErrMissing) {
+		return nil // nothing can be asked, and no packet meets them
+	}
+	if err != nil {
+		return err
+	}
+	chain := shim.Holder(p.number)
+	if t.Restore(chainText(rules, chain)) == nil {
+		return nil
+	}
+	refused := try(t, rules, chain)
+	var kept []namedRule
+	var errs []error
+	for _, r := range rules {
+		switch err := refused[r]; {
+		case err == nil:
+			kept = append(kept, r)
+		case r.rule.Pos.File != storedFile:
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 || len(kept) == 0 {
+		return errors.Join(errs...)
+	}
+	return t.Restore(chainText(kept, chain))
+}
+
+// judge asks netfilter about all rules that name something, under the lock that locked
+// takes, unless it is nil. It gives nil if netfilter refuses none of them, or cannot be asked.
+func (e *Engine) judge(c *change, b *build, number uint32, locked func(func() error) error) error {
+	var errs []error
+	rs := b.res.Plain()
+	for i, t := range rs.Tables {
+		if c.report.Table(t.Name) == nil {
+			continue
+		}
+		rules, err := named(rs, t, func(*ruleset.Chain) bool { return true })
+		if err != nil {
+			return err
+		}
+		if len(rules) == 0 {
+			continue
+		}
+		find := e.netfilter.tools.forTables
+		if b.res.Plan.Tables[i].InBPF {
+			find = e.netfilter.tools.forTargets
+		}
+		ask := func() error { return tryWith(find, rules, shim.Trial(number)) }
+		if locked != nil {
+			errs = append(errs, locked(ask))
+		} else {
+			errs = append(errs, ask())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tryWith gives the errors of rules that a tool refuses.
+func tryWith(find func() (*tool.Tool, error), rules []namedRule, chain string) error {
+	t, err := find()
+	switch {
+	case errors.Is(err, tool.ErrMissing):
+		return nil
+	case err != nil:
+		return err
+	}
+	refused := try(t, rules, chain)
+	var errs []error
+	for _, r := range rules {
+		errs = append(errs, refused[r])
+	}
+	return errors.Join(errs...)
+}
+
+// try gives the rules that netfilter refuses, each with the reason. They stand for a moment
+// in a chain that nothing jumps to.
+func try(t *tool.Tool, rules []namedRule, chain string) map[namedRule]error {
+	refused := map[namedRule]error{}
+	tryAll(t, rules, chain, refused)
+	var clean strings.Builder
+	for _, table := range tablesOf(rules) {
+		fmt.Fprintf(&clean, "*%s\n:%s - [0:0]\n-X %s\nCOMMIT\n", table, chain, chain)
+	}
+	// What stays after a fault goes with the generation that it is named after.
+	_ = t.Restore(clean.String())
+	return refused
+}
+
+// tryAll finds them by halves: most often there is one, or none.
+func tryAll(t *tool.Tool, rules []namedRule, chain string, refused map[namedRule]error) {
+	err := t.Restore(chainText(rules, chain))
+	switch n := len(rules); {
+	case err == nil:
+	case n == 1:
+		refused[rules[0]] = rules[0].refusal(err)
+	default:
+		tryAll(t, rules[:n/2], chain, refused)
+		tryAll(t, rules[n/2:], chain, refused)
+	}
+}
+
+// chainText is restore text for a chain of rules in each of their tables, whose rules are
+// together.
+func chainText(rules []namedRule, chain string) string {
+	var b strings.Builder
+	for _, table := range tablesOf(rules) {
+		fmt.Fprintf(&b, "*%s\n:%s - [0:0]\n", table, chain)
+		for _, r := range rules {
+			if r.table == table {
+				fmt.Fprintf(&b, "-A %s %s\n", chain, r.words)
+			}
+		}
+		b.WriteString("COMMIT\n")
+	}
+	return b.String()
+}
+
+func tablesOf(rules []namedRule) (out []string) {
+	for _, r := range rules {
+		if len(out) == 0 || out[len(out)-1] != r.table {
+			out = append(out, r.table)
+		}
+	}
+	return out
+}
+
+// said is what a tool says about the arguments of a rule, behind its name.
+var said = regexp.MustCompile(`ip6?tables[a-z-]* v[0-9.]+ \([a-z_]+\): (.*)`)
+
+// refusal is the error of a rule that a tool refuses alone.
+func (r namedRule) refusal(err error) error {
+	what := "the kernel does not have what it names, or cannot do it here"
+	if m := said.FindStringSubmatch(err.Error()); m != nil {
+		what = strings.TrimSuffix(m[1], ".")
+	}
+	return &ruleset.Error{Pos: r.rule.Pos, Thing: r.words, What: "netfilter refuses it: " + what}
+}
