@@ -39,7 +39,7 @@ __noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, u32 field)
 	struct given *g = given_facts();
 
 	takes(ctx);
-	if (!f || !g || field >= GIVEN_FIELDS)
+	if (!f || !g || field >= NUM_FIELDS)
 		return 0;
 	return g->fields[field];
 }
@@ -50,7 +50,7 @@ __noinline int get_addr(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 	struct given *g = given_facts();
 
 	takes(ctx);
-	if (!f || !g || which >= GIVEN_ADDRS)
+	if (!f || !g || which >= NUM_ADDRS)
 		return 0;
 	__builtin_memcpy(f->tmp, g->addrs[which], 16);
 	return 1;
@@ -62,7 +62,7 @@ __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 	struct given *g = given_facts();
 
 	takes(ctx);
-	if (!f || !g || which >= GIVEN_NAMES)
+	if (!f || !g || which >= NUM_NAMES)
 		return 0;
 	__builtin_memcpy(f->tmp, g->names[which], IFNAME);
 	return 1;

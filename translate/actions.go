@@ -9,10 +9,6 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// MaxNotes is how many actions a packet's note holds. A table that could ask for more
-// is left to netfilter: the bound is proven here, never met at run time.
-const MaxNotes = 256
-
 // number gives each different target its action number, in the order in which a
 // walk through the chains meets them; targets that end the traversal come last.
 // The shim runs actions in the order of their numbers, so most packets need one
@@ -132,10 +128,10 @@ func (t *table) bound() {
 		}
 		t.out.Passes = max(t.out.Passes, min(s.descents+1, s.n))
 		t.out.Longest = max(t.out.Longest, s.n)
-		if s.n > MaxNotes {
+		if s.n > plan.MaxNotes {
 			t.out.Notes = append(t.out.Notes, plan.Note{
 				Pos: c.Pos.String(), Thing: "chain " + c.Name,
-				Reason: fmt.Sprintf("a packet could meet %s targets that netfilter must run; at most %d fit into its note", s.count(), MaxNotes),
+				Reason: fmt.Sprintf("a packet could meet %s targets that netfilter must run; at most %d fit into its note", s.count(), plan.MaxNotes),
 			})
 			return
 		}
@@ -149,7 +145,7 @@ type pathEnd struct {
 }
 
 // endWithin is how far endOf looks: a note holds fewer actions.
-const endWithin = 2 * MaxNotes
+const endWithin = 2 * plan.MaxNotes
 
 // endOf finds the rule that ends the path of a packet that matches the first of
 // some rules: the usual "cond -j LOG", "cond -j DROP". Between them stand only

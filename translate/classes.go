@@ -38,8 +38,6 @@ func ParseClassifier(name string) (Classifier, error) {
 }
 
 const (
-	// classDepth is CLASS_DEPTH of bpf/lookup/classify.h.
-	classDepth = 12
 	// classFrames are the call frames of a classified chain: classify(), run_program() and
 	// what that calls.
 	classFrames = 2 + helperFrames
@@ -103,7 +101,7 @@ func (t *table) class(c *ruleset.Chain) bool {
 		return true
 	}
 	depth := t.below[c]
-	if depth > classDepth {
+	if depth > plan.ClassDepth {
 		return false
 	}
 	p := t.res.Plan

@@ -119,7 +119,7 @@ func (e *earlyRewriter) knownValue(p pred.Cmp) (pred.Pred, bool) {
 		v &= p.Mask
 		return pred.Const(pred.Bool(p.Lo <= v && v <= p.Hi)), true
 	}
-	return orUnknown(p, e.readable(f))
+	return orUnknown(p, f.Early())
 }
 
 // value gives the fields that are the same for every packet that the early stage looks
@@ -149,16 +149,4 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// readable are the fields that differ from packet to packet and that the early stage has.
-func (e *earlyRewriter) readable(f pred.Field) bool {
-	switch f {
-	case pred.FieldLen, pred.FieldProto, pred.FieldL4State, pred.FieldFragOff, pred.FieldTHOff, pred.FieldL4Avail,
-		pred.FieldEther, pred.FieldMACHi, pred.FieldMACLo:
-		return true
-	case pred.FieldCtState, pred.FieldHasConn, pred.FieldCtMark:
-		return true
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package translate
 import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // loosen decides which classified chains may lose rules in place. The bounds on what a
@@ -35,7 +36,7 @@ func (t *table) loosen() {
 // holds says whether the bounds hold for loose chains, and how many actions there are at most.
 func (t *table) holds(loose map[*ruleset.Chain]bool) (longest int, ok bool) {
 	for _, s := range t.sequences(loose) {
-		if s.n > MaxNotes || s.descents+1 > t.out.Passes {
+		if s.n > plan.MaxNotes || s.descents+1 > t.out.Passes {
 			return 0, false
 		}
 		longest = max(longest, s.n)

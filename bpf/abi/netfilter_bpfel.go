@@ -129,6 +129,15 @@ const (
 	NetfilterClassNoteNOTE_SETS     NetfilterClassNote = 4
 )
 
+type NetfilterClassNumber uint32
+
+const (
+	NetfilterClassNumberINDEX_SLACK NetfilterClassNumber = 64
+	NetfilterClassNumberOP_WIRE     NetfilterClassNumber = 128
+	NetfilterClassNumberTAG_TAKEN   NetfilterClassNumber = 128
+	NetfilterClassNumberROW_NUMBER  NetfilterClassNumber = 16777215
+)
+
 type NetfilterClassOp uint32
 
 const (
@@ -267,30 +276,6 @@ type NetfilterFacts struct {
 	Depth   uint32
 }
 
-type NetfilterField uint32
-
-const (
-	NetfilterFieldFIELD_CT_STATUS     NetfilterField = 9
-	NetfilterFieldFIELD_CT_DIR        NetfilterField = 10
-	NetfilterFieldFIELD_CT_PROTO      NetfilterField = 11
-	NetfilterFieldFIELD_CT_ORIG_SPORT NetfilterField = 12
-	NetfilterFieldFIELD_CT_ORIG_DPORT NetfilterField = 13
-	NetfilterFieldFIELD_CT_REPL_SPORT NetfilterField = 14
-	NetfilterFieldFIELD_CT_REPL_DPORT NetfilterField = 15
-	NetfilterFieldFIELD_CT_EXPIRE     NetfilterField = 16
-	NetfilterFieldFIELD_SOCKET        NetfilterField = 17
-	NetfilterFieldFIELD_UID           NetfilterField = 18
-	NetfilterFieldFIELD_GID           NetfilterField = 19
-	NetfilterFieldFIELD_PKTTYPE       NetfilterField = 20
-	NetfilterFieldFIELD_CPU           NetfilterField = 21
-	NetfilterFieldFIELD_REALM         NetfilterField = 22
-	NetfilterFieldFIELD_IN_GROUP      NetfilterField = 23
-	NetfilterFieldFIELD_OUT_GROUP     NetfilterField = 24
-	NetfilterFieldFIELD_HAS_IN        NetfilterField = 25
-	NetfilterFieldFIELD_HAS_OUT       NetfilterField = 26
-	NetfilterFieldFIELD_BRIDGED       NetfilterField = 30
-)
-
 type NetfilterLimitState struct {
 	_      structs.HostLayout
 	Prev   uint64
@@ -337,7 +322,7 @@ type NetfilterNthState struct {
 
 type NetfilterRecentConfig struct {
 	_       structs.HostLayout
-	Op      NetfilterRecentOp
+	Op      uint32
 	Dst     uint32
 	Seconds uint32
 	Hits    uint32
@@ -371,15 +356,6 @@ type NetfilterRecentList struct {
 	}
 	Stamps [25856]uint64
 }
-
-type NetfilterRecentOp uint32
-
-const (
-	NetfilterRecentOpRECENT_SET    NetfilterRecentOp = 0
-	NetfilterRecentOpRECENT_CHECK  NetfilterRecentOp = 1
-	NetfilterRecentOpRECENT_UPDATE NetfilterRecentOp = 2
-	NetfilterRecentOpRECENT_REMOVE NetfilterRecentOp = 3
-)
 
 type NetfilterSctpConfig struct {
 	_     structs.HostLayout

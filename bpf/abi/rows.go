@@ -134,13 +134,12 @@ const (
 	OpU32In      = uint32(NetfilterClassOpOP_U32IN)
 )
 
-// Numbers of rows.h, program.h and classify.h in bpf/lookup that are no enumerators.
+// Numbers within words (enum class_number).
 const (
-	OpWire     = 0x80     // OpFact: the number is as on the wire
-	RowNumber  = 0xffffff // an entry's row
-	BucketTag  = 0x80     // in every tag of a bucket
-	IndexSlack = 64       // words behind the index that a read may touch
-	ClassDepth = 12       // how deep classified chains may call each other
+	OpWire     = uint32(NetfilterClassNumberOP_WIRE)
+	RowNumber  = uint32(NetfilterClassNumberROW_NUMBER)
+	BucketTag  = uint32(NetfilterClassNumberTAG_TAKEN)
+	IndexSlack = uint32(NetfilterClassNumberINDEX_SLACK)
 )
 
 // FuncClassify runs a classified chain: R3 is its number; the result is that of chain.

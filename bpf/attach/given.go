@@ -2,6 +2,7 @@ package attach
 
 import (
 	"encoding/binary"
+	"reflect"
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -15,19 +16,15 @@ const clockBase = 1 << 32
 // given spells facts for the test program.
 func given(f *packet.Facts) *abi.ProbeGiven {
 	g := &abi.ProbeGiven{Jiffies: clockBase + f.World.Jiffies}
-	g.Facts.Len = f.Len
-	g.Facts.Mark = f.Mark
-	g.Facts.Ctstate = f.CtState
-	g.Facts.Hasconn = pred.NumberOf(f, pred.FieldHasConn)
-	g.Facts.Ctmark = pred.NumberOf(f, pred.FieldCtMark)
-	g.Facts.Ether = uint8(pred.NumberOf(f, pred.FieldEther))
-	g.Facts.MacHi = pred.NumberOf(f, pred.FieldMACHi)
-	g.Facts.MacLo = uint16(pred.NumberOf(f, pred.FieldMACLo))
 	g.Facts.Iif, g.Facts.Oif = name(f.In), name(f.Out)
 	g.Names[pred.NameIn], g.Names[pred.NameOut] = g.Facts.Iif, g.Facts.Oif
 	g.Names[pred.NamePhysIn], g.Names[pred.NamePhysOut] = name(f.PhysIn), name(f.PhysOut)
+	facts := reflect.ValueOf(&g.Facts).Elem()
 	for of := range pred.NumFields {
 		g.Fields[of] = uint64(pred.NumberOf(f, of))
+		if of.InFacts() { // the test program takes what it cannot read from its packet
+			facts.FieldByName(of.Cell()).SetUint(g.Fields[of])
+		}
 	}
 	for of := pred.AddrCtOrigSrc; of <= pred.AddrCtReplDst; of++ {
 		a := pred.AddressOf(f, of)

@@ -8,34 +8,8 @@
 #include "facts/facts.h"
 #include "facts/packet.h"
 #include "facts/fill.h"
+#include "facts/numbers.h"
 #include "facts/world.h"
-
-/* Numbers of pred.Field; a test compares them. */
-enum field {
-	FIELD_CT_STATUS = 9,
-	FIELD_CT_DIR,
-	FIELD_CT_PROTO,
-	FIELD_CT_ORIG_SPORT,
-	FIELD_CT_ORIG_DPORT,
-	FIELD_CT_REPL_SPORT,
-	FIELD_CT_REPL_DPORT,
-	FIELD_CT_EXPIRE,
-	FIELD_SOCKET,
-	FIELD_UID,
-	FIELD_GID,
-	FIELD_PKTTYPE,
-	FIELD_CPU,
-	FIELD_REALM,
-	FIELD_IN_GROUP,
-	FIELD_OUT_GROUP,
-	FIELD_HAS_IN,
-	FIELD_HAS_OUT,
-	FIELD_BRIDGED = 30,
-};
-
-/* Numbers of pred.AddrField and pred.NameField. */
-enum { ADDR_SRC, ADDR_DST, ADDR_CT_ORIG_SRC, ADDR_CT_ORIG_DST, ADDR_CT_REPL_SRC, ADDR_CT_REPL_DST };
-enum { NAME_IN, NAME_OUT, NAME_PHYS_IN, NAME_PHYS_OUT };
 
 #define PACKET_BROADCAST 1
 #define PACKET_MULTICAST 2
@@ -162,13 +136,13 @@ __noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, enum field fie
 		return bpf_get_smp_processor_id();
 	case FIELD_REALM:
 		return realm_field(ctx->skb);
-	case FIELD_IN_GROUP:
+	case FIELD_IIF_GROUP:
 		return in ? in->group : 0;
-	case FIELD_OUT_GROUP:
+	case FIELD_OIF_GROUP:
 		return out ? out->group : 0;
-	case FIELD_HAS_IN:
+	case FIELD_HAS_IIF:
 		return in != NULL;
-	case FIELD_HAS_OUT:
+	case FIELD_HAS_OIF:
 		return out != NULL;
 	case FIELD_BRIDGED:
 		return bridged_field(ctx);
@@ -210,15 +184,15 @@ __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 
 	if (!f)
 		return 0;
-	if (which == NAME_IN || which == NAME_OUT) {
-		fill_name(which == NAME_IN ? state->in : state->out, f->tmp);
+	if (which == NAME_IIF || which == NAME_OIF) {
+		fill_name(which == NAME_IIF ? state->in : state->out, f->tmp);
 		return 1;
 	}
 	__builtin_memset(f->tmp, 0, 16);
 	b = bridge_info(ctx->skb);
 	if (!b)
 		return 0;
-	dev = which == NAME_PHYS_IN ? phys_in(ctx, b) : (ulong)b->physoutdev;
+	dev = which == NAME_PHYSIN ? phys_in(ctx, b) : (ulong)b->physoutdev;
 	if (!dev)
 		return 0;
 	bpf_probe_read_kernel(f->tmp, 16, &cast_to(struct net_device, dev)->name);

@@ -5,21 +5,18 @@
 #define BPFTABLES_WORLD_H
 
 #include "facts/facts.h"
+#include "facts/numbers.h"
 
 const volatile u32 hz = 1000; /* CONFIG_HZ */
 
 #ifdef BPFTABLES_PROBE
 
-#define GIVEN_FIELDS 32
-#define GIVEN_ADDRS 6
-#define GIVEN_NAMES 4
-
 /* What a test says about the packet. */
 struct given {
 	struct facts facts;		/* what the kernel cannot be made to have */
-	u64 fields[GIVEN_FIELDS];	/* answers of get_field */
-	u32 addrs[GIVEN_ADDRS][4];	/* of get_addr */
-	u8 names[GIVEN_NAMES][IFNAME];	/* of get_name */
+	u64 fields[NUM_FIELDS];	/* answers of get_field */
+	u32 addrs[NUM_ADDRS][4];	/* of get_addr */
+	u8 names[NUM_NAMES][IFNAME];	/* of get_name */
 	u32 types[2][3];		/* of addr_type: source, destination; any device, in, out */
 	u64 jiffies;
 	u32 random;

@@ -25,10 +25,8 @@ const volatile struct {
 	enum class_set set;
 	enum class_op op;
 	enum class_guard guard;
+	enum class_number number;
 } class_layout;
-
-/* How deep chains may call each other. */
-#define CLASS_DEPTH 12
 
 static __always_inline const u32 *chain_at(const u32 *index, u32 chain)
 {

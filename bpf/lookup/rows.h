@@ -73,7 +73,7 @@ enum class_bucket {
 };
 
 /* The tag of a hash is never 0. */
-#define BUCKET_TAG(hash) (((hash) & 0x7f) | 0x80)
+#define BUCKET_TAG(hash) (((hash) & 0x7f) | TAG_TAKEN)
 
 /* An entry: a row, and what most packets that do not match it lack: to touch a row costs
  * more than to read its entry. The packet has a number of 16 bits on the wire
@@ -84,8 +84,6 @@ enum class_entry {
 	ENTRY_SIZE,
 	ENTRY_PLACE = 24,
 };
-
-#define ROW_NUMBER 0xffffff
 
 /* A decision tree: rows by ranges of numbers in the facts. Several leaves may have the
  * same row. */
@@ -215,8 +213,6 @@ enum class_op {
 	OP_U32_IN, /* words: lo, hi */
 };
 
-#define OP_WIRE 0x80
-
 /* Which test of a row without program failed for a packet with a broken header. */
 enum class_guard {
 	GUARD_NONE,
@@ -224,7 +220,12 @@ enum class_guard {
 	GUARD_HEADER,	 /* header bytes, HOT_FRAGMENT */
 };
 
-/* Room behind the last word of the index that a read may touch. */
-#define INDEX_SLACK 64
+/* Numbers within words. */
+enum class_number {
+	INDEX_SLACK = 64, /* words behind the last of the index that a read may touch */
+	OP_WIRE = 0x80,	  /* in the width of OP_FACT: the number is as on the wire */
+	TAG_TAKEN = 0x80, /* in every tag of a bucket that is taken */
+	ROW_NUMBER = 0xffffff, /* in ENTRY_ROW */
+};
 
 #endif

@@ -116,7 +116,7 @@ func (s *States) recents(specs map[string]*ebpf.MapSpec, out Set) error {
 
 func recentConfig(r pred.Recent) abi.NetfilterRecentConfig {
 	return abi.NetfilterRecentConfig{
-		Op: abi.NetfilterRecentOp(r.Op), Dst: bit(r.Dst), Seconds: r.Seconds, Hits: r.Hits,
+		Op: uint32(r.Op), Dst: bit(r.Dst), Seconds: r.Seconds, Hits: r.Hits,
 		Ttl: bit(r.TTL), Reap: bit(r.Reap), Negate: bit(r.Negate),
 	}
 }

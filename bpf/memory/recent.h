@@ -7,19 +7,12 @@
 
 #include "facts/facts.h"
 #include "facts/fill.h"
+#include "facts/numbers.h"
 #include "facts/world.h"
 
 #define RECENT_TOTAL 100 /* module parameter ip_list_tot */
 #define RECENT_STAMPS 256 /* at most, for each address */
 #define RECENT_NONE RECENT_TOTAL
-
-/* Numbers of pred.RecentOp. */
-enum recent_op {
-	RECENT_SET,
-	RECENT_CHECK,
-	RECENT_UPDATE,
-	RECENT_REMOVE,
-};
 
 struct recent_config {
 	enum recent_op op;

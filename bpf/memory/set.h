@@ -6,11 +6,10 @@
 #define BPFTABLES_SET_H
 
 #include "facts/facts.h"
+#include "facts/numbers.h"
 #include "facts/world.h"
 
-#define SET_PARTS 4
-#define SET_SHORT 2  /* words in a key of a short set */
-#define SET_WORDS 10 /* and of a long one */
+#define SET_SHORT 2 /* words in a key of a short set; a long one has SET_WORDS */
 #define SET_PART_WORDS 4
 
 enum set_op {

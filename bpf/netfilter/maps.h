@@ -5,11 +5,11 @@
 #define BPFTABLES_MAPS_H
 
 #include "facts/kernel.h"
+#include "facts/numbers.h"
 
 #define SLOTS 16	/* two halves, one for generations of each parity */
 #define SLOTS_HALF 8	/* raw PREROUTING, OUTPUT; filter and security INPUT, FORWARD, OUTPUT */
 #define NOTE_SLOTS 3	/* raw, filter, security */
-#define NOTE_ACTIONS 256
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);

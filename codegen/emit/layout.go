@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"reflect"
 	"unsafe"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -41,27 +42,26 @@ var (
 	ScratchLen = half(unsafe.Offsetof(layout.Tmplen))
 )
 
-// fieldCells are the fields that struct facts holds; pred.Field.InFacts agrees.
-var fieldCells = map[pred.Field]Cell{
-	pred.FieldLen:     cellLen,
-	pred.FieldProto:   octet(unsafe.Offsetof(layout.Proto)),
-	pred.FieldL4State: octet(unsafe.Offsetof(layout.L4state)),
-	pred.FieldFragOff: half(unsafe.Offsetof(layout.Fragoff)),
-	pred.FieldTHOff:   half(unsafe.Offsetof(layout.Thoff)),
-	pred.FieldMark:    word(unsafe.Offsetof(layout.Mark)),
-	pred.FieldCtState: word(unsafe.Offsetof(layout.Ctstate)),
-	pred.FieldHasConn: word(unsafe.Offsetof(layout.Hasconn)),
-	pred.FieldCtMark:  word(unsafe.Offsetof(layout.Ctmark)),
-	pred.FieldEther:   octet(unsafe.Offsetof(layout.Ether)),
-	pred.FieldMACHi:   word(unsafe.Offsetof(layout.MacHi)),
-	pred.FieldMACLo:   half(unsafe.Offsetof(layout.MacLo)),
-	pred.FieldL4Avail: word(unsafe.Offsetof(layout.L4avail)),
-}
+// fieldCells are the fields that struct facts holds.
+var fieldCells = func() (cells [pred.NumFields]Cell) {
+	facts := reflect.TypeOf(layout)
+	sizes := map[uintptr]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word}
+	for f := range pred.NumFields {
+		if !f.InFacts() {
+			continue
+		}
+		member, ok := facts.FieldByName(f.Cell())
+		if !ok {
+			panic("emit: struct facts has no member " + f.Cell() + " for the field " + f.String())
+		}
+		cells[f] = Cell{off: int16(member.Offset), size: sizes[member.Type.Size()]}
+	}
+	return cells
+}()
 
 // FieldCell is the cell of a field; ok is false for one that must be asked for.
 func FieldCell(f pred.Field) (c Cell, ok bool) {
-	c, ok = fieldCells[f]
-	return c, ok
+	return fieldCells[f], f.InFacts()
 }
 
 // Address is where an address of the IP header lies.

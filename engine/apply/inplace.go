@@ -226,7 +226,7 @@ func (ed *editor) lengthen(table string) bool {
 	if p.Ending {
 		return true
 	}
-	if p.Longest >= translate.MaxNotes {
+	if p.Longest >= plan.MaxNotes {
 		return false
 	}
 	p.Longest, p.Ending = p.Longest+1, true

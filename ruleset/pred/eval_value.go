@@ -91,99 +91,49 @@ func (e *evaluator) nameIs(p Name) bool {
 }
 
 // field gives a field's number; 0 where it is not valid.
-func (e *evaluator) field(of Field) uint32 {
-	f := e.f
-	switch of {
-	case FieldLen:
-		return f.Len
-	case FieldProto:
-		return uint32(f.Proto)
-	case FieldL4State:
-		return uint32(f.L4)
-	case FieldFragOff:
-		return uint32(f.FragOff)
-	case FieldTHOff:
-		return uint32(f.THOff)
-	case FieldMark:
-		return f.Mark
-	case FieldCtState:
-		return f.CtState
-	case FieldPktType:
-		return pktType(f)
-	case FieldCPU:
-		return f.CPU
-	case FieldRealm:
-		return f.Realm
-	case FieldInGroup:
-		return f.In.Group
-	case FieldOutGroup:
-		return f.Out.Group
-	case FieldHasIn:
-		return bit(f.In.Name != "", 1)
-	case FieldHasOut:
-		return bit(f.Out.Name != "", 1)
-	case FieldBridged:
-		return bit(f.PhysIn.Name != "" || f.PhysOut.Name != "", 1) | bit(f.PhysIn.Name != "", 2) | bit(f.PhysOut.Name != "", 4|8)
-	case FieldL4Avail:
-		return l4Avail(f)
+func (e *evaluator) field(of Field) uint32 { return facts[of].of(e.f) }
+
+// ofConn reads the conntrack entry.
+func ofConn(read func(*packet.Conn) uint32) func(*packet.Facts) uint32 {
+	return func(f *packet.Facts) uint32 {
+		if f.Conn == nil {
+			return 0
+		}
+		return read(f.Conn)
 	}
-	if of >= FieldHasConn && of <= FieldCtExpire {
-		return connField(f.Conn, of)
-	}
-	return hostField(f, of)
 }
 
-// connField gives a number of the conntrack entry.
-func connField(c *packet.Conn, of Field) uint32 {
-	if c == nil {
-		return 0
+func hasOwner(f *packet.Facts) bool { return f.Sock != nil && f.Sock.HasFile }
+
+// ofOwner reads the socket's owner.
+func ofOwner(read func(*packet.Socket) uint32) func(*packet.Facts) uint32 {
+	return func(f *packet.Facts) uint32 {
+		if !hasOwner(f) {
+			return 0
+		}
+		return read(f.Sock)
 	}
-	switch of {
-	case FieldHasConn:
-		return 1
-	case FieldCtMark:
-		return c.Mark
-	case FieldCtStatus:
-		return c.Status
-	case FieldCtDir:
-		return bit(c.Reply, 1)
-	case FieldCtProto:
-		return uint32(c.Proto)
-	case FieldCtOrigSrcPort:
-		return uint32(c.Orig.SrcPort)
-	case FieldCtOrigDstPort:
-		return uint32(c.Orig.DstPort)
-	case FieldCtReplSrcPort:
-		return uint32(c.Repl.SrcPort)
-	case FieldCtReplDstPort:
-		return uint32(c.Repl.DstPort)
-	case FieldCtExpire:
-		return c.ExpiresSecs
-	}
-	panic("pred: Eval has no arm for field " + of.String())
 }
 
-// hostField gives a number of the socket or of the Ethernet header.
-func hostField(f *packet.Facts, of Field) uint32 {
-	ether := len(f.Link) >= 14
-	owner := f.Sock != nil && f.Sock.HasFile
-	switch {
-	case of == FieldSocket:
-		return bit(f.Sock != nil, 1) + bit(owner, 1)
-	case of == FieldUID && owner:
-		return f.Sock.UID
-	case of == FieldGID && owner:
-		return f.Sock.GID
-	case of == FieldEther:
-		return bit(ether, 1)
-	case of == FieldMACHi && ether:
-		return binary.BigEndian.Uint32(f.Link[6:])
-	case of == FieldMACLo && ether:
-		return uint32(binary.BigEndian.Uint16(f.Link[10:]))
-	case of == FieldUID, of == FieldGID, of == FieldMACHi, of == FieldMACLo:
+func bridged(f *packet.Facts) uint32 {
+	in, out := f.PhysIn.Name != "", f.PhysOut.Name != ""
+	return bit(in || out, 1) | bit(in, 2) | bit(out, 4|8)
+}
+
+func hasEther(f *packet.Facts) bool { return len(f.Link) >= 14 }
+
+func macHi(f *packet.Facts) uint32 {
+	if !hasEther(f) {
 		return 0
 	}
-	panic("pred: Eval has no arm for field " + of.String())
+	return binary.BigEndian.Uint32(f.Link[6:])
+}
+
+func macLo(f *packet.Facts) uint32 {
+	if !hasEther(f) {
+		return 0
+	}
+	return uint32(binary.BigEndian.Uint16(f.Link[10:]))
 }
 
 // pktType is the type that pkttype_mt() asks about (net/netfilter/xt_pkttype.c): a

@@ -25,17 +25,6 @@ func anyOf(ps []Pred, ask func(part Pred) bool) bool {
 	return false
 }
 
-// inFacts are the fields that the datapath has in memory before the first rule;
-// the others are asked for by a call.
-var inFacts = map[Field]bool{
-	FieldLen: true, FieldProto: true, FieldL4State: true, FieldFragOff: true, FieldTHOff: true,
-	FieldMark: true, FieldCtState: true, FieldHasConn: true, FieldCtMark: true,
-	FieldEther: true, FieldMACHi: true, FieldMACLo: true, FieldL4Avail: true,
-}
-
-// InFacts says whether the datapath has the field in memory before the first rule.
-func (f Field) InFacts() bool { return inFacts[f] }
-
 // InMemory says whether a predicate can be answered from what the datapath has in
 // memory, without a call.
 func InMemory(p Pred) bool { return !Any(p, called) }
@@ -63,7 +52,7 @@ func AsksConntrack(p Pred) bool {
 		switch p := part.(type) {
 		case Cmp:
 			f, ok := p.Of.(Field)
-			return ok && f >= FieldCtState && f <= FieldCtExpire
+			return ok && f.Conntrack()
 		case Addr:
 			return p.Of >= AddrCtOrigSrc
 		}

@@ -112,6 +112,7 @@ const (
 	AddrCtOrigDst
 	AddrCtReplSrc
 	AddrCtReplDst
+	NumAddrs
 )
 
 // Addr asks whether (address & Mask) == Value. IPv4 uses the first 4 bytes.
@@ -135,6 +136,7 @@ const (
 	NameOut
 	NamePhysIn
 	NamePhysOut
+	NumNames
 )
 
 // Name asks whether (interface name & Mask) == Value; names are padded with zeros
@@ -224,7 +226,11 @@ const (
 	RecentCheck
 	RecentUpdate
 	RecentRemove
+	NumRecentOps
 )
+
+// String names the operation.
+func (o RecentOp) String() string { return [...]string{"set", "check", "update", "remove"}[o] }
 
 // Recent is -m recent (net/netfilter/xt_recent.c) on the list List. A list is one
 // for all rules, tables and both families of a network namespace that name it: it
@@ -354,7 +360,7 @@ func (p Limit) String() string  { return fmt.Sprintf("limit(cost=%d, cap=%d)", p
 func (p Nth) String() string    { return fmt.Sprintf("nth(every=%d, start=%d)", p.Every, p.Start) }
 func (p Random) String() string { return fmt.Sprintf("random(< %d)", p.Threshold) }
 func (p Recent) String() string {
-	return fmt.Sprintf("recent(%s, op=%d, dst=%t, mask=%x, seconds=%d, hits=%d, ttl=%t, reap=%t, negate=%t)",
+	return fmt.Sprintf("recent(%s, op=%s, dst=%t, mask=%x, seconds=%d, hits=%d, ttl=%t, reap=%t, negate=%t)",
 		p.List, p.Op, p.Dst, p.Mask, p.Seconds, p.Hits, p.TTL, p.Reap, p.Negate)
 }
 func (p Unsupported) String() string { return "unsupported(" + p.Reason + ")" }

@@ -121,20 +121,3 @@ func readsOfAddress(of AddrField) Reads {
 	}
 	return 0
 }
-
-// Reads is what must be known for a field.
-func (f Field) Reads(family packet.Family) Reads {
-	switch f {
-	case FieldProto, FieldL4State, FieldFragOff, FieldTHOff:
-		if family == packet.IPv6 { // in IPv4 they are read with the IP header
-			return ReadsL4
-		}
-	case FieldL4Avail:
-		return ReadsL4
-	case FieldCtState, FieldHasConn, FieldCtMark:
-		return ReadsCt
-	case FieldEther, FieldMACHi, FieldMACLo:
-		return ReadsMAC
-	}
-	return 0
-}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Numbers that Go declares (ruleset/pred, translate/plan). Generated: make generate. */
+#ifndef BPFTABLES_NUMBERS_H
+#define BPFTABLES_NUMBERS_H
+
+enum field {
+	FIELD_LEN = 0,
+	FIELD_PROTO = 1,
+	FIELD_L4STATE = 2,
+	FIELD_FRAGOFF = 3,
+	FIELD_THOFF = 4,
+	FIELD_MARK = 5,
+	FIELD_CT_STATE = 6,
+	FIELD_CT = 7,
+	FIELD_CT_MARK = 8,
+	FIELD_CT_STATUS = 9,
+	FIELD_CT_DIR = 10,
+	FIELD_CT_PROTO = 11,
+	FIELD_CT_ORIG_SPORT = 12,
+	FIELD_CT_ORIG_DPORT = 13,
+	FIELD_CT_REPL_SPORT = 14,
+	FIELD_CT_REPL_DPORT = 15,
+	FIELD_CT_EXPIRE = 16,
+	FIELD_SOCKET = 17,
+	FIELD_UID = 18,
+	FIELD_GID = 19,
+	FIELD_PKTTYPE = 20,
+	FIELD_CPU = 21,
+	FIELD_REALM = 22,
+	FIELD_IIF_GROUP = 23,
+	FIELD_OIF_GROUP = 24,
+	FIELD_HAS_IIF = 25,
+	FIELD_HAS_OIF = 26,
+	FIELD_ETHER = 27,
+	FIELD_MAC_HI = 28,
+	FIELD_MAC_LO = 29,
+	FIELD_BRIDGED = 30,
+	FIELD_L4AVAIL = 31,
+	NUM_FIELDS = 32,
+};
+
+enum addr_field {
+	ADDR_SRC = 0,
+	ADDR_DST = 1,
+	ADDR_CT_ORIG_SRC = 2,
+	ADDR_CT_ORIG_DST = 3,
+	ADDR_CT_REPL_SRC = 4,
+	ADDR_CT_REPL_DST = 5,
+	NUM_ADDRS = 6,
+};
+
+enum name_field {
+	NAME_IIF = 0,
+	NAME_OIF = 1,
+	NAME_PHYSIN = 2,
+	NAME_PHYSOUT = 3,
+	NUM_NAMES = 4,
+};
+
+enum recent_op {
+	RECENT_SET = 0,
+	RECENT_CHECK = 1,
+	RECENT_UPDATE = 2,
+	RECENT_REMOVE = 3,
+};
+
+enum plan_number {
+	NOTE_ACTIONS = 256,
+	CLASS_DEPTH = 12,
+	SET_PARTS = 4,
+	SET_WORDS = 10,
+};
+
+#endif
