@@ -6,7 +6,7 @@ GO ?= go
 BPFTABLES_CORPUS ?= $(wildcard ../shared/corpus)
 export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS)))
 
-.PHONY: build install setup generate check test conformance fuzz bench demo man clean
+.PHONY: build install setup generate check test conformance kernels fuzz bench demo man clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/bpftables ./cmd/bpftables
@@ -37,6 +37,10 @@ test: setup build check
 
 conformance: setup build
 	REQUIRE_KERNEL=1 scripts/conformance
+
+# On the kernels of distributions, in an emulator. SHORT=1: a small part, as CI does.
+kernels: setup
+	scripts/kernels
 
 # Long runs; FUZZTIME is per fuzz target.
 FUZZTIME ?= 5m

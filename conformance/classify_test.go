@@ -32,6 +32,9 @@ var lookups = flag.Int("lookups", 0, "how many packets all classifiers judge; 0:
 // other: verdict, rule that decides, notes and counters, by every classifier.
 func TestClassifiers(t *testing.T) {
 	needRoot(t)
+	if _, err := Corpus(root); err != nil && os.Getenv("REQUIRE_KERNEL") != "" {
+		t.Fatal(err) // a part of the chains is made of it
+	}
 	want := number(*lookups, 5_000, 1_000_000)
 	judged, refused := 0, 0
 	for i := int64(0); judged < want && !t.Failed(); i++ {

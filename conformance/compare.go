@@ -11,8 +11,8 @@ import (
 // reference.
 type Difference struct {
 	Kind      string // "load", "text", "packet", "counter", "connections"
-	Where     string // the rule or packet
-	Index     int    // packet: its number, from 0
+	Where     string // the rule, packet or connection
+	Index     int    // packet: its number, from 0; counter: the line
 	Reference string
 	Ours      string
 }
@@ -111,15 +111,52 @@ func (p *pair) connections() ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, g := onlyIn(want, got), onlyIn(got, want)
-	if w == "" && g == "" {
-		return nil, nil
+	return compareConnections(want, got), nil
+}
+
+// compareConnections gives a difference for each connection that the sides do not have alike.
+func compareConnections(want, got []string) (diffs []Difference) {
+	index := map[string]int{}
+	at := func(line string) *Difference {
+		where := original(line)
+		i, ok := index[where]
+		if !ok {
+			i = len(diffs)
+			index[where] = i
+			diffs = append(diffs, Difference{Kind: "connections", Where: where})
+		}
+		return &diffs[i]
 	}
-	return []Difference{{Kind: "connections", Where: "tracked at the end, on one side only", Reference: w, Ours: g}}, nil
+	for _, line := range onlyIn(want, got) {
+		at(line).Reference += line
+	}
+	for _, line := range onlyIn(got, want) {
+		at(line).Ours += line
+	}
+	return diffs
+}
+
+// original is what names a connection: the protocols, and the addresses and ports that its
+// first packet had. A port that NAT has drawn is not among them.
+func original(line string) string {
+	var out []string
+	seen := false
+	for _, word := range strings.Fields(line) {
+		if strings.HasPrefix(word, "src=") {
+			if seen {
+				break
+			}
+			seen = true
+		}
+		if len(out) < 2 || seen && strings.Contains(word, "=") {
+			out = append(out, word)
+		}
+	}
+	return strings.Join(out, " ")
 }
 
 // onlyIn gives the lines of a that b does not have.
-func onlyIn(a, b []string) string {
+func onlyIn(a, b []string) []string {
 	have := map[string]int{}
 	for _, line := range b {
 		have[line]++
@@ -130,5 +167,5 @@ func onlyIn(a, b []string) string {
 			out = append(out, line)
 		}
 	}
-	return strings.Join(out, "\n")
+	return out
 }

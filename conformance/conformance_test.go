@@ -106,6 +106,9 @@ func judge(t *testing.T, sum *tally, o Options) {
 
 func report(t *testing.T, title string, r *Report, a lab.Applier) {
 	t.Helper()
+	if len(r.Differences) == 0 {
+		t.Errorf("%s: %s: too many to be chance", title, r.Summary())
+	}
 	for i, d := range r.Differences {
 		if i == 5 {
 			t.Errorf("%s: %d more differences", title, len(r.Differences)-i)
@@ -149,10 +152,7 @@ func TestRegressions(t *testing.T) {
 
 func TestCorpus(t *testing.T) {
 	needRoot(t)
-	files, err := Corpus(root)
-	if err != nil {
-		t.Skip(err)
-	}
+	files := MustCorpus(t, root)
 	var sum tally
 	for i, f := range files {
 		if !*long && i%12 != int(*seed)%12 {

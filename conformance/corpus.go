@@ -14,6 +14,27 @@ import (
 // ErrNoCorpus says that there are no rulesets to try.
 var ErrNoCorpus = errors.New("no corpus: set BPFTABLES_CORPUS to a directory with iptables/*, or put it at ../shared/corpus beside the repository")
 
+// MustCorpus is Corpus for a test, which is skipped where there is none; where REQUIRE_KERNEL is
+// set, as in CI, it fails instead.
+func MustCorpus(t tester, root string) []CorpusFile {
+	t.Helper()
+	files, err := Corpus(root)
+	if errors.Is(err, ErrNoCorpus) && os.Getenv("REQUIRE_KERNEL") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// tester is a testing.TB: package testing is not for a program that verifies.
+type tester interface {
+	Helper()
+	Skip(args ...any)
+	Fatal(args ...any)
+}
+
 // CorpusFile is one ruleset of the corpus.
 type CorpusFile struct {
 	Name   string

@@ -19,10 +19,7 @@ const leastInBPF = 85
 // not.
 func TestCoverage(t *testing.T) {
 	needRoot(t)
-	files, err := Corpus(root)
-	if err != nil {
-		t.Skip(err)
-	}
+	files := MustCorpus(t, root)
 	l, err := lab.New(lab.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -278,9 +278,14 @@ func newLab(t *testing.T, binary string) *lab.Lab {
 	return l
 }
 
-// buildBinary compiles the command with build tags.
+// buildBinary compiles the command with build tags, unless it was compiled for the machine that
+// the test runs on: BPFTABLES names the command, BPFTABLES_FAILPOINTS that with fail points.
 func buildBinary(t *testing.T, tags string) string {
 	t.Helper()
+	given := map[string]string{"": "BPFTABLES", "failpoints": "BPFTABLES_FAILPOINTS"}[tags]
+	if path := os.Getenv(given); path != "" {
+		return path
+	}
 	path := filepath.Join(t.TempDir(), "bpftables")
 	cmd := exec.Command("go", "build", "-tags", tags, "-o", path, "../cmd/bpftables")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -9,6 +9,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/conformance"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match/rows"
@@ -30,8 +31,8 @@ func TestRowsInBPF(t *testing.T) {
 
 func rowsInBPF(t *testing.T, all []*rows.Row, how translate.Classifier) {
 	judged, packets, left := 0, 0, map[string]int{}
-	for _, r := range all {
-		if r.Refused != "" || len(r.Packets) == 0 {
+	for i, r := range all {
+		if i%*conformance.Every != 0 || r.Refused != "" || len(r.Packets) == 0 {
 			continue
 		}
 		t.Run(r.Name(), func(t *testing.T) {

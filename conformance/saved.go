@@ -88,7 +88,7 @@ func compareTable(name string, want, got saved) (diffs []Difference, counted int
 		}
 		counted++
 		if want.counters[i] != got.counters[i] {
-			diffs = append(diffs, Difference{Kind: "counter", Where: name + " " + w, Reference: want.counters[i], Ours: got.counters[i]})
+			diffs = append(diffs, Difference{Kind: "counter", Where: name + " " + w, Index: i, Reference: want.counters[i], Ours: got.counters[i]})
 		}
 	}
 	return diffs, counted

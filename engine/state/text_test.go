@@ -1,7 +1,6 @@
 package state_test
 
 import (
-	"errors"
 	"math/rand"
 	"regexp"
 	"strings"
@@ -98,13 +97,7 @@ func same(t *testing.T, name string, rs *ruleset.Ruleset) {
 }
 
 func TestTextOfCorpus(t *testing.T) {
-	files, err := conformance.Corpus("../..")
-	if errors.Is(err, conformance.ErrNoCorpus) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := conformance.MustCorpus(t, "../..")
 	n := 0
 	for _, f := range files {
 		if rs := read(string(f.Text), f.Family); rs != nil {

@@ -19,6 +19,9 @@ func corpusDir(t *testing.T) string {
 	}
 	dir = filepath.Join(dir, "iptables")
 	if _, err := os.Stat(filepath.Join(dir, "ORIGINS.tsv")); err != nil {
+		if os.Getenv("REQUIRE_KERNEL") != "" {
+			t.Fatalf("no corpus at %s: set BPFTABLES_CORPUS", dir)
+		}
 		t.Skipf("no corpus at %s: set BPFTABLES_CORPUS", dir)
 	}
 	return dir
