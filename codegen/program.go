@@ -19,9 +19,10 @@ import (
 // the functions named in bpf/abi by label (asm.Call.Label), and reach maps of the datapath
 // by WithReference. The loader gives them their type information.
 type Program struct {
-	Table  string // "raw", "filter" or "security"
-	Family packet.Family
-	Hook   packet.Hook
+	Table    string
+	Family   packet.Family
+	Hook     packet.Hook
+	Priority int32 // of the base chain
 
 	Needs  uint32 // abi.Need* bits
 	Atomic bool   // count with atomic adds: the hook may be interrupted by itself

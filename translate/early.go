@@ -114,7 +114,7 @@ func earlyHook(rs *ruleset.Ruleset, src *ruleset.Table, h packet.Hook, o EarlyOp
 
 // allUp is a hook at which every packet goes up.
 func allUp(t *table, base *ruleset.Chain, h packet.Hook, why string) *plan.Hook {
-	return &plan.Hook{Hook: h, Funcs: []*plan.Func{{
+	return &plan.Hook{Hook: h, Priority: base.Base.Priority, Funcs: []*plan.Func{{
 		Symbol: "chain", Chain: base.Name, Policy: &plan.Policy{ID: t.policyID(base)},
 		Rules: []*plan.Rule{{Action: pred.Action{Op: pred.Up}, Pos: base.Pos.String(), Text: why}},
 	}}}

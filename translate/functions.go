@@ -53,7 +53,7 @@ type hookBuilder struct {
 }
 
 func (b *hookBuilder) build(base *ruleset.Chain, h packet.Hook) (*plan.Hook, string) {
-	b.hook = &plan.Hook{Hook: h, Shim: len(b.out.Actions) > 0}
+	b.hook = &plan.Hook{Hook: h, Priority: base.Base.Priority, Shim: len(b.out.Actions) > 0}
 	why := b.shape(base)
 	if why != "" && b.classifyAll(base) {
 		why = ""

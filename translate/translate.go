@@ -9,9 +9,31 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// bpfTables are the tables that can run in BPF; the others change packets or
-// addresses and stay netfilter's as whole tables.
-var bpfTables = map[string]bool{"raw": true, "filter": true, "security": true}
+// AtHooks says why a base chain cannot run in a program at a hook of netfilter; "": it
+// can. Options.Runs is this where nothing else is given.
+func AtHooks(b *ruleset.Base) string {
+	switch {
+	case b.Type != ruleset.Filter:
+		return b.Type.String() + " chains change where packets go, which programs at a hook of netfilter cannot"
+	case len(b.Devices) > 0:
+		return "the hooks of netfilter are for all interfaces"
+	}
+	return ""
+}
+
+// runs says whether all base chains of a table can run where the datapath runs them.
+func (o *Options) runs(t *ruleset.Table) bool {
+	can := o.Runs
+	if can == nil {
+		can = AtHooks
+	}
+	for _, b := range t.Bases() {
+		if can(b) != "" {
+			return false
+		}
+	}
+	return true
+}
 
 // Options steer the translation.
 type Options struct {
@@ -20,6 +42,8 @@ type Options struct {
 	// Netfilter names tables to leave to netfilter whatever they hold, with the
 	// reason; the loader uses it when the verifier refuses a table.
 	Netfilter map[string]string
+	// Runs says why the datapath cannot run a base chain; nil is AtHooks.
+	Runs func(*ruleset.Base) string
 	// Classifier says which chains are looked up instead of run as code.
 	Classifier Classifier
 	// Can says which effects the datapath runs; nil: none.
@@ -46,7 +70,7 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 		Policies: map[*ruleset.Chain]uint32{},
 		Unmet:    map[*ruleset.Chain]bool{},
 	}
-	if n := rules(rs); n > 0 {
+	if n := rules(rs, &o); n > 0 {
 		res.Rules = make(map[*ruleset.Rule]uint32, n)
 	}
 	slots := newSlots(rs, res.Plan)
@@ -59,9 +83,9 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 }
 
 // rules is the number of rules in tables that can run in BPF.
-func rules(rs *ruleset.Ruleset) (n int) {
+func rules(rs *ruleset.Ruleset, o *Options) (n int) {
 	for _, t := range rs.Tables {
-		if bpfTables[t.Name] {
+		if o.runs(t) {
 			n += ruleCount(t)
 		}
 	}
@@ -118,7 +142,7 @@ func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, 
 
 func (t *table) plan() *plan.Table {
 	t.conntrack()
-	if !bpfTables[t.src.Name] {
+	if !t.o.runs(t.src) {
 		return t.out
 	}
 	if why, ok := t.o.Netfilter[t.src.Name]; ok {

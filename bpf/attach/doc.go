@@ -8,8 +8,8 @@
 //	/run/bpftables/bpf            a bpffs, mounted where process 1 sees it
 //	  NETNS/FAMILY/               NETNS is the inode of the namespace
 //	    progs active notes ...    maps that outlive generations
-//	    links/filter-INPUT ...    links of the constant entry programs
-//	    links/guard-filter-INPUT  behind netfilter's table, where it runs actions for us
+//	    links/1-INPUT:-1 ...      links of the constant entry programs: level, hook, priority
+//	    links/guard-1-INPUT:1     behind netfilter's table, where it runs actions for us
 //	    gen-7/counters ...        maps and shim programs of one generation
 //	/run/bpftables/NETNS/FAMILY/  state of the caller (Space.Dir)
 //

@@ -2,9 +2,9 @@ package attach
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -100,17 +100,13 @@ func (s *Space) foreignHook(w EarlyWish, view *abi.EarlyXdpEarlyView, chains map
 // ownPriority says whether one of our links is at a place of a hook: two BPF links
 // cannot have the same.
 func (s *Space) ownPriority(hook packet.Hook, priority int32) bool {
-	for slot, p := range places {
-		if p.hook != hook {
-			continue
-		}
-		for _, h := range []hookLink{entryLink(slot), guardLink(slot)} {
-			if h.priority == priority && unix.Access(s.linkDir()+"/"+h.name, unix.F_OK) == nil {
-				return true
-			}
-		}
+	entries, guards, err := s.linked()
+	if err != nil {
+		return false
 	}
-	return false
+	return slices.ContainsFunc(slices.Concat(entries, guards), func(p place) bool {
+		return p.hook == hook && p.priority == priority
+	})
 }
 
 // tracks says whether conntrack sees received packets: its hook is there.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // Generation is the programs and maps of one applied ruleset.
@@ -20,7 +22,8 @@ type Generation struct {
 	space  *Space
 	number uint32
 	maps   maps.Set
-	progs  [slotsHalf]*ebpf.Program // those with rules
+	seats  []*seat         // of the programs
+	progs  []*ebpf.Program // by seat
 	sets   namedSets
 }
 
@@ -31,9 +34,7 @@ func (g *Generation) Number() uint32 { return g.number }
 func (g *Generation) Close() error {
 	errs := []error{g.maps.Close(), g.sets.Close()}
 	for _, p := range g.progs {
-		if p != nil {
-			errs = append(errs, p.Close())
-		}
+		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -105,6 +106,9 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 		return nil, err
 	}
 	g := &Generation{space: s, number: number}
+	if g.seats, err = s.seats(progs, shared != nil); err != nil {
+		return nil, noPlace(progs, err)
+	}
 	if g.sets, err = openSets(spec.Maps, st, s.findSet); err != nil {
 		return nil, err
 	}
@@ -117,17 +121,12 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 			given[name] = m
 		}
 	}
-	for i := range progs {
-		slot, err := slotOf(&progs[i])
-		if err == nil && g.progs[slot] != nil {
-			err = fmt.Errorf("two programs for %s", places[slot])
-		}
-		if err == nil {
-			g.progs[slot], err = loadRules(&progs[i], number, given)
-		}
+	for _, one := range g.seats {
+		prog, err := loadRules(&progs[one.program], one.at, number, given)
 		if err != nil {
 			return nil, errors.Join(explain(err), g.Close())
 		}
+		g.progs = append(g.progs, prog)
 	}
 	return g, nil
 }
@@ -187,15 +186,17 @@ func (g *Generation) Install(shims []ShimProgram) error {
 	if err != nil {
 		return err
 	}
-	if live == 0 {
-		if err := g.space.fillHalf(0, [slotsHalf]*ebpf.Program{}); err != nil {
-			return err
-		}
-	}
-	if err := g.space.fillHalf(g.number, g.progs); err != nil {
+	if err := g.space.fillHalf(live, g.places(), nil); err != nil {
 		return err
 	}
-	return g.link(shims)
+	rules := map[uint32]*ebpf.Program{}
+	for i, s := range g.seats {
+		rules[s.at.slot()] = g.progs[i]
+	}
+	if err := g.space.fillHalf(g.number, g.places(), rules); err != nil {
+		return err
+	}
+	return g.link()
 }
 
 // pin puts maps and programs under the directory of the generation.
@@ -218,20 +219,45 @@ func (g *Generation) pin(shims []ShimProgram) error {
 	if err := g.sets.pin(dir); err != nil {
 		return err
 	}
-	for slot, p := range g.progs {
-		if p == nil {
-			continue
-		}
-		if err := p.Pin(filepath.Join(dir, places[slot].String())); err != nil {
+	for i, s := range g.seats {
+		if err := g.pinProgram(dir, s, g.progs[i]); err != nil {
 			return err
 		}
 	}
 	return g.pinShims(dir, shims)
 }
 
-// fillHalf puts programs into the half of the program array that belongs to a
-// generation; where it has no rules, one that accepts.
-func (s *Space) fillHalf(gen uint32, progs [slotsHalf]*ebpf.Program) error {
+// pinProgram pins the program of a seat; once more under the name of its guard, which is
+// how Retire knows that it is needed.
+func (g *Generation) pinProgram(dir string, s *seat, p *ebpf.Program) error {
+	if err := p.Pin(filepath.Join(dir, s.at.pin())); err != nil || !s.guard {
+		return err
+	}
+	again, err := p.Clone()
+	if err != nil {
+		return err
+	}
+	defer again.Close()
+	return again.Pin(filepath.Join(dir, guardPrefix+s.guardAt().pin()))
+}
+
+// places are those of the generation's programs.
+func (g *Generation) places() []place {
+	out := make([]place, len(g.seats))
+	for i, s := range g.seats {
+		out[i] = s.at
+	}
+	return out
+}
+
+// fillHalf puts programs by slot into the half of the program array that belongs to a
+// generation. At all other places that are linked, or about to be, comes one that accepts:
+// for the live generation (rules is nil), only where it has nothing yet.
+func (s *Space) fillHalf(gen uint32, coming []place, rules map[uint32]*ebpf.Program) error {
+	linked, _, err := s.linked()
+	if err != nil {
+		return err
+	}
 	array := s.maps[abi.NetfilterMapProgs]
 	accepting := map[place]*ebpf.Program{}
 	defer func() {
@@ -239,23 +265,44 @@ func (s *Space) fillHalf(gen uint32, progs [slotsHalf]*ebpf.Program) error {
 			p.Close()
 		}
 	}()
-	for slot, p := range progs {
-		kind := places[slot].passKind()
-		if p == nil && accepting[kind] == nil {
-			pass, err := loadPass(slot, gen, s.maps)
-			if err != nil {
-				return err
-			}
-			accepting[kind] = pass
+	for _, at := range slices.Concat(linked, coming) {
+		p := rules[at.slot()]
+		if p == nil && rules == nil && filled(array, half(gen)+at.slot()) {
+			continue
 		}
 		if p == nil {
-			p = accepting[kind]
+			if p, err = s.accepting(accepting, at, gen); err != nil {
+				return err
+			}
 		}
-		if err := array.Put(half(gen)+uint32(slot), p); err != nil {
-			return fmt.Errorf("program for %s: %w", places[slot], err)
+		if err := array.Put(half(gen)+at.slot(), p); err != nil {
+			return fmt.Errorf("program for %s: %w", at, err)
 		}
 	}
 	return nil
+}
+
+// filled says whether a slot has a program.
+func filled(array *ebpf.Map, slot uint32) bool {
+	var id uint32
+	return array.Lookup(slot, &id) == nil
+}
+
+// accepting gives a program that accepts. Places share one: it resets the notes of their
+// level at receive hooks and does nothing at OUTPUT.
+func (s *Space) accepting(made map[place]*ebpf.Program, at place, gen uint32) (*ebpf.Program, error) {
+	kind := place{level: at.level}
+	if at.hook == packet.Output {
+		kind = place{hook: packet.Output}
+	}
+	if made[kind] != nil {
+		return made[kind], nil
+	}
+	pass, err := loadPass(at, gen, s.maps)
+	if err == nil {
+		made[kind] = pass
+	}
+	return pass, err
 }
 
 // Activate makes the generation the one that is enforced: one write switches all

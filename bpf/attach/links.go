@@ -16,55 +16,36 @@ import (
 
 // hookLink is one of our links at a hook.
 type hookLink struct {
-	name     string // among the pins
-	slot     int
-	priority int32
-	load     func(slot int, given map[string]*ebpf.Map) (*ebpf.Program, error)
+	place
+	name string // among the pins
+	load func(at place, given map[string]*ebpf.Map) (*ebpf.Program, error)
 }
 
 // entryLink is the link through which a hook reaches the live generation.
-func entryLink(slot int) hookLink {
-	return hookLink{places[slot].String(), slot, places[slot].priority, loadEntry}
-}
+func entryLink(at place) hookLink { return hookLink{at, at.pin(), loadEntry} }
 
-// guardLink stands behind netfilter's table of the same hook.
-func guardLink(slot int) hookLink {
-	return hookLink{"guard-" + places[slot].String(), slot, places[slot].priority + 2, loadGuard}
-}
+// guardLink stands behind netfilter's table of the same hook; its level is that of the
+// table's program.
+func guardLink(at place) hookLink { return hookLink{at, guardPrefix + at.pin(), loadGuard} }
 
 // link makes sure that the hooks of all programs of a generation are linked, and
 // guarded where its shims stand.
-func (g *Generation) link(shims []ShimProgram) error {
+func (g *Generation) link() error {
 	if err := os.MkdirAll(g.space.linkDir(), 0o700); err != nil {
 		return err
 	}
-	for slot, p := range g.progs {
-		if p == nil {
-			continue
-		}
-		if err := g.space.attach(entryLink(slot)); err != nil {
+	for _, s := range g.seats {
+		if err := g.space.attach(entryLink(s.at)); err != nil {
 			return err
 		}
-		if !guarded(places[slot].table, shims) {
+		if !s.guard {
 			continue
 		}
-		if err := g.space.attach(guardLink(slot)); err != nil {
+		if err := g.space.attach(guardLink(s.guardAt())); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// leftKind is the match that every table with actions has once.
-const leftKind = "left"
-
-func guarded(table string, shims []ShimProgram) bool {
-	for _, p := range shims {
-		if p.Table == table && p.Kind == leftKind {
-			return true
-		}
-	}
-	return false
 }
 
 // attach makes a link and pins it, unless it is there.
@@ -73,19 +54,12 @@ func (s *Space) attach(h hookLink) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	prog, err := h.load(h.slot, s.maps)
+	prog, err := h.load(h.place, s.maps)
 	if err != nil {
 		return fmt.Errorf("link %s: %w", h.name, err)
 	}
 	defer prog.Close()
-	family := link.NetfilterProtocolFamily(link.NetfilterProtoIPv4)
-	if s.family == packet.IPv6 {
-		family = link.NetfilterProtoIPv6
-	}
-	l, err := link.AttachNetfilter(link.NetfilterOptions{
-		Program: prog, ProtocolFamily: family,
-		Hook: link.NetfilterInetHook(places[h.slot].hook), Priority: h.priority,
-	})
+	l, err := link.AttachNetfilter(s.linkOptions(prog, h.place))
 	if errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("link %s: something else is linked there at priority %d; 'bpftool net' tells what: %w", h.name, h.priority, err)
 	}
@@ -94,6 +68,17 @@ func (s *Space) attach(h hookLink) error {
 	}
 	defer l.Close()
 	return l.Pin(path)
+}
+
+// linkOptions are for a program at a place.
+func (s *Space) linkOptions(prog *ebpf.Program, at place) link.NetfilterOptions {
+	family := link.NetfilterProtocolFamily(link.NetfilterProtoIPv4)
+	if s.family == packet.IPv6 {
+		family = link.NetfilterProtoIPv6
+	}
+	return link.NetfilterOptions{
+		Program: prog, ProtocolFamily: family, Hook: link.NetfilterInetHook(at.hook), Priority: at.priority,
+	}
 }
 
 // unlink detaches a link, if it is there.

@@ -147,53 +147,53 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 	return coll.DetachProgram(prog.Name), nil
 }
 
-// loadEntry loads the program that is linked for a slot.
-func loadEntry(slot int, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+// loadEntry loads the program that is linked for a place.
+func loadEntry(at place, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgEntry)
 	if err != nil {
 		return nil, err
 	}
-	if err := set(spec, map[string]uint32{abi.NetfilterVarEntrySlot: uint32(slot)}); err != nil {
+	if err := set(spec, map[string]uint32{abi.NetfilterVarEntrySlot: at.slot()}); err != nil {
 		return nil, err
 	}
 	return load(spec, prog, given)
 }
 
-// loadGuard loads the program that is linked behind netfilter's table of a slot.
-func loadGuard(slot int, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+// loadGuard loads the program that is linked behind netfilter's table.
+func loadGuard(at place, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgGuard)
 	if err != nil {
 		return nil, err
 	}
-	if err := set(spec, placeVariables(slot, 0)); err != nil {
+	if err := set(spec, placeVariables(at, 0)); err != nil {
 		return nil, err
 	}
 	return load(spec, prog, given)
 }
 
-// loadPass loads the program of a slot without rules.
-func loadPass(slot int, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+// loadPass loads the program of a place without rules.
+func loadPass(at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgPass)
 	if err != nil {
 		return nil, err
 	}
-	if err := set(spec, placeVariables(slot, gen)); err != nil {
+	if err := set(spec, placeVariables(at, gen)); err != nil {
 		return nil, err
 	}
 	return load(spec, prog, given)
 }
 
-func placeVariables(slot int, gen uint32) map[string]uint32 {
+func placeVariables(at place, gen uint32) map[string]uint32 {
 	return map[string]uint32{
 		abi.NetfilterVarGen:        gen,
-		abi.NetfilterVarNoteSlot:   places[slot].note,
-		abi.NetfilterVarHookNumber: uint32(places[slot].hook),
+		abi.NetfilterVarNoteSlot:   at.note(),
+		abi.NetfilterVarHookNumber: uint32(at.hook),
 	}
 }
 
 // loadRules loads a generated program.
-func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
-	spec, prog, err := specOf(p, gen)
+func loadRules(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	spec, prog, err := specOf(p, at, gen)
 	if err != nil {
 		return nil, err
 	}
@@ -208,16 +208,12 @@ func loadRules(p *codegen.Program, gen uint32, given map[string]*ebpf.Map) (*ebp
 }
 
 // specOf is the datapath for a generated program, with all variables set.
-func specOf(p *codegen.Program, gen uint32) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
-	slot, err := slotOf(p)
-	if err != nil {
-		return nil, nil, err
-	}
+func specOf(p *codegen.Program, at place, gen uint32) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
 	spec, prog, err := subset(abi.NetfilterProgHook)
 	if err != nil {
 		return nil, nil, err
 	}
-	values := placeVariables(slot, gen)
+	values := placeVariables(at, gen)
 	values[abi.NetfilterVarFamily] = uint32(p.Family)
 	values[abi.NetfilterVarNeeds] = p.Needs
 	values[abi.NetfilterVarAtomic] = boolean(p.Atomic || p.Hook == packet.Output)

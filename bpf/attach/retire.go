@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,14 +30,16 @@ func (s *Space) Retire(keep uint32) error {
 	if live != keep {
 		return fmt.Errorf("generation %d is live, not %d", live, keep)
 	}
-	for slot, p := range places {
-		for pin, h := range map[string]hookLink{p.String(): entryLink(slot), p.table + "-" + leftKind: guardLink(slot)} {
-			if _, err := os.Stat(filepath.Join(s.genDir(keep), pin)); err == nil {
-				continue
-			}
-			if err := s.unlink(h); err != nil {
-				return err
-			}
+	entries, guards, err := s.hookLinks()
+	if err != nil {
+		return err
+	}
+	for _, h := range slices.Concat(entries, guards) {
+		if _, err := os.Stat(filepath.Join(s.genDir(keep), h.name)); err == nil {
+			continue
+		}
+		if err := s.unlink(h); err != nil {
+			return err
 		}
 	}
 	if err := s.clearHalf(keep); err != nil {
@@ -55,9 +58,16 @@ func (s *Space) clearHalf(live uint32) error {
 	if err != nil || array == nil {
 		return err
 	}
-	for slot, p := range places {
-		pin := filepath.Join(s.genDir(live), p.String())
-		if err := clearSlot(array, half(live+1)+uint32(slot), pin); err != nil {
+	pins := map[uint32]string{}
+	linked, _, err := s.linked()
+	if err != nil {
+		return err
+	}
+	for _, p := range linked {
+		pins[p.slot()] = filepath.Join(s.genDir(live), p.pin())
+	}
+	for slot := range slotsHalf {
+		if err := clearSlot(array, half(live+1)+slot, pins[slot]); err != nil {
 			return fmt.Errorf("remove old programs: %w", err)
 		}
 	}
@@ -67,18 +77,32 @@ func (s *Space) clearHalf(live uint32) error {
 // clearSlot puts the program that is pinned under a name into a slot; where there is
 // none, it empties the slot.
 func clearSlot(array *ebpf.Map, slot uint32, pin string) error {
-	prog, err := ebpf.LoadPinnedProgram(pin, nil)
-	if err == nil {
-		defer prog.Close()
-		return array.Put(slot, prog)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if pin != "" {
+		prog, err := ebpf.LoadPinnedProgram(pin, nil)
+		if err == nil {
+			defer prog.Close()
+			return array.Put(slot, prog)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	if err := array.Delete(slot); !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return err
 	}
 	return nil
+}
+
+// hookLinks are all links that are pinned.
+func (s *Space) hookLinks() (entries, guards []hookLink, err error) {
+	ours, behind, err := s.linked()
+	for _, at := range ours {
+		entries = append(entries, entryLink(at))
+	}
+	for _, at := range behind {
+		guards = append(guards, guardLink(at))
+	}
+	return entries, guards, err
 }
 
 func (s *Space) removeGenerations(keep uint32) error {
@@ -117,9 +141,13 @@ func (s *Space) RemoveAll() error {
 // Unhook takes our programs off all hooks. A packet that one has noted for netfilter's
 // targets gets there: the programs that drop what is left of notes go last.
 func (s *Space) Unhook() error {
-	for _, one := range []func(int) hookLink{entryLink, guardLink} {
-		for slot := range places {
-			if err := s.unlink(one(slot)); err != nil {
+	entries, guards, err := s.hookLinks()
+	if err != nil {
+		return err
+	}
+	for _, some := range [][]hookLink{entries, guards} {
+		for _, h := range some {
+			if err := s.unlink(h); err != nil {
 				return err
 			}
 		}

@@ -23,7 +23,7 @@ func TestRetireFreesPrograms(t *testing.T) {
 			t.Fatal(err)
 		}
 		mine := map[ebpf.ProgramID]bool{}
-		for _, name := range []string{"filter-OUTPUT", "security-INPUT"} {
+		for _, name := range []string{"0-OUTPUT:-1", "0-INPUT:-1"} {
 			mine[programID(t, filepath.Join(s.Pins(), fmt.Sprintf("gen-%d", g.Number()), name))] = true
 		}
 		array, err := ebpf.LoadPinnedMap(filepath.Join(s.Pins(), abi.NetfilterMapProgs), nil)
@@ -31,7 +31,7 @@ func TestRetireFreesPrograms(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer array.Close()
-		const half = 8
+		const half = 80
 		other := (g.Number() + 1) % 2 * half
 		for slot := range uint32(half) {
 			var id uint32

@@ -52,15 +52,11 @@ func NewRunner(p *codegen.Program, ticks uint64) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("test program: %w", err)
 	}
-	slot, err := slotOf(p)
-	if err != nil {
-		return nil, err
-	}
 	spec, prog := part(all, abi.ProbeProgProbe)
 	if prog.Instructions, err = rewrite.Fill(prog.Instructions, p.Insns, nil, chainSymbol); err != nil {
 		return nil, err
 	}
-	values := placeVariables(slot, 1)
+	values := placeVariables(place{hook: p.Hook}, 1)
 	values[abi.ProbeVarFamily] = uint32(p.Family)
 	values[abi.ProbeVarNeeds] = p.Needs
 	values[abi.ProbeVarAtomic] = boolean(p.Atomic)

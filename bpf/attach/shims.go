@@ -48,7 +48,7 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 	}
 	spec, prog := part(all, s.Kind)
 	err = set(spec, map[string]uint32{
-		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: noteSlot(s.Table),
+		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: g.noteSlot(s.Table),
 		abi.ShimVarLo: uint32(s.Lo), abi.ShimVarHi: uint32(s.Hi),
 	})
 	if err != nil {
@@ -58,10 +58,10 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 }
 
 // noteSlot is where the notes of a table are.
-func noteSlot(table string) uint32 {
-	for _, p := range places {
-		if p.table == table {
-			return p.note
+func (g *Generation) noteSlot(table string) uint32 {
+	for _, s := range g.seats {
+		if s.table == table {
+			return s.at.note()
 		}
 	}
 	return 0

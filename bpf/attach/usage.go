@@ -1,11 +1,13 @@
 package attach
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,8 +32,15 @@ func (s *Space) Usage() (*Usage, error) {
 		return &Usage{}, err
 	}
 	u := &Usage{}
-	for _, p := range places {
-		if err := u.addProgram(filepath.Join(s.genDir(live), p.String()), p.String()); err != nil {
+	linked, _, err := s.linked()
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(linked, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.hook, b.hook))
+	})
+	for _, p := range linked {
+		if err := u.addProgram(filepath.Join(s.genDir(live), p.pin()), p.String()); err != nil {
 			return nil, err
 		}
 	}

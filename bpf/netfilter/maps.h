@@ -7,9 +7,9 @@
 #include "facts/kernel.h"
 #include "facts/numbers.h"
 
-#define SLOTS 16	/* two halves, one for generations of each parity */
-#define SLOTS_HALF 8	/* raw PREROUTING, OUTPUT; filter and security INPUT, FORWARD, OUTPUT */
-#define NOTE_SLOTS 3	/* raw, filter, security */
+#define SLOTS 160	/* two halves, one for generations of each parity */
+#define SLOTS_HALF 80	/* for each level, that is priority of links, five hooks */
+#define NOTE_SLOTS 16	/* one for each level */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);

@@ -19,7 +19,7 @@
 #include "netfilter/maps.h"
 
 const volatile u32 gen;		/* generation of the program */
-const volatile u32 note_slot;	/* number of the table */
+const volatile u32 note_slot;	/* level of the place */
 const volatile u32 hook_number; /* enum nf_inet_hooks */
 
 const struct note_entry blank_note = {};

@@ -83,9 +83,10 @@ func (a *Action) UnmarshalJSON(data []byte) (err error) {
 
 // Hook is what one hook program runs.
 type Hook struct {
-	Hook  packet.Hook
-	Funcs []*Func // Funcs[0] is the base chain
-	Shim  bool    // the table has actions that this hook can note
+	Hook     packet.Hook
+	Priority int32
+	Funcs    []*Func // Funcs[0] is the base chain
+	Shim     bool    // the table has actions that this hook can note
 }
 
 // Func is a chain, or the part of a chain, that becomes a BPF function.

@@ -1,0 +1,86 @@
+package attach
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// place is where a link of ours stands, or is to stand: at a hook, at a priority that no
+// other link may have. The places of one priority have a level in common, a small number
+// that nothing else in the space has.
+type place struct {
+	hook     packet.Hook
+	priority int32
+	level    uint32
+}
+
+// hooksPerLevel is how many slots a level takes: one for each hook.
+const hooksPerLevel = uint32(packet.Postrouting) + 1
+
+// maxLevels is NOTE_SLOTS, and slotsHalf is SLOTS_HALF of bpf/maps.h: the size of one half
+// of the program array. Generations of even and odd numbers take turns.
+const (
+	maxLevels = 16
+	slotsHalf = maxLevels * hooksPerLevel
+)
+
+// slot is the place's number in a half of the program array.
+func (p place) slot() uint32 { return p.level*hooksPerLevel + uint32(p.hook) }
+
+// note is where the notes are of the packets that a program here sends to netfilter.
+func (p place) note() uint32 { return p.level }
+
+// bare is the place without its level.
+func (p place) bare() place { return place{hook: p.hook, priority: p.priority} }
+
+// String is the place as people read it.
+func (p place) String() string { return fmt.Sprintf("%s:%d", p.hook, p.priority) }
+
+// pin is the name of the place's program and link among the pins. It has all that the
+// place is, so that what is pinned can be understood without a list beside it.
+func (p place) pin() string { return fmt.Sprintf("%d-%s", p.level, p) }
+
+// parsePlace reads the name of a pin; false when it is that of something else.
+func parsePlace(name string) (p place, ok bool) {
+	var rest string
+	if n, err := fmt.Sscanf(name, "%d-%s", &p.level, &rest); n != 2 || err != nil || p.level >= maxLevels {
+		return p, false
+	}
+	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
+		p.hook = h
+		if n, err := fmt.Sscanf(rest, h.String()+":%d", &p.priority); n == 1 && err == nil && p.pin() == name {
+			return p, true
+		}
+	}
+	return p, false
+}
+
+// half is where the slots of a generation begin.
+func half(gen uint32) uint32 { return gen % 2 * slotsHalf }
+
+// seat is a base chain on its way to a place.
+type seat struct {
+	hook     packet.Hook
+	priority int32 // of the chain
+	guard    bool  // netfilter runs actions at the chain's priority: a guard stands behind it
+	program  int   // its number among those to be loaded
+	table    string
+	at       place
+	behind   int32 // priority of the guard
+}
+
+// guardAt is the place of the guard's link; its level is where it looks for notes.
+func (s *seat) guardAt() place { return place{s.hook, s.behind, s.at.level} }
+
+// seatsOf are the base chains of programs, in the order in which packets meet them: by
+// hook, by priority, and among equals as they come.
+func seatsOf(progs []codegen.Program) []*seat {
+	var out []*seat
+	for i := range progs {
+		p := &progs[i]
+		out = append(out, &seat{hook: p.Hook, priority: p.Priority, guard: p.Shim, program: i, table: p.Table})
+	}
+	return out
+}

@@ -1,0 +1,238 @@
+package attach
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// NoPlaceError says that a base chain of ours has no place among those of others.
+type NoPlaceError struct {
+	Hook     packet.Hook
+	Priority int32
+}
+
+// Error names the place and what would do.
+func (e *NoPlaceError) Error() string {
+	return fmt.Sprintf("no program can be linked for the chain at %s, priority %d: others stand right before it and at it; move one of them by one", e.Hook, e.Priority)
+}
+
+// takeSeats gives every base chain a place: one before its own priority, where netfilter
+// may have a table that runs actions for it, or further down where other chains of ours
+// stand; else at its priority. Never does it pass something of others. A chain's guard
+// stands one behind its priority. free tells where something of others is: a BPF link
+// shares its priority with nothing (nf_hook_entries_grow(), net/netfilter/core.c).
+func takeSeats(seats []*seat, free func(packet.Hook, int32) bool) error {
+	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
+		var here []*seat
+		for _, s := range seats {
+			if s.hook == h {
+				here = append(here, s)
+			}
+		}
+		slices.SortStableFunc(here, func(a, b *seat) int { return cmp.Compare(a.priority, b.priority) })
+		if failed := sit(here, noLimit, free); failed != nil {
+			return &NoPlaceError{Hook: h, Priority: failed.priority}
+		}
+	}
+	return nil
+}
+
+// noLimit is above every priority, one behind it included.
+const noLimit = int64(1) << 32
+
+// sit places the last of some chains below a limit, then those before it; it gives a chain
+// that has no place.
+func sit(seats []*seat, limit int64, free func(packet.Hook, int32) bool) *seat {
+	if len(seats) == 0 {
+		return nil
+	}
+	s := seats[len(seats)-1]
+	before := int64(s.priority) - 1
+	if s.guard {
+		behind := int64(s.priority) + 1
+		if behind >= limit || !free(s.hook, int32(behind)) {
+			return s
+		}
+		s.behind = int32(behind)
+		limit = int64(s.priority)
+	}
+	failed := s
+	for _, try := range []int64{min(before, limit-1), int64(s.priority)} {
+		if try >= limit || try < -1<<31 || !free(s.hook, int32(try)) {
+			continue
+		}
+		s.at = place{hook: s.hook, priority: int32(try)}
+		if failed = sit(seats[:len(seats)-1], try, free); failed == nil {
+			return nil
+		}
+	}
+	return failed
+}
+
+// number gives the places their levels: those that the priorities have already, else free
+// ones.
+func number(seats []*seat, linked []place) error {
+	levels, taken := map[int32]uint32{}, map[uint32]bool{}
+	for _, p := range linked {
+		levels[p.priority], taken[p.level] = p.level, true
+	}
+	for _, s := range seats {
+		level, ok := levels[s.at.priority]
+		for ; !ok && taken[level]; level++ {
+		}
+		if level >= maxLevels {
+			return fmt.Errorf("base chains stand at more than %d different priorities; give some of them the same", maxLevels)
+		}
+		levels[s.at.priority], taken[level] = level, true
+		s.at.level = level
+	}
+	return nil
+}
+
+// seats finds places for programs beside the links that are there. Without probing,
+// nothing of others is looked for.
+func (s *Space) seats(progs []codegen.Program, probing bool) ([]*seat, error) {
+	entries, guards, err := s.linked()
+	if err != nil {
+		return nil, err
+	}
+	p := prober{space: s, ours: map[place]bool{}, known: map[place]bool{}}
+	defer p.close()
+	for _, at := range slices.Concat(entries, guards) {
+		p.ours[at.bare()] = true
+	}
+	free := p.free
+	if !probing {
+		free = func(packet.Hook, int32) bool { return true }
+	}
+	out := seatsOf(progs)
+	if err := errors.Join(takeSeats(out, free), p.err); err != nil {
+		return nil, err
+	}
+	if err := number(out, entries); err != nil {
+		return nil, err
+	}
+	return out, level(out, guards)
+}
+
+// level refuses tables whose notes would lie at several levels: the matches that
+// netfilter asks are for a whole table, and a guard that is linked has its level.
+func level(seats []*seat, guards []place) error {
+	of := map[string]uint32{}
+	for _, s := range seats {
+		if !s.guard {
+			continue
+		}
+		have, ok := of[s.table]
+		for _, g := range guards {
+			if g.hook == s.hook && g.priority == s.behind {
+				have, ok = g.level, true
+			}
+		}
+		if ok && have != s.at.level {
+			return &NoPlaceError{Hook: s.hook, Priority: s.priority}
+		}
+		of[s.table] = s.at.level
+	}
+	return nil
+}
+
+const guardPrefix = "guard-"
+
+// linked are the places whose links are pinned, and those of the guards' links.
+func (s *Space) linked() (entries, guards []place, err error) {
+	files, err := os.ReadDir(s.linkDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	for _, f := range files {
+		name, guard := strings.CutPrefix(f.Name(), guardPrefix)
+		p, ok := parsePlace(name)
+		switch {
+		case ok && guard:
+			guards = append(guards, p)
+		case ok:
+			entries = append(entries, p)
+		}
+	}
+	return entries, guards, err
+}
+
+// prober asks the kernel whether a priority is free, by linking a program there that
+// accepts, for a moment.
+type prober struct {
+	space *Space
+	ours  map[place]bool // without levels
+	known map[place]bool
+	prog  *ebpf.Program
+	err   error
+}
+
+func (p *prober) free(h packet.Hook, priority int32) bool {
+	at := place{hook: h, priority: priority}
+	if p.ours[at] {
+		return true
+	}
+	if free, ok := p.known[at]; ok {
+		return free
+	}
+	free, err := p.try(at)
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	p.known[at] = free
+	return free
+}
+
+func (p *prober) try(at place) (free bool, err error) {
+	if p.prog == nil {
+		p.prog, err = ebpf.NewProgram(&ebpf.ProgramSpec{
+			Name: "free", Type: ebpf.Netfilter, AttachType: ebpf.AttachNetfilter, License: "GPL",
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()},
+		})
+		if err != nil {
+			return false, fmt.Errorf("program for a hook of netfilter: %w", explain(err))
+		}
+	}
+	l, err := link.AttachNetfilter(p.space.linkOptions(p.prog, at))
+	if errors.Is(err, unix.EBUSY) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("link at %s: %w", at, err)
+	}
+	return true, l.Close()
+}
+
+func (p *prober) close() {
+	if p.prog != nil {
+		p.prog.Close()
+	}
+}
+
+// noPlace says which table it is that has no place.
+func noPlace(progs []codegen.Program, err error) error {
+	var none *NoPlaceError
+	if !errors.As(err, &none) {
+		return err
+	}
+	for i := range progs {
+		if p := &progs[i]; p.Hook == none.Hook && p.Priority == none.Priority {
+			return &RefusedError{Table: p.Table, Hook: p.Hook, Reason: none.Error(), Err: err}
+		}
+	}
+	return err
+}
