@@ -179,7 +179,8 @@ func (m *Mover) restoreMemory(was *memory) error {
 	return was.write(m.e.Dir())
 }
 
-// changed says whether netfilter holds other rules than those that were read.
+// changed says whether netfilter holds other rules than those that were read; if not, the
+// sources say what stands there now.
 func (m *Mover) changed(j *job) (bool, error) {
 	m.look()
 	for _, s := range j.sources {
@@ -201,6 +202,7 @@ func (m *Mover) changed(j *job) (bool, error) {
 		if !same(now, s.rules) {
 			return true, nil
 		}
+		s.Held = held[0] // it has rules of ours since they are enforced
 	}
 	return false, nil
 }
