@@ -91,6 +91,27 @@ func fillSet(w *packet.World, s *ruleset.Set) {
 	}
 }
 
+// TestEveryKeyType fails when no set of TestSets has keys of a type.
+func TestEveryKeyType(t *testing.T) {
+	seen := map[ruleset.KeyType]bool{}
+	for _, k := range setKinds {
+		for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+			types := k.types(family)
+			for _, kt := range types {
+				seen[kt] = true
+			}
+			if s := (&ruleset.Set{Type: types}); s.KeyLen() != k.key.Len(family) {
+				t.Errorf("%s: sets of %v have keys of %d bytes, %s has %d", family, types, s.KeyLen(), k.key, k.key.Len(family))
+			}
+		}
+	}
+	for kt := range ruleset.NumKeyTypes {
+		if !seen[kt] {
+			t.Errorf("no set has keys of the type %s", kt)
+		}
+	}
+}
+
 // TestSets: rules that ask named sets and change them do the same in all forms: full sets,
 // elements whose time has come, keys of several parts.
 func TestSets(t *testing.T) {

@@ -49,14 +49,14 @@ const (
 	KeyProto                 // inet_proto
 	KeyMark                  // mark
 	KeyIfName                // ifname
-	KeyEther                 // ether_addr
+	NumKeyTypes
 )
 
-var keyTypes = [...]struct {
+var keyTypes = [NumKeyTypes]struct {
 	name string
 	size int // in a key, rounded up
 }{
-	{"ipv4_addr", 4}, {"ipv6_addr", 16}, {"inet_service", 4}, {"inet_proto", 4}, {"mark", 4}, {"ifname", 16}, {"ether_addr", 8},
+	{"ipv4_addr", 4}, {"ipv6_addr", 16}, {"inet_service", 4}, {"inet_proto", 4}, {"mark", 4}, {"ifname", 16},
 }
 
 // String is the name in nft.
