@@ -39,6 +39,7 @@ type Program struct {
 	Limits  []pred.Limit
 	Nths    []pred.Nth
 	Recents []pred.Recent
+	Lists   []pred.Recent // see plan.Plan
 	SCTPs   []pred.SCTPChunks
 	SetUses []SetUse    // by slot
 	Sets    []*plan.Set // those of SetUses

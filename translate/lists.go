@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 // shareLists leaves to netfilter the tables that use a list of -m recent which a
@@ -50,6 +51,45 @@ func lists(t *ruleset.Table) map[string]*ruleset.Rule {
 				}
 			}
 		}
+	}
+	return out
+}
+
+// allLists gives plan.Plan.Lists: the rules of tables in BPF, also those that no packet
+// meets. The kernel checks a table's rules as they stand in memory (translate_table(),
+// net/ipv4/netfilter/ip_tables.c), where iptables has put the built-in chains first and
+// then the others by name, as Table.Chains has them.
+func allLists(rs *ruleset.Ruleset, res *Result) []pred.Recent {
+	var out []pred.Recent
+	for i, t := range rs.Tables {
+		if !res.Plan.Tables[i].InBPF || len(res.Plan.Recents) == 0 && len(res.Unmet) == 0 {
+			continue
+		}
+		in := t.Place(rs.Family, 0)
+		for _, c := range t.Chains {
+			if len(res.Plan.Recents) == 0 && !res.Unmet[c] {
+				continue
+			}
+			for _, r := range c.Rules {
+				in.Rule = r
+				out = appendLists(out, in)
+			}
+		}
+	}
+	return out
+}
+
+func appendLists(out []pred.Recent, in *ruleset.Place) []pred.Recent {
+	for _, m := range in.Rule.Matches {
+		if ruleset.KeptSet(m) == "" {
+			continue
+		}
+		pred.Any(m.Lower(in), func(part pred.Pred) bool {
+			if l, ok := part.(pred.Recent); ok {
+				out = append(out, l)
+			}
+			return false
+		})
 	}
 	return out
 }

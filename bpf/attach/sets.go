@@ -3,7 +3,6 @@ package attach
 import (
 	"errors"
 	"fmt"
-	stdmaps "maps"
 	"path/filepath"
 	"slices"
 
@@ -19,17 +18,15 @@ import (
 // set is pinned in every generation that names it, of either family, and lives as long as
 // one of them.
 type namedSets struct {
-	maps    map[string]*ebpf.Map // by pin
-	recents []pred.Recent        // by slot
+	maps  map[string]*ebpf.Map // by pin
+	lists []pred.Recent        // of all rules that name one
 }
 
 // openSets opens the sets that the rules name with find, which may be nil, and makes those
 // that it does not find.
 func openSets(specs map[string]*ebpf.MapSpec, st *maps.States, find func(pin string) (*ebpf.Map, error)) (namedSets, error) {
-	n := namedSets{maps: st.Named}
-	for _, slot := range slices.Sorted(stdmaps.Keys(st.Recents)) {
-		r := st.Recents[slot]
-		n.recents = append(n.recents, r)
+	n := namedSets{maps: st.Named, lists: st.Lists}
+	for _, r := range st.Lists {
 		// A list is made for the first rule that names it.
 		make := func() (*ebpf.Map, error) { return maps.NewRecentList(specs[abi.NetfilterMapRecentList], r) }
 		if _, err := n.open(maps.ListPin(r.List), find, make); err != nil {
@@ -104,7 +101,7 @@ func (n namedSets) Close() error {
 
 // grow makes lists of time stamps fit for the rules of the generation.
 func (n namedSets) grow() error {
-	for _, r := range n.recents {
+	for _, r := range n.lists {
 		if err := maps.GrowRecentList(n.maps[maps.ListPin(r.List)], r); err != nil {
 			return err
 		}
@@ -137,7 +134,7 @@ func refuseRecents(progs []codegen.Program) error {
 		if !p.Looks && !slices.Contains(p.Insns.FunctionReferences(), abi.FuncRecent) {
 			continue
 		}
-		for _, r := range p.Recents {
+		for _, r := range p.Lists {
 			if err := maps.CheckRecent(r); err != nil {
 				return &RefusedError{Table: p.Table, Hook: p.Hook, Reason: err.Error(), Err: err}
 			}

@@ -79,17 +79,20 @@ func TestRecent(t *testing.T) {
 		{Slot: 0, List: "other", Op: pred.RecentSet, Mask: all},
 		{Slot: 1, List: "a.b", Op: pred.RecentUpdate, Mask: all, Seconds: 60, Hits: 4, Negate: true},
 	}
+	p.Lists = p.Recents
 	if yes, no := packets(t, p, 3); yes != 3 || no != 0 {
 		t.Errorf("not updated: yes %d, no %d", yes, no)
 	}
 	s := open(t, packet.IPv4)
 	p = ifYes(packet.IPv4, abi.FuncRecent, 0)
 	p.Recents = []pred.Recent{{Slot: 0, List: "a.b", Op: pred.RecentSet, Mask: all}}
+	p.Lists = p.Recents
 	apply(t, s, p)
 	for range 3 {
 		send(t, "127.0.0.1:9", "x")
 	}
 	p.Recents = []pred.Recent{{Slot: 0, List: "a.b", Op: pred.RecentUpdate, Mask: all, Seconds: 60, Hits: 5}}
+	p.Lists = p.Recents
 	g := apply(t, s, p)
 	if err := s.Retire(g.Number()); err != nil {
 		t.Fatal(err)
