@@ -38,6 +38,10 @@ func (t *table) number() {
 			}
 		}
 	}
+	if n := len(t.out.Actions); n > plan.MaxActions {
+		t.note(nil, "table "+t.src.Name, fmt.Sprintf("its rules have %d different targets that netfilter must run; at most %d have a number", n, plan.MaxActions))
+		return
+	}
 	t.bound()
 }
 

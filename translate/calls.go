@@ -6,6 +6,7 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // maxNesting is how deep jumps may nest in a table that BPF runs. Real rulesets have less than
@@ -21,6 +22,8 @@ type callGraph struct {
 	order []*ruleset.Chain       // those that packets meet, callers before what they call
 	below map[*ruleset.Chain]int // how deep the chains below one call each other
 	dead  map[*ruleset.Rule]bool // jumps that no packet meets
+	// crowded says that there are too many chains to give each of them a number.
+	crowded bool
 }
 
 // follow finds out which chains call which.
@@ -34,6 +37,7 @@ func (t *table) follow() {
 		}
 	}
 	t.order = t.callersFirst()
+	t.crowded = len(t.res.Plan.Classes)+len(t.order) > plan.MaxClasses
 	for i := len(t.order) - 1; i >= 0; i-- {
 		c, n := t.order[i], 0
 		for _, r := range c.Rules {

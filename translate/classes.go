@@ -101,7 +101,7 @@ func (t *table) class(c *ruleset.Chain) bool {
 		return true
 	}
 	depth := t.below[c]
-	if depth > plan.ClassDepth {
+	if depth > plan.ClassDepth || t.crowded {
 		return false
 	}
 	p := t.res.Plan

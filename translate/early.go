@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 
@@ -51,7 +52,10 @@ func Early(o EarlyOptions, res *Result) {
 		})
 	}
 	res.unfolded.credit(res)
-	if dropsEarly(early) {
+	switch {
+	case len(res.Plan.Classes)+len(early.Classes) > plan.MaxClasses:
+		res.Plan.EarlyOff = fmt.Sprintf("it would look up more than %d chains", plan.MaxClasses)
+	case dropsEarly(early):
 		res.Plan.Early = early
 	}
 }

@@ -7,9 +7,11 @@ import (
 
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // TestLongInline: chains that nest so deep that they would have to be copied in place of jumps,
@@ -78,5 +80,41 @@ func TestNesting(t *testing.T) {
 		if notes := fmt.Sprint(p.Tables[0].Notes); p.Tables[0].InBPF || !strings.Contains(notes, c.why) {
 			t.Errorf("%v, want %s", notes, c.why)
 		}
+	}
+}
+
+// TestNumbers: chains and targets have numbers of 16 bits. Tables with more are netfilter's,
+// and so is the early stage left out.
+func TestNumbers(t *testing.T) {
+	var chains, jumps, logs strings.Builder
+	for i := range plan.MaxClasses {
+		fmt.Fprintf(&chains, ":c%d - [0:0]\n", i)
+		fmt.Fprintf(&jumps, "-A INPUT -s 10.%d.%d.%d -j c%d\n", i>>16, i>>8&255, i&255, i)
+		fmt.Fprintf(&logs, "-A INPUT -j LOG --log-prefix %d\n", i)
+	}
+	read := func(rules string) *ruleset.Ruleset {
+		rs, _, err := iptables.Read(strings.NewReader("*filter\n"+rules+"COMMIT\n"), iptables.Options{Family: packet.IPv4, Resolver: iptables.NewResolver()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rs
+	}
+	for _, c := range []struct{ rules, why string }{
+		{chains.String() + jumps.String(), "of more than 65536 chains none are looked up"},
+		{logs.String() + "-A INPUT -j LOG\n", "its rules have 65537 different targets"},
+	} {
+		p := translate.Translate(read(c.rules), translate.Options{Can: shim.Can}).Plan
+		if notes := p.Tables[0].Notes; p.Tables[0].InBPF || len(p.Classes) > 0 || len(notes) != 1 || !strings.Contains(notes[0].Reason, c.why) {
+			t.Errorf("%d classes, %.500v, want %s", len(p.Classes), notes, c.why)
+		}
+	}
+
+	// The early stage has classes of its own beside those of the table.
+	half := strings.Join(strings.SplitAfterN(jumps.String(), "\n", plan.MaxClasses/2+1)[:plan.MaxClasses/2], "")
+	rs := read(chains.String() + half + "-A INPUT -j DROP\n")
+	res := translate.Translate(rs, translate.Options{})
+	translate.Early(translate.EarlyOptions{}, res)
+	if p := res.Plan; len(p.Classes) != plan.MaxClasses/2+1 || p.Early != nil || p.EarlyOff == "" {
+		t.Errorf("%d classes, early stage %v, %q", len(p.Classes), p.Early != nil, p.EarlyOff)
 	}
 }

@@ -46,6 +46,9 @@ func Build(p *plan.Plan, needs uint32) (*Image, error) {
 	if len(classes) == 0 {
 		return nil, nil
 	}
+	if len(classes) > plan.MaxClasses {
+		return nil, fmt.Errorf("%d chains would be looked up; at most %d have a number", len(classes), plan.MaxClasses)
+	}
 	keys, err := newHashKeys()
 	if err != nil {
 		return nil, err
@@ -72,9 +75,15 @@ func Build(p *plan.Plan, needs uint32) (*Image, error) {
 	}
 	b.Ops |= usualOps
 	b.EarlyOps |= usualOps
+	if n := uint32(len(b.Rows)) / b.rowSize(); n > maxRows {
+		return nil, fmt.Errorf("chains that are looked up have %d rows; at most %d have a number", n, maxRows)
+	}
 	b.finish()
 	return b.Image, nil
 }
+
+// maxRows is how many rows have a number: an entry holds one beside a place of the facts.
+const maxRows = 1 << abi.EntryPlace
 
 // usualOps are instructions that rules put in place later may have, whether or not the
 // first ones have them: they cost the verifier little.
@@ -285,7 +294,7 @@ func (b *builder) finish() {
 	for i, k := range b.Keys {
 		h[int(ownKeys)+2*i], h[int(ownKeys)+2*i+1] = uint32(k), uint32(k>>32)
 	}
-	b.RowsWords = powerOfTwo(rows+rows/8+64) * b.rowSize()
+	b.RowsWords = min(powerOfTwo(rows+rows/8+64), maxRows) * b.rowSize()
 	b.IndexWords = powerOfTwo(used+used/8+spareWords) + abi.IndexSlack
 }
 

@@ -25,6 +25,7 @@ type assembler struct {
 	early  bool   // for the early stage
 	ops    uint32 // kinds of instructions, as bits
 	asks   bool   // there is something beside guards
+	err    error  // what does not fit
 }
 
 // empty is an empty program in the room of another.
@@ -46,6 +47,9 @@ func (a *assembler) bind(l label) { a.bound[l] = len(a.words) }
 
 // op writes an instruction that goes on at otherwise when its answer is no.
 func (a *assembler) op(kind, arg uint32, otherwise label, words ...uint32) {
+	if arg > maxArgument {
+		a.err = fmt.Errorf("instruction %d of a row has the argument %d; at most %d fit", kind, arg, maxArgument)
+	}
 	a.refs = append(a.refs, reference{len(a.words), otherwise})
 	a.plain(kind, arg, words...)
 }
@@ -77,6 +81,9 @@ func (a *assembler) condition(family packet.Family, p pred.Pred) error {
 	return a.require(p, a.no())
 }
 
+// maxArgument is the largest argument of an instruction that goes on elsewhere.
+const maxArgument = math.MaxUint8
+
 // maxProgram is how far an instruction can go.
 const maxProgram = math.MaxUint16
 
@@ -88,6 +95,9 @@ func (a *assembler) finish() ([]uint32, error) {
 	a.plain(abi.OpYes, 0)
 	a.bind(a.no())
 	a.plain(abi.OpNo, 0)
+	if a.err != nil {
+		return nil, a.err
+	}
 	if len(a.words) > maxProgram {
 		return nil, fmt.Errorf("the conditions of one rule take %d words, at most %d allowed", len(a.words), maxProgram)
 	}

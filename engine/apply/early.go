@@ -37,7 +37,7 @@ func addEarly(c *change, res *translate.Result) {
 // it, the reason is kept for the status.
 func loadEarly(gen *attach.Generation, b *build) (early *attach.Early, off string) {
 	if b.early == nil {
-		return nil, ""
+		return nil, b.res.Plan.EarlyOff
 	}
 	early, err := gen.LoadEarly(b.early)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/compat/caller"
+	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/serve/client"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )

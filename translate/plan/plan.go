@@ -40,8 +40,9 @@ type Plan struct {
 	Conntrack bool
 	// Helpers says that a rule gives connections a conntrack helper.
 	Helpers bool
-	// Early is the early stage; nil: there is none.
-	Early *Early
+	// Early is the early stage; nil: there is none. EarlyOff says why, where that is not plain.
+	Early    *Early
+	EarlyOff string
 }
 
 // Table is a table and where it runs.
@@ -103,6 +104,14 @@ type Func struct {
 	Class  *Class   // set instead of Rules: the chain is classified
 	Part   bool     // falling off the end goes on with the next part
 }
+
+// MaxClasses is how many classified chains a plan has, those of the early stage included: a row
+// holds two of their numbers, of 16 bits each (ROW_ARG in bpf/lookup/rows.h), and the facts one.
+const MaxClasses = 1 << 16
+
+// MaxActions is how many actions a table has: a note holds their numbers, of 16 bits each
+// (struct note_entry in bpf/netfilter/maps.h).
+const MaxActions = 1 << 16
 
 // Class is a chain whose rules are looked up instead of run as code; so are all chains
 // that it calls.
