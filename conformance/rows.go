@@ -36,8 +36,13 @@ type Judged struct {
 }
 
 // Agrees says whether netfilter answers as the row says.
-func (g Judged) Agrees() bool {
-	return g.Got == g.Packet.Want && g.Count == (g.Got == pred.Yes || g.Packet.Counted)
+func (g Judged) Agrees() bool { return g.is(g.Packet) }
+
+// Older says whether netfilter answers as the row says of older kernels.
+func (g Judged) Older() bool { return g.Packet.Older != nil && g.is(*g.Packet.Older) }
+
+func (g Judged) is(p rows.Packet) bool {
+	return g.Got == p.Want && g.Count == (g.Got == pred.Yes || p.Counted)
 }
 
 // Judge asks about all packets of a row. refused is netfilter's own error about the

@@ -32,6 +32,8 @@
 //	                     packet language. Addresses of one family make it a packet
 //	                     of that family only; "4:" or "6:" before TEXT does too
 //	unsent REASON        the packet above cannot be brought to netfilter in a lab
+//	older ANSWER REASON  netfilter of older kernels answers the packet above with
+//	                     ANSWER: a known difference (docs/differences.md)
 //
 // Packets of one row are sent in order and share the memory of stateful words; the
 // word "jiffies N" of the packet language is their clock, 1000 ticks a second.
@@ -71,6 +73,7 @@ type Packet struct {
 	Want    pred.Answer // of Eval
 	Counted bool        // with Hotdrop: netfilter counts the rule before it drops
 	Unsent  string      // why netfilter cannot be asked; empty: it can
+	Older   *Packet     // what older kernels answer; nil: the same
 }
 
 // Name is a short name for subtests.
@@ -165,8 +168,10 @@ func (p *parser) line(kind, rest string) error {
 			pk.Unsent = rest
 		}
 		return nil
+	case "older":
+		return p.older(rest)
 	}
-	return fmt.Errorf("unknown line; give at, rule, prints, lossy, refused, packet or unsent")
+	return fmt.Errorf("unknown line; give at, rule, prints, lossy, refused, packet, unsent or older")
 }
 
 func (p *parser) rule(rest string) error {
@@ -191,6 +196,18 @@ var answers = map[string]Packet{
 	"no":            {Want: pred.No},
 	"hotdrop":       {Want: pred.Hotdrop},
 	"match+hotdrop": {Want: pred.Hotdrop, Counted: true},
+}
+
+func (p *parser) older(rest string) error {
+	answer, reason, _ := strings.Cut(rest, " ")
+	older, ok := answers[answer]
+	if !ok || reason == "" {
+		return fmt.Errorf("give an answer and a reason")
+	}
+	for _, pk := range p.packets {
+		pk.Older = &older
+	}
+	return nil
 }
 
 func (p *parser) packet(rest string) error {

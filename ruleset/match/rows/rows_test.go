@@ -18,6 +18,7 @@ packet tcp 192.0.2.1:5 > 198.51.100.1:22 -> match
 packet tcp [2001:db8::1]:5 > [2001:db8::2]:23 -> no
 packet 4: tcp cut 39 -> hotdrop
 unsent for a test
+older match until 6.17
 packet udp -> match+hotdrop
 at filter INPUT
 rule 6 -m nope
@@ -37,7 +38,8 @@ refused nope
 	if v6.Family != packet.IPv6 || len(v6.Packets) != 2 || v6.Packets[0].Want != pred.No || !v6.Packets[1].Counted {
 		t.Errorf("%+v", v6)
 	}
-	if v4.Packets[1].Unsent != "for a test" || v4.Packets[1].Want != pred.Hotdrop {
+	if v4.Packets[1].Unsent != "for a test" || v4.Packets[1].Want != pred.Hotdrop ||
+		v4.Packets[1].Older.Want != pred.Yes || v4.Packets[0].Older != nil {
 		t.Errorf("%+v", v4.Packets[1])
 	}
 	if bad.Refused != "nope" || bad.Table != "filter" || bad.Chain != "INPUT" {
@@ -47,15 +49,16 @@ refused nope
 
 func TestFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"packet udp -> no":                        "x.txt:1: packet: a rule line must come first",
-		"rule 5 -p tcp":                           "give 4, 6 or 46",
-		"rule 4 -p tcp\npacket udp":               "x.txt:2: packet: no answer",
-		"rule 4 -p tcp\npacket udp -> maybe":      `answer "maybe"`,
-		"rule 4 -p tcp\npacket udp nope -> no":    "nope",
-		"rule 4 -p tcp\npacket 6: udp -> no":      "another family",
-		"at nowhere INPUT":                        "give a table",
-		"rule 4 -p tcp\nwhat is this":             "unknown line",
-		"rule 4 -p tcp\npacket 4: tcp cut 1 > no": "no answer",
+		"packet udp -> no":                          "x.txt:1: packet: a rule line must come first",
+		"rule 5 -p tcp":                             "give 4, 6 or 46",
+		"rule 4 -p tcp\npacket udp":                 "x.txt:2: packet: no answer",
+		"rule 4 -p tcp\npacket udp -> maybe":        `answer "maybe"`,
+		"rule 4 -p tcp\npacket udp nope -> no":      "nope",
+		"rule 4 -p tcp\npacket 6: udp -> no":        "another family",
+		"at nowhere INPUT":                          "give a table",
+		"rule 4 -p tcp\npacket udp -> no\nolder no": "give an answer and a reason",
+		"rule 4 -p tcp\nwhat is this":               "unknown line",
+		"rule 4 -p tcp\npacket 4: tcp cut 1 > no":   "no answer",
 	} {
 		_, err := rows.Parse(strings.NewReader(text), "x.txt")
 		if err == nil || !strings.Contains(err.Error(), want) {
