@@ -85,7 +85,8 @@ func (c *restoreCmd) restore(s *streams, e *apply.Engine, req *apply.Request) er
 	if err != nil {
 		return err
 	}
-	req.Emptied = s.notEmptied(e)
+	text := newNoHelpers(req.Text, e.Pins())
+	req.Text, req.Emptied = text, s.notEmptied(e, text)
 	theirs := func() error { return nil }
 	if c.NoFlush && len(b.alone()) > 0 {
 		if theirs, err = c.share(s, b, req); err != nil {

@@ -2,11 +2,8 @@ package takeover
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 
-	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
@@ -100,31 +97,4 @@ func count(t, other *ruleset.Table) {
 
 func larger(a, b ruleset.Counters) ruleset.Counters {
 	return ruleset.Counters{Packets: max(a.Packets, b.Packets), Bytes: max(a.Bytes, b.Bytes)}
-}
-
-var failedLine = regexp.MustCompile(`line:? (\d+)`)
-
-// prove makes sure that what a tool prints of a table says what the kernel holds. Some
-// rules are printed with loss: iptables-legacy-save prints "-p udp" for a rule with
-// "-p udp ! --dport 0:65535", which matches nothing. So the tool is asked to delete each
-// rule by its text (that of the tool, or ours), for a test. A rule that is not as its text says is found by none of
-// them, and one text is left over.
-func prove(t *tool.Tool, table, text string) error {
-	lines := []string{"*" + table}
-	for _, line := range strings.Split(text, "\n") {
-		if _, rule, ok := strings.Cut(line, "-A "); ok && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, ":") {
-			lines = append(lines, "-D "+rule)
-		}
-	}
-	err := t.Try(strings.Join(append(lines, "COMMIT", ""), "\n"))
-	if err == nil {
-		return nil
-	}
-	which := ""
-	if m := failedLine.FindStringSubmatch(err.Error()); m != nil {
-		if n, _ := strconv.Atoi(m[1]); n > 1 && n <= len(lines) {
-			which = strings.Replace(lines[n-1], "-D ", "-A ", 1)
-		}
-	}
-	return fmt.Errorf("%s: table %s: the kernel's rule is not what the tool prints for it: %q; write the rule in another way, then take the table over (%w)", t.Name(), table, which, err)
 }

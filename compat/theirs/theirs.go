@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -166,14 +167,11 @@ func (n *Netfilter) Text(h *Held) (string, error) {
 func strip(saved, pins string) (text string, rules int) {
 	var out strings.Builder
 	for _, line := range strings.SplitAfter(saved, "\n") {
-		if name, ok := strings.CutPrefix(line, ":"); ok {
-			if name, _, _ = strings.Cut(name, " "); ourChain(name) {
-				continue
-			}
-		} else if _, rule, ok := strings.Cut(line, "-A "); ok && !strings.HasPrefix(line, "#") {
-			if chain, _, _ := strings.Cut(rule, " "); ourChain(strings.TrimSpace(chain)) || strings.Contains(rule, "--object-pinned "+pins+"/") {
-				continue
-			}
+		isRule, ours := Helper(line, pins)
+		if ours {
+			continue
+		}
+		if isRule {
 			rules++
 		}
 		out.WriteString(line)
@@ -181,9 +179,23 @@ func strip(saved, pins string) (text string, rules int) {
 	return out.String(), rules
 }
 
+// Helper says whether a line of saved text adds a rule, and whether it is one of those
+// that netfilter runs for us, or a chain of them.
+func Helper(line, pins string) (isRule, ours bool) {
+	if name, ok := strings.CutPrefix(line, ":"); ok {
+		name, _, _ = strings.Cut(name, " ")
+		return false, ourChain(name)
+	}
+	_, rule, ok := strings.Cut(line, "-A ")
+	if !ok || strings.HasPrefix(line, "#") {
+		return false, false
+	}
+	chain, _, _ := strings.Cut(rule, " ")
+	return true, ourChain(strings.TrimSpace(chain)) || strings.Contains(rule, "--object-pinned "+pins+"/")
+}
+
 // ourChain says whether a chain is of a generation of ours, by its name.
 func ourChain(name string) bool {
-	rest, ok := strings.CutPrefix(name, "bpftables")
-	digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
-	return ok && digits > 0 && (digits == len(rest) || rest[digits] == '-')
+	_, ours := shim.Generation(name)
+	return ours
 }
