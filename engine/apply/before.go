@@ -20,6 +20,9 @@ func (e *Engine) before(live *Live, withRules bool) (*ruleset.Ruleset, error) {
 	}
 	out := &ruleset.Ruleset{Family: e.family}
 	for _, t := range live.State.Tables() {
+		if !tables.Known(t.Name) {
+			continue // of another owner: join puts it there
+		}
 		out.Tables = append(out.Tables, chains(e.family, t))
 	}
 	return out, nil

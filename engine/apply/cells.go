@@ -70,6 +70,8 @@ func (o *origins) policy(table string, c *ruleset.Chain) state.Origin {
 // extra is what a state keeps for us beside the rules.
 type extra struct {
 	Notes map[string][]plan.Note `json:"notes,omitempty"` // by table
+	// Owned are the tables of other owners than iptables.
+	Owned map[string]*owned `json:"owned,omitempty"`
 	// The early stage: its mode, why the generation has none, and whether rules give
 	// connections a helper.
 	Early    string `json:"early,omitempty"`
@@ -134,17 +136,32 @@ func (l *Live) readExtra() (*extra, error) {
 	if l.extra != nil {
 		return l.extra, nil
 	}
-	var x extra
-	if err := json.Unmarshal(l.State.Extra(), &x); err != nil {
-		return nil, fmt.Errorf("state of generation %d: %w", l.State.Generation, err)
+	x, err := readExtra(l.State)
+	if err == nil {
+		l.extra = x
 	}
-	l.extra = &x
-	return l.extra, nil
+	return x, err
+}
+
+// readExtra gives what a state keeps for us.
+func readExtra(st *state.Store) (*extra, error) {
+	x := &extra{}
+	if err := json.Unmarshal(st.Extra(), x); err != nil {
+		return nil, fmt.Errorf("state of generation %d: %w", st.Generation, err)
+	}
+	return x, nil
 }
 
 // addTable describes one table of a new generation, if its rules can be read again.
-func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *origins, check *iptables.Loader) error {
+func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *origins, check *iptables.Loader) error {
 	res := b.res
+	var d Dialect
+	if t.Owner != tables.Owner {
+		var err error
+		if d, err = e.dialect(t.Owner); err != nil {
+			return err
+		}
+	}
 	isChain := func(name string) bool { return t.Chain(name) != nil }
 	out.Table(state.TableSpec{Name: t.Name, InBPF: p.InBPF, Shims: len(p.Actions)})
 	slot := func(id uint32, ok bool) uint32 {
@@ -161,10 +178,15 @@ func addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *
 		})
 		for _, r := range c.Rules {
 			id, ok := res.Rules[r]
-			spec = iptables.AppendSpec(spec[:0], r)
-			exact := iptables.Exact(r, spec, isChain)
-			if err := check.Same(t.Name, r, spec, exact); err != nil {
-				return err
+			var exact []byte
+			if d != nil {
+				spec = d.Append(spec[:0], r)
+			} else {
+				spec = iptables.AppendSpec(spec[:0], r)
+				exact = iptables.Exact(r, spec, isChain)
+				if err := check.Same(t.Name, r, spec, exact); err != nil {
+					return err
+				}
 			}
 			out.Rule(state.Rule{
 				Text: spec, Exact: exact, Slot: slot(id, ok), Row: b.row(id, ok), Counters: r.Counters, Origin: o.rule(t.Name, r),

@@ -7,7 +7,10 @@ import (
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/engine/state"
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate"
 )
 
@@ -25,8 +28,8 @@ func earlyMode(asked string, live *Live) (string, error) {
 
 // addEarly adds the early stage to a plan.
 func addEarly(c *change, res *translate.Result) {
-	if c.early == attach.EarlyOff {
-		return
+	if c.early == attach.EarlyOff || others(c.after) {
+		return // packets that it drops would not be counted by the rules of other owners
 	}
 	translate.Early(translate.EarlyOptions{
 		Options: translate.Options{Text: iptables.PrintRule, Classifier: c.classifier, Can: shim.Can}, Exact: c.early == attach.EarlyExact,
@@ -127,14 +130,16 @@ func (e *Engine) foreignRules() string {
 // lastPriority is that of the last table at INPUT and FORWARD: a table that runs in BPF
 // stands one before netfilter's own (enum nf_ip_hook_priorities).
 func lastPriority(st *state.Store) int32 {
-	last := int32(-150)
+	last := int32(ruleset.PriorityMangle)
 	for _, t := range st.Tables() {
-		at, ok := map[string]int32{"filter": 0, "security": 50}[t.Name]
-		if t.InBPF {
-			at--
-		}
-		if ok {
-			last = max(last, at)
+		for _, b := range tables.Bases(t.Name) {
+			at := b.Priority
+			if t.InBPF {
+				at--
+			}
+			if (b.Hook == packet.Input || b.Hook == packet.Forward) && b.Type == ruleset.Filter {
+				last = max(last, at)
+			}
 		}
 	}
 	return last

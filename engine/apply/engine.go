@@ -43,7 +43,8 @@ type Engine struct {
 	netfilter netfilter
 	caller    *caller.Caller
 	keeps     bool
-	kept      *Live // of an engine that keeps it
+	kept      *Live     // of an engine that keeps it
+	dialects  []Dialect // of owners other than iptables
 }
 
 // Live is the generation that is enforced.
@@ -285,6 +286,9 @@ func (e *Engine) carry(live *Live, use func(state.Live) error) error {
 // settle completes the switch to the live generation, removes all others, puts back what
 // netfilter should hold of the live one and gives it, nil when there is none.
 func (e *Engine) settle() (*Live, error) {
+	if err := e.resume(); err != nil {
+		return nil, err
+	}
 	live, err := e.Live()
 	if err != nil {
 		return nil, err

@@ -48,7 +48,9 @@ type change struct {
 	flushed    []string // tables of which no rule stays
 	strict     bool
 	classifier translate.Classifier
-	early      string // mode of the early stage
+	early      string    // mode of the early stage
+	edits      []*Change // of other owners than iptables
+	joined     bool      // before and after have the tables of all owners
 }
 
 // replaced says whether no rule of a table stays.
@@ -225,6 +227,9 @@ func (e *Engine) prepare(c *change) (*prepared, error) {
 		return nil, err
 	}
 	p.early, p.earlyOff = loadEarly(p.gen, p.build)
+	if c.early != attach.EarlyOff && others(c.after) {
+		p.earlyOff = "rules of other owners than iptables would not count what it drops"
+	}
 	failPoint("loaded")
 	return p, nil
 }
@@ -243,8 +248,16 @@ func (e *Engine) install(p *prepared) error {
 	return nil
 }
 
-// enforce takes the steps up to the switch.
+// enforce takes the steps up to the switch, and switches.
 func (e *Engine) enforce(p *prepared) error {
+	if err := e.stage(p); err != nil {
+		return err
+	}
+	return p.gen.Activate()
+}
+
+// stage takes the steps up to the switch.
+func (e *Engine) stage(p *prepared) error {
 	for i := range p.progs {
 		p.progs[i].Image.Release()
 	}
@@ -273,7 +286,7 @@ func (e *Engine) enforce(p *prepared) error {
 		}
 	}
 	failPoint("conntrack")
-	return p.gen.Activate()
+	return nil
 }
 
 // finish removes what the new generation replaces.
@@ -288,6 +301,9 @@ func (e *Engine) finish() error {
 // build translates a change and lets load verify the programs. A table whose
 // programs the kernel refuses is left to netfilter, with the reason.
 func (e *Engine) build(c *change, number uint32, load func(*build) error) (*build, error) {
+	if err := e.join(c); err != nil {
+		return nil, err
+	}
 	refused, err := foreignOwners(c.after)
 	if err != nil {
 		return nil, err
@@ -295,6 +311,9 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 	for {
 		b := &build{res: translate.Translate(c.after, translate.Options{Text: iptables.PrintRule, Netfilter: refused, Classifier: c.classifier, Can: shim.Can})}
 		if err := strict(c, b.res.Plan); err != nil {
+			return nil, err
+		}
+		if err := refuseOwned(c.after, b.res.Plan); err != nil {
 			return nil, err
 		}
 		addEarly(c, b.res)
@@ -384,9 +403,10 @@ func (e *Engine) writeState(c *change, b *build, number uint32, earlyOff string)
 		Held: e.netfilter.holds(b.layouts, b.res.Plan)}
 	for i, t := range c.after.Tables {
 		p := b.res.Plan.Tables[i]
-		if err := addTable(out, t, p, b, o, check); err != nil {
+		if err := e.addTable(out, t, p, b, o, check); err != nil {
 			return fmt.Errorf("a rule cannot be stored: %w; write it in another way", err)
 		}
+		x.addOwned(t)
 		if len(p.Notes) > 0 {
 			x.Notes[t.Name] = p.Notes
 		}

@@ -3,10 +3,11 @@ package state
 import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
 // Ruleset reads the rules of one table, or of all with "", with their counters and what
-// live adds. What iptables-save would print of them is not asked.
+// live adds, for iptables' tables alone. What iptables-save would print of them is not asked.
 func (s *Store) Ruleset(table string, live Live, o iptables.Options) (*ruleset.Ruleset, error) {
 	if err := s.checkTexts(); err != nil {
 		return nil, err
@@ -14,7 +15,7 @@ func (s *Store) Ruleset(table string, live Live, o iptables.Options) (*ruleset.R
 	o.Family = s.Family
 	l := iptables.NewLoader(o)
 	for _, t := range s.tables {
-		if table == "" || table == t.Name {
+		if tables.Known(t.Name) && (table == "" || table == t.Name) {
 			t.load(l, live)
 		}
 	}
@@ -24,12 +25,12 @@ func (s *Store) Ruleset(table string, live Live, o iptables.Options) (*ruleset.R
 func (t *Table) load(l *iptables.Loader, live Live) {
 	l.Table(t.Name)
 	for _, c := range t.chains {
-		l.Chain(c.Name, c.Policy, live.add(c.Counters, c.cell()))
+		l.Chain(c.Name, c.Policy, live.Add(c.Counters, c.Cell()))
 	}
 	for _, c := range t.chains {
 		for i := range c.Len() {
 			r := c.Rule(i)
-			l.Rule(c.Name, r.Text, r.Exact, live.add(r.Counters, Cell{c, i, r.Slot, r.Origin}))
+			l.Rule(c.Name, r.Text, r.Exact, live.Add(r.Counters, Cell{c, i, r.Slot, r.Origin}))
 		}
 	}
 }

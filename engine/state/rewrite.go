@@ -65,11 +65,11 @@ func (s *Store) collect(h Head, live Live) *Builder {
 		b.Table(t.TableSpec)
 		for _, c := range t.chains {
 			spec := c.ChainSpec
-			spec.Counters = live.add(spec.Counters, c.cell())
+			spec.Counters = live.Add(spec.Counters, c.Cell())
 			b.Chain(spec)
 			for i := range c.Len() {
 				r, hash := s.rule(c.ref(i))
-				r.Counters = live.add(r.Counters, Cell{c, i, r.Slot, r.Origin})
+				r.Counters = live.Add(r.Counters, Cell{c, i, r.Slot, r.Origin})
 				if s.ops == 0 {
 					b.keep(&r, le.Uint32(s.rules[int(c.ref(i))*ruleSize:]))
 				} else {

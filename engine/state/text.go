@@ -48,7 +48,7 @@ func (s *Store) WriteText(w io.Writer, o TextOptions) error {
 	all := slices.Clone(s.tables)
 	slices.Reverse(all)
 	for _, t := range all {
-		if o.Table == "" || o.Table == t.Name {
+		if tables.Known(t.Name) && (o.Table == "" || o.Table == t.Name) {
 			t.write(out, o)
 		}
 	}
@@ -58,13 +58,13 @@ func (s *Store) WriteText(w io.Writer, o TextOptions) error {
 func (t *Table) write(out *iptables.SaveWriter, o TextOptions) {
 	out.Begin(t.Name)
 	for _, c := range t.chains {
-		out.Chain(c.Name, c.Policy, o.Live.add(c.Counters, c.cell()))
+		out.Chain(c.Name, c.Policy, o.Live.Add(c.Counters, c.Cell()))
 	}
 	for _, c := range t.chains {
 		for i := range c.Len() {
 			r := c.Rule(i)
 			if o.Counters {
-				r.Counters = o.Live.add(r.Counters, Cell{c, i, r.Slot, r.Origin})
+				r.Counters = o.Live.Add(r.Counters, Cell{c, i, r.Slot, r.Origin})
 			}
 			out.Rule(c.Name, r.Text, r.Counters)
 		}
@@ -72,11 +72,11 @@ func (t *Table) write(out *iptables.SaveWriter, o TextOptions) {
 	out.End()
 }
 
-// cell is that of the policy.
-func (c *Chain) cell() Cell { return Cell{c, None, c.Slot, c.Origin} }
+// Cell is that of the policy.
+func (c *Chain) Cell() Cell { return Cell{c, None, c.Slot, c.Origin} }
 
-// add gives counters with what was counted since.
-func (l Live) add(n ruleset.Counters, cell Cell) ruleset.Counters {
+// Add gives counters with what was counted since.
+func (l Live) Add(n ruleset.Counters, cell Cell) ruleset.Counters {
 	if l == nil {
 		return n
 	}

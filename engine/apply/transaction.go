@@ -1,0 +1,197 @@
+package apply
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// Change is what one owner wants of one family.
+type Change struct {
+	Engine *Engine // of the family
+	Owner  string
+	// Edit gets the owner's tables as they are enforced and gives those that are to be. A
+	// rule that is the same value goes on counting.
+	Edit func(before []*ruleset.Table) ([]*ruleset.Table, error)
+}
+
+// Apply makes changes of any owners and families as one: all of them, or none. The caller
+// holds the xtables lock. Each family is switched by one write; what is to be switched is
+// written down before the first, so that the next command completes what a killed one left.
+func Apply(changes ...Change) error {
+	engines, of := byEngine(changes)
+	var ready []*prepared
+	for _, e := range engines {
+		live, err := e.settle()
+		if err != nil {
+			return err
+		}
+		defer live.Close()
+		c, err := e.merged(live, of[e])
+		if err != nil {
+			return err
+		}
+		p, err := e.prepare(c)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		ready = append(ready, p)
+	}
+	for i, p := range ready {
+		if err := engines[i].stage(p); err != nil {
+			return errors.Join(err, giveUp(engines))
+		}
+	}
+	if err := switchAll(engines, ready); err != nil {
+		return err
+	}
+	var errs []error
+	for i, e := range engines {
+		errs = append(errs, e.finish())
+		e.syncEarly(ready[i].change.early)
+	}
+	return errors.Join(errs...)
+}
+
+// byEngine gives the engines in the order in which they are first named.
+func byEngine(changes []Change) (engines []*Engine, of map[*Engine][]*Change) {
+	of = map[*Engine][]*Change{}
+	for i := range changes {
+		c := &changes[i]
+		if of[c.Engine] == nil {
+			engines = append(engines, c.Engine)
+		}
+		of[c.Engine] = append(of[c.Engine], c)
+	}
+	return engines, of
+}
+
+// merged is the change of a family that some owners want.
+func (e *Engine) merged(live *Live, wanted []*Change) (*change, error) {
+	early, err := earlyMode("", live)
+	if err != nil {
+		return nil, err
+	}
+	before, err := e.before(live, true)
+	if err != nil {
+		return nil, err
+	}
+	c := &change{live: live, before: before, after: before, filled: true, early: early}
+	for _, w := range wanted {
+		if w.Owner != tables.Owner {
+			c.edits = append(c.edits, w)
+			continue
+		}
+		after, err := w.Edit(c.after.Tables)
+		if err != nil {
+			return nil, err
+		}
+		c.after = &ruleset.Ruleset{Family: e.family, Tables: after}
+	}
+	return c, nil
+}
+
+// giveUp removes what was staged of a change that failed.
+func giveUp(engines []*Engine) error {
+	var errs []error
+	for _, e := range engines {
+		live, err := e.settle()
+		errs = append(errs, err, live.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// switchAll switches the families to what is staged.
+func switchAll(engines []*Engine, ready []*prepared) error {
+	if len(engines) > 1 {
+		if err := announce(engines, ready); err != nil {
+			return errors.Join(err, giveUp(engines))
+		}
+	}
+	failPoint("announced")
+	for _, p := range ready {
+		if err := p.gen.Activate(); err != nil {
+			return err
+		}
+		failPoint("activated")
+	}
+	if len(engines) > 1 {
+		return os.Remove(engines[0].switchFile())
+	}
+	return nil
+}
+
+// switchFile names the generations of both families that are to be live. From the moment
+// on that it is there, they are; who finds it makes them so.
+func (e *Engine) switchFile() string { return filepath.Join(filepath.Dir(e.space.Dir()), "switch") }
+
+func announce(engines []*Engine, ready []*prepared) error {
+	numbers := map[packet.Family]uint32{}
+	for i, e := range engines {
+		numbers[e.family] = ready[i].number
+	}
+	data, err := json.Marshal(numbers)
+	if err != nil {
+		return err
+	}
+	path := engines[0].switchFile()
+	temporary := path + ".new"
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
+}
+
+// resume completes the switch of both families that a killed process announced.
+func (e *Engine) resume() error {
+	data, err := os.ReadFile(e.switchFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var numbers map[packet.Family]uint32
+	if err := json.Unmarshal(data, &numbers); err != nil {
+		return fmt.Errorf("%s: %w; remove it, and load the rules again", e.switchFile(), err)
+	}
+	for family, number := range numbers {
+		if err := activate(family, number); err != nil {
+			return err
+		}
+	}
+	return os.Remove(e.switchFile())
+}
+
+// activate makes a staged generation live, unless it is, or something came after it.
+func activate(family packet.Family, number uint32) error {
+	space, err := attach.Open(family)
+	if err != nil {
+		return err
+	}
+	next, err := space.Next()
+	if err != nil || next != number {
+		return errors.Join(err, space.Close())
+	}
+	gen, err := space.Generation(number)
+	if err != nil || gen == nil {
+		return errors.Join(err, space.Close())
+	}
+	return errors.Join(gen.Activate(), gen.Close(), space.Close())
+}
