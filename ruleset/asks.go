@@ -58,3 +58,9 @@ func KeptSet(word any) string {
 	}
 	return ""
 }
+
+// Remark is a match that every packet passes: it is for people.
+type Remark interface{ IsRemark() bool }
+
+// IsRemark says whether a rule does the same without a match.
+func IsRemark(word any) bool { return asks(word, Remark.IsRemark) }

@@ -65,7 +65,7 @@ func namesOf(in *ruleset.Place) *ruleset.Rule {
 		foreign := pred.UnsupportedReason(p) != ""
 		_, protocol := m.(interface{ Protocol() (uint8, bool) })
 		base := strings.HasPrefix(m.Word(), "-") && !protocol
-		if remark := p == pred.Pred(pred.Const(pred.Yes)); foreign || !base && !remark {
+		if foreign || !base && !ruleset.IsRemark(m) {
 			out.Matches, found = append(out.Matches, m), found || foreign
 		}
 	}

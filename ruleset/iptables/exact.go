@@ -79,6 +79,7 @@ func isJumpOption(word string) bool { return word == "-j" || word == "-g" }
 // ExactLine is the line that makes iptables-restore read the very same rule, without
 // its newline.
 func ExactLine(r *ruleset.Rule, chain string) (string, error) {
+	r = withoutBrokenRemarks(r)
 	exact := Exact(r, AppendSpec(nil, r), func(string) bool { return false })
 	if exact == nil {
 		return PrintRule(r, chain), nil
@@ -97,6 +98,20 @@ func ExactLine(r *ruleset.Rule, chain string) (string, error) {
 			What: "has more or longer arguments than iptables-restore reads, and the table is left to netfilter", Fix: "split it"}
 	}
 	return line, nil
+}
+
+// withoutBrokenRemarks leaves out comments that no line can have: the rule does the same
+// without them.
+func withoutBrokenRemarks(r *ruleset.Rule) *ruleset.Rule {
+	broken := func(m ruleset.Match) bool {
+		return ruleset.IsRemark(m) && slices.ContainsFunc(m.Args(), func(a string) bool { return strings.Contains(a, "\n") })
+	}
+	if !slices.ContainsFunc(r.Matches, broken) {
+		return r
+	}
+	out := *r
+	out.Matches, out.Source = slices.DeleteFunc(slices.Clone(r.Matches), broken), 0
+	return &out
 }
 
 // quotedArg is an argument as add_param_to_argv() in iptables/xshared.c takes it.

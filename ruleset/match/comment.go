@@ -64,3 +64,6 @@ func (m *comment) Eval(*packet.Facts) pred.Answer { return pred.Yes }
 
 // Lower gives the same in predicates.
 func (m *comment) Lower(*ruleset.Place) pred.Pred { return pred.Const(pred.Yes) }
+
+// IsRemark says yes.
+func (m *comment) IsRemark() bool { return true }
