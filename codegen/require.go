@@ -288,8 +288,10 @@ func (g *generator) foretell(e pred.Effect) error {
 // (xt_ct_target(), net/netfilter/xt_CT.c).
 func (g *generator) untrack() error {
 	skip := g.NewLabel()
-	if err := g.require(pred.Eq(pred.FieldHasConn, 0), skip); err != nil {
-		return err
+	for _, p := range []pred.Pred{pred.Eq(pred.FieldHasConn, 0), pred.Masked(pred.FieldCtState, packet.CtMet, 0)} {
+		if err := g.require(p, skip); err != nil {
+			return err
+		}
 	}
 	state, _ := emit.FieldCell(pred.FieldCtState)
 	g.Set(state, packet.CtUntracked)

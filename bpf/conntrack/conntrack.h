@@ -86,6 +86,10 @@ struct net___hooks {
 #define STATE_SNAT (1 << 6)
 #define STATE_DNAT (1 << 7)
 #define STATE_UNTRACKED (1 << 8)
+/* Beside INVALID: netfilter has attached something that is no entry, as REJECT does to its answer
+ * to an untracked packet (nf_conntrack_attach(), net/netfilter/nf_conntrack_core.c). CT leaves
+ * such a packet as it is (xt_ct_target(), net/netfilter/xt_CT.c). */
+#define STATE_MET (1 << 9)
 
 /* conn_of gives the address of the entry; 0 for INVALID, UNTRACKED and not tracked
  * yet. */
@@ -155,7 +159,7 @@ static __always_inline bool fill_conntrack(struct bpf_nf_ctx *ctx, struct sk_buf
 	f->hasconn = 0;
 	f->ctmark = 0;
 	if (!ct) {
-		f->ctstate = info == IP_CT_UNTRACKED ? STATE_UNTRACKED : STATE_INVALID;
+		f->ctstate = info == IP_CT_UNTRACKED ? STATE_UNTRACKED : info ? STATE_INVALID | STATE_MET : STATE_INVALID;
 		return !(needs & NEED_TRACKED) || info == IP_CT_UNTRACKED || conntrack_on(ctx);
 	}
 	f->hasconn = 1;

@@ -44,7 +44,7 @@ __noinline int take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 at)
 	for (i = 0; i < NOTE_SETS_MAX; i++)
 		if (i < sets)
 			set_mark(f, n + NOTE_SETS + i * SET_SIZE);
-	if (n[NOTE_UNTRACK] && !f->hasconn)
+	if (n[NOTE_UNTRACK] && !f->hasconn && !(f->ctstate & STATE_MET))
 		f->ctstate = STATE_UNTRACKED;
 	return 0;
 }

@@ -225,7 +225,7 @@ func apply(f *packet.Facts, e pred.Effect) {
 			f.Conn.Mark = v
 		}
 	}
-	if f.Conn != nil || f.CtState&packet.CtUntracked != 0 {
+	if f.Conn != nil || f.CtState&(packet.CtUntracked|packet.CtMet) != 0 {
 		return
 	}
 	if pred.Untracks(e) {

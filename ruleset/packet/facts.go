@@ -80,6 +80,10 @@ const (
 	CtSNAT        = 1 << 6
 	CtDNAT        = 1 << 7
 	CtUntracked   = 1 << 8
+	// CtMet is not one of them. Beside CtInvalid it says that netfilter has attached something that
+	// is no entry, as REJECT does to its answer to an untracked packet (nf_conntrack_attach(),
+	// net/netfilter/nf_conntrack_core.c): CT leaves such a packet as it is.
+	CtMet = 1 << 9
 )
 
 // Iface is a network interface as the hook sees it; the zero value means that
