@@ -42,5 +42,5 @@ type Program struct {
 	Lists   []pred.Recent // see plan.Plan
 	SCTPs   []pred.SCTPChunks
 	SetUses []SetUse    // by slot
-	Sets    []*plan.Set // those of SetUses
+	Sets    []*plan.Set // of the plan
 }

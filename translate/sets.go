@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -39,22 +40,29 @@ func (t *table) badSet(name string, key pred.SetKey) string {
 	return ""
 }
 
-// use numbers a question to a set, or a change of it.
-func (s *slots) use(p pred.Pred, name string) int {
-	slot, isNew := s.slot(p, len(s.plan.SetUses))
-	if !isNew {
-		return slot
-	}
-	s.plan.SetUses = append(s.plan.SetUses, p)
-	if from := s.rules.Set(name); from != nil && s.plan.Set(name) == nil {
-		to := &plan.Set{Name: name, KeyLen: from.KeyLen(), Room: from.Room()}
+// plannedSets are the sets of a ruleset that can be looked up, whether a rule asks them or not.
+func plannedSets(rs *ruleset.Ruleset) (out []*plan.Set) {
+	for _, from := range rs.Sets {
+		if from.KeyLen() > pred.MaxKeyLen {
+			continue // rules that ask it are not for BPF
+		}
+		to := &plan.Set{Name: from.Name, KeyLen: from.KeyLen(), Room: from.Room()}
 		for _, e := range from.Elements {
 			if e.Timeout == 0 {
 				e.Timeout = from.Timeout
 			}
 			to.Elements = append(to.Elements, plan.Element(e))
 		}
-		s.plan.Sets = append(s.plan.Sets, to)
+		out = append(out, to)
+	}
+	return out
+}
+
+// use numbers a question to a set, or a change of it.
+func (s *slots) use(p pred.Pred) int {
+	slot, isNew := s.slot(p, len(s.plan.SetUses))
+	if isNew {
+		s.plan.SetUses = append(s.plan.SetUses, p)
 	}
 	return slot
 }

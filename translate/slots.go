@@ -54,10 +54,10 @@ func (s *slots) assign(p pred.Pred, key stateKey) pred.Pred {
 		}
 		return p
 	case pred.InSet:
-		p.Slot = s.use(p, p.Set)
+		p.Slot = s.use(p)
 		return p
 	case pred.SetUpdate:
-		p.Slot = s.use(p, p.Set)
+		p.Slot = s.use(p)
 		return p
 	case pred.SCTPChunks:
 		var isNew bool

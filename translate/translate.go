@@ -65,7 +65,7 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 	rs = u.rules
 	res := &Result{
 		unfolded: u,
-		Plan:     &plan.Plan{Family: rs.Family},
+		Plan:     &plan.Plan{Family: rs.Family, Sets: plannedSets(rs)},
 		Rules:    map[*ruleset.Rule]uint32{},
 		Policies: map[*ruleset.Chain]uint32{},
 		Unmet:    map[*ruleset.Chain]bool{},

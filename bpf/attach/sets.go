@@ -3,6 +3,7 @@ package attach
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -88,6 +89,30 @@ func (s *Space) NamedSet(name string, keyLen int) (set *maps.KeySet, close func(
 		return nil, nil, errors.Join(fmt.Errorf("set %s: %w", name, err), m.Close())
 	}
 	return set, m.Close, nil
+}
+
+// SweepSets takes elements whose time has come out of the named sets of the generation that
+// is enforced.
+func (s *Space) SweepSets() error {
+	live, err := s.live()
+	if err != nil || live == 0 {
+		return err
+	}
+	found, err := filepath.Glob(filepath.Join(s.genDir(live), maps.SetPin("")+"*"))
+	if err != nil {
+		return err
+	}
+	for _, pin := range found {
+		m, err := ebpf.LoadPinnedMap(pin, nil)
+		if err == nil {
+			_, err = maps.Sweep(m)
+			m.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", pin, err)
+		}
+	}
+	return nil
 }
 
 // Close closes the sets.

@@ -91,6 +91,23 @@ func TestNamedSet(t *testing.T) {
 		t.Error("a full set takes an element")
 	}
 
+	for i := range 2 { // their time comes at once
+		other[2] = byte(i)
+		if err := set.Add(other, time.Nanosecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := set.Elements(); err != nil || len(left) != 1 {
+		t.Errorf("elements whose time has come: %v, %v", left, err)
+	}
+	if err := s.SweepSets(); err != nil {
+		t.Fatal(err)
+	}
+	other[2] = 9
+	if err := errors.Join(set.Add(other, 0), set.Delete(other)); err != nil {
+		t.Errorf("a set that was swept has no room: %v", err)
+	}
+
 	for what, wrong := range map[string]*plan.Set{
 		"another type": {Name: decl.Name, KeyLen: 16, Room: 3}, "another size": {Name: decl.Name, KeyLen: 4, Room: 4},
 	} {

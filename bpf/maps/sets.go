@@ -143,22 +143,34 @@ func (s *KeySet) Elements() (out []plan.Element, err error) {
 	return out, each.Err()
 }
 
-// Sweep takes out elements whose time has come: they are in nobody's way but need room.
-func (s *KeySet) Sweep() error {
-	key, value, at := make([]byte, s.m.KeySize()), abi.NetfilterSetValue{}, now()
+// Sweep takes out elements whose time has come: they are in nobody's way but need room. It
+// gives how many.
+func Sweep(m *ebpf.Map) (n int, err error) {
+	key, value, at := make([]byte, m.KeySize()), abi.NetfilterSetValue{}, now()
 	var gone [][]byte
-	each := s.m.Iterate()
+	each := m.Iterate()
 	for each.Next(&key, &value) {
 		if value.Expires != 0 && int64(value.Expires-at) <= 0 {
 			gone = append(gone, append([]byte{}, key...))
 		}
 	}
 	for _, k := range gone {
-		if err := s.m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return err
+		switch err := m.LookupAndDelete(k, &value); {
+		case errors.Is(err, ebpf.ErrKeyNotExist):
+			continue
+		case err != nil:
+			return n, err
+		}
+		n++
+		if value.Expires != 0 && int64(value.Expires-at) <= 0 {
+			continue
+		}
+		// A packet has renewed it: it is as if that packet came a little later.
+		if err := m.Update(k, value, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+			return n, err
 		}
 	}
-	return each.Err()
+	return n, each.Err()
 }
 
 // now is the clock of bpf_ktime_get_ns().

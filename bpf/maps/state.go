@@ -23,7 +23,7 @@ type States struct {
 	Lists   []pred.Recent // see plan.Plan
 	SCTPs   map[int]pred.SCTPChunks
 	SetUses map[int]codegen.SetUse
-	Sets    []*plan.Set          // those of SetUses
+	Sets    []*plan.Set          // of the plan
 	Named   map[string]*ebpf.Map // the named sets and the lists of Recents, by pin; they stay the caller's
 	Image   *rows.Image          // the classified chains; nil: none
 	Needs   uint32               // what all programs that look rows up fill of the facts

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -16,6 +17,9 @@ const tendRows = wornRows / 4
 // a new generation of the same rules. What takes long is done before locked is called,
 // which runs a function under the xtables lock or, when another process has it, does not.
 func (e *Engine) Tend(locked func(func() error) error) error {
+	if err := e.space.SweepSets(); err != nil {
+		return fmt.Errorf("sweep named sets: %w", err)
+	}
 	live, err := e.Live()
 	if err != nil || live == nil {
 		return err

@@ -32,7 +32,7 @@ type Plan struct {
 	Chunks []pred.SCTPChunks
 	// SetUses are the questions to named sets, and their changes: InSet and SetUpdate.
 	SetUses []pred.Pred
-	// Sets are the named sets of SetUses. The lists of Recents are sets of their own kind.
+	// Sets are the named sets. The lists of Recents are sets of their own kind.
 	Sets []*Set
 	// Classes are the classified chains by number: rows that are looked up.
 	Classes []*Class

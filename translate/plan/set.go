@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Set is a named set that rules of the plan ask. It outlives the plan: one that is there
-// already keeps its elements, and one is gone when nobody names it any more.
+// Set is a named set of a ruleset. It outlives the plan: one that is there already keeps
+// its elements, and one is gone when no plan of the namespace has it any more.
 type Set struct {
 	Name     string
 	KeyLen   int       // bytes of a key
@@ -23,14 +23,4 @@ type Element struct {
 
 func (s *Set) write(b *strings.Builder) {
 	fmt.Fprintf(b, "set %q key=%d room=%d elements=%d\n", s.Name, s.KeyLen, s.Room, len(s.Elements))
-}
-
-// Set finds a set by name; nil when no rule asks it.
-func (p *Plan) Set(name string) *Set {
-	for _, s := range p.Sets {
-		if s.Name == name {
-			return s
-		}
-	}
-	return nil
 }
