@@ -41,11 +41,11 @@ func (s *streams) beside(e *apply.Engine, table string) (*beside, error) {
 	return b, err
 }
 
-// alone are the tables that only netfilter's tools hold.
+// alone are the tables that only netfilter's tools hold, and can print and change.
 func (b *beside) alone() []*theirs.Held {
 	var out []*theirs.Held
 	for _, h := range b.held {
-		if !b.ours[h.Table] {
+		if !b.ours[h.Table] && len(h.Odd) == 0 {
 			out = append(out, h)
 		}
 	}

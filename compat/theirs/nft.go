@@ -31,15 +31,14 @@ func (n *Netfilter) nft(table string) (*Held, error) {
 		return nil, err
 	}
 	h := &Held{Variant: tool.NFT, Family: n.family, Table: table}
-	there := false
+	made := false // by iptables
 	for _, chain := range all {
 		if chain.Table.Name == table {
-			there = true
-			h.addChain(chain)
+			made = h.addChain(chain) || made
 		}
 	}
-	if !there {
-		return nil, nil
+	if !made {
+		return nil, nil // whoever gave a table of nft's this name, it is not one of iptables'
 	}
 	if err := n.others(h); err != nil {
 		return nil, err
@@ -85,8 +84,9 @@ func (n *Netfilter) Delete(tables []string) error {
 	return nil
 }
 
-// addChain counts a chain, if it is not ours and not as in every new table.
-func (h *Held) addChain(c *nftables.Chain) {
+// addChain counts a chain, if it is not ours and not as in every new table. True: it is a
+// base chain as iptables makes it.
+func (h *Held) addChain(c *nftables.Chain) bool {
 	base := tables.Base(h.Table, c.Name, "")
 	switch {
 	case ourChain(c.Name):
@@ -97,9 +97,13 @@ func (h *Held) addChain(c *nftables.Chain) {
 		h.Odd = append(h.Odd, "chain "+c.Name+" at no hook")
 	case base == nil, c.Priority == nil, !hangs(base, int32(*c.Priority)):
 		h.Odd = append(h.Odd, "base chain "+c.Name)
-	case c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop:
-		h.Drops = append(h.Drops, c.Name)
+	default:
+		if c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
+			h.Drops = append(h.Drops, c.Name)
+		}
+		return true
 	}
+	return false
 }
 
 // lateSecurity is where iptables-nft hangs table security (the tables of iptables/nft.c);
@@ -110,6 +114,9 @@ const lateSecurity = 150
 func hangs(base *ruleset.Base, priority int32) bool {
 	return priority == base.Priority || base.Priority == ruleset.PrioritySecurity && priority == lateSecurity
 }
+
+// dormant says that the rules of a table are not asked (NFT_TABLE_F_DORMANT).
+const dormant = 1
 
 // others looks for what iptables has not made.
 func (n *Netfilter) others(h *Held) error {
@@ -131,6 +138,15 @@ func (n *Netfilter) others(h *Held) error {
 	}
 	if len(objects) > 0 {
 		h.Odd = append(h.Odd, "counters, quotas or other objects")
+	}
+	all, err := c.ListTablesOfFamily(n.nfFamily())
+	if err != nil {
+		return fmt.Errorf("list the tables of nf_tables: %w", err)
+	}
+	for _, have := range all {
+		if have.Name == h.Table && have.Flags&dormant != 0 {
+			h.Odd = append(h.Odd, "the flag dormant")
+		}
 	}
 	return nil
 }

@@ -74,6 +74,9 @@ func (h *Held) String() string {
 	if len(h.Drops) > 0 {
 		parts = append(parts, "policy DROP of "+strings.Join(h.Drops, " "))
 	}
+	if len(h.Odd) > 0 {
+		parts = append(parts, "and of nft "+strings.Join(h.Odd, ", "))
+	}
 	return strings.Join(parts, ", ")
 }
 
