@@ -16,7 +16,7 @@ import (
 
 // TestLongInline: chains that nest so deep that they would have to be copied in place of jumps,
 // and are so long that no jump of BPF leads over one of them, are looked up; as code, they
-// are netfilter's.
+// are left to netfilter.
 func TestLongInline(t *testing.T) {
 	const depth, jumps = 11, 15
 	var text strings.Builder
@@ -52,8 +52,8 @@ func TestLongInline(t *testing.T) {
 	}
 }
 
-// TestNesting: tables whose jumps nest deep, or whose ways are many, are netfilter's, and
-// that is found out soon.
+// TestNesting: tables whose jumps nest deep, or whose ways are many, are left to netfilter,
+// and that is found out soon.
 func TestNesting(t *testing.T) {
 	const deep, ways = 20000, 200
 	var nest, fork strings.Builder
@@ -83,8 +83,8 @@ func TestNesting(t *testing.T) {
 	}
 }
 
-// TestNumbers: chains and targets have numbers of 16 bits. Tables with more are netfilter's,
-// and so is the early stage left out.
+// TestNumbers: chains and targets have numbers of 16 bits. Tables with more are left to
+// netfilter, and the early stage is left out.
 func TestNumbers(t *testing.T) {
 	var chains, jumps, logs strings.Builder
 	for i := range plan.MaxClasses {

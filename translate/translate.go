@@ -264,7 +264,8 @@ func (l *lowered) inMemory() bool {
 	return true
 }
 
-// passing says whether a chain is so long that it is looked up, unless others hinder.
+// passing says whether a chain is so long that it is looked up, unless another chain
+// prevents it.
 func (t *table) passing(c *ruleset.Chain) bool {
 	return t.o.Classifier == ClassifyAuto && t.long(c)
 }

@@ -62,9 +62,9 @@ func (c *Constants) Fold(insns asm.Instructions) asm.Instructions {
 
 // jumpIndexes are the indexes that jumps lead to; nil where a jump is not understood.
 func jumpIndexes(insns asm.Instructions) map[int]int {
-	places := offsets(insns)
+	starts := offsets(insns)
 	at := make(map[int]int, len(insns))
-	for i, p := range places[:len(insns)] {
+	for i, p := range starts[:len(insns)] {
 		at[p] = i
 	}
 	out := map[int]int{}
@@ -72,7 +72,7 @@ func jumpIndexes(insns asm.Instructions) map[int]int {
 		if !jumps(insns[i]) {
 			continue
 		}
-		to, ok := at[places[i+1]+int(insns[i].Offset)]
+		to, ok := at[starts[i+1]+int(insns[i].Offset)]
 		long := insns[i].OpCode.Class() == asm.Jump32Class && insns[i].OpCode.JumpOp() == asm.Ja
 		if !ok || long || insns[i].Reference() != "" {
 			return nil
@@ -167,13 +167,13 @@ func (f *folder) embedded(i int) (asm.Instruction, bool) {
 // rest is what was reached. The source of a line that was taken out goes to what follows
 // it.
 func (f *folder) rest() asm.Instructions {
-	places := make([]int, len(f.insns)+1) // in what is kept
+	starts := make([]int, len(f.insns)+1) // in what is kept
 	n := 0
 	f.embedAll()
 	for i := range f.insns {
-		places[i+1] = places[i]
+		starts[i+1] = starts[i]
 		if f.needed(i) {
-			places[i+1] += int(f.insns[i].Size() / asm.InstructionSize)
+			starts[i+1] += int(f.insns[i].Size() / asm.InstructionSize)
 			n++
 		}
 	}
@@ -194,7 +194,7 @@ func (f *folder) rest() asm.Instructions {
 			if !f.taken[i].not {
 				ins.OpCode, ins.Dst, ins.Src, ins.Constant = always, 0, 0, 0
 			}
-			ins.Offset = int16(places[to] - places[i+1])
+			ins.Offset = int16(starts[to] - starts[i+1])
 		}
 		out = append(out, ins)
 	}

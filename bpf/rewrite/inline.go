@@ -27,7 +27,7 @@ func inline(caller, body asm.Instructions) (asm.Instructions, error) {
 		return nil, fmt.Errorf("the datapath does not call %s", body[0].Symbol())
 	}
 	in := inlined(body, caller[at])
-	places := offsets(caller)
+	starts := offsets(caller)
 	longer := offsets(in)[len(in)] - 1
 	out := make(asm.Instructions, 0, len(caller)+len(in))
 	for i, ins := range caller {
@@ -36,11 +36,11 @@ func inline(caller, body asm.Instructions) (asm.Instructions, error) {
 			continue
 		}
 		if jumps(ins) {
-			to := places[i+1] + int(ins.Offset)
+			to := starts[i+1] + int(ins.Offset)
 			switch {
-			case i < at && to > places[at]:
+			case i < at && to > starts[at]:
 				ins.Offset += int16(longer)
-			case i > at && to <= places[at]:
+			case i > at && to <= starts[at]:
 				ins.Offset -= int16(longer)
 			}
 		}
@@ -67,11 +67,11 @@ func inlined(body asm.Instructions, call asm.Instruction) asm.Instructions {
 	if out[0].Source() == nil {
 		out[0] = out[0].WithSource(call.Source())
 	}
-	places := offsets(out)
+	starts := offsets(out)
 	for i := range out {
 		if out[i].OpCode.JumpOp() == asm.Exit {
 			out[i].OpCode = asm.Ja.Label("").OpCode
-			out[i].Offset = int16(places[len(out)] - places[i+1])
+			out[i].Offset = int16(starts[len(out)] - starts[i+1])
 		}
 	}
 	return out
@@ -83,7 +83,7 @@ func jumps(ins asm.Instruction) bool {
 	return ins.OpCode.Class().IsJump() && op != asm.Call && op != asm.Exit
 }
 
-// offsets are the places of instructions, and of the end, in units of the kernel.
+// offsets say where instructions, and the end, begin, in units of the kernel.
 func offsets(insns asm.Instructions) []int {
 	out := make([]int, len(insns)+1)
 	for i, ins := range insns {

@@ -13,19 +13,19 @@ import (
 // second command that runs in the same namespace meanwhile opens another one.
 type Engines struct {
 	mu   sync.Mutex
-	kept map[place]*apply.Engine
-	busy map[place]uint64 // counts what makes engines out of date; see Forget
+	kept map[space]*apply.Engine
+	busy map[space]uint64 // counts what makes engines out of date; see Forget
 }
 
-// place is what an engine is for.
-type place struct {
+// space is what an engine is for.
+type space struct {
 	cookie string // of the network namespace
 	family packet.Family
 }
 
 // NewEngines gives an empty store.
 func NewEngines() *Engines {
-	return &Engines{kept: map[place]*apply.Engine{}, busy: map[place]uint64{}}
+	return &Engines{kept: map[space]*apply.Engine{}, busy: map[space]uint64{}}
 }
 
 // Use runs something with the engine of a family in the network namespace of the thread, for
@@ -45,12 +45,12 @@ func (s *Engines) Use(family packet.Family, c *caller.Caller, do func(*apply.Eng
 }
 
 // take gives an engine that nobody else uses.
-func (s *Engines) take(family packet.Family) (e *apply.Engine, at place, since uint64, err error) {
+func (s *Engines) take(family packet.Family) (e *apply.Engine, at space, since uint64, err error) {
 	cookie, err := attach.Cookie()
 	if err != nil {
 		return nil, at, 0, err
 	}
-	at = place{cookie, family}
+	at = space{cookie, family}
 	s.mu.Lock()
 	e, since = s.kept[at], s.busy[at]
 	delete(s.kept, at)
@@ -70,7 +70,7 @@ func (s *Engines) take(family packet.Family) (e *apply.Engine, at place, since u
 }
 
 // put keeps an engine for the next command, if it is whole and not out of date.
-func (s *Engines) put(at place, e *apply.Engine, since uint64, whole bool) {
+func (s *Engines) put(at space, e *apply.Engine, since uint64, whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !whole || s.kept[at] != nil || s.busy[at] != since || !e.Fresh() {
@@ -85,7 +85,7 @@ func (s *Engines) Forget(cookie string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
-		at := place{cookie, family}
+		at := space{cookie, family}
 		s.busy[at]++
 		if e := s.kept[at]; e != nil {
 			e.Close()
