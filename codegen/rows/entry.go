@@ -54,23 +54,64 @@ const known = 8
 // for what tells the row best from others that they meet, and then for what leaves out most of
 // the whole.
 func (m *Memory) entry(at []uint32, n uint32, mine, whole []span, others [][]span) {
-	best, most, narrowest := 0, 0, everyNumber
+	a := asked{narrowest: everyNumber}
 	for w, s := range mine {
-		narrower := bits.Len32(whole[w].hi-whole[w].lo) - bits.Len32(s.hi-s.lo)
-		if narrower <= 0 {
-			continue
-		}
-		for _, other := range others {
-			if s.apart(other[w]) {
-				narrower += 32
-			}
-		}
-		if narrower > most {
-			best, most, narrowest = w, narrower, s
+		a.try(w, s, whole[w], others)
+	}
+	m.ask(at, n, &a)
+}
+
+// asked is the window that an entry asks for, the best one so far.
+type asked struct {
+	window, score int
+	narrowest     span
+}
+
+// try sees whether window w, in which the row takes s of a whole, is better.
+func (a *asked) try(w int, s, whole span, others [][]span) {
+	score := bits.Len32(whole.hi-whole.lo) - bits.Len32(s.hi-s.lo)
+	if score <= 0 || score+apartScore*len(others) <= a.score {
+		return
+	}
+	for _, other := range others {
+		if s.apart(other[w]) {
+			score += apartScore
 		}
 	}
-	at[abi.EntryRow] = n | m.place(best)<<abi.EntryPlace
-	at[abi.EntryRange] = narrowest.lo | narrowest.hi<<16
+	if score > a.score {
+		*a = asked{w, score, s}
+	}
+}
+
+// apartScore is what it counts that a window tells two rows apart: as much as asking for all
+// bits of any.
+const apartScore = 32
+
+// ask writes the entry of a row.
+func (m *Memory) ask(at []uint32, n uint32, a *asked) {
+	at[abi.EntryRow] = n | m.place(a.window)<<abi.EntryPlace
+	at[abi.EntryRange] = a.narrowest.lo | a.narrowest.hi<<16
+}
+
+// inLeaf is what the entry of a row with some box asks for in a leaf, where packets are in a
+// whole with some windows. Numbers of which the row takes all tell nothing.
+func (m *Memory) inLeaf(row []span, in *box, whole []span, others [][]span) asked {
+	a := asked{narrowest: everyNumber}
+	words := m.Family.Bits() / 16
+	for dim, s := range row[:words+2] {
+		if s.lo <= in[dim].lo && s.hi >= in[dim].hi {
+			continue
+		}
+		if dim >= words {
+			w := 2*words + dim
+			a.try(w, s, whole[w], others)
+			continue
+		}
+		for k := range 3 {
+			a.try(3*dim+k, s.part(uint32(k)), whole[3*dim+k], others)
+		}
+	}
+	return a
 }
 
 // under is the box of the packets that look for a row with some box under a mask.

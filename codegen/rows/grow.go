@@ -34,9 +34,9 @@ type graft struct {
 
 // leafRoom is what is used again for every leaf.
 type leafRoom struct {
-	space, rest [maxWindows]span
-	first       [known][maxWindows]span
-	others      [known][]span
+	space  [maxWindows]span
+	first  [known][maxWindows]span
+	others [known][]span
 }
 
 // box gives the spans of a row.
@@ -216,7 +216,7 @@ func (t *tree) leaf(at int, p *part) {
 		others[i] = t.m.windows(t.box(p.ids[i]), &room.first[i])
 	}
 	for i, id := range p.ids {
-		mine := t.m.windows(t.box(id), &room.rest)
-		t.m.entry(t.words[begin+i*int(abi.EntrySize):], t.rows[id], mine, whole, others)
+		a := t.m.inLeaf(t.box(id), &p.in, whole, others)
+		t.m.ask(t.words[begin+i*int(abi.EntrySize):], t.rows[id], &a)
 	}
 }
