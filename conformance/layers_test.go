@@ -17,6 +17,7 @@ const module = "github.com/bpftables/bpftables/"
 // module. A trailing "/..." stands for the package and all below it.
 var mayImport = map[string][]string{
 	"ruleset/packet":          {},
+	"ruleset/parallel":        {},
 	"ruleset/pred":            {"ruleset/packet"},
 	"ruleset":                 {"ruleset/pred", "ruleset/packet"},
 	"ruleset/match":           {"ruleset", "ruleset/pred", "ruleset/packet"},
@@ -28,7 +29,7 @@ var mayImport = map[string][]string{
 	"translate/plan":          {"ruleset/pred", "ruleset/packet"},
 	"translate":               {"translate/plan", "ruleset", "ruleset/pred", "ruleset/packet"},
 	"codegen/emit":            {"bpf/abi", "ruleset/pred", "ruleset/packet"},
-	"codegen/rows":            {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "bpf/abi"},
+	"codegen/rows":            {"translate/plan", "ruleset/pred", "ruleset/packet", "ruleset/parallel", "codegen/emit", "bpf/abi"},
 	"codegen":                 {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "codegen/rows", "bpf/abi"},
 	"bpf/rewrite":             {},
 	"bpf/...":                 {"bpf/...", "codegen", "codegen/rows", "translate/plan", "ruleset/pred", "ruleset/packet"},

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/parallel"
 )
 
 // grafted is how many rows a part of a tree has at most that is laid out for itself: parts
@@ -54,7 +55,7 @@ func appendTree(index []uint32, m *Memory, entries []*entry) []uint32 {
 	}
 	t.words = make([]uint32, abi.NodeSize)
 	t.node(0, &part{ids, m.all(), treeCopies * len(ids), treeDepth})
-	parallel(len(t.later), func(i int) { t.grow(&t.later[i]) })
+	parallel.Each(len(t.later), func(i int) { t.grow(&t.later[i]) })
 	return t.appendTo(index)
 }
 
