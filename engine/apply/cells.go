@@ -170,27 +170,31 @@ func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b
 		}
 		return id
 	}
-	var spec []byte
+	print := printer{words: func(spec []byte, r *ruleset.Rule) ([]byte, []byte) {
+		if d != nil {
+			return d.Append(spec, r), nil
+		}
+		spec = iptables.AppendSpec(spec, r)
+		return spec, iptables.Exact(r, spec, isChain)
+	}}
 	for _, c := range t.Chains {
 		id, ok := res.Policies[c]
 		out.Chain(state.ChainSpec{
 			Name: c.Name, Policy: tables.PolicyOf(c), Counters: c.Counters, Slot: slot(id, ok), Origin: o.policy(t.Name, c),
 		})
-		for _, r := range c.Rules {
-			id, ok := res.Rules[r]
-			var exact []byte
-			if d != nil {
-				spec = d.Append(spec[:0], r)
-			} else {
-				spec = iptables.AppendSpec(spec[:0], r)
-				exact = iptables.Exact(r, spec, isChain)
+		if err := print.each(c.Rules, func(r *ruleset.Rule, spec, exact []byte) error {
+			if d == nil {
 				if err := check.Same(t.Name, r, spec, exact); err != nil {
 					return err
 				}
 			}
+			id, ok := res.Rules[r]
 			out.Rule(state.Rule{
 				Text: spec, Exact: exact, Slot: slot(id, ok), Row: b.row(id, ok), Counters: r.Counters, Origin: o.rule(t.Name, r),
 			})
+			return nil
+		}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 type Dialect interface {
 	// Owner is the name of the owner, without a slash.
 	Owner() string
-	// Append appends what a rule is stored as.
+	// Append appends what a rule is stored as; several rules are asked for at once.
 	Append(b []byte, r *ruleset.Rule) []byte
 	// Read reads it again.
 	Read(text []byte) (*ruleset.Rule, error)
