@@ -64,7 +64,7 @@ an earlier rule may match it, too. With up to 1,000 rules, each rule's counter h
 	measure: measureMixed,
 	targets: []target{
 		growing{what: mixedNames(), most: 1.5, upTo: 10000},
-		growing{what: mixedNames(), most: 3, from: 10001, upTo: 100000},
+		growing{what: mixedNames(), most: 2.5, from: 10001, upTo: 100000},
 		ahead{what: mixedNames(), of: ours, to: legacy},
 	},
 }

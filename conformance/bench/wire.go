@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -30,6 +32,8 @@ as usual, then N rules ` + "`-s A/32 -p udp --dport P -j ACCEPT`" + `; a new con
 		atLeast{what: statefulHost, n: 1, ratio: rawEarly, least: 2},
 		atLeast{what: statefulHost, n: 1, ratio: netEarly, least: 4},
 		atLeast{what: statefulHost, n: 10000, ratio: rawEarly, least: 80},
+		atMost{what: plainRule, n: 1, ratio: versus(earlyOff, legacy), most: 1}, atMost{what: plainRule, n: 10, ratio: versus(earlyOff, legacy), most: 1},
+		netCost{what: statefulHost, n: 10000, of: early, floor: empty, most: 160 * time.Nanosecond},
 	},
 }
 
@@ -56,4 +60,22 @@ func measureWire(b *bench, r *result) error {
 	}
 	r.sort()
 	return errors.Join(err, removeAll(all))
+}
+
+// netCost is a target: what a packet costs beyond a floor.
+type netCost struct {
+	what      string
+	n         int
+	of, floor string
+	most      time.Duration
+}
+
+// judge says whether it is met.
+func (t netCost) judge(r *result) (text string, met, known bool) {
+	text = fmt.Sprintf("%s, N = %d: %s less %s at most %d ns", t.what, t.n, t.of, t.floor, t.most.Nanoseconds())
+	cost, floor := r.at(t.what, t.n, t.of).Time, r.at(t.what, t.n, t.floor).Time
+	if cost == 0 || floor == 0 {
+		return text, false, false
+	}
+	return text + fmt.Sprintf(" (%d ns)", (cost-floor).Nanoseconds()), cost-floor <= t.most, true
 }
