@@ -34,6 +34,7 @@ check:
 
 test: setup build check
 	REQUIRE_KERNEL=1 $(GO) test -count=1 -timeout 45m -p 1 ./...
+	REQUIRE_KERNEL=1 $(GO) test -C conformance/bench -count=1 ./...
 
 conformance: setup build
 	REQUIRE_KERNEL=1 scripts/conformance

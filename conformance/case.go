@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/tools/txtar"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/bpftables/bpftables/conformance/gen"
 	"github.com/bpftables/bpftables/conformance/lab"

@@ -31,7 +31,9 @@ func TestShort(t *testing.T) {
 	}
 	dir := t.TempDir()
 	program := filepath.Join(dir, "bpftables")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/bpftables").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, "./cmd/bpftables")
+	build.Dir = "../.." // of another module
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	b := &bench{program: program, size: small, progress: t.Output(), cpu: runtime.NumCPU() - 1}
