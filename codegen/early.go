@@ -21,7 +21,7 @@ type EarlyProgram struct {
 
 // EarlyChain is a base chain on the way.
 type EarlyChain struct {
-	Symbol    string // of its function, and of its hole in the datapath (plan.EarlySymbol)
+	Symbol    string // of its function, and of its hole in the datapath (plan.EarlyChain)
 	Class     uint32 // 1 more than the number of its class; 0: it is code
 	AsksState bool   // a class whose rows ask for the conntrack state
 	States    uint32 // for early_ct() then
@@ -64,7 +64,7 @@ func earlyImage(p *plan.Plan, progs []Program) (*rows.Image, error) {
 }
 
 func earlyChain(c *plan.EarlyChain) EarlyChain {
-	out := EarlyChain{Symbol: c.Symbol()}
+	out := EarlyChain{Symbol: c.Symbol}
 	if class := c.Funcs[0].Class; class != nil {
 		out.Class = uint32(class.Number) + 1
 		out.States, out.AsksState = classStates(class)

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -19,16 +20,69 @@ type EarlyOptions struct {
 	Exact bool
 }
 
+// earlyStep is a base chain on the way of a received packet, and its place.
+type earlyStep struct {
+	table  *ruleset.Table
+	base   *ruleset.Chain
+	symbol string
+}
+
+// earlyPlaces are the places that the datapath has for filtering chains at a hook, in
+// their order. At PREROUTING conntrack stands between them, and behind both is one for the
+// chain that translates addresses.
+var earlyPlaces = map[packet.Hook][]string{
+	packet.Input:   {"first_input", "second_input", "third_input"},
+	packet.Forward: {"first_forward", "second_forward", "third_forward"},
+}
+
 // earlyWay are the chains that a received packet meets, in order: those of PREROUTING,
-// then those of INPUT or of FORWARD. nat has more chains at INPUT, behind all that can
-// drop.
-var earlyWay = []struct {
-	table string
-	hook  packet.Hook
-}{
-	{"raw", packet.Prerouting}, {"mangle", packet.Prerouting}, {"nat", packet.Prerouting},
-	{"mangle", packet.Input}, {"filter", packet.Input}, {"security", packet.Input},
-	{"mangle", packet.Forward}, {"filter", packet.Forward}, {"security", packet.Forward},
+// then those of INPUT or of FORWARD. Those that translate addresses at INPUT stand behind
+// all that can drop. why says which chain has no place.
+func earlyWay(rs *ruleset.Ruleset) (way []earlyStep, why string) {
+	for _, h := range []packet.Hook{packet.Prerouting, packet.Input, packet.Forward} {
+		taken := map[string]bool{}
+		for _, s := range basesAt(rs, h) {
+			if h != packet.Prerouting && s.base.Base.Type == ruleset.NAT {
+				continue
+			}
+			s.symbol = earlyPlace(s.base.Base, len(taken))
+			if s.symbol == "" || taken[s.symbol] || h == packet.Prerouting && taken["nat_prerouting"] {
+				return nil, fmt.Sprintf("chain %s of table %s is one too many at %s", s.base.Name, s.table.Name, h)
+			}
+			taken[s.symbol] = true
+			way = append(way, s)
+		}
+	}
+	return way, ""
+}
+
+// basesAt are the base chains at a hook by priority.
+func basesAt(rs *ruleset.Ruleset, h packet.Hook) []earlyStep {
+	var out []earlyStep
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			if c.Base != nil && c.Base.Hook == h {
+				out = append(out, earlyStep{table: t, base: c})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b earlyStep) int { return cmp.Compare(a.base.Base.Priority, b.base.Base.Priority) })
+	return out
+}
+
+// earlyPlace is the place of a base chain with n of its hook before it; "": there is none.
+func earlyPlace(b *ruleset.Base, n int) string {
+	switch {
+	case b.Hook != packet.Prerouting && n < len(earlyPlaces[b.Hook]):
+		return earlyPlaces[b.Hook][n]
+	case b.Hook != packet.Prerouting:
+		return ""
+	case b.Type == ruleset.NAT:
+		return "nat_prerouting"
+	case b.Tracked():
+		return "tracked_prerouting"
+	}
+	return "untracked_prerouting"
 }
 
 // Early derives the early stage of a translated ruleset and adds it to the plan. Tables
@@ -37,18 +91,19 @@ var earlyWay = []struct {
 func Early(o EarlyOptions, res *Result) {
 	rs := res.Plain()
 	early := &plan.Early{Exact: o.Exact}
-	for _, step := range earlyWay {
-		src := rs.Table(step.table)
-		if src == nil || src.Chain(step.hook.String()) == nil {
-			continue
-		}
-		hook := earlyHook(rs, src, step.hook, o, res)
+	way, why := earlyWay(rs)
+	if why != "" {
+		res.Plan.EarlyOff = why
+		return
+	}
+	for _, step := range way {
+		hook := earlyHook(rs, step, o, res)
 		r := &earlyRewriter{
-			family: rs.Family, exact: o.Exact, table: step.table, hook: step.hook,
+			family: rs.Family, exact: o.Exact, own: step.symbol, at: step.base.Base, hook: step.base.Base.Hook,
 			plan: res.Plan, early: early, classes: map[*plan.Class]*plan.Class{},
 		}
 		early.Chains = append(early.Chains, &plan.EarlyChain{
-			Table: step.table, Hook: step.hook, Funcs: r.funcs(hook.Funcs),
+			Table: step.table.Name, Hook: step.base.Base.Hook, Symbol: step.symbol, Funcs: r.funcs(hook.Funcs),
 		})
 	}
 	res.unfolded.credit(res)
@@ -88,13 +143,14 @@ func anyDrop(rules []*plan.Rule) bool {
 
 // earlyHook gives the functions of a hook: those of the plan, or for a table that
 // netfilter runs, new ones; what cannot be asked in BPF is in their conditions then.
-func earlyHook(rs *ruleset.Ruleset, src *ruleset.Table, h packet.Hook, o EarlyOptions, res *Result) *plan.Hook {
+func earlyHook(rs *ruleset.Ruleset, step earlyStep, o EarlyOptions, res *Result) *plan.Hook {
+	src, base, h := step.table, step.base, step.base.Base.Hook
 	for i, t := range rs.Tables {
 		if t != src {
 			continue
 		}
 		for _, hook := range res.Plan.Tables[i].Hooks {
-			if hook.Hook == h {
+			if hook.Hook == h && hook.Priority == base.Base.Priority {
 				return hook
 			}
 		}
@@ -102,13 +158,12 @@ func earlyHook(rs *ruleset.Ruleset, src *ruleset.Table, h packet.Hook, o EarlyOp
 	t := newTable(rs.Family, src, o.Options, res, newSlots(rs, &plan.Plan{}))
 	t.lower()
 	if t.nested() {
-		return allUp(t, src.Chain(h.String()), h, tooNested)
+		return allUp(t, base, h, tooNested)
 	}
 	own := res.Plan.Classes
 	defer func() { res.Plan.Classes = own }() // netfilter runs the table
 	t.classify()
 	b := &hookBuilder{table: t, bit: 1 << h, sizes: map[*ruleset.Chain]int{}, inline: map[*ruleset.Chain]bool{}}
-	base := src.Chain(h.String())
 	hook, why := b.build(base, h)
 	if why == "" {
 		return hook
@@ -128,7 +183,8 @@ func allUp(t *table, base *ruleset.Chain, h packet.Hook, why string) *plan.Hook 
 type earlyRewriter struct {
 	family packet.Family
 	exact  bool
-	table  string
+	own    string // symbol of the base chain
+	at     *ruleset.Base
 	hook   packet.Hook
 
 	plan    *plan.Plan
@@ -138,11 +194,10 @@ type earlyRewriter struct {
 
 // symbol names a function of this hook: the base chain is the hook's own.
 func (e *earlyRewriter) symbol(name string) string {
-	own := plan.EarlySymbol(e.table, e.hook)
 	if name == "chain" {
-		return own
+		return e.own
 	}
-	return own + "_" + name
+	return e.own + "_" + name
 }
 
 func (e *earlyRewriter) funcs(from []*plan.Func) []*plan.Func {

@@ -137,9 +137,9 @@ func (e *earlyRewriter) value(f pred.Field) (v uint32, ok bool) {
 	case pred.FieldOutGroup:
 		return 0, e.hook != packet.Forward
 	case pred.FieldCtState:
-		return packet.CtInvalid, e.table == "raw"
+		return packet.CtInvalid, !e.at.Tracked()
 	case pred.FieldHasConn, pred.FieldCtMark:
-		return 0, e.table == "raw"
+		return 0, !e.at.Tracked()
 	}
 	return 0, false
 }

@@ -217,8 +217,8 @@ func setEarlyClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
 
 // earlyChains are the holes in the order of enum early_chain.
 var earlyChains = []string{
-	"raw_prerouting", "mangle_prerouting", "nat_prerouting", "mangle_input", "filter_input", "security_input",
-	"mangle_forward", "filter_forward", "security_forward",
+	"untracked_prerouting", "tracked_prerouting", "nat_prerouting", "first_input", "second_input", "third_input",
+	"first_forward", "second_forward", "third_forward",
 }
 
 // holes are the functions that the generated chains replace. The others stay: they accept.

@@ -3,7 +3,6 @@ package attach
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -66,19 +65,10 @@ func (s *Space) foreignChain(w EarlyWish, chain *nftables.Chain) (hook packet.Ho
 	if !meets || !w.before(hook, int32(*chain.Priority)) || chain.Table.Name == anchor.Name && family == own {
 		return hook, meets, "" // in our table only packets with a note meet rules
 	}
-	if chain.Table.Family == own && iptablesChain(chain) {
+	if chain.Table.Family == own && w.Iptables != nil && w.Iptables(chain.Table.Name, chain.Name) {
 		return hook, true, fmt.Sprintf("table %s of iptables-nft stands at %s, where others may add rules unseen; BPFTABLES_IPTABLES=legacy avoids it", chain.Table.Name, hook)
 	}
 	return hook, true, fmt.Sprintf("%s stands at %s", name, hook)
-}
-
-// iptablesTables are the tables that iptables-nft makes, with chains named after hooks.
-var iptablesTables = []string{"raw", "mangle", "nat", "filter", "security"}
-
-// iptablesChain says whether a chain is a built-in one of iptables-nft.
-func iptablesChain(c *nftables.Chain) bool {
-	_, hook := packet.HookByName(c.Name)
-	return hook && slices.Contains(iptablesTables, c.Table.Name)
 }
 
 // expected says why connections of the namespace may be expected ones, which are RELATED

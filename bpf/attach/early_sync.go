@@ -31,6 +31,8 @@ type EarlyWish struct {
 	// Last is the priority of the last table with rules at INPUT and FORWARD: what
 	// stands behind it does not meet packets that are dropped.
 	Last int32
+	// Iptables says whether a base chain of a table is one that iptables-nft makes; nil: none.
+	Iptables func(table, chain string) bool
 }
 
 // before says whether something at a hook meets packets before the early stage's rules

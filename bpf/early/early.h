@@ -153,15 +153,15 @@ const volatile u32 exact;  /* counters without exception */
 const volatile u32 chains; /* those that there are: bits of enum early_chain */
 
 enum early_chain {
-	RAW_PREROUTING,
-	MANGLE_PREROUTING,
+	UNTRACKED_PREROUTING,
+	TRACKED_PREROUTING,
 	NAT_PREROUTING,
-	MANGLE_INPUT,
-	FILTER_INPUT,
-	SECURITY_INPUT,
-	MANGLE_FORWARD,
-	FILTER_FORWARD,
-	SECURITY_FORWARD,
+	FIRST_INPUT,
+	SECOND_INPUT,
+	THIRD_INPUT,
+	FIRST_FORWARD,
+	SECOND_FORWARD,
+	THIRD_FORWARD,
 	EARLY_CHAINS,
 };
 

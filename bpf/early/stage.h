@@ -26,15 +26,15 @@
 		return verdict;                                                                    \
 	}
 
-EARLY_CHAIN(raw_prerouting)
-EARLY_CHAIN(mangle_prerouting)
+EARLY_CHAIN(untracked_prerouting)
+EARLY_CHAIN(tracked_prerouting)
 EARLY_CHAIN(nat_prerouting)
-EARLY_CHAIN(mangle_input)
-EARLY_CHAIN(filter_input)
-EARLY_CHAIN(security_input)
-EARLY_CHAIN(mangle_forward)
-EARLY_CHAIN(filter_forward)
-EARLY_CHAIN(security_forward)
+EARLY_CHAIN(first_input)
+EARLY_CHAIN(second_input)
+EARLY_CHAIN(third_input)
+EARLY_CHAIN(first_forward)
+EARLY_CHAIN(second_forward)
+EARLY_CHAIN(third_forward)
 
 /* look_up is the answer of a classified chain: the detour over generated code is saved. */
 static __always_inline int look_up(CTX *ctx, struct early_packet *e, enum early_chain chain)
@@ -62,27 +62,27 @@ static __always_inline int nat(CTX *ctx, struct early_packet *e)
 /* prerouting is the way behind conntrack. */
 static __always_inline int prerouting(CTX *ctx, struct early_packet *e)
 {
-	int v = RUN(MANGLE_PREROUTING, mangle_prerouting);
+	int v = RUN(TRACKED_PREROUTING, tracked_prerouting);
 
 	return v == V_ACCEPT ? nat(ctx, e) : v;
 }
 
 static __always_inline int input(CTX *ctx, struct early_packet *e)
 {
-	int v = RUN(MANGLE_INPUT, mangle_input);
+	int v = RUN(FIRST_INPUT, first_input);
 
 	if (v == V_ACCEPT)
-		v = RUN(FILTER_INPUT, filter_input);
-	return v == V_ACCEPT ? RUN(SECURITY_INPUT, security_input) : v;
+		v = RUN(SECOND_INPUT, second_input);
+	return v == V_ACCEPT ? RUN(THIRD_INPUT, third_input) : v;
 }
 
 static __always_inline int forward(CTX *ctx, struct early_packet *e)
 {
-	int v = RUN(MANGLE_FORWARD, mangle_forward);
+	int v = RUN(FIRST_FORWARD, first_forward);
 
 	if (v == V_ACCEPT)
-		v = RUN(FILTER_FORWARD, filter_forward);
-	return v == V_ACCEPT ? RUN(SECURITY_FORWARD, security_forward) : v;
+		v = RUN(SECOND_FORWARD, second_forward);
+	return v == V_ACCEPT ? RUN(THIRD_FORWARD, third_forward) : v;
 }
 
 /* age makes the packet one hop older, as ip_forward() and ip6_forward() do before the hook;
@@ -186,7 +186,7 @@ static __always_inline bool untold(CTX *ctx, struct early_packet *e, struct earl
 /* judge is the way of a received packet; V_DROP is final. */
 static __always_inline int judge(CTX *ctx, struct early_packet *e, struct early_config *c, struct net___early *net)
 {
-	int v = RUN(RAW_PREROUTING, raw_prerouting);
+	int v = RUN(UNTRACKED_PREROUTING, untracked_prerouting);
 	enum early_place place;
 
 	if (v != V_ACCEPT)

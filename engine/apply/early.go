@@ -90,6 +90,7 @@ func (e *Engine) earlyWish(live *Live) (w attach.EarlyWish, err error) {
 	}
 	w = attach.EarlyWish{
 		Mode: cmp.Or(x.Early, attach.EarlyOff), Off: x.EarlyOff, Expects: x.Expects, Last: lastPriority(live.State),
+		Iptables: func(table, chain string) bool { return tables.Base(table, chain, "") != nil },
 	}
 	if w.Mode == attach.EarlyOff {
 		return w, nil

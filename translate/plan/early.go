@@ -18,20 +18,12 @@ type Early struct {
 	Exact   bool // the packet goes up wherever a counter could come out differently
 }
 
-// EarlyChain is a built-in chain on the way, with the user chains that it calls.
+// EarlyChain is a base chain on the way, with the other chains that it calls.
 type EarlyChain struct {
-	Table string
-	Hook  packet.Hook
-	Funcs []*Func // Funcs[0] is the base chain; the symbols begin with EarlySymbol
-}
-
-// Symbol is the name of the chain in the datapath.
-func (c *EarlyChain) Symbol() string { return EarlySymbol(c.Table, c.Hook) }
-
-// EarlySymbol is the name of a chain of the early stage in the datapath
-// (bpf/early/stage.h).
-func EarlySymbol(table string, hook packet.Hook) string {
-	return table + "_" + strings.ToLower(hook.String())
+	Table  string
+	Hook   packet.Hook
+	Symbol string  // its place in the datapath (bpf/early/stage.h)
+	Funcs  []*Func // Funcs[0] is the base chain; the symbols begin with Symbol
 }
 
 func (e *Early) write(b *strings.Builder) {
