@@ -29,8 +29,8 @@ func openSets(specs map[string]*ebpf.MapSpec, st *maps.States, find func(pin str
 	n := namedSets{maps: st.Named, lists: st.Lists}
 	for _, r := range st.Lists {
 		// A list is made for the first rule that names it.
-		make := func() (*ebpf.Map, error) { return maps.NewRecentList(specs[abi.NetfilterMapRecentList], r) }
-		if _, err := n.open(maps.ListPin(r.List), find, make); err != nil {
+		fresh := func() (*ebpf.Map, error) { return maps.NewRecentList(specs[abi.NetfilterMapRecentList], r) }
+		if _, err := n.open(maps.ListPin(r.List), find, fresh); err != nil {
 			return n, errors.Join(err, n.Close())
 		}
 	}
@@ -47,7 +47,7 @@ func openSets(specs map[string]*ebpf.MapSpec, st *maps.States, find func(pin str
 }
 
 // open gives the set of a pin: one that was opened before, that is found, or a new one.
-func (n namedSets) open(pin string, find func(pin string) (*ebpf.Map, error), make func() (*ebpf.Map, error)) (*ebpf.Map, error) {
+func (n namedSets) open(pin string, find func(pin string) (*ebpf.Map, error), fresh func() (*ebpf.Map, error)) (*ebpf.Map, error) {
 	m := n.maps[pin]
 	if m != nil {
 		return m, nil
@@ -57,7 +57,7 @@ func (n namedSets) open(pin string, find func(pin string) (*ebpf.Map, error), ma
 		m, err = find(pin)
 	}
 	if m == nil && err == nil {
-		m, err = make()
+		m, err = fresh()
 	}
 	if err == nil {
 		n.maps[pin] = m
@@ -79,8 +79,8 @@ func (s *Space) findSet(pin string) (*ebpf.Map, error) {
 }
 
 // NamedSet opens a set of keys that rules of the namespace name, to look at it or change
-// it; nil when there is none. Close frees what was opened.
-func (s *Space) NamedSet(name string, keyLen int) (set *maps.KeySet, close func() error, err error) {
+// it; nil when there is none. done frees what was opened.
+func (s *Space) NamedSet(name string, keyLen int) (set *maps.KeySet, done func() error, err error) {
 	m, err := s.findSet(maps.SetPin(name))
 	if err != nil || m == nil {
 		return nil, nil, err

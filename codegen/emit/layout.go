@@ -27,9 +27,8 @@ var layout abi.Facts
 // At is the area off bytes further.
 func (a Area) At(off int16) Area { return Area{a.off + off} }
 
-func word(off uintptr) Cell  { return Cell{off: int16(off), size: asm.Word} }
-func half(off uintptr) Cell  { return Cell{off: int16(off), size: asm.Half} }
-func octet(off uintptr) Cell { return Cell{off: int16(off), size: asm.Byte} }
+func word(off uintptr) Cell { return Cell{off: int16(off), size: asm.Word} }
+func half(off uintptr) Cell { return Cell{off: int16(off), size: asm.Half} }
 
 var (
 	cellRule   = word(unsafe.Offsetof(layout.Rule))
