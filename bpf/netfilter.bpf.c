@@ -3,7 +3,8 @@
  *
  *   link -> entry -> progs[half + slot] -> hook: facts, chain(), counters, note
  *                                       or pass, where the table has no rules here
- *   link -> guard, behind a table of netfilter that runs actions for us
+ *                                       or whole, where netfilter has the table
+ *   link -> guard, behind a table of netfilter that does something for us
  *
  * "chain" is the hole: the loader puts the generated rules in its place. */
 #include "facts/kernel.h"
@@ -80,7 +81,7 @@ int hook(struct bpf_nf_ctx *ctx)
 	struct facts *f = opaque(ctx, &stack);
 	enum verdict verdict;
 
-	if (hook_number != HOOK_OUTPUT || shim)
+	if (!in_process || shim)
 		note_reset(ctx, shim);
 	if (!fill(ctx, f))
 		return NF_DROP;
@@ -92,6 +93,31 @@ int hook(struct bpf_nf_ctx *ctx)
 	if (shim && f->notes)
 		return note_close(ctx, f, verdict);
 	return verdict == V_ACCEPT;
+}
+
+/* IPS_SRC_NAT_DONE or IPS_DST_NAT_DONE for chains that translate addresses, else 0. */
+const volatile u32 nat_done;
+
+/* first_of_connection says whether netfilter asks its chains for the translation of this
+ * packet's connection (nf_nat_inet_fn(), net/netfilter/nf_nat_core.c). Those of connections
+ * that belong to others are not counted among them: most are ICMP errors, which follow their
+ * connection. */
+static __always_inline bool first_of_connection(struct sk_buff *skb)
+{
+	ulong ct = conn_of(skb);
+
+	return ct && (skb->_nfct & NFCT_INFOMASK) == IP_CT_NEW && !(load8(conn_at(ct, status)) & nat_done);
+}
+
+/* whole stands before a table that is left to netfilter. Should someone remove our rules
+ * from there, the guard drops the packet. */
+SEC("netfilter")
+int whole(struct bpf_nf_ctx *ctx)
+{
+	note_reset(ctx, true);
+	if (nat_done && !first_of_connection(ctx->skb))
+		return NF_ACCEPT;
+	return note_whole((u64)ctx->skb);
 }
 
 /* guard stands behind the table of netfilter where rules have actions for it. A packet
@@ -110,7 +136,7 @@ int guard(struct bpf_nf_ctx *ctx)
 	if (!live || *live != note->gen)
 		return NF_ACCEPT;
 	note->n = 0;
-	if (hook_number == HOOK_OUTPUT)
+	if (in_process)
 		bpf_map_delete_elem(&out_notes, &skb);
 	return NF_DROP;
 }

@@ -139,7 +139,22 @@ int drop(struct __sk_buff *ctx)
 	return yes;
 }
 
-/* active_gen: the generation is live. It guards whole tables left to netfilter. */
+/* enter: the generation is live, and its table that is left to netfilter judges the packet:
+ * its note ends here. */
+SEC("socket")
+int enter(struct __sk_buff *ctx)
+{
+	u64 skb = address(ctx);
+	struct note_entry *note = find(skb);
+
+	if (!is_live())
+		return 0;
+	if (note)
+		forget(skb, note);
+	return 1;
+}
+
+/* active_gen: the generation is live. */
 SEC("socket")
 int active_gen(struct __sk_buff *ctx)
 {

@@ -24,6 +24,11 @@ type Program struct {
 	Hook     packet.Hook
 	Priority int32 // of the base chain
 
+	// Whole says that the base chain is left to netfilter. There is no code: each packet is
+	// noted, and dropped behind netfilter's table if the rules there were taken away.
+	Whole bool
+	NAT   bool // with Whole: netfilter asks the chain once for each connection
+
 	Needs  uint32 // abi.Need* bits
 	Atomic bool   // count with atomic adds: the hook may be interrupted by itself
 	Looks  bool   // it calls classified chains

@@ -438,6 +438,7 @@ const (
 	NetfilterProgGuard           = "guard"
 	NetfilterProgHook            = "hook"
 	NetfilterProgPass            = "pass"
+	NetfilterProgWhole           = "whole"
 	NetfilterVarAtomic           = "atomic"
 	NetfilterVarBaseClass        = "base_class"
 	NetfilterVarBlankNote        = "blank_note"
@@ -454,6 +455,7 @@ const (
 	NetfilterVarHookNumber       = "hook_number"
 	NetfilterVarHz               = "hz"
 	NetfilterVarIndexMask        = "index_mask"
+	NetfilterVarNatDone          = "nat_done"
 	NetfilterVarNeeds            = "needs"
 	NetfilterVarNoteSlot         = "note_slot"
 	NetfilterVarProgramOps       = "program_ops"
@@ -507,6 +509,7 @@ type NetfilterProgramSpecs struct {
 	Guard *ebpf.ProgramSpec `ebpf:"guard"`
 	Hook  *ebpf.ProgramSpec `ebpf:"hook"`
 	Pass  *ebpf.ProgramSpec `ebpf:"pass"`
+	Whole *ebpf.ProgramSpec `ebpf:"whole"`
 }
 
 // NetfilterMapSpecs contains maps before they are loaded into the kernel.
@@ -553,6 +556,7 @@ type NetfilterVariableSpecs struct {
 	HookNumber      *ebpf.VariableSpec `ebpf:"hook_number"`
 	Hz              *ebpf.VariableSpec `ebpf:"hz"`
 	IndexMask       *ebpf.VariableSpec `ebpf:"index_mask"`
+	NatDone         *ebpf.VariableSpec `ebpf:"nat_done"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
 	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
@@ -643,6 +647,7 @@ type NetfilterVariables struct {
 	HookNumber      *ebpf.Variable `ebpf:"hook_number"`
 	Hz              *ebpf.Variable `ebpf:"hz"`
 	IndexMask       *ebpf.Variable `ebpf:"index_mask"`
+	NatDone         *ebpf.Variable `ebpf:"nat_done"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
 	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`
@@ -658,6 +663,7 @@ type NetfilterPrograms struct {
 	Guard *ebpf.Program `ebpf:"guard"`
 	Hook  *ebpf.Program `ebpf:"hook"`
 	Pass  *ebpf.Program `ebpf:"pass"`
+	Whole *ebpf.Program `ebpf:"whole"`
 }
 
 func (p *NetfilterPrograms) Close() error {
@@ -666,6 +672,7 @@ func (p *NetfilterPrograms) Close() error {
 		p.Guard,
 		p.Hook,
 		p.Pass,
+		p.Whole,
 	)
 }
 

@@ -45,6 +45,7 @@ const (
 	ShimMapProgs       = "progs"
 	ShimProgActiveGen  = "active_gen"
 	ShimProgDrop       = "drop"
+	ShimProgEnter      = "enter"
 	ShimProgLeft       = "left"
 	ShimProgPending    = "pending"
 	ShimProgPendingOut = "pending_out"
@@ -100,6 +101,7 @@ type ShimSpecs struct {
 type ShimProgramSpecs struct {
 	ActiveGen  *ebpf.ProgramSpec `ebpf:"active_gen"`
 	Drop       *ebpf.ProgramSpec `ebpf:"drop"`
+	Enter      *ebpf.ProgramSpec `ebpf:"enter"`
 	Left       *ebpf.ProgramSpec `ebpf:"left"`
 	Pending    *ebpf.ProgramSpec `ebpf:"pending"`
 	PendingOut *ebpf.ProgramSpec `ebpf:"pending_out"`
@@ -181,6 +183,7 @@ type ShimVariables struct {
 type ShimPrograms struct {
 	ActiveGen  *ebpf.Program `ebpf:"active_gen"`
 	Drop       *ebpf.Program `ebpf:"drop"`
+	Enter      *ebpf.Program `ebpf:"enter"`
 	Left       *ebpf.Program `ebpf:"left"`
 	Pending    *ebpf.Program `ebpf:"pending"`
 	PendingOut *ebpf.Program `ebpf:"pending_out"`
@@ -192,6 +195,7 @@ func (p *ShimPrograms) Close() error {
 	return _ShimClose(
 		p.ActiveGen,
 		p.Drop,
+		p.Enter,
 		p.Left,
 		p.Pending,
 		p.PendingOut,

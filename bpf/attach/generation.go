@@ -148,6 +148,9 @@ func states(progs []codegen.Program) (*maps.States, error) {
 	st := maps.NewStates(hz)
 	for i := range progs {
 		p := &progs[i]
+		if p.Whole {
+			continue
+		}
 		st.Rules = max(st.Rules, p.Rules)
 		st.Image = p.Image
 		if p.Looks {

@@ -183,6 +183,32 @@ func loadPass(at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, 
 	return load(spec, prog, given)
 }
 
+// The bits of the state of a connection whose addresses are settled (IPS_SRC_NAT_DONE,
+// IPS_DST_NAT_DONE, include/uapi/linux/netfilter/nf_conntrack_common.h).
+const (
+	srcNATDone = 1 << 7
+	dstNATDone = 1 << 8
+)
+
+// loadWhole loads the program that stands before a base chain that is left to netfilter.
+func loadWhole(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	spec, prog, err := subset(abi.NetfilterProgWhole)
+	if err != nil {
+		return nil, err
+	}
+	values := placeVariables(at, gen)
+	if p.NAT {
+		values[abi.NetfilterVarNatDone] = srcNATDone
+		if p.Hook == packet.Prerouting || p.Hook == packet.Output {
+			values[abi.NetfilterVarNatDone] = dstNATDone
+		}
+	}
+	if err := set(spec, values); err != nil {
+		return nil, err
+	}
+	return load(spec, prog, given)
+}
+
 func placeVariables(at place, gen uint32) map[string]uint32 {
 	return map[string]uint32{
 		abi.NetfilterVarGen:        gen,
@@ -193,6 +219,9 @@ func placeVariables(at place, gen uint32) map[string]uint32 {
 
 // loadRules loads a generated program.
 func loadRules(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	if p.Whole {
+		return loadWhole(p, at, gen, given)
+	}
 	spec, prog, err := specOf(p, at, gen)
 	if err != nil {
 		return nil, err

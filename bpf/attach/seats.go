@@ -136,7 +136,11 @@ func level(seats []*seat, guards []place) error {
 		if !s.guard {
 			continue
 		}
-		have, ok := of[s.table]
+		notes := s.table
+		if s.whole { // each base chain has a match of its own
+			notes += " " + s.hook.String()
+		}
+		have, ok := of[notes]
 		for _, g := range guards {
 			if g.hook == s.hook && g.priority == s.behind {
 				have, ok = g.level, true
@@ -145,7 +149,7 @@ func level(seats []*seat, guards []place) error {
 		if ok && have != s.at.level {
 			return &NoPlaceError{Hook: s.hook, Priority: s.priority}
 		}
-		of[s.table] = s.at.level
+		of[notes] = s.at.level
 	}
 	return nil
 }

@@ -8,14 +8,16 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // ShimProgram is a match program for "iptables -m bpf --object-pinned", see
 // bpf/shim.bpf.c. It is pinned under Name in the directory of the generation.
 type ShimProgram struct {
 	Name   string
-	Kind   string // pending, pending_out, range, take, left, drop or active_gen
-	Table  string // whose notes it reads; any for active_gen
+	Kind   string      // pending, pending_out, range, take, left, drop, enter or active_gen
+	Table  string      // whose notes it reads; any for active_gen
+	Hook   packet.Hook // enter: the chain of the table that it stands in
 	Lo, Hi uint16
 }
 
@@ -48,7 +50,7 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 	}
 	spec, prog := part(all, s.Kind)
 	err = set(spec, map[string]uint32{
-		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: g.noteSlot(s.Table),
+		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: g.noteSlot(s),
 		abi.ShimVarLo: uint32(s.Lo), abi.ShimVarHi: uint32(s.Hi),
 	})
 	if err != nil {
@@ -57,10 +59,14 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 	return load(spec, prog, g.space.maps)
 }
 
-// noteSlot is where the notes of a table are.
-func (g *Generation) noteSlot(table string) uint32 {
+// enterKind is the match of tables that are left to netfilter, whose base chains may stand at
+// several priorities.
+const enterKind = "enter"
+
+// noteSlot is where the notes are that a match program reads.
+func (g *Generation) noteSlot(p *ShimProgram) uint32 {
 	for _, s := range g.seats {
-		if s.table == table {
+		if s.table == p.Table && (p.Kind != enterKind || s.hook == p.Hook) {
 			return s.at.note()
 		}
 	}

@@ -75,6 +75,7 @@ struct net___hooks {
 #pragma clang attribute pop
 
 #define NFCT_INFOMASK 7UL
+#define IP_CT_NEW 2
 #define IP_CT_IS_REPLY 3
 #define IP_CT_UNTRACKED 7
 

@@ -10,7 +10,8 @@
  * a slot that was overwritten is noticed and the packet is dropped. Every hook program
  * at a receive hook leaves its packet's address there, with or without actions; what is
  * not in the slot was therefore overwritten.
- * LOCAL_OUT is preemptible: there a hash by the address of the skb. A packet without
+ * LOCAL_OUT, and POSTROUTING behind it, are preemptible: there a hash by the address of the
+ * skb. A packet without
  * actions has no entry; an entry that cannot be made drops the packet. */
 #ifndef BPFTABLES_NOTES_H
 #define BPFTABLES_NOTES_H
@@ -22,6 +23,9 @@ const volatile u32 gen;		/* generation of the program */
 const volatile u32 note_slot;	/* level of the place */
 const volatile u32 hook_number; /* enum nf_inet_hooks */
 
+/* The hook is also met in process context, where the CPU is another program's in between. */
+#define in_process (hook_number == HOOK_OUTPUT || hook_number == HOOK_POSTROUTING)
+
 const struct note_entry blank_note = {};
 
 /* An entry that is older than this belongs to a packet that went elsewhere. */
@@ -31,7 +35,7 @@ static __always_inline struct note_entry *note_find(u64 skb)
 {
 	u32 slot = note_slot;
 
-	if (hook_number == HOOK_OUTPUT)
+	if (in_process)
 		return bpf_map_lookup_elem(&out_notes, &skb);
 	return bpf_map_lookup_elem(&notes, &slot);
 }
@@ -42,7 +46,7 @@ static __always_inline void note_reset(struct bpf_nf_ctx *ctx, bool shim)
 	u64 skb = (u64)ctx->skb;
 	struct note_entry *note;
 
-	if (hook_number == HOOK_OUTPUT) {
+	if (in_process) {
 		if (shim)
 			bpf_map_delete_elem(&out_notes, &skb);
 		return;
@@ -69,7 +73,7 @@ static __always_inline struct note_entry *note_open(u64 skb)
 	u32 now = bpf_ktime_get_ns() / 1000000;
 	struct note_entry *note;
 
-	if (hook_number == HOOK_OUTPUT && bpf_map_update_elem(&out_notes, &skb, &blank_note, BPF_ANY)) {
+	if (in_process && bpf_map_update_elem(&out_notes, &skb, &blank_note, BPF_ANY)) {
 		bpf_for_each_map_elem(&out_notes, note_sweep, &now, 0);
 		if (bpf_map_update_elem(&out_notes, &skb, &blank_note, BPF_ANY))
 			return NULL;
@@ -113,11 +117,24 @@ static __always_inline int note_close(struct bpf_nf_ctx *ctx, struct facts *f, u
 	struct note_entry *note = note_find(skb);
 
 	if (f->notes > NOTE_ACTIONS || !note) {
-		if (hook_number == HOOK_OUTPUT)
+		if (in_process)
 			bpf_map_delete_elem(&out_notes, &skb);
 		return NF_DROP;
 	}
 	note->verdict = verdict;
+	return NF_ACCEPT;
+}
+
+/* note_whole notes that a table of netfilter has to judge the packet: the first rule there
+ * takes the note. The answer is what the hook returns. */
+static __always_inline int note_whole(u64 skb)
+{
+	struct note_entry *note = note_open(skb);
+
+	if (!note)
+		return NF_DROP;
+	note->n = 1;
+	note->verdict = V_ACCEPT;
 	return NF_ACCEPT;
 }
 

@@ -105,7 +105,7 @@ func printStatus(w io.Writer, st *apply.Status) {
 		}
 		fmt.Fprintln(w)
 		if t.Held == apply.HeldLost {
-			fmt.Fprintln(w, "    netfilter's part of the table was removed or changed by another program: "+lostAdvice)
+			fmt.Fprintln(w, "    netfilter's part of table "+t.Name+" was removed or changed by another program: "+lostAdvice)
 		}
 		for _, n := range t.Notes {
 			fmt.Fprintf(w, "    %s\n", n)

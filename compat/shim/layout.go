@@ -54,6 +54,7 @@ type Program struct {
 	Name   string
 	Kind   Kind
 	Table  string
+	Hook   packet.Hook // of Enter
 	Lo, Hi uint16
 }
 
@@ -68,6 +69,7 @@ const (
 	Take       Kind = "take"
 	Left       Kind = "left"
 	DropNoted  Kind = "drop"
+	Enter      Kind = "enter" // of one hook
 	ActiveGen  Kind = "active_gen"
 )
 
@@ -105,20 +107,31 @@ func (b *builder) chain(name string, rules ...Rule) {
 	b.Chains = append(b.Chains, Chain{name, rules})
 }
 
-// ask gives the path of a program and asks for it to be loaded once.
+// ask gives the path of a program.
 func (b *builder) ask(kind Kind, lo, hi int) string {
 	name := fmt.Sprintf("%s-%s", b.Table, kind)
 	if kind == Take || kind == Range {
 		name = fmt.Sprintf("%s-%d-%d", name, lo, hi)
 	}
+	return b.load(Program{Name: name, Kind: kind, Table: b.Table, Lo: uint16(lo), Hi: uint16(hi)})
+}
+
+// enter gives the path of the program by which a table that is left to netfilter takes a
+// packet at a hook.
+func (b *builder) enter(h packet.Hook) string {
+	return b.load(Program{Name: fmt.Sprintf("%s-%s-%s", b.Table, Enter, h), Kind: Enter, Table: b.Table, Hook: h})
+}
+
+// load gives the path of a program and asks for it once.
+func (b *builder) load(p Program) string {
 	found := false
 	for i := len(b.Programs) - 1; i >= 0 && !found; i-- {
-		found = b.Programs[i].Name == name
+		found = b.Programs[i].Name == p.Name
 	}
 	if !found {
-		b.Programs = append(b.Programs, Program{Name: name, Kind: kind, Table: b.Table, Lo: uint16(lo), Hi: uint16(hi)})
+		b.Programs = append(b.Programs, p)
 	}
-	return b.pins + "/" + name
+	return b.pins + "/" + p.Name
 }
 
 // Generation tells whose chain it is, by its name.

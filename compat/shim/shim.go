@@ -93,7 +93,8 @@ func (b *builder) tree(root string, actions []plan.Action, lo, hi int) {
 
 // Whole lays out a table that is left to netfilter: every chain under a name of the
 // generation, entered from the built-in chains while the generation is live. The
-// policy is a rule behind the chain, so that RETURN and goto end there. line writes a rule
+// policy is a rule behind the chain, so that RETURN and goto end there. Entering takes the
+// note with which a program before the table sees that its rules are there. line writes a rule
 // as the tool reads it, or says why that is not possible.
 func Whole(family packet.Family, t *ruleset.Table, gen uint32, pins string, line func(r *ruleset.Rule, chain string) (string, error)) (*Layout, error) {
 	b := &builder{Layout: Layout{Family: family, Table: t.Name, Exact: true, Whole: true}, gen: gen, pins: pins}
@@ -105,7 +106,7 @@ func Whole(family packet.Family, t *ruleset.Table, gen uint32, pins string, line
 		if c.BuiltIn() {
 			live := b.ask(ActiveGen, 0, 0)
 			b.Entries = append(b.Entries, Entry{c.Base.Hook, c.Name, []Rule{
-				{Ask: live, Jump: names[c.Name]}, {Ask: live, Policy: c.Base.Policy.String()},
+				{Ask: b.enter(c.Base.Hook), Jump: names[c.Name]}, {Ask: live, Policy: c.Base.Policy.String()},
 			}})
 		}
 		rules := make([]Rule, 0, len(c.Rules))

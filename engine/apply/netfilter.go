@@ -9,7 +9,9 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate/plan"
@@ -51,6 +53,26 @@ func (n *netfilter) holds(layouts []*shim.Layout, p *plan.Plan) []held {
 			h.Plan = targetsOf(p, l.Table)
 		}
 		out = append(out, h)
+	}
+	return out
+}
+
+// wholes are the programs that stand before the tables that are left to netfilter.
+func wholes(rs *ruleset.Ruleset, p *plan.Plan) []codegen.Program {
+	var out []codegen.Program
+	for _, t := range p.Tables {
+		if t.InBPF {
+			continue
+		}
+		for _, c := range rs.Table(t.Name).Chains {
+			if c.Base == nil {
+				continue
+			}
+			out = append(out, codegen.Program{
+				Table: t.Name, Family: rs.Family, Hook: c.Base.Hook, Priority: c.Base.Priority,
+				Shim: true, Whole: true, NAT: c.Base.Type == ruleset.NAT,
+			})
+		}
 	}
 	return out
 }

@@ -323,6 +323,7 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 		if b.early, err = codegen.GenerateEarly(b.res.Plan, b.progs); err != nil {
 			return nil, err
 		}
+		b.progs = append(b.progs, wholes(b.res.Plain(), b.res.Plan)...)
 		if b.layouts, err = e.layouts(b.res.Plain(), b.res.Plan, number); err != nil {
 			return nil, err
 		}
@@ -379,7 +380,7 @@ func programs(layouts []*shim.Layout) []attach.ShimProgram {
 	var out []attach.ShimProgram
 	for _, l := range layouts {
 		for _, p := range l.Programs {
-			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, Lo: p.Lo, Hi: p.Hi})
+			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, Hook: p.Hook, Lo: p.Lo, Hi: p.Hi})
 		}
 	}
 	return out
