@@ -74,6 +74,9 @@ const MapCounters = NetfilterMapCounters
 // NetfilterObject is the object that LoadNetfilter reads; it must not be changed.
 func NetfilterObject() []byte { return _NetfilterBytes }
 
+// LinksObject is the compiled bpf/links.bpf.c.
+func LinksObject() []byte { return _LinksBytes }
+
 // EarlyPacket is struct early_packet: what code generated for the early stage gets in
 // R2; Facts come first.
 type EarlyPacket = EarlyXdpEarlyPacket

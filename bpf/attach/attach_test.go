@@ -1,6 +1,7 @@
 package attach_test
 
 import (
+	"errors"
 	"testing"
 	"unsafe"
 
@@ -82,6 +83,10 @@ func open(t *testing.T, family packet.Family) *attach.Space {
 	t.Helper()
 	s, err := attach.Open(family)
 	if err != nil {
+		t.Fatal(err)
+	}
+	// Not held: a test opens both families.
+	if err := errors.Join(s.Claim(), s.Release()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

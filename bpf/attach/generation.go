@@ -57,7 +57,7 @@ func (s *Space) Generation(number uint32) (*Generation, error) {
 }
 
 // Load loads and verifies programs as generation number, which Next gave. Nothing is
-// attached to this namespace; what other namespaces left behind is removed.
+// attached.
 func (s *Space) Load(number uint32, progs []codegen.Program) (*Generation, error) {
 	return s.LoadWith(number, progs, nil)
 }
@@ -71,9 +71,6 @@ func (s *Space) LoadWith(number uint32, progs []codegen.Program, early *codegen.
 	}
 	if half(number) == half(live) {
 		return nil, fmt.Errorf("generation %d cannot follow %d; use Next", number, live)
-	}
-	if err := Reap(); err != nil {
-		return nil, fmt.Errorf("remove what namespaces left behind: %w", err)
 	}
 	if err := s.makeShared(); err != nil {
 		return nil, err

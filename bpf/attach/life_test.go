@@ -32,6 +32,10 @@ func other(step string) error {
 		return err
 	}
 	defer s.Close()
+	if err := s.Claim(); err != nil {
+		return err
+	}
+	defer s.Release()
 	switch step {
 	case "apply":
 		return applyTo(s, dropPort(packet.IPv4, "filter", packet.Input, 9))
@@ -50,7 +54,7 @@ func other(step string) error {
 	case "remove":
 		return s.RemoveAll()
 	}
-	return attach.Reap()
+	return attach.Reap(nil)
 }
 
 // inOther runs a step in a namespace by "ip netns exec", with its own mounts.
@@ -98,7 +102,7 @@ func TestReap(t *testing.T) {
 	inOther(t, gone, "apply")
 	pinsAlive, pinsGone := pinsOf(t, alive), pinsOf(t, gone)
 	run(t, "ip", "netns", "del", gone)
-	if err := attach.Reap(); err != nil {
+	if err := attach.Reap(nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(pinsGone); !os.IsNotExist(err) {

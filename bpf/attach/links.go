@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -29,29 +31,103 @@ func entryLink(at place) hookLink { return hookLink{at, at.pin(), loadEntry} }
 func guardLink(at place) hookLink { return hookLink{at, guardPrefix + at.pin(), loadGuard} }
 
 // link makes sure that the hooks of all programs of a generation are linked, and
-// guarded where its shims stand.
+// guarded where its shims stand. A link that is pinned may have been detached, or be one of
+// another hook: the kernel is asked what is at the hooks.
 func (g *Generation) link() error {
 	if err := os.MkdirAll(g.space.linkDir(), 0o700); err != nil {
 		return err
 	}
+	var there []hooked
+	if entries, err := os.ReadDir(g.space.linkDir()); err != nil || len(entries) > 0 {
+		if there, err = g.space.ownLinks(); err != nil {
+			return err
+		}
+	}
 	for _, s := range g.seats {
-		if err := g.space.attach(entryLink(s.at)); err != nil {
+		if err := g.space.attach(entryLink(s.at), there); err != nil {
 			return err
 		}
 		if !s.guard {
 			continue
 		}
-		if err := g.space.attach(guardLink(s.guardAt())); err != nil {
+		if err := g.space.attach(guardLink(s.guardAt()), there); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// attach makes a link and pins it, unless it is there.
-func (s *Space) attach(h hookLink) error {
+// needed are the links of an installed generation: its programs are pinned under their
+// names.
+func (s *Space) needed(gen uint32) (out []hookLink, err error) {
+	files, err := os.ReadDir(s.genDir(gen))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		name, guard := strings.CutPrefix(f.Name(), guardPrefix)
+		p, ok := parsePlace(name)
+		switch {
+		case ok && guard:
+			out = append(out, guardLink(p))
+		case ok:
+			out = append(out, entryLink(p))
+		}
+	}
+	return out, nil
+}
+
+// Detached names the hooks of an installed generation at which it is not linked, although
+// it has rules there: somebody has detached it.
+func (s *Space) Detached(gen uint32) (out []string, err error) {
+	missing, err := s.detached(gen)
+	for _, h := range missing {
+		out = append(out, h.name)
+	}
+	return out, err
+}
+
+func (s *Space) detached(gen uint32) (out []hookLink, err error) {
+	needed, err := s.needed(gen)
+	if err != nil || len(needed) == 0 {
+		return nil, err
+	}
+	there, err := s.ownLinks()
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range needed {
+		if l, ok := at(there, h); !ok || l.Link != pinnedID(filepath.Join(s.linkDir(), h.name)) {
+			out = append(out, h)
+		}
+	}
+	return out, nil
+}
+
+// Mend links an installed generation again where it was detached.
+func (s *Space) Mend(gen uint32) error {
+	missing, err := s.detached(gen)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	if err := s.makeShared(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.linkDir(), 0o700); err != nil {
+		return err
+	}
+	for _, h := range missing {
+		if err := s.attach(h, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attach makes a link and pins it, unless there says that the pinned one is at its place.
+func (s *Space) attach(h hookLink, there []hooked) error {
 	path := filepath.Join(s.linkDir(), h.name)
-	if _, err := os.Stat(path); err == nil {
+	if l, ok := at(there, h); ok && l.Link == pinnedID(path) {
 		return nil
 	}
 	prog, err := h.load(h.place, s.maps)
@@ -67,7 +143,10 @@ func (s *Space) attach(h hookLink) error {
 		return fmt.Errorf("link %s: %w", h.name, err)
 	}
 	defer l.Close()
-	return l.Pin(path)
+	failpoint.At("linked")
+	err = repin(l.Pin, path)
+	failpoint.At("link pinned")
+	return err
 }
 
 // linkOptions are for a program at a place.
@@ -95,5 +174,6 @@ func (s *Space) unlink(h hookLink) error {
 	if err := l.Detach(); err != nil {
 		return fmt.Errorf("detach %s: %w", h.name, err)
 	}
+	failpoint.At("detached")
 	return os.Remove(path)
 }

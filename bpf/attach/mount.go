@@ -93,6 +93,16 @@ func mountPins() error {
 	return <-done
 }
 
+// showPins makes our bpffs be seen in this mount namespace, if it is mounted in the outer
+// one. Where it is not there is nothing to see.
+func showPins() error {
+	outer := holder()
+	if sameFile(outer+"/ns/mnt", "/proc/thread-self/ns/mnt") || !mounted(outer+"/root"+pinRoot) {
+		return nil
+	}
+	return mountPins()
+}
+
 // sameFile compares what two paths lead to.
 func sameFile(a, b string) bool {
 	ia, err := os.Stat(a)

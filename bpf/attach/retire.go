@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 )
 
 // Retire removes all generations but one (0: all) and the links that it does not
@@ -119,6 +120,7 @@ func (s *Space) removeGenerations(keep uint32) error {
 		if err := os.RemoveAll(filepath.Join(s.Pins(), e.Name())); err != nil {
 			return err
 		}
+		failpoint.At("generation removed")
 	}
 	return nil
 }
@@ -129,13 +131,32 @@ func (s *Space) RemoveAll() error {
 	if err := s.Unhook(); err != nil {
 		return err
 	}
-	errs := []error{s.Close(), os.RemoveAll(s.Pins()), os.RemoveAll(s.Dir())}
-	// The directories of the namespace go with the last family.
-	_ = os.Remove(filepath.Dir(s.Pins()))
-	if other, err := filepath.Glob(filepath.Join(filepath.Dir(s.Dir()), "ipv*")); err == nil && len(other) == 0 {
-		errs = append(errs, os.RemoveAll(filepath.Dir(s.Dir())))
+	// The pin that says that something is enforced goes first.
+	if err := os.Remove(filepath.Join(s.Pins(), abi.NetfilterMapActive)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return errors.Join(errs...)
+	failpoint.At("active removed")
+	err := errors.Join(s.Close(), os.RemoveAll(s.Pins()))
+	failpoint.At("pins removed")
+	err = errors.Join(err, os.RemoveAll(s.Dir()))
+	failpoint.At("files removed")
+	return errors.Join(err, s.leave())
+}
+
+// leave removes the directories of the namespace with the last family.
+func (s *Space) leave() error {
+	_ = os.Remove(filepath.Dir(s.Dir())) // that of the other family is in it
+	pins := filepath.Join(pinRoot, s.netns)
+	entries, err := os.ReadDir(pins)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), cookiePrefix) && !strings.HasPrefix(e.Name(), lockPrefix) {
+			return err
+		}
+	}
+	return errors.Join(err, os.RemoveAll(pins))
 }
 
 // Unhook takes our programs off all hooks. A packet that one has noted for netfilter's

@@ -15,37 +15,34 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// sharedMaps outlive generations.
+// sharedMaps outlive generations. The pin of the last one says that there is something.
 var sharedMaps = []string{
-	abi.NetfilterMapProgs, abi.NetfilterMapActive, abi.NetfilterMapNotes, abi.NetfilterMapOutNotes,
+	abi.NetfilterMapProgs, abi.NetfilterMapNotes, abi.NetfilterMapOutNotes, abi.NetfilterMapActive,
 }
 
 // Space is what we have in one network namespace for one family.
 type Space struct {
 	family packet.Family
-	netns  string // inode of the namespace, in decimal
+	netns  string   // inode of the namespace, in decimal
+	cookie string   // of the namespace, in decimal
+	lock   *os.File // see Claim
 	maps   map[string]*ebpf.Map
 	pins   map[string]uint64 // inodes of the pins of maps, where they are certain; see Fresh
 }
 
-// Open gives the space of the network namespace of the calling thread. Callers that
-// change something hold the xtables lock.
+// Open gives the space of the network namespace of the calling thread, as it is: nothing is
+// made or removed. Who changes something has the xtables lock and calls Claim before.
 func Open(family packet.Family) (*Space, error) {
-	if err := mountPins(); err != nil {
-		return nil, err
-	}
 	netns, err := currentNetns()
 	if err != nil {
 		return nil, err
 	}
-	s := &Space{family: family, netns: netns, maps: map[string]*ebpf.Map{}, pins: map[string]uint64{}}
-	if err := s.dropStale(); err != nil {
+	cookie, err := netnsCookie()
+	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(s.Dir(), 0o700); err != nil {
-		return nil, err
-	}
-	return s, nil
+	s := &Space{family: family, netns: netns, cookie: cookie, maps: map[string]*ebpf.Map{}, pins: map[string]uint64{}}
+	return s, showPins()
 }
 
 // currentNetns is the inode of the thread's network namespace.
@@ -151,6 +148,9 @@ func (s *Space) live() (uint32, error) {
 	if err != nil || active == nil {
 		return 0, err
 	}
+	if foreign, err := s.foreign(); err != nil || foreign {
+		return 0, err
+	}
 	var gen uint32
 	if err := active.Lookup(uint32(0), &gen); err != nil {
 		return 0, fmt.Errorf("live generation: %w", err)
@@ -167,6 +167,10 @@ func (s *Space) Next() (uint32, error) {
 	return live + 1, err
 }
 
+// ErrLost says that rules are enforced of which not everything is there any more: somebody
+// has removed files.
+var ErrLost = errors.New("rules are enforced whose files were removed; a restore replaces them, 'bpftables flush --all' removes them")
+
 // Current opens the live generation; nil when nothing of ours is enforced.
 func (s *Space) Current() (*Generation, error) {
 	live, err := s.live()
@@ -175,7 +179,7 @@ func (s *Space) Current() (*Generation, error) {
 	}
 	g, err := s.Generation(live)
 	if err == nil && g == nil {
-		return nil, fmt.Errorf("%s is missing, although its rules are enforced; remove what is left with 'bpftables flush --all'", s.genDir(live))
+		return nil, fmt.Errorf("%w: %s is missing", ErrLost, s.genDir(live))
 	}
 	return g, err
 }

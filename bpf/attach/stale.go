@@ -7,37 +7,53 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/failpoint"
 )
 
-// cookieFile keeps the cookie of the namespace that a directory belongs to. Inode
-// numbers of namespaces come again, cookies do not until the next boot.
-func (s *Space) cookieFile() string { return filepath.Join(Root, s.netns, "cookie") }
+// cookiePrefix begins the name of a directory beside the pins of a namespace, which says by
+// its cookie whose they are: inode numbers of namespaces come again, cookies do not until the
+// next boot. The name is there whole or not at all, and as long as the pins are.
+const cookiePrefix = "cookie-"
 
-// dropStale removes what a namespace left behind that had the same inode number, and
-// marks the directory as this namespace's.
-func (s *Space) dropStale() error {
-	cookie, err := netnsCookie()
+// cookiesOf are the cookies that stand beside the pins of a namespace.
+func cookiesOf(netns string) (out []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(pinRoot, netns))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		if cookie, ok := strings.CutPrefix(e.Name(), cookiePrefix); ok {
+			out = append(out, cookie)
+		}
+	}
+	return out, nil
+}
+
+// foreign says whether what lies under the number of this namespace is of another one,
+// that had the same inode and is gone. No cookie is no proof of that.
+func (s *Space) foreign() (bool, error) {
+	cookies, err := cookiesOf(s.netns)
 	if err != nil {
+		return false, err
+	}
+	for _, c := range cookies {
+		if c != s.cookie {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// mark writes down whose the pins are.
+func (s *Space) mark() error {
+	if err := os.Mkdir(filepath.Join(pinRoot, s.netns, cookiePrefix+s.cookie), 0o700); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	was, err := os.ReadFile(s.cookieFile())
-	switch {
-	case err == nil && string(was) == cookie:
-		return nil
-	case err == nil:
-		err = removeNetns(s.netns)
-	case errors.Is(err, fs.ErrNotExist):
-		err = nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(s.cookieFile()), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(s.cookieFile(), []byte(cookie), 0o600)
+	return nil
 }
 
 // netnsCookie is the unique number of the thread's network namespace.
@@ -54,8 +70,24 @@ func netnsCookie() (string, error) {
 	return strconv.FormatUint(cookie, 10), nil
 }
 
-// removeNetns removes all pins and directories of a namespace. Its links go with
-// their pins.
+// removeNetns removes all pins and directories of a namespace that is gone. Its links go
+// with their pins. What tells whose they are goes last.
 func removeNetns(inode string) error {
-	return errors.Join(os.RemoveAll(filepath.Join(pinRoot, inode)), os.RemoveAll(filepath.Join(Root, inode)))
+	pins := filepath.Join(pinRoot, inode)
+	errs := []error{os.RemoveAll(filepath.Join(Root, inode))}
+	failpoint.At("namespace files removed")
+	entries, err := os.ReadDir(pins)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), cookiePrefix) {
+			errs = append(errs, os.RemoveAll(filepath.Join(pins, e.Name())))
+			failpoint.At("namespace pins removed")
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return os.RemoveAll(pins)
 }

@@ -32,8 +32,10 @@ func (e *Engine) TendEarly(locked func(func() error) error) (changed string, err
 		return "", err
 	}
 	return "", locked(func() error {
-		_, err := e.SyncEarly()
-		return err
+		return e.claimed(func() error {
+			_, err := e.SyncEarly()
+			return err
+		})
 	})
 }
 

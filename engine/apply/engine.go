@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/attach"
@@ -45,6 +44,7 @@ type Engine struct {
 	keeps     bool
 	kept      *Live     // of an engine that keeps it
 	dialects  []Dialect // of owners other than iptables
+	gone      error     // what is enforced has no files any more; see settle
 }
 
 // Live is the generation that is enforced.
@@ -156,6 +156,9 @@ func (e *Engine) look() (*Live, error) {
 		return nil, err
 	}
 	gen, err := e.space.Current()
+	if err == nil && gen == nil {
+		err = e.space.Strays()
+	}
 	if err != nil || gen == nil {
 		return nil, err
 	}
@@ -165,7 +168,7 @@ func (e *Engine) look() (*Live, error) {
 	}
 	st, err := state.Open(e.space.Dir(), gen.Number(), state.First+version)
 	if err == nil && st == nil {
-		err = fmt.Errorf("%s: the state of generation %d is missing; remove what is left with 'bpftables flush --all'", e.space.Dir(), gen.Number())
+		err = fmt.Errorf("%w: %s has no state of generation %d", attach.ErrLost, e.space.Dir(), gen.Number())
 	}
 	if err != nil {
 		return nil, errors.Join(err, gen.Close())
@@ -281,73 +284,4 @@ func (e *Engine) carry(live *Live, use func(state.Live) error) error {
 		return err
 	}
 	return use(m.carried(old))
-}
-
-// settle completes the switch to the live generation, removes all others, puts back what
-// netfilter should hold of the live one and gives it, nil when there is none.
-func (e *Engine) settle() (*Live, error) {
-	if err := e.resume(); err != nil {
-		return nil, err
-	}
-	live, err := e.Live()
-	if err != nil {
-		return nil, err
-	}
-	err = e.complete(live)
-	if err == nil && live != nil {
-		err = e.mend(live)
-	}
-	if err != nil {
-		return nil, errors.Join(err, live.Close())
-	}
-	return live, nil
-}
-
-// complete does for settle what is left to do.
-func (e *Engine) complete(live *Live) error {
-	keep, carried := uint32(0), true
-	if live != nil {
-		keep, carried = live.State.Generation, live.State.Carried
-	}
-	others, err := state.Others(e.space.Dir(), keep)
-	if err != nil || len(others) == 0 && carried {
-		return err
-	}
-	if err := attach.Quiesce(); err != nil {
-		return err
-	}
-	if !carried {
-		// Until here the old generation may have counted.
-		err := e.carry(live, live.State.Carry)
-		if errors.Is(err, errRetired) {
-			err = live.State.Carry(nil)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	failPoint("carried")
-	if err := e.removeRest(keep); err != nil {
-		return err
-	}
-	if live == nil {
-		return os.MkdirAll(e.space.Dir(), 0o700)
-	}
-	if live.State.Conntrack {
-		return nil
-	}
-	return e.netfilter.own.ConntrackOff()
-}
-
-// removeRest removes everything of ours that does not belong to a generation.
-func (e *Engine) removeRest(keep uint32) error {
-	if err := e.netfilter.keep(keep, e.space.Pins()); err != nil {
-		return err
-	}
-	failPoint("cleaned")
-	if err := e.space.Retire(keep); err != nil {
-		return err
-	}
-	failPoint("retired")
-	return state.Remove(e.space.Dir(), keep)
 }

@@ -1,10 +1,9 @@
 package apply
 
 import (
-	"errors"
 	"slices"
 
-	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 )
@@ -63,27 +62,8 @@ func (e *Engine) Dir() string { return e.space.Dir() }
 // netfilter's that uses one is ours.
 func (e *Engine) Pins() string { return e.space.Pins() }
 
-// Withdraw removes everything of ours in this family while others enforce the same rules:
-// first a generation without rules takes over, in one step as always, then it goes. What
-// cannot be read any more is what a killed Withdraw has left.
-func (e *Engine) Withdraw() error {
-	live, err := e.settle()
-	if err == nil && live != nil {
-		err = e.leave(live)
-		failPoint("left")
-	}
-	return errors.Join(err, e.FlushAll())
-}
-
-// leave makes a generation without rules live.
-func (e *Engine) leave(live *Live) error {
-	defer live.Close()
-	before, err := e.before(live, false)
-	if err != nil {
-		return err
-	}
-	return e.apply(&change{live: live, before: before, after: &ruleset.Ruleset{Family: e.family}, early: attach.EarlyOff})
-}
+// Withdraw removes everything of ours in this family while others enforce the same rules.
+func (e *Engine) Withdraw() error { return e.FlushAll() }
 
 // Step marks a step of a longer change at which a test build kills the process.
-func (e *Engine) Step(name string) { failPoint(name) }
+func (e *Engine) Step(name string) { failpoint.At(name) }

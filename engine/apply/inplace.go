@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/engine/state"
@@ -329,9 +330,9 @@ func (ed *editor) commit() error {
 	if err := ed.state.Commit(); err != nil {
 		return errors.Join(err, ed.abort())
 	}
-	failPoint("journal")
+	failpoint.At("journal")
 	ed.rows.Publish()
-	failPoint("published")
+	failpoint.At("published")
 	if err := ed.restart(); err != nil {
 		return fmt.Errorf("the new rules are enforced, but their limits do not begin anew: %w", err)
 	}

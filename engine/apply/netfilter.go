@@ -307,7 +307,9 @@ func (e *Engine) Mend(locked func(func() error) error) error {
 		return err
 	}
 	return locked(func() error {
-		live, err := e.settle()
-		return errors.Join(err, live.Close())
+		return e.claimed(func() error {
+			live, err := e.settle()
+			return errors.Join(err, live.Close())
+		})
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/compat/shim"
@@ -59,6 +60,13 @@ func (c *change) replaced(table string) bool { return slices.Contains(c.flushed,
 // Restore reads a text and enforces it.
 func (e *Engine) Restore(req *Request) error {
 	attach.Prepare()
+	if req.Test {
+		return e.restore(req)
+	}
+	return e.claimed(func() error { return e.restore(req) })
+}
+
+func (e *Engine) restore(req *Request) error {
 	look := e.settle
 	if req.Test {
 		look = e.Live // changes nothing
@@ -68,6 +76,9 @@ func (e *Engine) Restore(req *Request) error {
 		return err
 	}
 	defer live.Close()
+	if e.gone != nil && req.NoFlush {
+		return e.gone
+	}
 	if done, err := e.inPlace(live, req); done || err != nil {
 		return err
 	}
@@ -119,7 +130,14 @@ func (req *Request) read(o iptables.Options) (*ruleset.Ruleset, iptables.Report,
 
 // Flush empties tables ("" for all): rules and user chains go, policies stay.
 func (e *Engine) Flush(table string) error {
+	return e.claimed(func() error { return e.flush(table) })
+}
+
+func (e *Engine) flush(table string) error {
 	live, err := e.settle()
+	if err == nil {
+		err = e.gone
+	}
 	if err != nil {
 		return err
 	}
@@ -156,14 +174,6 @@ func (e *Engine) Flush(table string) error {
 		return err
 	}
 	return e.apply(c)
-}
-
-// FlushAll removes everything of ours in this family.
-func (e *Engine) FlushAll() error {
-	if err := e.netfilter.keep(0, e.space.Pins()); err != nil {
-		return err
-	}
-	return errors.Join(e.space.RemoveEarly(), e.space.RemoveAll())
 }
 
 // build is a translated and verified change.
@@ -230,7 +240,7 @@ func (e *Engine) prepare(c *change) (*prepared, error) {
 	if c.early != attach.EarlyOff && others(c.after) {
 		p.earlyOff = "rules of other owners than iptables would not count what it drops"
 	}
-	failPoint("loaded")
+	failpoint.At("loaded")
 	return p, nil
 }
 
@@ -240,7 +250,7 @@ func (e *Engine) install(p *prepared) error {
 		live, settled := e.settle()
 		return errors.Join(err, settled, live.Close())
 	}
-	failPoint("activated")
+	failpoint.At("activated")
 	if err := e.finish(); err != nil {
 		return err
 	}
@@ -264,28 +274,28 @@ func (e *Engine) stage(p *prepared) error {
 	if err := e.writeState(p.change, p.build, p.number, p.earlyOff); err != nil {
 		return err
 	}
-	failPoint("state")
+	failpoint.At("state")
 	if err := p.gen.Install(programs(p.layouts)); err != nil {
 		return err
 	}
 	if err := e.installEarly(p.early); err != nil {
 		return err
 	}
-	failPoint("installed")
+	failpoint.At("installed")
 	if err := e.netfilter.add(p.layouts); err != nil {
 		return errors.Join(e.judge(p.change, p.build, p.number, nil), err)
 	}
-	failPoint("shims")
+	failpoint.At("shims")
 	if err := e.hold(p); err != nil {
 		return err
 	}
-	failPoint("held")
+	failpoint.At("held")
 	if p.res.Plan.Conntrack {
 		if err := e.netfilter.own.ConntrackOn(); err != nil {
 			return err
 		}
 	}
-	failPoint("conntrack")
+	failpoint.At("conntrack")
 	return nil
 }
 

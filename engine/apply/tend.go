@@ -25,6 +25,9 @@ func (e *Engine) Tend(locked func(func() error) error) error {
 		return err
 	}
 	defer live.Close()
+	if err := e.tendLinks(live, locked); err != nil {
+		return err
+	}
 	classes, err := live.open()
 	if err != nil || classes == nil {
 		return err
@@ -79,6 +82,20 @@ func (e *Engine) renew(live *Live, locked func(func() error) error) error {
 		if !e.sees(live) || !live.State.Carried {
 			return nil // the rules have changed meanwhile: the next time
 		}
-		return e.install(p)
+		return e.claimed(func() error { return e.install(p) })
 	}), p.Close())
+}
+
+// tendLinks links again what somebody has detached.
+func (e *Engine) tendLinks(live *Live, locked func(func() error) error) error {
+	detached, err := e.space.Detached(live.gen.Number())
+	if err != nil || len(detached) == 0 {
+		return err
+	}
+	return locked(func() error {
+		if !e.sees(live) {
+			return nil
+		}
+		return e.claimed(func() error { return e.space.Mend(live.gen.Number()) })
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -28,6 +29,18 @@ type Change struct {
 // written down before the first, so that the next command completes what a killed one left.
 func Apply(changes ...Change) error {
 	engines, of := byEngine(changes)
+	return claimAll(engines, func() error { return applyAll(engines, of) })
+}
+
+// claimAll runs a change of both families.
+func claimAll(engines []*Engine, change func() error) error {
+	if len(engines) == 0 {
+		return change()
+	}
+	return engines[0].claimed(func() error { return claimAll(engines[1:], change) })
+}
+
+func applyAll(engines []*Engine, of map[*Engine][]*Change) error {
 	var ready []*prepared
 	for _, e := range engines {
 		live, err := e.settle()
@@ -117,12 +130,12 @@ func switchAll(engines []*Engine, ready []*prepared) error {
 			return errors.Join(err, giveUp(engines))
 		}
 	}
-	failPoint("announced")
+	failpoint.At("announced")
 	for _, p := range ready {
 		if err := p.gen.Activate(); err != nil {
 			return err
 		}
-		failPoint("activated")
+		failpoint.At("activated")
 	}
 	if len(engines) > 1 {
 		return os.Remove(engines[0].switchFile())

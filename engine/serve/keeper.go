@@ -19,6 +19,9 @@ const reapEvery = time.Minute
 // reapRest keeps a host on which much is mounted from being searched all the time.
 const reapRest = time.Second
 
+// reapLater is when namespaces are looked at again for the first time.
+const reapLater = 50 * time.Millisecond
+
 // keeper runs the jobs of the host and knows the namespaces that are served.
 type keeper struct {
 	jobs   []Job
@@ -36,7 +39,14 @@ func newKeeper(jobs []Job, forget func(string), log func(string)) *keeper {
 	k := &keeper{forget: forget, log: log, served: map[string]*Namespace{}}
 	k.jobs = append([]Job{{
 		Name: "reap", On: Started | Mounts, Every: reapEvery, Rest: reapRest, Host: true,
-		Run: func(context.Context, *Namespace) error { return k.reap() },
+		Run: func(ctx context.Context, _ *Namespace) error {
+			err := k.reap()
+			// A mount or process that went lets its namespace go a little later.
+			for later := reapLater; err == nil && later < reapEvery/16 && Pause(ctx, later); later *= 2 {
+				err = k.reap()
+			}
+			return err
+		},
 	}}, jobs...)
 	return k
 }
@@ -68,7 +78,14 @@ func (k *keeper) tell(e Event) {
 
 // reap removes what dead namespaces left and lets go those with nothing of ours.
 func (k *keeper) reap() error {
-	err := attach.Reap()
+	// The socket of a served namespace is a user of it.
+	held := map[string]int{}
+	k.mu.Lock()
+	for inode := range k.served {
+		held[inode] = 1
+	}
+	k.mu.Unlock()
+	err := attach.Reap(held)
 	k.mu.Lock()
 	var gone []*Namespace
 	for inode, n := range k.served {

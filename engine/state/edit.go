@@ -19,6 +19,7 @@ type Edit struct {
 	undo     []func()
 	err      error
 	start    int64 // of its batch in the journal
+	aborted  bool
 }
 
 // Edit begins a batch that leads to a version, which must not be the current one. It
@@ -156,8 +157,13 @@ func (e *Edit) Commit() error {
 
 // Abort takes all changes of the batch back. After Commit it does so, too: the batch
 // in the journal then leads to a version that nobody asks for, and gives way to the
-// next one. It is for the last batch of a Store.
+// next one. It is for the last batch of a Store. What was taken back, as by a Commit that
+// found the disk full, stays so.
 func (e *Edit) Abort() {
+	if e.aborted {
+		return
+	}
+	e.aborted = true
 	for i := len(e.undo) - 1; i >= 0; i-- {
 		e.undo[i]()
 	}
