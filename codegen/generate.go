@@ -11,7 +11,6 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/emit"
 	"github.com/bpftables/bpftables/codegen/rows"
-	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -54,7 +53,7 @@ func classNeeds(p *plan.Plan) uint32 {
 }
 
 func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, looks uint32) (Program, error) {
-	g := &generator{family: p.Family, atomic: h.Hook == packet.Output}
+	g := &generator{family: p.Family, atomic: h.Hook.Local()}
 	for _, f := range h.Funcs {
 		if err := g.function(f); err != nil {
 			return Program{}, fmt.Errorf("chain %s: %w", f.Chain, err)

@@ -245,7 +245,7 @@ func specOf(p *codegen.Program, at place, gen uint32) (*ebpf.CollectionSpec, *eb
 	values := placeVariables(at, gen)
 	values[abi.NetfilterVarFamily] = uint32(p.Family)
 	values[abi.NetfilterVarNeeds] = p.Needs
-	values[abi.NetfilterVarAtomic] = boolean(p.Atomic || p.Hook == packet.Output)
+	values[abi.NetfilterVarAtomic] = boolean(p.Atomic || p.Hook.Local())
 	values[abi.NetfilterVarShim] = boolean(p.Shim)
 	values[abi.NetfilterVarBaseClass] = uint32(p.Base)
 	if err := set(spec, values); err != nil {

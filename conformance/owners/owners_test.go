@@ -101,6 +101,7 @@ func fenceRules(port int) string {
 		fmt.Fprintf(&b, "%s guard late input 3 accept\n%s guard late udp %d drop -\n", f, f, port)
 		fmt.Fprintf(&b, "%s guard out output 300 accept\n%s guard out udp 1003 drop -\n", f, f)
 		fmt.Fprintf(&b, "%s guard pass forward 300 drop\n%s guard pass udp 1004 accept -\n", f, f)
+		fmt.Fprintf(&b, "%s guard last postrouting -7 accept\n%s guard last udp 1006 drop -\n", f, f)
 		for i := range addresses {
 			fmt.Fprintf(&b, "%s guard early saddr %s drop\n", f, bad(f, i))
 		}
@@ -254,7 +255,7 @@ func TestOwners(t *testing.T) {
 	h.load(fenceRules(1002), iptablesRules)
 	h.judge("both owners")
 	first := h.rules()
-	if n := strings.Count(first, "\n") + 1; n != 2*(addresses+8) {
+	if n := strings.Count(first, "\n") + 1; n != 2*(addresses+10) {
 		t.Errorf("fence has %d lines", n)
 	}
 	h.iptables("*filter\n:INPUT DROP [0:0]\n-A INPUT -p udp --dport 1001 -j ACCEPT\nCOMMIT\n")

@@ -48,6 +48,10 @@ func (h Hook) String() string {
 	return [...]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}[h]
 }
 
+// Local says whether packets of this host come to the hook in the context of the process that
+// sends them: what runs there may be interrupted by itself, for a packet that is received.
+func (h Hook) Local() bool { return h == Output || h == Postrouting }
+
 // HookByName finds a hook by the name of its built-in chain.
 func HookByName(name string) (Hook, bool) {
 	for h := Prerouting; h <= Postrouting; h++ {
