@@ -125,7 +125,9 @@ func (e *Engine) join(c *change) error {
 		}
 	}
 	with := func(rs *ruleset.Ruleset, more []*ruleset.Table) *ruleset.Ruleset {
-		return &ruleset.Ruleset{Family: rs.Family, Tables: slices.Concat(rs.Tables, more)}
+		all := *rs
+		all.Tables = slices.Concat(rs.Tables, more)
+		return &all
 	}
 	c.before, c.after = with(c.before, before), with(c.after, after)
 	return nil
