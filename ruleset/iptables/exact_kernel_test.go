@@ -78,7 +78,7 @@ func (k *kernel) compare(w *wordRow, rule string) {
 		return
 	}
 	exact := strings.TrimPrefix(strings.TrimPrefix(line, "-A "+w.chain), " ")
-	want, why := k.load(w, rule)
+	want, _ := k.load(w, rule)
 	if want == nil {
 		k.refused++ // the kernel lacks a module or an object
 		return
