@@ -9,6 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
+
+	"github.com/bpftables/bpftables/bpf/probe"
 )
 
 // Claim makes the space ready for changes until Release: what a namespace left behind that
@@ -18,8 +20,11 @@ func (s *Space) Claim() error {
 	if s.lock != nil {
 		return nil
 	}
-	if err := mountPins(); err != nil {
+	if err := probe.MissingRights(); err != nil {
 		return err
+	}
+	if err := mountPins(); err != nil {
+		return probe.Refused(err)
 	}
 	if err := s.takeLock(); err != nil {
 		return err

@@ -130,6 +130,9 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 
 // explain names what the kernel lacks, if that may be why it does not load a program.
 func explain(err error) error {
+	if missing := probe.MissingRights(); missing != nil {
+		return missing
+	}
 	if missing := probe.Missing(); missing != nil {
 		return fmt.Errorf("%w (%w)", missing, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -85,7 +86,7 @@ func (s *Space) shared(name string) (*ebpf.Map, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("map %s: %w", name, err)
+		return nil, fmt.Errorf("map %s: %w", name, probe.Refused(err))
 	}
 	s.maps[name] = m
 	if before != 0 && s.pin(name) == before {

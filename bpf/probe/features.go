@@ -19,12 +19,16 @@ type Feature struct {
 	Since string `json:"since"` // the first Linux version that has it
 	Have  bool   `json:"have"`
 	Why   string `json:"why,omitempty"` // Have is false: what the kernel said
+	err   error
 }
 
 // Answer is the state of the feature as one phrase.
 func (f Feature) Answer() string {
 	if f.Have {
 		return "yes"
+	}
+	if errors.Is(f.err, ErrRights) {
+		return "cannot be asked: " + f.Why
 	}
 	return fmt.Sprintf("no (needs Linux %s, this is %s): %s", f.Since, Release(), f.Why)
 }
@@ -114,7 +118,8 @@ func ask(name, since string, have func() error) Feature {
 	err := have()
 	f := Feature{Name: name, Since: since, Have: err == nil}
 	if err != nil {
-		f.Why = err.Error()
+		f.err = Refused(err)
+		f.Why = f.err.Error()
 	}
 	return f
 }
