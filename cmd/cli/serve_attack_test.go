@@ -31,7 +31,7 @@ func TestServeClosed(t *testing.T) {
 			}
 			var codes [2]int
 			for i, off := range []string{"", "1"} {
-				h.served("*filter\nCOMMIT\n", "restore")
+				h.served(sshRules, "restore")
 				cmd := h.command("bash", "-c", script)
 				cmd.Env = append(cmd.Env, "SELF="+h.self, client.NoServeEnv+"="+off)
 				_, _, codes[i] = runCommand(cmd, "")
@@ -240,7 +240,7 @@ func TestServeOtherRoot(t *testing.T) {
 func TestServeKilledClients(t *testing.T) {
 	h := newHost(t)
 	s := h.serve()
-	h.served("*filter\nCOMMIT\n", "restore")
+	h.served(sshRules, "restore")
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {

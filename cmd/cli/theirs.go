@@ -28,7 +28,7 @@ type beside struct {
 
 // beside looks at one table, or at all for "".
 func (s *streams) beside(e *apply.Engine, table string) (*beside, error) {
-	b := &beside{Netfilter: theirs.Open(e.Family(), e.Dir(), e.Pins(), s.caller.Env)}
+	b := &beside{Netfilter: theirs.Open(e.Family(), e.Pins(), s.caller.Env)}
 	var err error
 	if table == "" {
 		b.held, err = b.All()

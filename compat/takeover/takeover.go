@@ -56,7 +56,7 @@ func (m *Mover) Quiet() { m.Report = io.Discard }
 
 // look forgets what was seen of netfilter.
 func (m *Mover) look() {
-	m.n = theirs.Open(m.e.Family(), m.e.Dir(), m.e.Pins(), m.c.Env)
+	m.n = theirs.Open(m.e.Family(), m.e.Pins(), m.c.Env)
 }
 
 // source is a table of netfilter's that is taken.

@@ -5,7 +5,7 @@
 // program. Out: for each table what it holds that is not ours, and its text. A packet is
 // accepted if both we and they accept it, so what they hold has to be told to users.
 //
-//	n := theirs.Open(packet.IPv4, dir, pins, env)
+//	n := theirs.Open(packet.IPv4, pins, env)
 //	held, err := n.Holding("filter")
 //	if len(held) > 0 {
 //		fmt.Println(held[0]) // iptables-legacy: table filter, 3 rules
@@ -14,7 +14,6 @@ package theirs
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -29,7 +28,6 @@ import (
 // they are first asked for.
 type Netfilter struct {
 	family packet.Family
-	dir    string
 	pins   string
 	env    []string
 	tools  []*tool.Tool // nil until asked for
@@ -37,10 +35,10 @@ type Netfilter struct {
 	looked bool // at the chains
 }
 
-// Open gives those of the namespace of the thread. dir is the directory of our state,
-// pins that of our pins: rules that use one are ours. env says where tools are looked for.
-func Open(family packet.Family, dir, pins string, env []string) *Netfilter {
-	return &Netfilter{family: family, dir: dir, pins: pins, env: env}
+// Open gives those of the namespace of the thread. pins is the directory of our pins: rules
+// that use one are ours. env says where tools are looked for.
+func Open(family packet.Family, pins string, env []string) *Netfilter {
+	return &Netfilter{family: family, pins: pins, env: env}
 }
 
 // Held is what a table holds that is not ours.
@@ -124,7 +122,7 @@ func (n *Netfilter) All() ([]*Held, error) {
 func (n *Netfilter) Tool(variant string) (*tool.Tool, error) {
 	if n.tools == nil {
 		var err error
-		if n.tools, err = tool.Variants(n.family, filepath.Join(n.dir, "netfilter.lock"), n.env); err != nil {
+		if n.tools, err = tool.Variants(n.family, n.env); err != nil {
 			return nil, err
 		}
 	}
@@ -138,7 +136,7 @@ func (n *Netfilter) Tool(variant string) (*tool.Tool, error) {
 
 // Host is the tool that the host's iptables stands for.
 func (n *Netfilter) Host() (*tool.Tool, error) {
-	found, err := tool.Find(n.family, filepath.Join(n.dir, "netfilter.lock"), n.env)
+	found, err := tool.Find(n.family, n.env)
 	if err != nil {
 		return nil, err
 	}

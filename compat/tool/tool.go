@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -40,15 +41,14 @@ type Tool struct {
 // VariantEnv names the variant ("legacy" or "nft") when the host's choice is not wanted.
 const VariantEnv = "BPFTABLES_IPTABLES"
 
-// Find gives the tool that the host's iptables stands for. lock is a file that
-// only children of this process use. env says where tools are looked for, and is
-// their environment.
-func Find(family packet.Family, lock string, env []string) (*Tool, error) {
+// Find gives the tool that the host's iptables stands for. env says where tools are looked
+// for, and is their environment.
+func Find(family packet.Family, env []string) (*Tool, error) {
 	variant := caller.Getenv(env, VariantEnv)
 	if variant == "" {
 		variant = hostVariant(name(family), env)
 	}
-	return find(family, variant, lock, env)
+	return find(family, variant, env)
 }
 
 // The variants of the tools.
@@ -59,12 +59,12 @@ const (
 
 // Variants gives the tools that the host has, one of each variant at most: what is in
 // either kind of table is enforced, whichever the host's iptables stands for.
-func Variants(family packet.Family, lock string, env []string) ([]*Tool, error) {
+func Variants(family packet.Family, env []string) ([]*Tool, error) {
 	var out []*Tool
 	for _, variant := range []string{Legacy, NFT} {
-		t, err := find(family, variant, lock, env)
+		t, err := find(family, variant, env)
 		if errors.Is(err, ErrMissing) && hostVariant(name(family), env) == variant {
-			t, err = find(family, "", lock, env)
+			t, err = find(family, "", env)
 		}
 		switch {
 		case errors.Is(err, ErrMissing):
@@ -81,13 +81,13 @@ func Variants(family packet.Family, lock string, env []string) ([]*Tool, error) 
 // FindExact gives the tool whose tables are netfilter's reference: iptables-legacy
 // where the host has it. The nft variant compiles -p and some matches to expressions
 // that do not drop packets with cut headers. VariantEnv overrides it, too.
-func FindExact(family packet.Family, lock string, env []string) (*Tool, error) {
+func FindExact(family packet.Family, env []string) (*Tool, error) {
 	if caller.Getenv(env, VariantEnv) != "" {
-		return Find(family, lock, env)
+		return Find(family, env)
 	}
-	t, err := find(family, "legacy", lock, env)
+	t, err := find(family, "legacy", env)
 	if errors.Is(err, ErrMissing) {
-		return Find(family, lock, env)
+		return Find(family, env)
 	}
 	return t, err
 }
@@ -99,12 +99,12 @@ func name(family packet.Family) string {
 	return "iptables"
 }
 
-func find(family packet.Family, variant, lock string, env []string) (*Tool, error) {
+func find(family packet.Family, variant string, env []string) (*Tool, error) {
 	base := name(family)
 	if variant != "" {
 		base += "-" + variant
 	}
-	t := &Tool{family: family, legacy: variant != "nft", env: append(slices.Clip(env), "XTABLES_LOCKFILE="+lock)}
+	t := &Tool{family: family, legacy: variant != "nft", env: append(slices.Clip(env), "XTABLES_LOCKFILE="+ownLock)}
 	var err1, err2, err3 error
 	t.command, err1 = lookPath(base, env)
 	t.save, err2 = lookPath(base+"-save", env)
@@ -192,8 +192,12 @@ func (t *Tool) RunRestore(c *caller.Caller, text io.Reader, args []string) (code
 }
 
 func (t *Tool) run(c *caller.Caller, program string, in io.Reader, args []string) (code int, err error) {
-	cmd := exec.Command(program, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = in, c.Out, c.Err, t.env
+	cmd, done, err := t.child(program, args...)
+	if err != nil {
+		return 1, err
+	}
+	defer done()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, c.Out, c.Err
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Exited() {
@@ -205,6 +209,23 @@ func (t *Tool) run(c *caller.Caller, program string, in io.Reader, args []string
 	return 0, nil
 }
 
+// ownLock is the lock file of a child: its first file behind the usual three. The caller
+// holds the lock of the host, for which the child would wait; a file in a directory may have
+// no place to be, as readers make none.
+const ownLock = "/proc/self/fd/3"
+
+// child prepares a run of a program of the tool. done is called after it.
+func (t *Tool) child(program string, args ...string) (cmd *exec.Cmd, done func(), err error) {
+	fd, err := unix.MemfdCreate("xtables.lock", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, nil, fmt.Errorf("lock file for %s: %w", program, err)
+	}
+	lock := os.NewFile(uintptr(fd), "xtables.lock")
+	cmd = exec.Command(program, args...)
+	cmd.Env, cmd.ExtraFiles = t.env, []*os.File{lock}
+	return cmd, func() { lock.Close() }, nil
+}
+
 // Restore applies restore text to what is there, each table at once. Counters in the
 // text are used.
 func (t *Tool) Restore(text string) error { return t.restoreWith(text, "-c", "-n") }
@@ -213,9 +234,12 @@ func (t *Tool) Restore(text string) error { return t.restoreWith(text, "-c", "-n
 func (t *Tool) Try(text string) error { return t.restoreWith(text, "-c", "-n", "--test") }
 
 func (t *Tool) restoreWith(text string, args ...string) error {
-	cmd := exec.Command(t.restore, args...)
+	cmd, done, err := t.child(t.restore, args...)
+	if err != nil {
+		return err
+	}
+	defer done()
 	cmd.Stdin = strings.NewReader(text)
-	cmd.Env = t.env
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
@@ -231,8 +255,11 @@ func (t *Tool) Save(table string) (string, error) {
 	if !t.Has(table) {
 		return "", nil
 	}
-	cmd := exec.Command(t.save, "-c", "-t", table)
-	cmd.Env = t.env
+	cmd, done, err := t.child(t.save, "-c", "-t", table)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

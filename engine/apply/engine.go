@@ -123,7 +123,7 @@ func (e *Engine) For(c *caller.Caller) {
 	e.caller = c
 	e.netfilter = netfilter{
 		family: e.family, own: anchor.Of(e.family),
-		tools: tools{family: e.family, lock: e.space.Dir() + "/netfilter.lock", env: c.Env},
+		tools: tools{family: e.family, env: c.Env},
 	}
 }
 

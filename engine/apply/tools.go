@@ -13,7 +13,6 @@ import (
 // exact one runs whole tables. They may be the same.
 type tools struct {
 	family      packet.Family
-	lock        string
 	env         []string   // where the tools are looked for, and what they get
 	host, exact *tool.Tool // nil until asked for
 }
@@ -22,7 +21,7 @@ func (t *tools) forTargets() (*tool.Tool, error) {
 	if t.host != nil {
 		return t.host, nil
 	}
-	found, err := tool.Find(t.family, t.lock, t.env)
+	found, err := tool.Find(t.family, t.env)
 	t.host = found
 	return found, err
 }
@@ -31,7 +30,7 @@ func (t *tools) forTables() (*tool.Tool, error) {
 	if t.exact != nil {
 		return t.exact, nil
 	}
-	found, err := tool.FindExact(t.family, t.lock, t.env)
+	found, err := tool.FindExact(t.family, t.env)
 	t.exact = found
 	return found, err
 }
