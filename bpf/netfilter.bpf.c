@@ -117,7 +117,14 @@ int whole(struct bpf_nf_ctx *ctx)
 	note_reset(ctx, true);
 	if (nat_done && !first_of_connection(ctx->skb))
 		return NF_ACCEPT;
-	return note_whole((u64)ctx->skb);
+	return note_whole((u64)ctx->skb, nat_done >> 3); /* from IPS_*_NAT_DONE to IPS_*_NAT */
+}
+
+static __always_inline bool translated(struct sk_buff *skb, u32 bits)
+{
+	ulong ct = conn_of(skb);
+
+	return ct && load8(conn_at(ct, status)) & bits;
 }
 
 /* guard stands behind the table of netfilter where rules have actions for it. A packet
@@ -129,16 +136,18 @@ int guard(struct bpf_nf_ctx *ctx)
 	u64 skb = (u64)ctx->skb;
 	struct note_entry *note = note_find(skb);
 	u32 zero = 0, *live;
+	bool drop;
 
 	if (!note || note->skb != skb || !note->n)
 		return NF_ACCEPT;
 	live = bpf_map_lookup_elem(&active, &zero);
 	if (!live || *live != note->gen)
 		return NF_ACCEPT;
+	drop = note->next != NOTE_WHOLE || !translated(ctx->skb, note->action[0]);
 	note->n = 0;
 	if (in_process)
 		bpf_map_delete_elem(&out_notes, &skb);
-	return NF_DROP;
+	return drop ? NF_DROP : NF_ACCEPT;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -8,15 +8,17 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// Someone flushes netfilter's table, our shim with it: packets that had an action
-// there are dropped, others go on as before.
-func TestFlushedShimFailsClosed(t *testing.T) {
+// Other programs flush their tables: what netfilter does for us lies in a table of our own.
+// "nft flush ruleset" takes that, too: packets that had an action there are dropped then,
+// others go on as before, status says so, and the next change of any rule puts it back.
+func TestFlushesOfOthers(t *testing.T) {
 	needRoot(t)
 	binary := buildBinary(t, "")
 	l := newLab(t, binary)
 	restore(t, binary, l.Host(), `*filter
 -A INPUT -p udp -m udp --dport 7 -j REJECT
 -A INPUT -p udp -m udp --dport 8 -j LOG
+-A INPUT -p udp -m conntrack --ctstate ESTABLISHED -j ACCEPT
 -A OUTPUT -p udp -m udp --dport 9 -j REJECT
 COMMIT
 `)
@@ -26,25 +28,88 @@ COMMIT
 		other    = "udp 198.18.0.2:5000 > 198.18.0.1:10 in eth0"
 		sent     = "@udp udp 198.18.0.1:5000 > 198.18.1.2:9"
 	)
-	if got := events(t, l, rejected); !strings.Contains(got, "type 3/3") {
-		t.Fatalf("before: %s: %s", rejected, got)
+	enforced := func(when string) {
+		t.Helper()
+		for text, want := range map[string]string{rejected: "type 3/3", logged: "type 3/3", other: "type 3/3", sent: "EPERM"} {
+			if got := events(t, l, text); !strings.Contains(got, want) {
+				t.Errorf("%s: %s: %s", when, text, got)
+			}
+		}
+		status := string(command(t, l.Host(), "", binary, "status"))
+		if !strings.Contains(status, "netfilter's part is unchanged") {
+			t.Errorf("%s: status: %s", when, status)
+		}
 	}
-	if got := events(t, l, logged); !strings.Contains(got, "input in eth0") {
-		t.Fatalf("before: %s: %s", logged, got)
+	enforced("before")
+	for _, tool := range []string{"iptables-legacy", "iptables-nft"} {
+		command(t, l.Host(), "", tool, "-w", "60", "-F")
+		command(t, l.Host(), "", tool, "-w", "60", "-X")
+		enforced(tool + " -F")
+		if saved := string(command(t, l.Host(), "", tool+"-save")); strings.Contains(saved, "bpf") {
+			t.Errorf("%s-save prints rules of ours: %s", tool, saved)
+		}
 	}
-	command(t, l.Host(), "", "iptables-legacy", "-w", "60", "-F")
-	command(t, l.Host(), "", "iptables-legacy", "-w", "60", "-X")
+	command(t, l.Host(), "", "nft", "flush", "ruleset")
 	for _, text := range []string{rejected, logged} {
 		if got := events(t, l, text); got != "" {
-			t.Errorf("after: %s: %s", text, got)
+			t.Errorf("nft flush ruleset: %s: %s", text, got)
 		}
 	}
 	if got := events(t, l, sent); !strings.Contains(got, "EPERM") {
-		t.Errorf("after: %s: %s", sent, got)
+		t.Errorf("nft flush ruleset: %s: %s", sent, got)
 	}
-	if got := events(t, l, other); !strings.Contains(got, "input in eth0") {
-		t.Errorf("after: %s: %s", other, got)
+	status := string(command(t, l.Host(), "", binary, "status"))
+	for _, want := range []string{"table filter was removed or changed", "conntrack was switched off"} {
+		if !strings.Contains(status, want) {
+			t.Errorf("nft flush ruleset: status does not say %q: %s", want, status)
+		}
 	}
+	command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", "raw", "-A", "PREROUTING", "-s", "192.0.2.1")
+	enforced("after a change of another table")
+}
+
+// A table that is left to netfilter as a whole is in iptables-legacy: without its rules
+// nothing passes, policy and all.
+func TestFlushOfWholeTable(t *testing.T) {
+	needRoot(t)
+	binary := buildBinary(t, "")
+	l := newLab(t, binary)
+	restore(t, binary, l.Host(), `*filter
+:INPUT DROP [0:0]
+-A INPUT -p udp -m string --string good --algo bm -j ACCEPT
+-A INPUT -p udp -m udp --dport 8 -j ACCEPT
+COMMIT
+*nat
+-A PREROUTING -p udp -m udp --dport 53 -j REDIRECT --to-ports 8
+COMMIT
+`)
+	const (
+		accepted   = "udp 198.18.0.2:5000 > 198.18.0.1:8 in eth0"
+		redirected = "udp 198.18.0.2:5001 > 198.18.0.1:53 in eth0"
+		dropped    = "udp 198.18.0.2:5002 > 198.18.0.1:9 in eth0"
+	)
+	enforced := func(when string) {
+		t.Helper()
+		for _, text := range []string{accepted, redirected} {
+			if got := events(t, l, text); !strings.Contains(got, "input in eth0") {
+				t.Errorf("%s: %s: %s", when, text, got)
+			}
+		}
+		if got := events(t, l, dropped); strings.Contains(got, "input in eth0") {
+			t.Errorf("%s: %s: %s", when, dropped, got)
+		}
+	}
+	enforced("before")
+	for _, table := range []string{"filter", "nat"} {
+		command(t, l.Host(), "", "iptables-legacy", "-w", "60", "-t", table, "-F")
+	}
+	for _, text := range []string{accepted, dropped, "udp 198.18.0.2:5003 > 198.18.0.1:53 in eth0"} {
+		if got := events(t, l, text); strings.Contains(got, "input in eth0") {
+			t.Errorf("flushed: %s: %s", text, got)
+		}
+	}
+	command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", "raw", "-A", "PREROUTING", "-s", "192.0.2.1")
+	enforced("after a change of another table")
 }
 
 // events are what the lab sees of a packet.

@@ -125,15 +125,21 @@ static __always_inline int note_close(struct bpf_nf_ctx *ctx, struct facts *f, u
 	return NF_ACCEPT;
 }
 
+#define NOTE_WHOLE 0xffff /* in place of the next action: the table takes the note */
+
 /* note_whole notes that a table of netfilter has to judge the packet: the first rule there
- * takes the note. The answer is what the hook returns. */
-static __always_inline int note_whole(u64 skb)
+ * takes the note. unless are bits of the state of the packet's connection with which it
+ * need not: another rule in the same table has translated it before. The answer is what the
+ * hook returns. */
+static __always_inline int note_whole(u64 skb, u32 unless)
 {
 	struct note_entry *note = note_open(skb);
 
 	if (!note)
 		return NF_DROP;
 	note->n = 1;
+	note->next = NOTE_WHOLE;
+	note->action[0] = unless;
 	note->verdict = V_ACCEPT;
 	return NF_ACCEPT;
 }
