@@ -85,6 +85,10 @@ func (c *statusCmd) Run(s *streams) error {
 }
 
 func printStatus(w io.Writer, st *apply.Status) {
+	if st.Lost != "" {
+		fmt.Fprintf(w, "%s: %s\n", st.Family, st.Lost)
+		return
+	}
 	if st.Generation == 0 {
 		fmt.Fprintf(w, "%s: nothing of ours is enforced\n", st.Family)
 		return

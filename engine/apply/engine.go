@@ -20,7 +20,6 @@ package apply
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
@@ -168,7 +167,7 @@ func (e *Engine) look() (*Live, error) {
 	}
 	st, err := state.Open(e.space.Dir(), gen.Number(), state.First+version)
 	if err == nil && st == nil {
-		err = fmt.Errorf("%w: %s has no state of generation %d", attach.ErrLost, e.space.Dir(), gen.Number())
+		err = e.stateMissing(gen.Number())
 	}
 	if err != nil {
 		return nil, errors.Join(err, gen.Close())

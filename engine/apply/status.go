@@ -1,9 +1,13 @@
 package apply
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
+	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -12,7 +16,9 @@ type Status struct {
 	Family     string        `json:"family"`
 	Generation uint32        `json:"generation"`
 	Tables     []TableStatus `json:"tables"`
-	Conntrack  bool          `json:"conntrack"` // kept on for the rules
+	// Lost says what is left of rules whose files were removed; "": nothing.
+	Lost      string `json:"lost,omitempty"`
+	Conntrack bool   `json:"conntrack"` // kept on for the rules
 	// ConntrackLost says that another program has switched it off: packets of rules that
 	// ask it are dropped.
 	ConntrackLost bool         `json:"conntrackLost,omitempty"`
@@ -40,10 +46,30 @@ const (
 	HeldLost      Held = "lost" // another program removed or changed it: packets that need it are dropped
 )
 
+// leftovers says that netfilter still has rules that belonged to BPF programs which are
+// gone: they drop what they cannot find a note of.
+func (e *Engine) leftovers() (string, error) {
+	chains, err := e.netfilter.own.Chains()
+	for _, c := range chains {
+		if of, ours := shim.Generation(c.Name); ours {
+			return fmt.Sprintf("chains of generation %d, whose programs were removed, are left in table %s of nf_tables and drop packets; "+
+				"a restore replaces them, 'bpftables flush --all' removes them", of, anchor.Name), nil
+		}
+	}
+	return "", err
+}
+
 // Status describes the live generation.
 func (e *Engine) Status() (*Status, error) {
 	out := &Status{Family: e.family.String(), Tables: []TableStatus{}}
 	live, err := e.Live()
+	if errors.Is(err, attach.ErrLost) {
+		out.Lost = err.Error()
+		return out, nil
+	}
+	if err == nil && live == nil {
+		out.Lost, err = e.leftovers()
+	}
 	if err != nil || live == nil {
 		return out, err
 	}
