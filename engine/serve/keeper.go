@@ -78,11 +78,11 @@ func (k *keeper) tell(e Event) {
 
 // reap removes what dead namespaces left and lets go those with nothing of ours.
 func (k *keeper) reap() error {
-	// The socket of a served namespace is a user of it.
+	// The sockets of a served namespace are users of it.
 	held := map[string]int{}
 	k.mu.Lock()
-	for inode := range k.served {
-		held[inode] = 1
+	for inode, n := range k.served {
+		held[inode] = n.sockets()
 	}
 	k.mu.Unlock()
 	err := attach.Reap(held)

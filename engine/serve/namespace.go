@@ -53,6 +53,14 @@ func openNamespace() (*Namespace, error) {
 	return n, nil
 }
 
+// sockets is how many sockets keep the namespace.
+func (n *Namespace) sockets() int {
+	if n.tables == nil {
+		return 1
+	}
+	return 2
+}
+
 // start begins the jobs of the namespace and what tells them of events.
 func (n *Namespace) start(ctx context.Context, jobs []Job, log func(string)) {
 	ctx, n.stop = context.WithCancel(ctx)
