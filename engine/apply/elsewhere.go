@@ -14,7 +14,7 @@ import (
 func (e *Engine) stateMissing(generation uint32) error {
 	if pid := e.elsewhere(); pid != 0 {
 		return fmt.Errorf("the rules of this network namespace were made in another mount namespace, which has their state under its own %s; "+
-			"work with them there: nsenter --target %d --mount bpftables ...", attach.Root, pid)
+			"work with them there, as 'nsenter --target %d --mount bpftables status' does", attach.Root, pid)
 	}
 	return fmt.Errorf("%w: %s has no state of generation %d", attach.ErrLost, e.space.Dir(), generation)
 }
