@@ -34,6 +34,16 @@ func holder() string {
 	return best
 }
 
+// stateRoot is Root as the mount namespace has it that the bpffs is in: what belongs to pins
+// lies beside them. A process with a /run of its own works on the same rules.
+func stateRoot() string {
+	outer := holder()
+	if sameFile(outer+"/ns/mnt", "/proc/thread-self/ns/mnt") || sameFile(outer+"/root/run", "/run") {
+		return Root
+	}
+	return outer + "/root" + Root
+}
+
 // mountNamespace says whether the mount namespace of a process can be opened.
 func mountNamespace(proc string) bool {
 	_, err := os.Stat(proc + "/ns/mnt")

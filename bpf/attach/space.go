@@ -25,6 +25,7 @@ var sharedMaps = []string{
 type Space struct {
 	family packet.Family
 	netns  string   // inode of the namespace, in decimal
+	root   string   // directory of the states of all namespaces
 	cookie string   // of the namespace, in decimal
 	lock   *os.File // see Claim
 	maps   map[string]*ebpf.Map
@@ -42,7 +43,7 @@ func Open(family packet.Family) (*Space, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Space{family: family, netns: netns, cookie: cookie, maps: map[string]*ebpf.Map{}, pins: map[string]uint64{}}
+	s := &Space{family: family, netns: netns, root: stateRoot(), cookie: cookie, maps: map[string]*ebpf.Map{}, pins: map[string]uint64{}}
 	return s, showPins()
 }
 
@@ -66,7 +67,7 @@ func (s *Space) Close() error {
 }
 
 // Dir is where the caller keeps its state of this namespace and family.
-func (s *Space) Dir() string { return filepath.Join(Root, s.netns, s.family.String()) }
+func (s *Space) Dir() string { return filepath.Join(s.root, s.netns, s.family.String()) }
 
 // Pins is the directory that all pins of this namespace and family lie under.
 func (s *Space) Pins() string { return filepath.Join(pinRoot, s.netns, s.family.String()) }

@@ -74,7 +74,7 @@ func netnsCookie() (string, error) {
 // with their pins. What tells whose they are goes last.
 func removeNetns(inode string) error {
 	pins := filepath.Join(pinRoot, inode)
-	errs := []error{os.RemoveAll(filepath.Join(Root, inode))}
+	errs := []error{os.RemoveAll(filepath.Join(stateRoot(), inode))}
 	failpoint.At("namespace files removed")
 	entries, err := os.ReadDir(pins)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
