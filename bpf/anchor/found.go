@@ -18,9 +18,6 @@ type Found struct {
 	Uses uint32
 }
 
-// Counted is what the counter of a rule says.
-type Counted struct{ Packets, Bytes uint64 }
-
 // Uses is what Found says of chains as they were added.
 func Uses(chains []Chain) map[string]uint32 {
 	out := map[string]uint32{}
@@ -62,67 +59,6 @@ func (t Table) Chains() ([]Found, error) {
 		return nil, fmt.Errorf("list the chains of nf_tables: %w", err)
 	}
 	return out, nil
-}
-
-// Counters gives what the rules of chains that have a counter have counted, in the order
-// of the rules; a rule without one has zeros.
-func (t Table) Counters() (map[string][]Counted, error) {
-	out := map[string][]Counted{}
-	only := []netlink.Attribute{{Type: unix.NFTA_RULE_TABLE, Data: []byte(Name + "\x00")}}
-	err := t.dump(unix.NFT_MSG_GETRULE, only, func(ad *netlink.AttributeDecoder) error {
-		chain, ours := "", false
-		var n Counted
-		for ad.Next() {
-			switch ad.Type() {
-			case unix.NFTA_RULE_TABLE:
-				ours = ad.String() == Name
-			case unix.NFTA_RULE_CHAIN:
-				chain = ad.String()
-			case unix.NFTA_RULE_EXPRESSIONS:
-				ad.Nested(func(list *netlink.AttributeDecoder) error { return counterOf(list, &n) })
-			}
-		}
-		if ours {
-			out[chain] = append(out[chain], n)
-		}
-		return ad.Err()
-	})
-	if errors.Is(err, unix.ENOENT) {
-		return out, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list the rules of nf_tables: %w", err)
-	}
-	return out, nil
-}
-
-// counterOf reads the counter among the expressions of a rule.
-func counterOf(list *netlink.AttributeDecoder, n *Counted) error {
-	for list.Next() {
-		list.Nested(func(e *netlink.AttributeDecoder) error {
-			name := ""
-			for e.Next() {
-				switch {
-				case e.Type() == unix.NFTA_EXPR_NAME:
-					name = e.String()
-				case e.Type() == unix.NFTA_EXPR_DATA && name == "counter":
-					e.Nested(func(c *netlink.AttributeDecoder) error {
-						for c.Next() {
-							switch c.Type() {
-							case unix.NFTA_COUNTER_BYTES:
-								n.Bytes = c.Uint64()
-							case unix.NFTA_COUNTER_PACKETS:
-								n.Packets = c.Uint64()
-							}
-						}
-						return nil
-					})
-				}
-			}
-			return nil
-		})
-	}
-	return nil
 }
 
 // dump asks nf_tables for a list of the family.

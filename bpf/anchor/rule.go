@@ -10,23 +10,14 @@ import (
 // Rule is the expressions of one rule, in order.
 type Rule []expr.Any
 
-// Count is a counter of the packets that got this far in a rule, with what it begins with.
-func Count(packets, bytes uint64) expr.Any { return &expr.Counter{Packets: packets, Bytes: bytes} }
-
 // Jump goes to a chain and comes back.
 func Jump(chain string) expr.Any { return &expr.Verdict{Kind: expr.VerdictJump, Chain: chain} }
-
-// Goto goes to a chain; its end is the end of the chain that jumped here.
-func Goto(chain string) expr.Any { return &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain} }
 
 // Drop ends the packet.
 func Drop() expr.Any { return &expr.Verdict{Kind: expr.VerdictDrop} }
 
 // Accept ends the base chain; chains at later priorities follow.
 func Accept() expr.Any { return &expr.Verdict{Kind: expr.VerdictAccept} }
-
-// Return goes back to the chain that jumped here, or to the policy.
-func Return() expr.Any { return &expr.Verdict{Kind: expr.VerdictReturn} }
 
 // target is the chain that a rule goes to; "" when it goes to none.
 func target(r Rule) string {

@@ -7,7 +7,6 @@ import (
 	"github.com/google/nftables"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -82,23 +81,4 @@ func ownRules(family packet.Family, rules []Rule) ([]anchor.Rule, error) {
 func Belongs(chain string, gen uint32, table string) bool {
 	name := chainName(gen, table)
 	return chain == name || strings.HasPrefix(chain, name+"-")
-}
-
-// OwnCounters finds the counters of a table left to netfilter among those of the chains of
-// our table in nf_tables: for each chain, by its place in the table, the policy's and those
-// of the rules. False when the table is not there.
-func OwnCounters(counted map[string][]anchor.Counted, gen uint32, table string, chains []string) ([]ChainCounters, bool) {
-	out := make([]ChainCounters, len(chains))
-	found := false
-	for i, name := range chains {
-		rules, ok := counted[wholeName(gen, table, i)]
-		found = found || ok
-		for _, n := range rules {
-			out[i].Rules = append(out[i].Rules, ruleset.Counters(n))
-		}
-		if entry := counted[chainName(gen, table)+"-"+name]; len(entry) >= 2 { // the jump, then the policy
-			out[i].Policy = ruleset.Counters(entry[1])
-		}
-	}
-	return out, found
 }

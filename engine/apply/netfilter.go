@@ -218,13 +218,6 @@ func (n *netfilter) inTools(gen uint32, h held, pins string) (bool, error) {
 // counters gives what a table left to netfilter has counted, for the chains of the table
 // in their order.
 func (n *netfilter) counters(gen uint32, table string, chains []string, pins string) ([]shim.ChainCounters, error) {
-	counted, err := n.own.Counters()
-	if err != nil {
-		return nil, err
-	}
-	if out, ok := shim.OwnCounters(counted, gen, table, chains); ok {
-		return out, nil
-	}
 	saved, err := n.tools.saveWhole(table)
 	if err != nil {
 		return nil, err
