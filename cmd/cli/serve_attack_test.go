@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +108,46 @@ func TestServeOddRequests(t *testing.T) {
 			t.Errorf("%s: rules:\n%s", o.what, text)
 		}
 	}
+}
+
+// TestServeSignals has signals at a thread that waits for a request, as Go's runtime sends
+// them: it goes on waiting.
+func TestServeSignals(t *testing.T) {
+	h := newHost(t)
+	s := h.serve()
+	for range 20 {
+		conn := h.connect()
+		thread := 0
+		h.wait("a thread waits for the request", func() bool { thread = s.threadIn(unix.SYS_RECVFROM); return thread != 0 })
+		for range 3 {
+			if err := unix.Tgkill(s.cmd.Process.Pid, thread, unix.SIGURG); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := unix.Sendmsg(conn, []byte("GET / HTTP/1.1"), nil, nil, unix.MSG_NOSIGNAL); err != nil {
+			t.Fatal("the server does not wait: ", err)
+		}
+		answer := make([]byte, 256)
+		n, err := unix.Read(conn, answer)
+		if text := string(answer[:max(n, 0)]); err != nil || !strings.Contains(text, "incomplete") {
+			t.Errorf("answer %q, %v", text, err)
+		}
+		unix.Close(conn)
+	}
+}
+
+// threadIn gives a thread of the server that is in a system call; 0 when there is none.
+func (s *server) threadIn(call int) int {
+	tasks := fmt.Sprintf("/proc/%d/task", s.cmd.Process.Pid)
+	entries, _ := os.ReadDir(tasks)
+	for _, e := range entries {
+		text, _ := os.ReadFile(filepath.Join(tasks, e.Name(), "syscall"))
+		if number, _, _ := strings.Cut(string(text), " "); number == strconv.Itoa(call) {
+			thread, _ := strconv.Atoi(e.Name())
+			return thread
+		}
+	}
+	return 0
 }
 
 // openFile opens a file for the length of the test.

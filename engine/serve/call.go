@@ -32,12 +32,19 @@ type call struct {
 
 // receive reads a request.
 func receive(conn int) (*call, error) {
-	size, _, err := unix.Recvfrom(conn, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+	var size, n, nrights, flags int
+	err := uninterrupted(func() (err error) {
+		size, _, err = unix.Recvfrom(conn, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
 	packet, rights := make([]byte, size), make([]byte, unix.CmsgSpace(4*client.Files))
-	n, nrights, flags, _, err := unix.Recvmsg(conn, packet, rights, unix.MSG_CMSG_CLOEXEC)
+	err = uninterrupted(func() (err error) {
+		n, nrights, flags, _, err = unix.Recvmsg(conn, packet, rights, unix.MSG_CMSG_CLOEXEC)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
@@ -58,6 +65,16 @@ func receive(conn int) (*call, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// uninterrupted repeats a call that a signal ends: Go's runtime sends some to its threads,
+// and a wait that has a time limit is not restarted by the kernel (signal(7)).
+func uninterrupted(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 // parse reads the strings of a request.
@@ -204,11 +221,9 @@ func (c *call) ask(packet []byte) (answer []byte, fds []int, err error) {
 
 // send sends a packet. A client takes one at a time: there is room.
 func (c *call) send(packet []byte) error {
-	for {
-		if err := unix.Sendmsg(c.conn, packet, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT); err != unix.EINTR {
-			return err
-		}
-	}
+	return uninterrupted(func() error {
+		return unix.Sendmsg(c.conn, packet, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	})
 }
 
 func closeAll(fds []int) {
