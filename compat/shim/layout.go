@@ -27,9 +27,11 @@ type Layout struct {
 
 // Entry is what stands at a hook.
 type Entry struct {
-	Hook  packet.Hook
-	Chain string // the built-in chain, where the rules go into netfilter's own table
-	Rules []Rule
+	Hook     packet.Hook
+	Priority int32  // of the base chain (enum nf_ip_hook_priorities)
+	NAT      bool   // it translates addresses
+	Chain    string // the built-in chain, where the rules go into netfilter's own table
+	Rules    []Rule
 }
 
 // Chain is a chain that packets reach by jumps.

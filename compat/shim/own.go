@@ -10,11 +10,6 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// place is where a table of iptables stands at its hooks, as a base chain of nf_tables
-// (enum nf_ip_hook_priorities, include/uapi/linux/netfilter_ipv4.h; iptables-nft hangs
-// table security elsewhere).
-var priorities = map[string]int32{"raw": -300, "filter": 0, "security": 50}
-
 // Own gives the chains of our table in nf_tables that do what a layout says. The error
 // says what they cannot do: that layout is for the tools of iptables.
 func Own(l *Layout) ([]anchor.Chain, error) {
@@ -29,7 +24,7 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 		}
 		out = append(out, anchor.Chain{
 			Name:  entryName(l, e.Hook),
-			Base:  &anchor.Base{Type: nftables.ChainTypeFilter, Hook: e.Hook, Priority: priorities[l.Table]},
+			Base:  &anchor.Base{Type: chainType(&e), Hook: e.Hook, Priority: e.Priority},
 			Rules: rules,
 		})
 	}
@@ -41,6 +36,13 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 		out = append(out, anchor.Chain{Name: c.Name, Rules: rules})
 	}
 	return out, nil
+}
+
+func chainType(e *Entry) nftables.ChainType {
+	if e.NAT {
+		return nftables.ChainTypeNAT
+	}
+	return nftables.ChainTypeFilter
 }
 
 // entryName is the name of the base chain of a hook: that of the first chain behind it

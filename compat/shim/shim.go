@@ -47,7 +47,10 @@ func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layo
 		if h.Hook == packet.Output {
 			kind = PendingOut
 		}
-		b.Entries = append(b.Entries, Entry{h.Hook, h.Hook.String(), []Rule{{Ask: b.ask(kind, 0, 0), Jump: root}}})
+		b.Entries = append(b.Entries, Entry{
+			Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Chain: h.Hook.String(),
+			Rules: []Rule{{Ask: b.ask(kind, 0, 0), Jump: root}},
+		})
 	}
 	top := treeName(root, 0, len(t.Actions))
 	b.chain(root, b.passes(top, t.Passes)...)
@@ -107,9 +110,12 @@ func Whole(family packet.Family, t *ruleset.Table, gen uint32, pins string, line
 	for _, c := range t.Chains {
 		if c.BuiltIn() {
 			live := b.ask(ActiveGen, 0, 0)
-			b.Entries = append(b.Entries, Entry{c.Base.Hook, c.Name, []Rule{
-				{Ask: b.enter(c.Base.Hook), Jump: names[c.Name]}, {Ask: live, Policy: c.Base.Policy.String()},
-			}})
+			b.Entries = append(b.Entries, Entry{
+				Hook: c.Base.Hook, Priority: c.Base.Priority, NAT: c.Base.Type == ruleset.NAT, Chain: c.Name,
+				Rules: []Rule{
+					{Ask: b.enter(c.Base.Hook), Jump: names[c.Name]}, {Ask: live, Policy: c.Base.Policy.String()},
+				},
+			})
 		}
 		rules := make([]Rule, 0, len(c.Rules))
 		for _, r := range c.Rules {

@@ -85,7 +85,7 @@ func targetsOf(p *plan.Plan, name string) *plan.Table {
 		}
 		out := &plan.Table{Name: t.Name, InBPF: true, Actions: t.Actions, Passes: t.Passes}
 		for _, h := range t.Hooks {
-			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Shim: h.Shim})
+			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Shim: h.Shim})
 		}
 		return out
 	}

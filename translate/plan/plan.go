@@ -90,6 +90,7 @@ func (a *Action) UnmarshalJSON(data []byte) (err error) {
 type Hook struct {
 	Hook     packet.Hook
 	Priority int32
+	NAT      bool    // netfilter asks the chain for the first packet of a connection
 	Funcs    []*Func // Funcs[0] is the base chain
 	Shim     bool    // the table has actions that this hook can note
 }
