@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"engine/...": {"engine/...", "ruleset/...", "translate/...", "codegen", "codegen/rows", "bpf/...",
 		"compat/caller", "compat/shim", "compat/tool"},
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
-	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor"},
+	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/steady"},
 	// It moves rules from the tools to the engine and back.
 	"compat/takeover": {"compat/...", "engine/apply", "ruleset/..."},
 	// The client is on the way of every command, before all else is initialized.

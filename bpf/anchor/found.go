@@ -7,6 +7,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/steady"
 )
 
 // Found is a chain that is in the table.
@@ -75,15 +77,13 @@ func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.At
 	// struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h).
 	head := []byte{byte(t.nft().Family), unix.NFNETLINK_V0, 0, 0}
 	var messages []netlink.Message
-	for range dumpTries {
+	err = steady.Tables(func() (err error) {
 		messages, err = c.Execute(netlink.Message{
 			Header: netlink.Header{Type: nfTables(what), Flags: netlink.Request | netlink.Dump},
 			Data:   append(head, attributes...),
 		})
-		if !errors.Is(err, unix.EINTR) { // the list changed meanwhile
-			break
-		}
-	}
+		return err
+	})
 	if missing(err) {
 		return nil
 	}
@@ -105,9 +105,6 @@ func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.At
 	}
 	return nil
 }
-
-// dumpTries is how often a list is asked for that others change all the time.
-const dumpTries = 10
 
 func nfTables(what uint16) netlink.HeaderType {
 	return netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | what)

@@ -68,9 +68,23 @@ func (t Table) transaction(size int, change func(*nftables.Conn, *nftables.Table
 	return err
 }
 
+// replaceTries is how often a change is tried that others, who remove chains of ours
+// meanwhile, make fail.
+const replaceTries = 10
+
 // Replace removes chains and adds others in one transaction; packets meet the old ones
 // or the new ones. Chains to remove that are not there are no error.
-func (t Table) Replace(remove []string, add []Chain) error {
+func (t Table) Replace(remove []string, add []Chain) (err error) {
+	for range replaceTries {
+		// What is gone between our look and the transaction fails it as a whole.
+		if err = t.replace(remove, add); !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	return err
+}
+
+func (t Table) replace(remove []string, add []Chain) error {
 	if len(remove) > 0 {
 		have, err := t.Chains()
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/nftables"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/bpf/steady"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -25,7 +26,8 @@ func (s *Space) foreignChains(w EarlyWish) (reason string, known map[packet.Hook
 	if err != nil {
 		return "", nil, fmt.Errorf("nft: %w", err)
 	}
-	chains, err := c.ListChains()
+	var chains []*nftables.Chain
+	err = steady.Tables(func() (err error) { chains, err = c.ListChains(); return err })
 	if err != nil {
 		return "", nil, fmt.Errorf("list nft chains: %w", err)
 	}
@@ -83,7 +85,8 @@ func expected() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("nft: %w", err)
 	}
-	tables, err := c.ListTables()
+	var tables []*nftables.Table
+	err = steady.Tables(func() (err error) { tables, err = c.ListTables(); return err })
 	if err != nil {
 		return "", fmt.Errorf("list nft tables: %w", err)
 	}
@@ -91,7 +94,8 @@ func expected() (string, error) {
 		if t.Name == anchor.Name {
 			continue
 		}
-		objects, err := c.GetObjects(t)
+		var objects []nftables.Obj
+		err = steady.Tables(func() (err error) { objects, err = c.GetObjects(t); return err })
 		if err != nil || len(objects) > 0 {
 			return fmt.Sprintf("table %s of nft has objects, which may be conntrack helpers", t.Name), nil
 		}

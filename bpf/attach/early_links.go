@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/steady"
 )
 
 // EarlyLink says whether and how an interface has the early stage.
@@ -78,7 +79,7 @@ func (s *Space) syncLinks(mode string) ([]EarlyLink, error) {
 	if err := os.MkdirAll(s.earlyLinkDir(), 0o700); err != nil {
 		return nil, err
 	}
-	links, err := netlink.LinkList()
+	links, err := steady.Links()
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
@@ -168,7 +169,8 @@ func foreignIngress(l netlink.Link) string {
 	if err == nil && len(q.Programs) > 0 {
 		return fmt.Sprintf("tcx program %d of another owner is attached", q.Programs[0].ID)
 	}
-	filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+	var filters []netlink.Filter
+	err = steady.Routing(func() (err error) { filters, err = netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS); return err })
 	if err == nil && len(filters) > 0 {
 		return fmt.Sprintf("a tc filter (%s) is attached to its ingress", filters[0].Type())
 	}
@@ -261,7 +263,7 @@ func (s *Space) detachEarly() error { return s.dropLinks(nil) }
 
 // earlyLinks tells what is attached.
 func (s *Space) earlyLinks() ([]EarlyLink, error) {
-	links, err := netlink.LinkList()
+	links, err := steady.Links()
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/steady"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -24,7 +25,11 @@ func (s *Space) localPlaces() (list map[netip.Addr]abi.EarlyXdpEarlyPlace, why s
 	if why, err = policyRules(family); why != "" || err != nil {
 		return nil, why, err
 	}
-	routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_LOCAL}, netlink.RT_FILTER_TABLE)
+	var routes []netlink.Route
+	err = steady.Routing(func() (err error) {
+		routes, err = netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_LOCAL}, netlink.RT_FILTER_TABLE)
+		return err
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("list local routes: %w", err)
 	}
@@ -61,7 +66,8 @@ func prefixOf(r *netlink.Route) (netip.Prefix, error) {
 
 // policyRules says why the table "local" does not decide what is local; "": it does.
 func policyRules(family int) (string, error) {
-	rules, err := netlink.RuleList(family)
+	var rules []netlink.Rule
+	err := steady.Routing(func() (err error) { rules, err = netlink.RuleList(family); return err })
 	if err != nil {
 		return "", fmt.Errorf("list routing rules: %w", err)
 	}

@@ -8,9 +8,9 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
-	"github.com/vishvananda/netlink"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/steady"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -157,7 +157,7 @@ func (s *Space) surveyRoutes(config *abi.EarlyXdpEarlyConfig, state *EarlyState,
 // smallestMTU is what every interface and path takes: a longer packet may be too long to
 // be forwarded. A path can have as little as 552 (net.ipv4.route.min_pmtu), with IPv6 1280.
 func (s *Space) smallestMTU() (uint32, error) {
-	links, err := netlink.LinkList()
+	links, err := steady.Links()
 	if err != nil {
 		return 0, fmt.Errorf("list interfaces: %w", err)
 	}

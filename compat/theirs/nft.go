@@ -11,6 +11,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/steady"
 	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
@@ -55,7 +56,8 @@ func (n *Netfilter) allChains() ([]*nftables.Chain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nf_tables: %w", err)
 	}
-	all, err := c.ListChainsOfTableFamily(n.nfFamily())
+	var all []*nftables.Chain
+	err = steady.Tables(func() (err error) { all, err = c.ListChainsOfTableFamily(n.nfFamily()); return err })
 	if err != nil && !missing(err) {
 		return nil, fmt.Errorf("list the chains of nf_tables: %w; this takes CAP_NET_ADMIN", err)
 	}
@@ -125,21 +127,24 @@ func (n *Netfilter) others(h *Held) error {
 		return fmt.Errorf("nf_tables: %w", err)
 	}
 	t := &nftables.Table{Name: h.Table, Family: n.nfFamily()}
-	sets, err := c.GetSets(t)
+	var sets []*nftables.Set
+	err = steady.Tables(func() (err error) { sets, err = c.GetSets(t); return err })
 	if err != nil {
 		return fmt.Errorf("list the sets of nf_tables: %w", err)
 	}
 	for _, s := range sets {
 		h.Odd = append(h.Odd, "set "+s.Name)
 	}
-	objects, err := c.GetObjects(t)
+	var objects []nftables.Obj
+	err = steady.Tables(func() (err error) { objects, err = c.GetObjects(t); return err })
 	if err != nil {
 		return fmt.Errorf("list the objects of nf_tables: %w", err)
 	}
 	if len(objects) > 0 {
 		h.Odd = append(h.Odd, "counters, quotas or other objects")
 	}
-	all, err := c.ListTablesOfFamily(n.nfFamily())
+	var all []*nftables.Table
+	err = steady.Tables(func() (err error) { all, err = c.ListTablesOfFamily(n.nfFamily()); return err })
 	if err != nil {
 		return fmt.Errorf("list the tables of nf_tables: %w", err)
 	}
@@ -189,9 +194,6 @@ func (n *Netfilter) rules(h *Held) error {
 // nfgenSize is the size of struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h).
 const nfgenSize = 4
 
-// dumpTries is how often a list is asked for that others change meanwhile.
-const dumpTries = 10
-
 func (n *Netfilter) dumpRules(table string) (messages []netlink.Message, err error) {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
@@ -203,15 +205,13 @@ func (n *Netfilter) dumpRules(table string) (messages []netlink.Message, err err
 		return nil, err
 	}
 	head := binary.BigEndian.AppendUint16([]byte{byte(n.nfFamily()), unix.NFNETLINK_V0}, 0)
-	for range dumpTries {
+	err = steady.Tables(func() (err error) {
 		messages, err = c.Execute(netlink.Message{
 			Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETRULE, Flags: netlink.Request | netlink.Dump},
 			Data:   append(head, only...),
 		})
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
+		return err
+	})
 	return messages, err
 }
 

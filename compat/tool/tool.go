@@ -20,6 +20,7 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/steady"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -308,7 +309,8 @@ func (t *Tool) existsNFT(table string) bool {
 	if err != nil {
 		return true
 	}
-	tables, err := c.ListTablesOfFamily(family)
+	var tables []*nftables.Table
+	err = steady.Tables(func() (err error) { tables, err = c.ListTablesOfFamily(family); return err })
 	if err != nil {
 		return true
 	}
