@@ -28,14 +28,10 @@ type EarlyChain struct {
 }
 
 // GenerateEarly makes the program of a plan's early stage; nil when it has none. Its
-// classified chains are laid out with those of the programs for the hooks.
-func GenerateEarly(p *plan.Plan, progs []Program) (*EarlyProgram, error) {
+// classified chains lie in the image with those of the programs for the hooks.
+func GenerateEarly(p *plan.Plan, image *rows.Image) (*EarlyProgram, error) {
 	if p.Early == nil {
 		return nil, nil
-	}
-	image, err := earlyImage(p, progs)
-	if err != nil {
-		return nil, err
 	}
 	g := &generator{family: p.Family, early: true}
 	g.needClasses(p.Early.Classes)
@@ -54,13 +50,6 @@ func GenerateEarly(p *plan.Plan, progs []Program) (*EarlyProgram, error) {
 		Image: image,
 	}
 	return out, nil
-}
-
-func earlyImage(p *plan.Plan, progs []Program) (*rows.Image, error) {
-	if len(progs) > 0 {
-		return progs[0].Image, nil
-	}
-	return Image(p)
 }
 
 func earlyChain(c *plan.EarlyChain) EarlyChain {

@@ -15,14 +15,11 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// Generate makes the programs of all BPF tables of a plan.
-func Generate(p *plan.Plan) ([]Program, error) {
+// Generate makes the programs of all BPF tables of a plan, whose classified chains lie in an
+// image (see Image).
+func Generate(p *plan.Plan, image *rows.Image) ([]Program, error) {
 	var out []Program
 	looks := classNeeds(p)
-	image, err := rows.Build(p, looks)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.Family, err)
-	}
 	uses, err := setUses(p)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Family, err)
@@ -41,8 +38,12 @@ func Generate(p *plan.Plan) ([]Program, error) {
 }
 
 // Image lays out the classified chains of a plan; nil when there are none.
-func Image(p *plan.Plan) (*rows.Image, error) {
-	return rows.Build(p, classNeeds(p))
+func Image(p *plan.Plan, o rows.Options) (*rows.Image, error) {
+	image, err := rows.Build(p, classNeeds(p), o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Family, err)
+	}
+	return image, nil
 }
 
 // classNeeds is what programs that look rows up fill of the facts.

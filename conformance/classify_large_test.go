@@ -10,7 +10,6 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/attach"
-	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
@@ -86,7 +85,7 @@ func (l *large) translate(t testing.TB, how translate.Classifier) *translate.Res
 
 func (l *large) runner(t testing.TB, how translate.Classifier) *attach.Runner {
 	t.Helper()
-	progs, err := codegen.Generate(l.translate(t, how).Plan)
+	progs, err := generated(l.translate(t, how).Plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +182,7 @@ func BenchmarkBuild(b *testing.B) {
 				for b.Loop() {
 					var before, after runtime.MemStats
 					runtime.ReadMemStats(&before)
-					image, err := rows.Build(p, abi.NeedL4|abi.NeedIif|abi.NeedOif|abi.NeedCt)
+					image, err := rows.Build(p, abi.NeedL4|abi.NeedIif|abi.NeedOif|abi.NeedCt, rows.Drawn())
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -14,6 +14,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen"
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
@@ -108,7 +109,7 @@ func newJudges(rs *ruleset.Ruleset, hook packet.Hook) (*judges, error) {
 		if !w.res.Plan.Tables[0].InBPF {
 			return nil, errors.Join(fmt.Errorf("%w: %s", errNotInBPF, w.res.Plan.Tables[0].Notes[0]), j.close())
 		}
-		progs, err := codegen.Generate(w.res.Plan)
+		progs, err := generated(w.res.Plan)
 		if err != nil {
 			return nil, errors.Join(err, j.close())
 		}
@@ -317,4 +318,13 @@ func (j *judges) compareCounters() error {
 		}
 	}
 	return nil
+}
+
+// generated makes the programs of a plan, with what they look up.
+func generated(p *plan.Plan) ([]codegen.Program, error) {
+	image, err := codegen.Image(p, rows.Drawn())
+	if err != nil {
+		return nil, err
+	}
+	return codegen.Generate(p, image)
 }

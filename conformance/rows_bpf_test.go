@@ -8,6 +8,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
+	coderows "github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -65,7 +66,11 @@ func rowProgram(t *testing.T, r *rows.Row, how translate.Classifier) (prog *code
 	if notes := res.Plan.Tables[0].Notes; len(notes) > 0 {
 		return nil, notes[0].Reason
 	}
-	progs, err := codegen.Generate(res.Plan)
+	image, err := codegen.Image(res.Plan, coderows.Drawn())
+	if err != nil {
+		t.Fatalf("%s: %v", r.Pos, err)
+	}
+	progs, err := codegen.Generate(res.Plan, image)
 	if err != nil {
 		t.Fatalf("%s: %v", r.Pos, err)
 	}

@@ -43,7 +43,7 @@ func TestLongInline(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := translate.Translate(rs, translate.Options{Can: shim.Can}).Plan
-	if _, err := codegen.Generate(p); err != nil || !p.Tables[0].InBPF || len(p.Classes) == 0 {
+	if _, err := codegen.Generate(p, nil); err != nil || !p.Tables[0].InBPF || len(p.Classes) == 0 {
 		t.Errorf("%d classes, %v: %v", len(p.Classes), p.Tables[0].Notes, err)
 	}
 	p = translate.Translate(rs, translate.Options{Classifier: translate.ClassifyCode, Can: shim.Can}).Plan

@@ -108,7 +108,7 @@ func readRules(t *testing.T, name string, text []byte) *ruleset.Ruleset {
 
 func instructions(t *testing.T, res *translate.Result) []byte {
 	t.Helper()
-	progs, err := codegen.Generate(res.Plan)
+	progs, err := codegen.Generate(res.Plan, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

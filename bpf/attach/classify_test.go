@@ -19,7 +19,7 @@ func TestClassifyStack(t *testing.T) {
 	inNamespace(t)
 	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
 		class := &plan.Class{Table: "filter", Chain: "INPUT", Forced: true, Rules: []*plan.Rule{{Action: pred.Action{Op: pred.Drop}}}}
-		image, err := rows.Build(&plan.Plan{Family: family, Counters: 1, Classes: []*plan.Class{class}}, 0)
+		image, err := rows.Build(&plan.Plan{Family: family, Counters: 1, Classes: []*plan.Class{class}}, 0, rows.Drawn())
 		if err != nil {
 			t.Fatal(err)
 		}

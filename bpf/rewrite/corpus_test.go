@@ -49,7 +49,7 @@ func programsOf(f conformance.CorpusFile) []codegen.Program {
 		return nil
 	}
 	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: translate.ClassifyCode, Can: shim.Can})
-	progs, err := codegen.Generate(res.Plan)
+	progs, err := codegen.Generate(res.Plan, nil)
 	if err != nil {
 		return nil
 	}

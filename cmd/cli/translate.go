@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -64,7 +65,7 @@ func (c *translateCmd) Run(s *streams) error {
 
 // printChoices says how the rules of long chains are found.
 func printChoices(w io.Writer, p *plan.Plan) error {
-	image, err := codegen.Image(p)
+	image, err := codegen.Image(p, rows.Drawn())
 	if err != nil || image == nil {
 		return err
 	}
@@ -172,7 +173,7 @@ func tableSummary(t *plan.Table) string {
 }
 
 func printInsns(w io.Writer, p *plan.Plan) error {
-	progs, err := codegen.Generate(p)
+	progs, err := codegen.Generate(p, nil)
 	if err != nil {
 		return err
 	}

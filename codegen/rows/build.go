@@ -35,10 +35,20 @@ func (m *Memory) RowsMask() uint32 { return uint32(len(m.Rows))/m.rowSize() - 1 
 // IndexMask is one less than the number of words of the index, without the slack.
 func (m *Memory) IndexMask() uint32 { return uint32(len(m.Index)) - abi.IndexSlack - 1 }
 
+// Options are what a layout depends on beside the rules.
+type Options struct {
+	Costs Costs
+	Keys  HashKeys
+}
+
+// Drawn gives the costs of this machine, and keys that nobody knows.
+func Drawn() Options { return Options{Machine{}, newHashKeys()} }
+
 // Build lays out the classified chains of a plan, those of the early stage behind the
 // others; nil when there are none. needs is what all programs that look rows up fill of
-// the facts (abi.Need*); the early stage fills the names of interfaces.
-func Build(p *plan.Plan, needs uint32) (*Image, error) {
+// the facts (abi.Need*); the early stage fills the names of interfaces. With the same
+// options the same rules are laid out alike.
+func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 	classes := p.Classes
 	if p.Early != nil {
 		classes = slices.Concat(classes, p.Early.Classes)
@@ -49,13 +59,9 @@ func Build(p *plan.Plan, needs uint32) (*Image, error) {
 	if len(classes) > plan.MaxClasses {
 		return nil, fmt.Errorf("%d chains would be looked up; at most %d have a number", len(classes), plan.MaxClasses)
 	}
-	keys, err := newHashKeys()
-	if err != nil {
-		return nil, err
-	}
 	b := &builder{
-		Image:    &Image{Memory: Memory{Family: p.Family, Keys: keys}, First: make([]uint32, p.Counters)},
-		programs: map[string]uint32{}, needs: needs,
+		Image:    &Image{Memory: Memory{Family: p.Family, Keys: o.Keys}, First: make([]uint32, p.Counters)},
+		programs: map[string]uint32{}, needs: needs, costs: o.Costs,
 	}
 	total := 0
 	for _, c := range classes {
@@ -90,15 +96,13 @@ const maxRows = 1 << abi.EntryPlace
 const usualOps = 1<<abi.OpYes | 1<<abi.OpNo | 1<<abi.OpHot | 1<<abi.OpGuard | 1<<abi.OpJump | 1<<abi.OpFact | 1<<abi.OpBytes | 1<<abi.OpBounds | 1<<abi.OpGetName
 
 // newHashKeys draws odd multipliers, so that nobody can choose addresses that collide.
-func newHashKeys() (keys HashKeys, err error) {
+func newHashKeys() (keys HashKeys) {
 	var random [8 * len(keys)]byte
-	if _, err := rand.Read(random[:]); err != nil {
-		return keys, fmt.Errorf("hash keys: %w", err)
-	}
+	rand.Read(random[:]) // does not fail
 	for i := range keys {
 		keys[i] = binary.LittleEndian.Uint64(random[8*i:]) | 1
 	}
-	return keys, nil
+	return keys
 }
 
 type builder struct {
@@ -108,7 +112,8 @@ type builder struct {
 	early    bool              // the chain is one of the early stage
 	programs map[string]uint32 // programs and notes that are there, by their words
 	scratch  scratch
-	lines    lines         // what touching rows of the chain costs
+	costs    Costs
+	line     Line          // what touching rows of the chain costs
 	masks    []key         // of the rows of the chain, by number
 	kinds    map[key]int32 // their numbers
 }
@@ -172,7 +177,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 // list says that the rows of a chain are asked one after the other.
 func (b *builder) list(c *plan.Class, rows int) {
 	if rows > 0 {
-		b.Choices = append(b.Choices, Choice{Table: c.Table, Chain: c.Chain, Rows: rows, NS: costCheck * speed() * float64(rows+1) / 2})
+		b.Choices = append(b.Choices, Choice{Table: c.Table, Chain: c.Chain, Rows: rows, NS: costCheck * b.costs.Slower() * float64(rows+1) / 2})
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // What the steps of a lookup cost in nanoseconds, beside the lines of the cache that they
 // touch: BenchmarkLookup of package conformance. A machine that is slower by some factor is slower
-// with all of them (see speed).
+// with all of them (Costs.Slower).
 const (
 	costProbe = 12.0 // of a table
 	costLevel = 7.0  // of a tree
@@ -44,10 +44,11 @@ type lookup struct {
 // lines is how many lines of the cache are touched.
 func (l *lookup) lines() float64 { return l.probes + l.checks + leafLines*l.leaves }
 
-// ns is what a lookup costs, in nanoseconds. A line of the structures costs perLine.
-func (l *lookup) ns(perLine float64) float64 {
+// ns is what a lookup costs, in nanoseconds, on a machine that is slower by some factor. A
+// line of the structures costs perLine.
+func (l *lookup) ns(slower, perLine float64) float64 {
 	steps := costProbe*l.probes + costLevel*l.levels + costEntry*l.entries + costCheck*l.checks
-	return speed()*steps + perLine*l.lines()
+	return slower*steps + perLine*l.lines()
 }
 
 // String is the choice in words.

@@ -169,7 +169,11 @@ func (e *editor) load(rs *ruleset.Ruleset) {
 	if len(table.Notes) > 0 {
 		e.Fatal(table.Notes)
 	}
-	progs, err := codegen.Generate(res.Plan)
+	image, err := codegen.Image(res.Plan, rows.Drawn())
+	if err != nil {
+		e.Fatal(err)
+	}
+	progs, err := codegen.Generate(res.Plan, image)
 	if err != nil {
 		e.Fatal(err)
 	}
@@ -195,7 +199,7 @@ func (e *editor) load(rs *ruleset.Ruleset) {
 			kept, r := *planned, source.Rules[i]
 			kept.Conds = slices.Clone(kept.Conds)
 			id := res.Rules[r]
-			c.entries = append(c.entries, entry{r, &kept, progs[at].Image.First[id], id})
+			c.entries = append(c.entries, entry{r, &kept, image.First[id], id})
 			i++
 		}
 		e.chains = append(e.chains, c)

@@ -26,7 +26,7 @@ func longImage(t *testing.T, kind shapes.Kind, family packet.Family) *Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := Build(translate.Translate(rs, translate.Options{Classifier: translate.ClassifyTree, Can: shim.Can}).Plan, ^uint32(0))
+	image, err := Build(translate.Translate(rs, translate.Options{Classifier: translate.ClassifyTree, Can: shim.Can}).Plan, ^uint32(0), fixed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func laidOut(t *testing.T, text string) (*rows.Image, *translate.InPlace) {
 		class.Forced = false
 		in.Classes[class.Chain] = class
 	}
-	image, err := rows.Build(p, 0)
+	image, err := rows.Build(p, 0, rows.Drawn())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,10 +13,34 @@ const speedSteps = 20_000
 // nanoseconds.
 const speedStep = 4.5
 
-// speed is by how much this machine is slower than the one that the costs of lookups were
-// measured on. It is measured once in a process, by loads of which each needs the one
-// before, as in a lookup.
-var speed = sync.OnceValue(func() float64 {
+// Costs says what the steps of lookups cost on some machine.
+type Costs interface {
+	// Slower is by how much all steps take longer than on the machine that they were
+	// measured on.
+	Slower() float64
+	// Line is what it costs to touch a line of structures of some size, of which these are
+	// words.
+	Line(words []uint32) Line
+}
+
+// Reference is the machine that the costs were measured on, its caches included: what is
+// laid out for it depends on the rules alone.
+type Reference struct{}
+
+// Slower is 1.
+func (Reference) Slower() float64 { return 1 }
+
+// Line takes a size that most of its caches do not hold.
+func (Reference) Line([]uint32) Line { return Line{bytes: 1 << 24, ns: 20} }
+
+// Machine is the machine at hand. It is measured when something is laid out for it.
+type Machine struct{}
+
+// Slower is measured once in a process, by loads of which each needs the one before, as in
+// a lookup.
+func (Machine) Slower() float64 { return slower() }
+
+var slower = sync.OnceValue(func() float64 {
 	table := make([]uint32, 1<<12)
 	for i := range table {
 		table[i] = uint32(i)*2654435761 + 1
@@ -57,31 +81,32 @@ const (
 	lineTimes = 4
 )
 
-// lines is what it costs to touch a line of structures of some size, in nanoseconds: how much
-// of them this machine's caches hold matters more than all else. It is measured with
-// some words.
-type lines struct {
+// Line is what it costs to touch a line of structures of some size, in nanoseconds: how much
+// of them the machine's caches hold matters more than all else.
+type Line struct {
 	bytes int
 	ns    float64
 }
 
-func measureLines(words []uint32) lines {
+// Line is measured by reading some of the words.
+func (m Machine) Line(words []uint32) Line {
 	words = words[:powerOfTwo(uint32(len(words)/2+1))]
-	near := nearLine * speed()
+	near := nearLine * m.Slower()
 	if 4*len(words) <= nearBytes {
-		return lines{nearBytes, near}
+		return Line{nearBytes, near}
 	}
 	best := time.Hour
 	for i := range uint32(lineTimes) {
 		best = min(best, chase(words, i+1, lineSteps))
 	}
-	return lines{4 * len(words), max(near, lineShare*float64(best.Nanoseconds())/lineSteps)}
+	return Line{4 * len(words), max(near, lineShare*float64(best.Nanoseconds())/lineSteps)}
 }
 
-// of is the cost of a line for another size: it grows with the logarithm of the size, as
-// less and less of the structures is in the nearer caches.
-func (l lines) of(bytes int) float64 {
-	near := nearLine * speed()
+// of is the cost of a line for another size on a machine that is slower by some factor: it
+// grows with the logarithm of the size, as less and less of the structures is in the
+// nearer caches.
+func (l Line) of(bytes int, slower float64) float64 {
+	near := nearLine * slower
 	if bytes <= nearBytes || l.bytes <= nearBytes {
 		return near
 	}

@@ -30,7 +30,7 @@ const (
 func (b *builder) choose(d []uint32, c *plan.Class, entries []entry) {
 	begin := len(b.Index)
 	tables, others := b.chooseTuples(entries)
-	b.lines = measureLines(b.Rows[entries[0].n*b.rowSize():])
+	b.line = b.costs.Line(b.Rows[entries[0].n*b.rowSize():])
 	best := estimated{ns: math.MaxFloat64}
 	noTables := c.Trees || !c.Forced && len(tables) > manyTables
 	if !noTables {
@@ -58,7 +58,8 @@ type estimated struct {
 func (b *builder) judge(d []uint32, begin int, entries []entry) estimated {
 	l := b.estimate(d, entries)
 	size := len(b.Index) - begin + len(entries)*int(b.rowSize())
-	return estimated{l, l.ns(b.lines.of(4 * size))}
+	slower := b.costs.Slower()
+	return estimated{l, l.ns(slower, b.line.of(4*size, slower))}
 }
 
 // filled counts tables with rows.

@@ -202,10 +202,10 @@ func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b
 
 // row is the first row of a rule of a classified chain; 0: it has none.
 func (b *build) row(id uint32, known bool) uint32 {
-	if !known || len(b.progs) == 0 || b.progs[0].Image == nil {
+	if !known || b.image == nil {
 		return 0
 	}
-	return b.progs[0].Image.First[id]
+	return b.image.First[id]
 }
 
 // meters are the live counters of a generation.

@@ -10,6 +10,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
@@ -179,9 +180,23 @@ func (e *Engine) flush(table string) error {
 // build is a translated and verified change.
 type build struct {
 	res     *translate.Result
+	image   *rows.Image // the chains that are looked up; nil: none
 	progs   []codegen.Program
 	early   *codegen.EarlyProgram // nil: none
 	layouts []*shim.Layout
+}
+
+// generate makes the programs of what was translated.
+func (b *build) generate() (err error) {
+	p := b.res.Plan
+	if b.image, err = codegen.Image(p, rows.Drawn()); err != nil {
+		return err
+	}
+	if b.progs, err = codegen.Generate(p, b.image); err != nil {
+		return err
+	}
+	b.early, err = codegen.GenerateEarly(p, b.image)
+	return err
 }
 
 // check verifies a change without attaching anything. What only netfilter can judge, it is
@@ -268,9 +283,7 @@ func (e *Engine) enforce(p *prepared) error {
 
 // stage takes the steps up to the switch.
 func (e *Engine) stage(p *prepared) error {
-	for i := range p.progs {
-		p.progs[i].Image.Release()
-	}
+	p.image.Release()
 	if err := e.writeState(p.change, p.build, p.number, p.earlyOff); err != nil {
 		return err
 	}
@@ -327,10 +340,7 @@ func (e *Engine) build(c *change, number uint32, load func(*build) error) (*buil
 			return nil, err
 		}
 		addEarly(c, b.res)
-		if b.progs, err = codegen.Generate(b.res.Plan); err != nil {
-			return nil, err
-		}
-		if b.early, err = codegen.GenerateEarly(b.res.Plan, b.progs); err != nil {
+		if err := b.generate(); err != nil {
 			return nil, err
 		}
 		b.progs = append(b.progs, wholes(b.res.Plain(), b.res.Plan)...)
