@@ -71,9 +71,6 @@ const (
 // itself (asm.Instruction.WithReference).
 const MapCounters = NetfilterMapCounters
 
-// NetfilterObject is the object that LoadNetfilter reads; it must not be changed.
-func NetfilterObject() []byte { return _NetfilterBytes }
-
 // LinksObject is the compiled bpf/links.bpf.c.
 func LinksObject() []byte { return _LinksBytes }
 

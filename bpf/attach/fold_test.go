@@ -18,7 +18,7 @@ import (
 // TestFoldAsTheKernel loads programs folded and as they are: the kernel, which also takes out
 // what cannot run, must be left with the same instructions.
 func TestFoldAsTheKernel(t *testing.T) {
-	if _, err := linked(); err != nil {
+	if _, err := netfilterObject.linked(); err != nil {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/bpf/object"
 	"github.com/bpftables/bpftables/bpf/prelink"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/bpf/rewrite"
@@ -21,40 +22,75 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// datapath is the C object, parsed once.
-var datapath = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
-	spec, err := abi.LoadNetfilter()
-	if err != nil {
-		return nil, err
-	}
-	innerMaps(spec)
-	return spec, nil
-})
+// compiled is a C object, of which each part is read once.
+type compiled struct {
+	parts  func() (*ebpf.CollectionSpec, error) // its maps and variables
+	linked func() (*ebpf.CollectionSpec, error) // with its programs, in which the kernel's answers are
+}
+
+// newCompiled says where an object is: packed, and as a file for where the kernel has no
+// answer to one of its questions, which the loader is to tell.
+func newCompiled(name string, packed func() (*object.Object, error), file func() (*ebpf.CollectionSpec, error)) *compiled {
+	open, c := sync.OnceValues(packed), &compiled{}
+	c.parts = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
+		o, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return o.Spec(), innerMaps(o.Spec())
+	})
+	c.linked = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
+		o, err := open()
+		if err != nil {
+			return nil, err
+		}
+		answers := prelink.Answers(filepath.Join(Root, name+".linked"), o.Sum, file, kernelTypes)
+		if answers == nil {
+			spec, err := file()
+			if err != nil {
+				return nil, err
+			}
+			return spec, innerMaps(spec)
+		}
+		spec, err := c.parts()
+		if err != nil {
+			return nil, err
+		}
+		whole := *spec
+		whole.Programs, err = o.Programs(answers)
+		return &whole, err
+	})
+	return c
+}
+
+// netfilterObject has the programs of the hooks.
+var netfilterObject = newCompiled("netfilter", abi.Netfilter, abi.LoadNetfilter)
+
+// datapath is the maps and variables of the programs of the hooks.
+func datapath() (*ebpf.CollectionSpec, error) { return netfilterObject.parts() }
 
 // innerMaps says what the maps of maps hold, as the compiler leaves it out.
-func innerMaps(spec *ebpf.CollectionSpec) {
+func innerMaps(spec *ebpf.CollectionSpec) error {
 	for outer, inner := range map[string]string{
 		abi.NetfilterMapRecentLists: abi.NetfilterMapRecentList,
 		abi.NetfilterMapShortSets:   abi.NetfilterMapShortSet,
 		abi.NetfilterMapLongSets:    abi.NetfilterMapLongSet,
 	} {
-		spec.Maps[outer].InnerMap = spec.Maps[inner].Copy()
+		switch m := spec.Maps[outer]; {
+		case m == nil:
+		case spec.Maps[inner] == nil:
+			return fmt.Errorf("map %s: %s, which it holds, is missing", outer, inner)
+		default:
+			m.InnerMap = spec.Maps[inner].Copy()
+		}
 	}
+	return nil
 }
-
-// linked is the same object, with what its programs ask of the kernel resolved.
-var linked = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
-	spec, err := datapath()
-	if err == nil {
-		prelink.Object(spec, filepath.Join(Root, "netfilter.linked"), abi.NetfilterObject(), kernelTypes)
-	}
-	return spec, err
-})
 
 // Prepare begins to read the C object, for a caller that will load programs and has
 // something else to do first.
 func Prepare() {
-	go func() { _, _ = linked() }() // what fails here fails again when it is needed
+	go func() { _, _ = netfilterObject.linked() }() // what fails here fails again when it is needed
 }
 
 // kernelTypes is the kernel's BTF, which takes longer to read than most programs to
@@ -63,7 +99,7 @@ var kernelTypes = btf.NewCache()
 
 // subset is the part of the C object that one program needs.
 func subset(program string) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
-	all, err := linked()
+	all, err := netfilterObject.linked()
 	if err != nil {
 		return nil, nil, fmt.Errorf("datapath: %w", err)
 	}

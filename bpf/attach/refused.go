@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
+	"github.com/bpftables/bpftables/bpf/object"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -71,7 +72,7 @@ func ruleAt(insns asm.Instructions, number string) string {
 	for iter := insns.Iterate(); iter.Next() && uint64(iter.Offset) <= want; {
 		switch source := iter.Ins.Source().(type) {
 		case nil:
-		case *btf.Line:
+		case *btf.Line, object.Function:
 			rule = ""
 		default:
 			rule = source.String()

@@ -41,8 +41,7 @@ var probeObject = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, err
 	}
-	innerMaps(spec)
-	return spec, nil
+	return spec, innerMaps(spec)
 })
 
 // NewRunner loads a program. ticks is the clock rate of the facts that it will be given

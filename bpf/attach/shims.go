@@ -3,7 +3,6 @@ package attach
 import (
 	"fmt"
 	"path/filepath"
-	"sync"
 
 	"github.com/cilium/ebpf"
 
@@ -21,8 +20,8 @@ type ShimProgram struct {
 	Lo, Hi uint16
 }
 
-// shimObject is the C object of the shim programs, parsed once.
-var shimObject = sync.OnceValues(abi.LoadShim)
+// shimObject has the match programs.
+var shimObject = newCompiled("shim", abi.Shim, abi.LoadShim)
 
 // pinShims loads the match programs and pins them in a directory.
 func (g *Generation) pinShims(dir string, shims []ShimProgram) error {
@@ -41,7 +40,7 @@ func (g *Generation) pinShims(dir string, shims []ShimProgram) error {
 }
 
 func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
-	all, err := shimObject()
+	all, err := shimObject.linked()
 	if err != nil {
 		return nil, err
 	}

@@ -8,23 +8,18 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/object"
 )
 
-// answer is an instruction that needs nothing of the kernel any more, as it is kept in
-// the file. It has no padding.
-type answer struct {
-	OpCode   uint32
-	Dst, Src uint8
-	Offset   int16
-	Constant int64
-}
-
-const answerSize = 16
+// answerSize is the size of an answer in the file.
+const answerSize = int(unsafe.Sizeof(object.Answer{}))
 
 // layout names the layout of the file; it is part of the key.
-const layout = "bpftables prelink 1"
+const layout = "bpftables prelink 2"
 
 // key is what the answers were made for.
 type key [sha256.Size]byte
@@ -36,7 +31,7 @@ const kernelTypes = "/sys/kernel/btf"
 // be told what is running. The inode number of a file in sysfs is not given twice in one
 // boot (kernfs_get_ino_and_gen(), fs/kernfs/dir.c): a module that was loaded again has
 // another one.
-func keyOf(object []byte) (k key, ok bool) {
+func keyOf(object [sha256.Size]byte) (k key, ok bool) {
 	h := sha256.New()
 	var u unix.Utsname
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -55,13 +50,13 @@ func keyOf(object []byte) (k key, ok bool) {
 		}
 		fmt.Fprintln(h, e.Name(), st.Ino, st.Size)
 	}
-	h.Write(object)
+	h.Write(object[:])
 	return key(h.Sum(nil)), true
 }
 
 // read gives the answers of a file; none when it is not there, not ours alone, not whole
 // or made for something else.
-func read(file string, k key) []answer {
+func read(file string, k key) []object.Answer {
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil
@@ -80,16 +75,14 @@ func read(file string, k key) []answer {
 	if got := sha256.Sum256(body); !bytes.Equal(got[:], sum) {
 		return nil
 	}
-	out := make([]answer, n/answerSize)
-	if _, err := binary.Decode(body[sha256.Size:], binary.NativeEndian, out); err != nil {
-		return nil
-	}
+	out := make([]object.Answer, n/answerSize)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(out))), n), body[sha256.Size:])
 	return out
 }
 
 // write replaces a file in one step. What goes wrong costs the next process time, no
 // more.
-func write(file string, k key, answers []answer) {
+func write(file string, k key, answers []object.Answer) {
 	data, err := binary.Append(k[:], binary.NativeEndian, answers)
 	if err != nil {
 		return

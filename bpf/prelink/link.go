@@ -1,6 +1,7 @@
 package prelink
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,21 +10,29 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpftables/bpftables/bpf/object"
 )
 
-// Object resolves the programs of spec in place. file is where the answers are kept,
-// object the bytes that spec was read from, types the kernel's types, which are read
-// only when the file does not have the answers.
-func Object(spec *ebpf.CollectionSpec, file string, object []byte, types *btf.Cache) {
-	key, ok := keyOf(object)
-	if ok && link(spec, read(file, key)) == nil {
-		return
+// Answers gives the answers of the kernel to all questions of an object, in their order; nil
+// where there is one that it cannot be asked. They are kept in file; sum is that of the
+// object, which load reads only when the file does not have them.
+func Answers(file string, sum [sha256.Size]byte, load func() (*ebpf.CollectionSpec, error), types *btf.Cache) []object.Answer {
+	key, ok := keyOf(sum)
+	if ok {
+		if answers := read(file, key); answers != nil {
+			return answers
+		}
+	}
+	spec, err := load()
+	if err != nil {
+		return nil
 	}
 	answers, err := resolve(spec, types)
-	if err != nil || link(spec, answers) != nil || !ok {
-		return
+	if err == nil && ok {
+		write(file, key, answers) // a file that is missing is made again by the next one
 	}
-	write(file, key, answers) // a file that is missing is made again by the next one
+	return answers
 }
 
 // programs are the programs of an object, always in the same order.
@@ -36,57 +45,8 @@ func programs(spec *ebpf.CollectionSpec) []*ebpf.ProgramSpec {
 	return out
 }
 
-// open says whether an instruction waits for an answer of the kernel.
-func open(ins *asm.Instruction) bool {
-	return btf.CORERelocationMetadata(ins) != nil || kernelCall(ins)
-}
-
-// kernelCall says whether an instruction calls a kernel function that is not resolved
-// yet.
-func kernelCall(ins *asm.Instruction) bool { return ins.IsKfuncCall() && ins.Constant == -1 }
-
-var errOther = errors.New("these are the answers for another object")
-
-// link puts answers into the instructions that wait for them, all or none.
-func link(spec *ebpf.CollectionSpec, answers []answer) error {
-	var sites []*asm.Instruction
-	for _, p := range programs(spec) {
-		for i := range p.Instructions {
-			if open(&p.Instructions[i]) {
-				sites = append(sites, &p.Instructions[i])
-			}
-		}
-	}
-	if len(sites) != len(answers) {
-		return errOther
-	}
-	for i, ins := range sites {
-		*ins = answers[i].instruction(ins)
-	}
-	return nil
-}
-
-// instruction is the instruction that stands in the place of another one, under its
-// name and with its source, and asks nothing any more.
-func (a answer) instruction(was *asm.Instruction) asm.Instruction {
-	out := asm.Instruction{
-		OpCode: asm.OpCode(a.OpCode), Dst: asm.Register(a.Dst), Src: asm.Register(a.Src),
-		Offset: a.Offset, Constant: a.Constant,
-	}
-	if s := was.Symbol(); s != "" {
-		out = out.WithSymbol(s)
-	}
-	if src := was.Source(); src != nil {
-		out = out.WithSource(src)
-	}
-	if fn := btf.FuncMetadata(was); fn != nil {
-		out = btf.WithFuncMetadata(out, fn)
-	}
-	return out
-}
-
 // resolve asks the kernel's types for all answers.
-func resolve(spec *ebpf.CollectionSpec, types *btf.Cache) ([]answer, error) {
+func resolve(spec *ebpf.CollectionSpec, types *btf.Cache) ([]object.Answer, error) {
 	kernel, err := types.Kernel()
 	if err != nil {
 		return nil, err
@@ -95,7 +55,7 @@ func resolve(spec *ebpf.CollectionSpec, types *btf.Cache) ([]answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []answer
+	out := []object.Answer{}
 	for _, p := range programs(spec) {
 		r := resolver{local: spec.Types, kernel: kernel, targets: targets}
 		answers, err := r.program(p)
@@ -131,7 +91,7 @@ type resolver struct {
 	targets []*btf.Spec // of the kernel and its modules
 }
 
-func (r *resolver) program(p *ebpf.ProgramSpec) ([]answer, error) {
+func (r *resolver) program(p *ebpf.ProgramSpec) ([]object.Answer, error) {
 	var relocations []*btf.CORERelocation
 	for i := range p.Instructions {
 		if c := btf.CORERelocationMetadata(&p.Instructions[i]); c != nil {
@@ -142,14 +102,14 @@ func (r *resolver) program(p *ebpf.ProgramSpec) ([]answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []answer
+	var out []object.Answer
 	for i := range p.Instructions {
 		ins := p.Instructions[i] // a copy
 		switch {
 		case btf.CORERelocationMetadata(&ins) != nil:
 			err = fixups[0].Apply(&ins)
 			fixups = fixups[1:]
-		case kernelCall(&ins):
+		case object.Asks(&ins):
 			err = r.call(&ins)
 		default:
 			continue
@@ -157,7 +117,9 @@ func (r *resolver) program(p *ebpf.ProgramSpec) ([]answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, answer{uint32(ins.OpCode), uint8(ins.Dst), uint8(ins.Src), ins.Offset, ins.Constant})
+		out = append(out, object.Answer{
+			OpCode: uint32(ins.OpCode), Dst: uint8(ins.Dst), Src: uint8(ins.Src), Offset: ins.Offset, Constant: ins.Constant,
+		})
 	}
 	return out, nil
 }

@@ -1,21 +1,24 @@
 package prelink
 
 import (
+	"crypto/sha256"
+	"errors"
 	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/object"
 )
 
 // types are the kernel's, read once for all tests.
 var types = btf.NewCache()
 
-func parsed(t *testing.T) *ebpf.CollectionSpec {
+func netfilter(t *testing.T) *object.Object {
 	t.Helper()
 	if _, err := types.Kernel(); err != nil {
 		if os.Getenv("REQUIRE_KERNEL") != "" {
@@ -23,70 +26,47 @@ func parsed(t *testing.T) *ebpf.CollectionSpec {
 		}
 		t.Skip(err)
 	}
-	spec, err := abi.LoadNetfilter()
+	o, err := abi.Netfilter()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return spec
+	return o
 }
 
-// raw is what is loaded of all programs.
-func raw(spec *ebpf.CollectionSpec) (out []answer) {
-	for _, p := range programs(spec) {
-		for _, ins := range p.Instructions {
-			out = append(out, answer{uint32(ins.OpCode), uint8(ins.Dst), uint8(ins.Src), ins.Offset, ins.Constant})
-		}
-	}
-	return out
-}
-
-func waiting(spec *ebpf.CollectionSpec) (n int) {
-	for _, p := range programs(spec) {
-		for i := range p.Instructions {
-			if open(&p.Instructions[i]) {
-				n++
-			}
-		}
-	}
-	return n
-}
+// unread fails when the object's file is read.
+func unread() (*ebpf.CollectionSpec, error) { return nil, errors.New("read again") }
 
 func TestAnswersAreKept(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "linked")
-	first, second := parsed(t), parsed(t)
-	if waiting(first) == 0 {
+	o := netfilter(t)
+	first := Answers(file, o.Sum, abi.LoadNetfilter, types)
+	if len(first) == 0 {
 		t.Fatal("the object asks nothing")
 	}
-	Object(first, file, abi.NetfilterObject(), types)
-	if n := waiting(first); n != 0 {
-		t.Fatalf("%d instructions still wait", n)
+	if second := Answers(file, o.Sum, unread, nil); !slices.Equal(first, second) {
+		t.Error("the file gives other answers than the kernel")
 	}
-	// Without types, everything must come from the file.
-	Object(second, file, abi.NetfilterObject(), nil)
-	if !reflect.DeepEqual(raw(first), raw(second)) {
-		t.Error("the file gives other instructions than the kernel")
+	if _, err := o.Programs(first); err != nil {
+		t.Error(err)
 	}
-	for i, p := range programs(first) {
-		q := programs(parsed(t))[i]
-		for j := range p.Instructions {
-			is, was := &p.Instructions[j], &q.Instructions[j]
-			if is.Symbol() != was.Symbol() || (btf.FuncMetadata(is) == nil) != (btf.FuncMetadata(was) == nil) || (is.Source() == nil) != (was.Source() == nil) {
-				t.Errorf("%s: instruction %d lost its name, type or source", p.Name, j)
-			}
-		}
+	if _, err := o.Programs(first[1:]); err == nil {
+		t.Error("too few answers are put in")
+	}
+	if _, err := o.Programs(append(slices.Clone(first), first[0])); err == nil {
+		t.Error("too many answers are put in")
 	}
 }
 
 // TestOddFiles damages the file in every way; the kernel is asked then.
 func TestOddFiles(t *testing.T) {
-	want := parsed(t)
+	o := netfilter(t)
 	file := filepath.Join(t.TempDir(), "linked")
-	Object(want, file, abi.NetfilterObject(), types)
+	want := Answers(file, o.Sum, abi.LoadNetfilter, types)
 	good, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, ok := keyOf(abi.NetfilterObject())
+	k, ok := keyOf(o.Sum)
 	if !ok || len(read(file, k)) == 0 {
 		t.Fatal("the file is not read")
 	}
@@ -117,10 +97,8 @@ func TestOddFiles(t *testing.T) {
 		if got := read(file, k); got != nil {
 			t.Errorf("%s: the file is believed", name)
 		}
-		spec := parsed(t)
-		Object(spec, file, abi.NetfilterObject(), types)
-		if !reflect.DeepEqual(raw(spec), raw(want)) {
-			t.Errorf("%s: other instructions", name)
+		if got := Answers(file, o.Sum, abi.LoadNetfilter, types); !slices.Equal(got, want) {
+			t.Errorf("%s: other answers", name)
 		}
 		os.RemoveAll(file)
 	}
@@ -128,17 +106,26 @@ func TestOddFiles(t *testing.T) {
 
 // TestOtherObject asks again for an object that changed, and replaces the file.
 func TestOtherObject(t *testing.T) {
+	o := netfilter(t)
 	file := filepath.Join(t.TempDir(), "linked")
-	Object(parsed(t), file, []byte("older"), types)
-	k, _ := keyOf(abi.NetfilterObject())
+	Answers(file, sha256.Sum256([]byte("older")), abi.LoadNetfilter, types)
+	k, _ := keyOf(o.Sum)
 	if read(file, k) != nil {
 		t.Error("answers for another object are believed")
 	}
-	Object(parsed(t), file, abi.NetfilterObject(), types)
+	Answers(file, o.Sum, abi.LoadNetfilter, types)
 	if read(file, k) == nil {
 		t.Error("the file was not replaced")
 	}
-	if link(parsed(t), read(file, k)[1:]) == nil {
-		t.Error("too few answers are put in")
+}
+
+// TestNoAnswer gives none where the object cannot be read.
+func TestNoAnswer(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "linked")
+	if got := Answers(file, netfilter(t).Sum, unread, types); got != nil {
+		t.Errorf("%d answers", len(got))
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("they are kept")
 	}
 }

@@ -35,6 +35,9 @@ func inline(caller, body asm.Instructions) (asm.Instructions, error) {
 			out = append(out, in...)
 			continue
 		}
+		if i == at+1 && ins.Source() == nil { // not one of the body
+			ins = ins.WithSource(caller[0].Source())
+		}
 		if jumps(ins) {
 			to := starts[i+1] + int(ins.Offset)
 			switch {

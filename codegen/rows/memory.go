@@ -2,7 +2,6 @@ package rows
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -38,7 +37,10 @@ const ownVersion = 1
 
 // layout identifies what is where in a memory. Every change of the datapath changes it,
 // rather than only those of the layout.
-var layout = sync.OnceValue(func() uint32 { return crc32.ChecksumIEEE(abi.NetfilterObject()) + ownVersion })
+var layout = sync.OnceValue(func() uint32 {
+	sum := abi.NetfilterSum()
+	return binary.LittleEndian.Uint32(sum[:]) + ownVersion
+})
 
 // Current says whether this program knows what is where: not if another version has made
 // the generation.
