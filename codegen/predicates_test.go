@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/choice"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
@@ -40,7 +41,7 @@ func TestEveryPredicate(t *testing.T) {
 			if f.Class != nil {
 				one.Classes = []*plan.Class{class}
 			}
-			image, err := codegen.Image(one, rows.Options{Costs: rows.Reference{}})
+			image, err := codegen.Image(one, rows.Options{Costs: choice.Reference{}})
 			if err == nil {
 				_, err = codegen.Generate(one, image)
 			}

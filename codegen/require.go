@@ -5,7 +5,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/emit"
-	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/rule"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/cilium/ebpf/asm"
@@ -249,7 +249,7 @@ func (g *generator) call(p pred.Pred, no emit.Label) error {
 		g.local(no)
 		return nil
 	}
-	symbol, arg, ok := rows.Call(p)
+	symbol, arg, ok := rule.Call(p)
 	if !ok {
 		return fmt.Errorf("predicate %s cannot be generated", p)
 	}

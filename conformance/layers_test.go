@@ -29,13 +29,17 @@ var mayImport = map[string][]string{
 	"translate/plan":          {"ruleset/pred", "ruleset/packet"},
 	"translate":               {"translate/plan", "ruleset", "ruleset/pred", "ruleset/packet"},
 	"codegen/emit":            {"bpf/abi", "ruleset/pred", "ruleset/packet"},
-	"codegen/rows":            {"translate/plan", "ruleset/pred", "ruleset/packet", "ruleset/parallel", "codegen/emit", "bpf/abi"},
-	"codegen":                 {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "codegen/rows", "bpf/abi"},
+	"codegen/rows/rule":       {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "bpf/abi"},
+	"codegen/rows/layout":     {"codegen/rows/rule", "ruleset/pred", "ruleset/packet", "ruleset/parallel", "codegen/emit", "bpf/abi"},
+	"codegen/rows/choice":     {"codegen/rows/layout", "translate/plan", "ruleset/packet", "bpf/abi"},
+	"codegen/rows/edit":       {"codegen/rows/layout", "codegen/rows/rule", "translate/plan", "ruleset/packet", "bpf/abi"},
+	"codegen/rows":            {"codegen/rows/rule", "codegen/rows/layout", "codegen/rows/choice", "translate/plan", "bpf/abi"},
+	"codegen":                 {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "codegen/rows", "codegen/rows/rule", "bpf/abi"},
 	"bpf/rewrite":             {},
-	"bpf/...":                 {"bpf/...", "codegen", "codegen/rows", "translate/plan", "ruleset/pred", "ruleset/packet"},
+	"bpf/...":                 {"bpf/...", "codegen", "codegen/rows/...", "translate/plan", "ruleset/pred", "ruleset/packet"},
 	// One transaction for all owners of rules. Changes in place are made in the
 	// rows of a generation that is enforced.
-	"engine/...": {"engine/...", "ruleset/...", "translate/...", "codegen", "codegen/rows", "bpf/...",
+	"engine/...": {"engine/...", "ruleset/...", "translate/...", "codegen", "codegen/rows/...", "bpf/...",
 		"compat/caller", "compat/shim", "compat/tool"},
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
 	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/steady"},

@@ -10,13 +10,14 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
-	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/edit"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 )
 
 // Classes is the classified chains of an installed generation, in memory that they share
 // with the kernel.
 type Classes struct {
-	*rows.Memory
+	*edit.Chains
 	counters *ebpf.Map
 	load     func(name string) (*ebpf.Map, error) // opens another map of the generation
 	words    [][]uint32
@@ -36,7 +37,7 @@ func (g *Generation) Classes() (*Classes, error) {
 		}
 		c.words = append(c.words, words)
 	}
-	if c.Memory = rows.Open(g.space.family, c.words[0], c.words[1]); !c.Current() {
+	if c.Chains = edit.Open(g.space.family, c.words[0], c.words[1]); !c.Current() {
 		return nil, c.Close()
 	}
 	return c, nil
@@ -71,8 +72,8 @@ func (g *Generation) Version() (uint32, error) {
 	if err != nil || words == nil {
 		return 0, err
 	}
-	version := rows.Open(g.space.family, nil, words).Version()
-	return version - rows.FirstVersion, maps.Unmap(words)
+	version := layout.Open(g.space.family, nil, words).Version()
+	return version - layout.FirstVersion, maps.Unmap(words)
 }
 
 // Close gives the memory back; enforcement goes on.
@@ -140,6 +141,6 @@ func (r *Runner) Classes() (*Classes, error) {
 		}
 		c.words = append(c.words, words)
 	}
-	c.Memory = rows.Open(r.family, c.words[0], c.words[1])
+	c.Chains = edit.Open(r.family, c.words[0], c.words[1])
 	return c, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/rewrite"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -211,7 +212,7 @@ func setEarlyClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
 		return err
 	}
 	return set(spec, map[string]uint32{
-		abi.EarlyXdpVarFirstVersion: rows.FirstVersion, abi.NetfilterVarProgramOps: image.EarlyOps,
+		abi.EarlyXdpVarFirstVersion: layout.FirstVersion, abi.NetfilterVarProgramOps: image.EarlyOps,
 	})
 }
 

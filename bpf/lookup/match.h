@@ -33,7 +33,7 @@ static __always_inline const u32 *row_at(const u32 *rows, u32 n)
 }
 
 /* header_bytes is how much of the transport header the rules of a protocol may ask for.
- * Package codegen/rows leaves to programs what asks for more. */
+ * Package codegen/rows/rule leaves to programs what asks for more. */
 static __always_inline u32 header_bytes(u8 proto)
 {
 	switch (proto) {

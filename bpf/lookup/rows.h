@@ -9,7 +9,7 @@
  *   programs: conditions that a row has no field for
  *
  * Both are the single values of mmapable array maps, read with plain loads and written by
- * user space (package codegen/rows) while packets pass: a row is complete before one
+ * user space (package codegen/rows/edit) while packets pass: a row is complete before one
  * store links it, and is visible to packets of the versions from its birth to before its
  * death. One store of the version makes a batch of changes visible. All numbers are u32
  * in host order; addresses and ports are as on the wire unless said otherwise. Offsets

@@ -1,17 +1,17 @@
-// Package rows lays out classified chains: rules as data that the datapath looks up,
-// instead of code.
+// Package rows lays out classified chains: rules as data that the datapath looks up, instead
+// of code.
 //
-// In: the classified chains of a plan (plan.Class). Out: the words of the two maps of
-// bpf/lookup/rows.h, and changes of them in place, while packets pass. Refused: chains that call
-// each other deeper than the datapath can.
+// In: the classified chains of a plan (plan.Class), and what lookups cost and are keyed with
+// (Options). Out: the words of the two maps of bpf/lookup/rows.h. Refused: more chains or rows
+// than have a number. What was chosen can be held against golden files: the same rules and
+// options give the same words.
 //
-// A rule becomes a row: fields for the usual conditions (addresses, protocol, ports, TCP
-// flags, conntrack state) and a program for all others, in the order of the rule. A
-// condition may only leave the order if nobody can notice: behind one that has a memory
-// or may answer hotdrop, all others stay in the program. Rows lie in tables by the bits
-// of the packet that their fields fix (tuples), or in the leaves of decision trees, so that
-// few are asked for a packet; an estimate chooses (Choice).
+//	rows     Build: all chains of a plan, one image
+//	rule     one rule as rows
+//	layout   what lies where in the maps
+//	choice   tables, trees or a list for a chain, by what lookups cost
+//	edit     changes in place
 //
-//	image, err := rows.Build(p, needs)
+//	image, err := rows.Build(p, needs, rows.Drawn())
 //	// fill the maps with image.Rows and image.Index
 package rows

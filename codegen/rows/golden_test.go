@@ -16,6 +16,8 @@ import (
 
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/choice"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -27,8 +29,8 @@ var update = flag.Bool("update", false, "write the layouts into the golden files
 
 // fixed are options with which the same rules are laid out alike on every machine.
 var fixed = rows.Options{
-	Costs: rows.Reference{},
-	Keys:  rows.HashKeys{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93},
+	Costs: choice.Reference{},
+	Keys:  layout.HashKeys{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93},
 }
 
 // lay lays out the rules of a text.
@@ -42,7 +44,7 @@ func lay(t *testing.T, text string, family packet.Family, how translate.Classifi
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows.Unsign(image)
+	image.Index[layout.OwnLayout] = 0 // which program has made it
 	return image
 }
 
@@ -86,7 +88,7 @@ func TestGolden(t *testing.T) {
 // words are the rows and the index, without words that are zero.
 func words(image *rows.Image) []byte {
 	var b bytes.Buffer
-	size := len(image.Rows) / rows.Count(image)
+	size := int(image.RowSize())
 	for n := 0; len(image.Rows) > n*size; n++ {
 		writeWords(&b, fmt.Sprintf("row %d", n), image.Rows[n*size:(n+1)*size])
 	}

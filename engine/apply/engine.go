@@ -24,7 +24,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/attach"
-	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/engine/state"
@@ -80,7 +80,7 @@ func (l *Live) open() (classes *attach.Classes, err error) {
 // version is the version that packets see.
 func (l *Live) version() (uint32, error) {
 	if l.classes != nil {
-		return state.First + l.classes.Version() - rows.FirstVersion, nil
+		return state.First + l.classes.Version() - layout.FirstVersion, nil
 	}
 	version, err := l.gen.Version()
 	return state.First + version, err

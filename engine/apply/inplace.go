@@ -10,7 +10,8 @@ import (
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/codegen"
-	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/edit"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -91,7 +92,7 @@ type editor struct {
 	check    *iptables.Loader // of what is stored
 	extra    *extra
 	classes  *attach.Classes
-	rows     *rows.Edit
+	rows     *edit.Batch
 	state    *state.Edit
 	tables   map[string]*translate.InPlace
 	longer   int       // how much the bounds on notes have grown
@@ -127,7 +128,7 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 		ed.tables[name] = in
 	}
 	ed.rows = classes.Edit()
-	ed.state = live.State.Edit(state.First + ed.rows.Version() - rows.FirstVersion)
+	ed.state = live.State.Edit(state.First + ed.rows.Version() - layout.FirstVersion)
 	return ed, nil
 }
 
@@ -237,7 +238,7 @@ func (ed *editor) lengthen(table string) bool {
 
 // fail remembers errors that are not only about room.
 func (ed *editor) fail(err error) error {
-	if ed.full = errors.Is(err, rows.ErrNoRoom); !ed.full {
+	if ed.full = errors.Is(err, edit.ErrNoRoom); !ed.full {
 		ed.err = err
 	}
 	return errNotInPlace

@@ -1,4 +1,4 @@
-package rows
+package rule
 
 import (
 	"math"
@@ -30,15 +30,15 @@ func (c *compiler) field(p pred.Pred) bool {
 }
 
 func (c *compiler) address(p pred.Addr, negate bool) bool {
-	value, mask, flag := &c.src, &c.srcMask, abi.NotSrc
+	value, mask, flag := &c.Src, &c.SrcMask, abi.NotSrc
 	switch p.Of {
 	case pred.AddrSrc:
 	case pred.AddrDst:
-		value, mask, flag = &c.dst, &c.dstMask, abi.NotDst
+		value, mask, flag = &c.Dst, &c.DstMask, abi.NotDst
 	default:
 		return false
 	}
-	if *mask != [16]byte{} || c.flags&flag != 0 {
+	if *mask != [16]byte{} || c.Flags&flag != 0 {
 		return false
 	}
 	if c.guarded() {
@@ -48,7 +48,7 @@ func (c *compiler) address(p pred.Addr, negate bool) bool {
 	}
 	*value, *mask = p.Value, p.Mask
 	if negate {
-		c.flags |= flag
+		c.Flags |= flag
 	}
 	return true
 }
@@ -56,13 +56,13 @@ func (c *compiler) address(p pred.Addr, negate bool) bool {
 func (c *compiler) number(of pred.Field, p pred.Cmp, negate bool) bool {
 	switch of {
 	case pred.FieldProto:
-		if p.Mask != math.MaxUint32 || p.Lo != p.Hi || p.Lo > 255 || c.flags&abi.HasProto != 0 || c.headerSet {
+		if p.Mask != math.MaxUint32 || p.Lo != p.Hi || p.Lo > 255 || c.Flags&abi.HasProto != 0 || c.headerSet {
 			return false
 		}
-		c.proto = uint8(p.Lo)
-		c.flags |= abi.HasProto
+		c.Proto = uint8(p.Lo)
+		c.Flags |= abi.HasProto
 		if negate {
-			c.flags |= abi.NotProto
+			c.Flags |= abi.NotProto
 		}
 		return true
 	case pred.FieldCtState:
@@ -75,47 +75,47 @@ func (c *compiler) number(of pred.Field, p pred.Cmp, negate bool) bool {
 func (c *compiler) state(p pred.Cmp, negate bool) bool {
 	any := p.Lo == 1 && p.Hi == math.MaxUint32
 	none := p.Lo == 0 && p.Hi == 0
-	if c.states != 0 || p.Mask == 0 || p.Mask >= 1<<12 || !any && !none {
+	if c.States != 0 || p.Mask == 0 || p.Mask >= 1<<12 || !any && !none {
 		return false
 	}
-	c.states = p.Mask
+	c.States = p.Mask
 	if none != negate {
-		c.flags |= abi.NotState
+		c.Flags |= abi.NotState
 	}
 	if !c.headerSet {
-		c.flags |= abi.StateFirst
+		c.Flags |= abi.StateFirst
 	}
 	return true
 }
 
 // load takes ports, TCP flags, and type and code of ICMP.
 func (c *compiler) load(of pred.Load, p pred.Cmp, negate bool) bool {
-	icmp := c.proto == 1 || c.proto == 58
+	icmp := c.Proto == 1 || c.Proto == 58
 	switch {
 	case icmp:
 		return !negate && c.icmp(of, p)
-	case of.Width == 2 && of.Off == 0 && c.need >= 4:
-		return setPort(&c.row.sport, &c.sportSet, &c.flags, abi.NotSPort, p, negate)
-	case of.Width == 2 && of.Off == 2 && c.need >= 4:
-		return setPort(&c.row.dport, &c.dportSet, &c.flags, abi.NotDPort, p, negate)
-	case of.Width == 1 && of.Off == 13 && c.need >= 20 && c.proto == 6:
+	case of.Width == 2 && of.Off == 0 && c.Need >= 4:
+		return setPort(&c.Row.SPort, &c.sportSet, &c.Flags, abi.NotSPort, p, negate)
+	case of.Width == 2 && of.Off == 2 && c.Need >= 4:
+		return setPort(&c.Row.DPort, &c.dportSet, &c.Flags, abi.NotDPort, p, negate)
+	case of.Width == 1 && of.Off == 13 && c.Need >= 20 && c.Proto == 6:
 		if c.tcpSet || p.Lo != p.Hi || p.Lo > 255 {
 			return false
 		}
-		c.tcpSet, c.tcpMask, c.tcpValue = true, uint8(p.Mask), uint8(p.Lo)
+		c.tcpSet, c.TCPMask, c.TCPValue = true, uint8(p.Mask), uint8(p.Lo)
 		if negate {
-			c.flags |= abi.NotTCPFlags
+			c.Flags |= abi.NotTCPFlags
 		}
 		return true
 	}
 	return false
 }
 
-func setPort(r *portRange, set *bool, flags *uint32, flag uint32, p pred.Cmp, negate bool) bool {
+func setPort(r *PortRange, set *bool, flags *uint32, flag uint32, p pred.Cmp, negate bool) bool {
 	if *set || uint16(p.Mask) != math.MaxUint16 || p.Lo > p.Hi || p.Hi > math.MaxUint16 {
 		return false
 	}
-	*set, *r = true, portRange{uint16(p.Lo), uint16(p.Hi)}
+	*set, *r = true, PortRange{uint16(p.Lo), uint16(p.Hi)}
 	if negate {
 		*flags |= flag
 	}
@@ -130,11 +130,11 @@ func (c *compiler) icmp(of pred.Load, p pred.Cmp) bool {
 	switch {
 	case of.Off == 0 && !c.sportSet:
 		c.sportSet, c.icmpType = true, p.Lo == p.Hi
-		c.sport = portRange{uint16(p.Lo) << 8, uint16(p.Hi)<<8 | 0xff}
+		c.SPort = PortRange{uint16(p.Lo) << 8, uint16(p.Hi)<<8 | 0xff}
 		return true
 	case of.Off == 1 && c.icmpType:
 		c.icmpType = false
-		c.sport = portRange{c.sport.lo | uint16(p.Lo), c.sport.lo | uint16(p.Hi)}
+		c.SPort = PortRange{c.SPort.Lo | uint16(p.Lo), c.SPort.Lo | uint16(p.Hi)}
 		return true
 	}
 	return false
@@ -145,7 +145,7 @@ const maxAlternatives = 16
 
 // alternatives takes a list of ports: each becomes a row, all with the rule's label.
 func (c *compiler) alternatives(p pred.Or) bool {
-	if !c.headerSet || c.need < 4 || len(p) == 0 || len(p) > maxAlternatives || c.ports[0] != nil {
+	if !c.headerSet || c.Need < 4 || len(p) == 0 || len(p) > maxAlternatives || c.ports[0] != nil {
 		return false
 	}
 	for _, one := range p {
@@ -160,7 +160,7 @@ func (c *compiler) alternatives(p pred.Or) bool {
 		if load.Off == 0 && c.sportSet || load.Off == 2 && c.dportSet {
 			return false
 		}
-		var r portRange
+		var r PortRange
 		var set bool
 		if !setPort(&r, &set, new(uint32), 0, cmp, false) {
 			return false
@@ -173,18 +173,18 @@ func (c *compiler) alternatives(p pred.Or) bool {
 }
 
 // expand appends a row for each alternative.
-func (c *compiler) expand(out []row) []row {
+func (c *compiler) expand(out []Row) []Row {
 	if c.ports[0] == nil {
-		return append(out, c.row)
+		return append(out, c.Row)
 	}
 	for _, one := range c.ports[0] {
-		r := c.row
+		r := c.Row
 		cmp := one.(pred.Cmp)
-		ports := portRange{uint16(cmp.Lo), uint16(cmp.Hi)}
+		ports := PortRange{uint16(cmp.Lo), uint16(cmp.Hi)}
 		if cmp.Of.(pred.Load).Off == 0 {
-			r.sport = ports
+			r.SPort = ports
 		} else {
-			r.dport = ports
+			r.DPort = ports
 		}
 		out = append(out, r)
 	}

@@ -1,4 +1,4 @@
-package rows_test
+package edit_test
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/edit"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen"
 	"github.com/bpftables/bpftables/ruleset"
@@ -80,7 +81,7 @@ type editor struct {
 	runner  *attach.Runner
 	chains  []*chain // live
 	next    []*chain // as the batch at hand leaves them
-	batch   *rows.Edit
+	batch   *edit.Batch
 	place   map[string]int // where rules were put last, by chain
 	tally   map[string]int
 	serial  int
@@ -225,7 +226,7 @@ func (e *editor) change() {
 		e.next = append(e.next, c.clone())
 	}
 	for range 1 + e.r.Intn(8) {
-		if !e.edit(e.next[e.r.Intn(len(e.next))]) {
+		if !e.one(e.next[e.r.Intn(len(e.next))]) {
 			e.batch.Abort()
 			if e.r.Intn(4) == 0 {
 				e.again()
@@ -247,8 +248,8 @@ func (e *editor) change() {
 	}
 }
 
-// edit makes one edit; false: there is no room.
-func (e *editor) edit(c *chain) bool {
+// one makes one edit; false: there is no room.
+func (e *editor) one(c *chain) bool {
 	n := len(c.entries)
 	switch op := e.r.Intn(10); {
 	case op < 5 || n == 0:
@@ -317,7 +318,7 @@ func (e *editor) delete(c *chain, at int) {
 
 // room says whether there was room.
 func (e *editor) room(err error) bool {
-	if err != nil && !errors.Is(err, rows.ErrNoRoom) {
+	if err != nil && !errors.Is(err, edit.ErrNoRoom) {
 		e.Fatal(err)
 	}
 	if err != nil {
@@ -334,13 +335,13 @@ func (e *editor) reclaim() {
 
 // check looks at the memory and sends packets.
 func (e *editor) check() {
-	chains := make([][]rows.Living, len(e.chains))
+	chains := make([][]edit.Living, len(e.chains))
 	for _, c := range e.chains {
 		for _, one := range c.entries {
-			chains[c.Number] = append(chains[c.Number], rows.Living{Row: one.row, Rule: one.plan})
+			chains[c.Number] = append(chains[c.Number], edit.Living{Row: one.row, Rule: one.plan})
 		}
 	}
-	if err := e.classes.Memory.Check(chains); err != nil {
+	if err := e.classes.Chains.Check(chains); err != nil {
 		e.Fatal(err)
 	}
 	e.packets(8)

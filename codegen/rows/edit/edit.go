@@ -1,11 +1,13 @@
-package rows
+package edit
 
 import (
 	"errors"
 	"fmt"
 
 	"github.com/bpftables/bpftables/bpf/abi"
-	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
+	"github.com/bpftables/bpftables/codegen/rows/rule"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -13,29 +15,37 @@ import (
 // has to be made.
 var ErrNoRoom = errors.New("the change does not fit into the maps of this generation")
 
-// Edit is a batch of changes in place. Packets see none of them before Publish, and all
+// Chains is the classified chains of a generation, in the maps that packets read.
+type Chains struct{ *layout.Memory }
+
+// Open gives the chains of a generation from its maps.
+func Open(family packet.Family, rows, index []uint32) *Chains {
+	return &Chains{layout.Open(family, rows, index)}
+}
+
+// Batch is a batch of changes in place. Packets see none of them before Publish, and all
 // of them after it. One process at a time edits.
-type Edit struct {
-	m       *Memory
+type Batch struct {
+	m       *Chains
 	version uint32 // that the batch makes
 	born    []uint32
 	died    []uint32
 }
 
 // Edit begins a batch.
-func (m *Memory) Edit() *Edit {
-	if m.Index[ownDirty] != 0 {
+func (m *Chains) Edit() *Batch {
+	if m.Index[layout.OwnDirty] != 0 {
 		m.recover()
 	}
-	m.Index[ownDirty] = 1
-	return &Edit{m: m, version: m.Version() + 1}
+	m.Index[layout.OwnDirty] = 1
+	return &Batch{m: m, version: m.Version() + 1}
 }
 
 // recover takes back what a process that was killed before Publish has begun.
-func (m *Memory) recover() {
-	e := &Edit{m: m, version: m.Version() + 1}
-	for n := uint32(1); n < m.Index[ownRowsUsed]; n++ {
-		switch w := m.row(n); {
+func (m *Chains) recover() {
+	e := &Batch{m: m, version: m.Version() + 1}
+	for n := uint32(1); n < m.Index[layout.OwnRowsUsed]; n++ {
+		switch w := m.Row(n); {
 		case w[abi.RowBorn] == e.version:
 			e.born = append(e.born, n)
 		case w[abi.RowDead] == e.version:
@@ -46,46 +56,46 @@ func (m *Memory) recover() {
 }
 
 // Version is the version that packets see after Publish.
-func (e *Edit) Version() uint32 { return e.version }
+func (e *Batch) Version() uint32 { return e.version }
 
 // Publish makes the changes visible, all at once.
-func (e *Edit) Publish() {
-	e.m.Publish(e.version)
-	e.m.Index[ownDead] += uint32(len(e.died))
-	e.m.Index[ownDirty] = 0
+func (e *Batch) Publish() {
+	layout.Store(&e.m.Index[abi.HeaderVersion], e.version)
+	e.m.Index[layout.OwnDead] += uint32(len(e.died))
+	e.m.Index[layout.OwnDirty] = 0
 }
 
 // Abort takes the changes back; no packet has seen them.
-func (e *Edit) Abort() {
+func (e *Batch) Abort() {
 	for _, n := range e.died {
-		store(&e.m.row(n)[abi.RowDead], forever)
+		layout.Store(&e.m.Row(n)[abi.RowDead], layout.Forever)
 	}
 	for _, n := range e.born {
 		// Born and dead at once: no version shows it. It is unlinked with other dead rows.
-		store(&e.m.row(n)[abi.RowDead], 0)
+		layout.Store(&e.m.Row(n)[abi.RowDead], 0)
 	}
-	e.m.Index[ownDead] += uint32(len(e.born))
-	e.m.Index[ownDirty] = 0
+	e.m.Index[layout.OwnDead] += uint32(len(e.born))
+	e.m.Index[layout.OwnDirty] = 0
 }
 
 // Needs is what the programs of the generation fill of the facts.
-func (m *Memory) Needs() uint32 { return m.Index[ownNeeds] }
+func (m *Chains) Needs() uint32 { return m.Index[layout.OwnNeeds] }
 
 // Insert puts a rule behind the rule whose first row is before; 0: in front of all. It
 // gives the rule's first row, 0 if the rule can never match, and its counter slot. The
 // rule's ID is not used.
-func (e *Edit) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, err error) {
+func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, err error) {
 	m := e.m
-	compiled, err := compile(m.Family, r, assembler{needs: m.Needs()})
+	compiled, err := rule.Compile(m.Family, r, rule.Target{Needs: m.Needs()})
 	if err != nil {
 		return 0, 0, err
 	}
 	for i := range compiled {
-		if compiled[i].ops&^m.Index[ownOps] != 0 {
+		if compiled[i].Ops&^m.Index[layout.OwnOps] != 0 {
 			return 0, 0, fmt.Errorf("%w: a condition of a new kind", ErrNoRoom)
 		}
 	}
-	d := m.chain(chain)
+	d := m.Chain(chain)
 	if d[abi.ChainKind] == abi.KindList && d[abi.ChainRows]+uint32(len(compiled)) > longList {
 		return 0, 0, fmt.Errorf("%w: a list grows too long", ErrNoRoom)
 	}
@@ -100,12 +110,12 @@ func (e *Edit) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, e
 	}
 	for i, n := range rows {
 		c := &compiled[i]
-		c.id = id
+		c.ID = id
 		arg, program, err := e.place(c, r, uint32(chain))
 		if err != nil {
 			return 0, 0, err
 		}
-		m.write(n, label, e.version, c, program, arg)
+		m.Write(n, label, e.version, c, program, arg)
 		e.born = append(e.born, n)
 		m.linkOrder(d, prev, n)
 		if err := m.linkTuple(d, c, n, label); err != nil {
@@ -120,56 +130,53 @@ func (e *Edit) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, e
 }
 
 // Delete takes away the rule whose first row is given.
-func (e *Edit) Delete(row uint32) {
+func (e *Batch) Delete(row uint32) {
 	for _, n := range e.m.rowsOf(row) {
-		store(&e.m.row(n)[abi.RowDead], e.version)
+		layout.Store(&e.m.Row(n)[abi.RowDead], e.version)
 		e.died = append(e.died, n)
 	}
 }
 
 // SetPolicy changes the policy of a base chain.
-func (e *Edit) SetPolicy(chain int, drop bool) error {
-	d := e.m.chain(chain)
+func (e *Batch) SetPolicy(chain int, drop bool) error {
+	d := e.m.Chain(chain)
 	old := e.m.policyOf(d)
-	n, err := e.m.takeRow(ownBare)
+	n, err := e.m.takeRow(layout.OwnBare)
 	if err != nil {
 		return err
 	}
-	r := &row{id: e.m.row(old)[abi.RowID], action: abi.DoAccept, sport: anyPort, dport: anyPort}
-	if drop {
-		r.action = abi.DoDrop
-	}
-	e.m.write(n, 0, e.version, r, 0, 0)
-	e.m.row(n)[abi.RowOrder] = d[abi.ChainPolicy]
-	store(&d[abi.ChainPolicy], n)
-	store(&e.m.row(old)[abi.RowDead], e.version)
+	r := rule.Policy(e.m.Row(old)[abi.RowID], drop)
+	e.m.Write(n, 0, e.version, &r, 0, 0)
+	e.m.Row(n)[abi.RowOrder] = d[abi.ChainPolicy]
+	layout.Store(&d[abi.ChainPolicy], n)
+	layout.Store(&e.m.Row(old)[abi.RowDead], e.version)
 	e.born, e.died = append(e.born, n), append(e.died, old)
 	return nil
 }
 
 // policyOf is the row of the policy that the next version shows.
-func (m *Memory) policyOf(d []uint32) uint32 {
+func (m *Chains) policyOf(d []uint32) uint32 {
 	n := d[abi.ChainPolicy]
-	for m.row(n)[abi.RowDead] != forever {
-		n = m.row(n)[abi.RowOrder]
+	for m.Row(n)[abi.RowDead] != layout.Forever {
+		n = m.Row(n)[abi.RowOrder]
 	}
 	return n
 }
 
 // rowsOf are the rows of the rule whose first row is given.
-func (m *Memory) rowsOf(first uint32) []uint32 {
+func (m *Chains) rowsOf(first uint32) []uint32 {
 	if first == 0 {
 		return nil
 	}
 	out := []uint32{first}
-	label := m.row(first)[abi.RowLabel]
-	for n := m.row(first)[abi.RowOrder]; n != 0 && m.row(n)[abi.RowLabel] == label; n = m.row(n)[abi.RowOrder] {
+	label := m.Row(first)[abi.RowLabel]
+	for n := m.Row(first)[abi.RowOrder]; n != 0 && m.Row(n)[abi.RowLabel] == label; n = m.Row(n)[abi.RowOrder] {
 		out = append(out, n)
 	}
 	return out
 }
 
-func (m *Memory) lastOfRule(first uint32) uint32 {
+func (m *Chains) lastOfRule(first uint32) uint32 {
 	rows := m.rowsOf(first)
 	if len(rows) == 0 {
 		return 0
@@ -183,20 +190,20 @@ const endStep = 1024
 // labelBehind gives a label between a row and the one that follows it. Rules often come one
 // after the other at the same place: the new label then leaves the room where the next
 // one will need it, as the younger of the two neighbours tells.
-func (m *Memory) labelBehind(d []uint32, prev uint32) (uint32, error) {
+func (m *Chains) labelBehind(d []uint32, prev uint32) (uint32, error) {
 	next := d[abi.ChainFirst]
 	lo, born := uint32(0), uint32(0)
 	if prev != 0 {
-		next = m.row(prev)[abi.RowOrder]
-		lo, born = m.row(prev)[abi.RowLabel], m.row(prev)[abi.RowBorn]
+		next = m.Row(prev)[abi.RowOrder]
+		lo, born = m.Row(prev)[abi.RowLabel], m.Row(prev)[abi.RowBorn]
 	}
 	if next == 0 {
-		if lo >= forever-2*endStep {
+		if lo >= layout.Forever-2*endStep {
 			return 0, fmt.Errorf("%w: no label behind the last rule", ErrNoRoom)
 		}
-		return max(lo, labelFirst) + endStep, nil
+		return max(lo, layout.LabelFirst) + endStep, nil
 	}
-	hi := m.row(next)[abi.RowLabel]
+	hi := m.Row(next)[abi.RowLabel]
 	if prev == 0 && hi > 2*endStep {
 		return hi - endStep, nil
 	}
@@ -205,7 +212,7 @@ func (m *Memory) labelBehind(d []uint32, prev uint32) (uint32, error) {
 		return 0, fmt.Errorf("%w: no label between two rules", ErrNoRoom)
 	}
 	small := max(1, gap/64)
-	switch nextBorn := m.row(next)[abi.RowBorn]; {
+	switch nextBorn := m.Row(next)[abi.RowBorn]; {
 	case nextBorn > born:
 		return hi - small, nil
 	case nextBorn < born:
@@ -216,24 +223,18 @@ func (m *Memory) labelBehind(d []uint32, prev uint32) (uint32, error) {
 
 // longList is how many rows a chain without tables may have; a new generation makes tables
 // from fewer.
-const longList = 4 * shortList
+const longList = 4 * layout.ShortList
 
 // place sets the action of a row and puts what it needs into the index.
-func (e *Edit) place(c *row, r *plan.Rule, chain uint32) (arg, program uint32, err error) {
-	if len(c.program) > 0 {
-		if program, err = e.m.takeWords(c.program); err != nil {
+func (e *Batch) place(c *rule.Row, r *plan.Rule, chain uint32) (arg, program uint32, err error) {
+	if len(c.Program) > 0 {
+		if program, err = e.m.takeWords(c.Program); err != nil {
 			return 0, 0, err
 		}
 	}
-	if r.Action.Op == pred.Do {
-		words, err := note(r)
-		if err != nil {
-			return 0, 0, err
-		}
-		c.action = abi.DoNote
-		arg, err = e.m.takeWords(words)
-		return arg, program, err
+	var note []uint32
+	if c.Action, arg, note, err = rule.Action(r, chain); err == nil && note != nil {
+		arg, err = e.m.takeWords(note)
 	}
-	c.action, arg, err = action(r, chain)
 	return arg, program, err
 }

@@ -1,7 +1,8 @@
-package rows
+package choice
 
 import (
 	"math"
+	"math/bits"
 	"sync"
 	"time"
 )
@@ -90,7 +91,7 @@ type Line struct {
 
 // Line is measured by reading some of the words.
 func (m Machine) Line(words []uint32) Line {
-	words = words[:powerOfTwo(uint32(len(words)/2+1))]
+	words = words[:1<<(bits.Len(uint(len(words)))-1)]
 	near := nearLine * m.Slower()
 	if 4*len(words) <= nearBytes {
 		return Line{nearBytes, near}

@@ -1,4 +1,4 @@
-package rows
+package choice
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/bpftables/bpftables/bpf/abi"
-	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 )
 
 // What the steps of a lookup cost in nanoseconds, beside the lines of the cache that they
@@ -76,47 +76,35 @@ func number(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// point is a packet as trees see it.
-type point [maxDims]uint32
-
 // draw gives a packet that a row takes.
-func (m *Memory) draw(r *rand.Rand, n uint32) (p point) {
-	b := m.box(n)
-	for i := range m.dims() {
-		p[i] = b[i].lo
-		if width := uint64(b[i].hi) - uint64(b[i].lo); width > 0 {
+func draw(m *layout.Memory, r *rand.Rand, n uint32) (p layout.Point) {
+	b := m.Box(n)
+	for i := range m.Dims() {
+		p[i] = b[i].Lo
+		if width := uint64(b[i].Hi) - uint64(b[i].Lo); width > 0 {
 			p[i] += uint32(r.Uint64N(width + 1))
 		}
 	}
 	return p
 }
 
-// key gives the words that tables hash; names and marks are those of a row's key.
-func (m *Memory) key(p *point, value *key) (k key) {
+// keyOf gives the words that tables hash; names and marks are those of a row's key.
+func keyOf(m *layout.Memory, p *layout.Point, value *layout.Key) (k layout.Key) {
 	words := m.Family.Bits() / 32
 	for i := range 2 * words {
-		k.addresses[i/2] |= uint64(bits.ReverseBytes32(p[i])) << (i % 2 * 32)
+		k.Addresses[i/2] |= uint64(bits.ReverseBytes32(p[i])) << (i % 2 * 32)
 	}
-	k.other = value.other
-	k.other[transportWord] = uint64(bits.ReverseBytes16(uint16(p[2*words]))) |
+	k.Other = value.Other
+	k.Other[layout.TransportWord] = uint64(bits.ReverseBytes16(uint16(p[2*words]))) |
 		uint64(bits.ReverseBytes16(uint16(p[2*words+1])))<<16 | uint64(p[2*words+2])<<32
 	return k
 }
 
-func (b *box) has(p *point, dims int) bool {
-	for i := range dims {
-		if p[i] < b[i].lo || p[i] > b[i].hi {
-			return false
-		}
-	}
-	return true
-}
-
 // walk is one lookup on its way, and what it has done.
 type walk struct {
-	m     *Memory
-	p     point
-	k     key
+	m     *layout.Memory
+	p     layout.Point
+	k     layout.Key
 	bound uint32 // only smaller labels
 	lookup
 }
@@ -124,21 +112,21 @@ type walk struct {
 // meets asks an entry.
 func (w *walk) meets(entry []uint32) bool {
 	w.entries++
-	return w.m.meets(&w.p, entry)
+	return w.m.Meets(&w.p, entry)
 }
 
 // check asks a row; true: no later one of the list need be asked.
 func (w *walk) check(n uint32) bool {
-	row := w.m.row(n)
+	row := w.m.Row(n)
 	w.checks++
-	if row[abi.RowDead] != forever {
+	if row[abi.RowDead] != layout.Forever {
 		return false
 	}
 	if row[abi.RowLabel] >= w.bound {
 		return true
 	}
-	b := w.m.box(n)
-	if b.has(&w.p, w.m.dims()) {
+	b := w.m.Box(n)
+	if b.Has(&w.p, w.m.Dims()) {
 		w.bound = row[abi.RowLabel]
 		return true
 	}
@@ -147,25 +135,25 @@ func (w *walk) check(n uint32) bool {
 
 // tables does what next_in_tuples() of bpf/lookup/search.h does.
 func (w *walk) tables(d []uint32) {
-	size := familyTupleSize(w.m.Family)
+	size := w.m.TableSize()
 	for i := range d[abi.ChainNTuples] {
 		t := w.m.Index[d[abi.ChainTuples]+i*size:]
 		if t[abi.TupleLeast] >= w.bound {
 			continue
 		}
 		w.probes++
-		mask := w.m.readMask(t[abi.TupleMask:])
-		h := w.m.masked(&w.k, &mask)
-		bucket := w.m.bucket(t, h)
+		mask := w.m.ReadMask(t[abi.TupleMask:])
+		h := w.m.Hash(&w.k, &mask)
+		bucket := w.m.Bucket(t, h)
 		for i := range abi.BucketRows {
-			if tag(bucket, i) == tagOf(h) && w.meets(entryOf(bucket, i)) {
-				w.check(entryOf(bucket, i)[abi.EntryRow] & abi.RowNumber)
+			if layout.Tag(bucket, i) == layout.TagOf(h) && w.meets(layout.EntryOf(bucket, i)) {
+				w.check(layout.EntryOf(bucket, i)[abi.EntryRow] & abi.RowNumber)
 			}
 		}
-		if tag(bucket, moreRows) == 0 {
+		if layout.Tag(bucket, layout.MoreRows) == 0 {
 			continue
 		}
-		for n := bucket[abi.BucketMore]; n != 0 && !w.check(n); n = w.m.row(n)[abi.RowNext] {
+		for n := bucket[abi.BucketMore]; n != 0 && !w.check(n); n = w.m.Row(n)[abi.RowNext] {
 		}
 	}
 }
@@ -198,23 +186,26 @@ func (w *walk) trees(d []uint32) {
 // decide is decision() there.
 func (w *walk) decide(node []uint32, which uint32) uint32 {
 	place := node[abi.NodePlaces] >> (8 * which) & 0xff
-	for i := range w.m.dims() {
-		if at, shift := w.m.factOf(i); at == place {
-			return bit(w.p[i]<<shift >= node[abi.NodeLimits+which], 0)
+	for i := range w.m.Dims() {
+		if at, shift := w.m.FactOf(i); at == place {
+			if w.p[i]<<shift >= node[abi.NodeLimits+which] {
+				return 1
+			}
 		}
 	}
 	return 0
 }
 
 // estimate says what lookups in the structures of a descriptor do.
-func (b *builder) estimate(d []uint32, entries []entry) lookup {
+func (p *picker) estimate(d []uint32) lookup {
+	entries := p.chain.Entries
 	r := rand.New(rand.NewPCG(1, 2))
 	var sum lookup
 	n := min(costSample, len(entries))
 	for i := range n {
 		e := &entries[i*len(entries)/n]
-		w := walk{m: &b.Memory, p: b.draw(r, e.n), bound: forever}
-		w.k = b.key(&w.p, &e.value)
+		w := walk{m: p.m, p: draw(p.m, r, e.N), bound: layout.Forever}
+		w.k = keyOf(p.m, &w.p, &e.Value)
 		w.tables(d)
 		w.trees(d)
 		sum.probes += w.probes
@@ -225,12 +216,4 @@ func (b *builder) estimate(d []uint32, entries []entry) lookup {
 	}
 	by := float64(max(n, 1))
 	return lookup{sum.probes / by, sum.levels / by, sum.entries / by, sum.checks / by, sum.leaves / by}
-}
-
-// familyTupleSize is the length of a tuple table's description.
-func familyTupleSize(f packet.Family) uint32 {
-	if f == packet.IPv6 {
-		return abi.TupleSize6
-	}
-	return abi.TupleSize4
 }

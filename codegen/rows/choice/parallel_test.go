@@ -1,4 +1,4 @@
-package rows
+package choice_test
 
 import (
 	"runtime"
@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/edit"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -14,10 +17,13 @@ import (
 	"github.com/bpftables/bpftables/translate"
 )
 
+// longRules is four times what is laid out as one part.
+const longRules = 1 << 14
+
 // longImage has so many rules that trees are laid out in parts.
-func longImage(t *testing.T, kind shapes.Kind, family packet.Family) *Image {
+func longImage(t *testing.T, kind shapes.Kind, family packet.Family) *rows.Image {
 	t.Helper()
-	set, err := shapes.New(shapes.Options{Kind: kind, Family: family, Rules: 4 * grafted, Seed: 11})
+	set, err := shapes.New(shapes.Options{Kind: kind, Family: family, Rules: longRules, Seed: 11})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +32,7 @@ func longImage(t *testing.T, kind shapes.Kind, family packet.Family) *Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := Build(translate.Translate(rs, translate.Options{Classifier: translate.ClassifyTree, Can: shim.Can}).Plan, ^uint32(0), fixed)
+	image, err := rows.Build(translate.Translate(rs, translate.Options{Classifier: translate.ClassifyTree, Can: shim.Can}).Plan, ^uint32(0), fixed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +49,7 @@ func TestPartsOfTrees(t *testing.T) {
 			alone := longImage(t, kind, family)
 			runtime.GOMAXPROCS(7)
 			together := longImage(t, kind, family)
-			checkStructures(t, &together.Memory)
+			checkStructures(t, &edit.Chains{Memory: &together.Memory})
 			if a, b := treeWordsOf(&alone.Memory), treeWordsOf(&together.Memory); !slices.Equal(a, b) {
 				t.Errorf("%s %s: %d words on one processor, %d other ones on several", kind, family, len(a), len(b))
 			}
@@ -52,8 +58,8 @@ func TestPartsOfTrees(t *testing.T) {
 }
 
 // treeWordsOf are the words of the first tree of a memory up to its last leaf.
-func treeWordsOf(m *Memory) []uint32 {
-	d := m.chain(0)
+func treeWordsOf(m *layout.Memory) []uint32 {
+	d := m.Chain(0)
 	root := m.Index[d[abi.ChainTrees]+abi.TreeRoot]
 	end := root
 	var walk func(at uint32)

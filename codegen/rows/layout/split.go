@@ -1,4 +1,4 @@
-package rows
+package layout
 
 import "slices"
 
@@ -11,7 +11,7 @@ type sample struct {
 }
 
 // split chooses the number and the limit that leave the fewest rows on either side.
-func (t *tree) split(ids []int32, in *box) (dim int, limit uint32, ok bool) {
+func (t *tree) split(ids []int32, in *Box) (dim int, limit uint32, ok bool) {
 	step := max(1, len(ids)/treeSample)
 	s := &t.sample
 	s.rows = s.rows[:0]
@@ -36,16 +36,16 @@ func (t *tree) split(ids []int32, in *box) (dim int, limit uint32, ok bool) {
 
 // take looks at one number, whose spans are those at the offsets, and says how many rows
 // take all of it.
-func (s *sample) take(spans []span, in span) (through int) {
+func (s *sample) take(spans []Span, in Span) (through int) {
 	s.los, s.his = s.los[:0], s.his[:0]
 	for _, at := range s.rows {
 		r := spans[at]
-		begins, ends := r.lo > in.lo, r.hi < in.hi
+		begins, ends := r.Lo > in.Lo, r.Hi < in.Hi
 		if begins {
-			s.los = append(s.los, r.lo)
+			s.los = append(s.los, r.Lo)
 		}
 		if ends {
-			s.his = append(s.his, r.hi)
+			s.his = append(s.his, r.Hi)
 		}
 		if !begins && !ends {
 			through++

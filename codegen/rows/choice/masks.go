@@ -1,8 +1,11 @@
-package rows
+package choice
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
+
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 )
 
 const (
@@ -17,9 +20,9 @@ const (
 // chooser finds masks that take most rows, at most maxSame of one key each: the best one
 // for the rows that are left, again and again.
 type chooser struct {
-	b      *builder
-	masks  []key // of rows, by entry.kind
-	left   []*entry
+	m      *layout.Memory
+	masks  []layout.Key // of rows, by entry.kind
+	left   []*layout.Entry
 	same   []uint8 // rows by hash of the key
 	trials []*trial
 	round  int
@@ -27,21 +30,18 @@ type chooser struct {
 
 // trial is a mask that may become a table.
 type trial struct {
-	mask  key
+	mask  layout.Key
 	takes []bool // whether rows of a kind have its bits
 	score float64
 	round int // in which the score was found out
 }
 
 // chooseTuples gives the tables for the rows of a chain, and the rows that none takes.
-func (b *builder) chooseTuples(entries []entry) (tables []*tuple, others []*entry) {
-	c := &chooser{b: b, masks: b.masks, left: make([]*entry, len(entries))}
-	for i := range entries {
-		c.left[i] = &entries[i]
-	}
+func (p *picker) chooseTuples() (tables []*layout.Table, others []*layout.Entry) {
+	c := &chooser{m: p.m, masks: p.chain.masks, left: pointers(p.chain.Entries)}
 	c.candidates()
 	fresh := true // the candidates are those of the rows that are left
-	for len(c.left) > 0 && len(tables) < maxTuples {
+	for len(c.left) > 0 && len(tables) < layout.MaxTables {
 		c.round++
 		best := c.best()
 		if worth := best != nil && (best.score >= leastTuple || len(tables) == 0); worth {
@@ -63,7 +63,7 @@ func (c *chooser) candidates() {
 	c.trials = nil
 	count := make([]int, len(c.masks))
 	for _, e := range c.left {
-		count[e.kind]++
+		count[e.Kind]++
 	}
 	kinds := make([]int, 0, len(c.masks))
 	for i, n := range count {
@@ -72,11 +72,11 @@ func (c *chooser) candidates() {
 		}
 	}
 	slices.SortFunc(kinds, func(x, y int) int { return cmp.Or(cmp.Compare(count[y], count[x]), cmp.Compare(x, y)) })
-	seen := map[key]bool{}
+	seen := map[layout.Key]bool{}
 	for i := range kinds[:min(len(kinds), commonMasks)] {
 		for j := range kinds[:i+1] {
-			shared := c.masks[kinds[i]].and(&c.masks[kinds[j]])
-			for _, m := range []key{shared, shared.coarse()} {
+			shared := c.masks[kinds[i]].And(&c.masks[kinds[j]])
+			for _, m := range []layout.Key{shared, shared.Coarse()} {
 				c.candidate(&m, kinds, count, seen)
 			}
 		}
@@ -87,21 +87,21 @@ func (c *chooser) candidates() {
 	}
 }
 
-func (c *chooser) candidate(mask *key, kinds, count []int, seen map[key]bool) {
+func (c *chooser) candidate(mask *layout.Key, kinds, count []int, seen map[layout.Key]bool) {
 	takes := make([]bool, len(c.masks))
-	var common key
+	var common layout.Key
 	rows := 0
 	for _, k := range kinds {
-		if takes[k] = mask.within(&c.masks[k]); !takes[k] {
+		if takes[k] = mask.Within(&c.masks[k]); !takes[k] {
 			continue
 		}
 		if rows == 0 {
 			common = c.masks[k]
 		}
-		common = common.and(&c.masks[k])
+		common = common.And(&c.masks[k])
 		rows += count[k]
 	}
-	if common.ones() == 0 || seen[common] {
+	if common.Ones() == 0 || seen[common] {
 		return
 	}
 	seen[common] = true
@@ -129,92 +129,51 @@ func (c *chooser) best() *trial {
 // against it, many bits for it.
 func (c *chooser) try(t *trial) {
 	step := (len(c.left) + chooseSample - 1) / chooseSample
-	most := max(1, maxSame/step)
+	most := max(1, layout.MaxSame/step)
 	shift := c.clear(len(c.left) / step)
 	took, longer := 0, 0
 	for i := 0; i < len(c.left); i += step {
 		e := c.left[i]
-		if !t.takes[e.kind] {
+		if !t.takes[e.Kind] {
 			continue
 		}
-		n := &c.same[c.b.masked(&e.value, &t.mask)>>shift]
+		n := &c.same[c.m.Hash(&e.Value, &t.mask)>>shift]
 		if int(*n) < most {
 			longer += int(*n)
 			*n++
 			took++
 		}
 	}
-	t.score = float64(step) * (float64(took) - 0.01*float64(longer)) * (1 + 0.0002*float64(t.mask.ones()))
+	t.score = float64(step) * (float64(took) - 0.01*float64(longer)) * (1 + 0.0002*float64(t.mask.Ones()))
 	t.round = c.round
 }
 
 // clear makes the counts of keys zero, with room for n rows, and gives the shift that
 // makes a hash an index of them.
 func (c *chooser) clear(n int) (shift uint) {
-	size := int(powerOfTwo(uint32(4*n + 16)))
-	if len(c.same) < size {
-		c.same = make([]uint8, size)
+	width := bits.Len(uint(4*n + 15))
+	if len(c.same) < 1<<width {
+		c.same = make([]uint8, 1<<width)
 	}
-	clear(c.same[:size])
-	for shift = 64; size > 1; size /= 2 {
-		shift--
-	}
-	return shift
+	clear(c.same[:1<<width])
+	return 64 - uint(width)
 }
 
 // take makes a table and takes the rows that fit.
-func (c *chooser) take(t *trial) *tuple {
-	out := &tuple{mask: t.mask}
+func (c *chooser) take(t *trial) *layout.Table {
+	out := &layout.Table{Mask: t.mask}
 	shift := c.clear(len(c.left))
 	left := c.left[:0]
 	for _, e := range c.left {
-		if t.takes[e.kind] {
-			if n := &c.same[c.b.masked(&e.value, &t.mask)>>shift]; *n < maxSame {
+		if t.takes[e.Kind] {
+			if n := &c.same[c.m.Hash(&e.Value, &t.mask)>>shift]; *n < layout.MaxSame {
 				*n++
-				out.entries = append(out.entries, e)
+				out.Entries = append(out.Entries, e)
 				continue
 			}
 		}
 		left = append(left, e)
 	}
 	c.left = left
-	return out
-}
-
-// masked is the hash of a key under a mask.
-func (m *Memory) masked(value, mask *key) uint64 {
-	k := value.and(mask)
-	return m.hash(&k, mask.wide())
-}
-
-// kind numbers the masks of rows.
-func (b *builder) kind(mask *key) int32 {
-	if n, ok := b.kinds[*mask]; ok {
-		return n
-	}
-	n := int32(len(b.masks))
-	b.kinds[*mask] = n
-	b.masks = append(b.masks, *mask)
-	return n
-}
-
-// forget begins with no masks, for the next chain.
-func (b *builder) forget() {
-	b.masks = nil
-	b.kinds = map[key]int32{}
-}
-
-// coarse shortens the masks of IPv4 addresses to whole bytes.
-func (k *key) coarse() key {
-	out := *k
-	for i, w := range out.addresses {
-		var whole uint64
-		for shift := 0; shift < 64; shift += 8 {
-			if w>>shift&0xff == 0xff {
-				whole |= 0xff << shift
-			}
-		}
-		out.addresses[i] = whole
-	}
 	return out
 }

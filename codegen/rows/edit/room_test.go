@@ -1,4 +1,4 @@
-package rows_test
+package edit_test
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/edit"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -26,22 +27,22 @@ func TestRoom(t *testing.T) {
 		most  int
 	}{{"a chain without tables", 1, 32}, {"a table without masks", 20, 66}} {
 		t.Run(c.name, func(t *testing.T) {
-			image := built(t, c.rules)
+			chains := built(t, c.rules)
 			for range 500 {
-				row, err := put(image)
+				row, err := put(chains)
 				if err != nil {
 					t.Fatal(err)
 				}
-				batch := image.Edit()
+				batch := chains.Edit()
 				batch.Delete(row)
 				batch.Publish()
-				image.Reclaim()
+				chains.Reclaim()
 			}
 			n, err := 0, error(nil)
 			for ; err == nil && n < 1000; n++ {
-				_, err = put(image)
+				_, err = put(chains)
 			}
-			if !errors.Is(err, rows.ErrNoRoom) || n < 20 || n > c.most {
+			if !errors.Is(err, edit.ErrNoRoom) || n < 20 || n > c.most {
 				t.Errorf("%d rules: %v", n, err)
 			}
 		})
@@ -51,7 +52,7 @@ func TestRoom(t *testing.T) {
 // TestSteady: rules that come and go, with programs, notes, lists of ports and policies,
 // take no more room than the first ones.
 func TestSteady(t *testing.T) {
-	image, in := laidOut(t, "-A INPUT -s 192.0.2.1 -j REJECT\n"+strings.Repeat("-A INPUT -p tcp -i eth0 -m mark --mark 1 -j DROP\n", 30))
+	chains, in := laidOut(t, "-A INPUT -s 192.0.2.1 -j REJECT\n"+strings.Repeat("-A INPUT -p tcp -i eth0 -m mark --mark 1 -j DROP\n", 30))
 	rs := read(t, "-A INPUT -i eth1 -p tcp -m multiport --dports 25,465,587 -m mark ! --mark 7 -j DROP\n"+
 		"-A INPUT -s 192.0.2.9 -m length --length 7:99 -j REJECT\n")
 	var planned []*plan.Rule
@@ -63,7 +64,7 @@ func TestSteady(t *testing.T) {
 		planned = append(planned, p)
 	}
 	cycle := func() {
-		batch := image.Edit()
+		batch := chains.Edit()
 		var placed []uint32
 		for _, p := range planned {
 			row, _, err := batch.Insert(0, 0, p)
@@ -73,7 +74,7 @@ func TestSteady(t *testing.T) {
 			placed = append(placed, row)
 		}
 		batch.Publish()
-		batch = image.Edit()
+		batch = chains.Edit()
 		for _, row := range placed {
 			batch.Delete(row)
 		}
@@ -81,28 +82,28 @@ func TestSteady(t *testing.T) {
 			t.Fatal(err)
 		}
 		batch.Publish()
-		image.Reclaim()
+		chains.Reclaim()
 	}
 	for range 5 {
 		cycle()
 	}
-	before := image.Taken()
+	before := chains.Taken()
 	for range 1000 {
 		cycle()
 	}
-	if after := image.Taken(); after != before {
+	if after := chains.Taken(); after != before {
 		t.Errorf("words, rows and counters taken: %v, after many changes %v", before, after)
 	}
 }
 
 // built lays out a chain of some rules.
-func built(t *testing.T, rules int) *rows.Image {
+func built(t *testing.T, rules int) *edit.Chains {
 	text := ""
 	for i := range rules {
 		text += fmt.Sprintf("-A INPUT -s 192.0.2.%d -p udp -m udp --dport 5 -j DROP\n", i)
 	}
-	image, _ := laidOut(t, text)
-	return image
+	chains, _ := laidOut(t, text)
+	return chains
 }
 
 func read(t *testing.T, text string) *ruleset.Ruleset {
@@ -114,7 +115,7 @@ func read(t *testing.T, text string) *ruleset.Ruleset {
 }
 
 // laidOut lays out INPUT, and tells what it offers to rules to come.
-func laidOut(t *testing.T, text string) (*rows.Image, *translate.InPlace) {
+func laidOut(t *testing.T, text string) (*edit.Chains, *translate.InPlace) {
 	p := translate.Translate(read(t, text), translate.Options{Classifier: translate.ClassifyTuples, Can: shim.Can}).Plan
 	in := &translate.InPlace{Family: packet.IPv4, Bases: tables.Bases("filter"), Classes: map[string]*plan.Class{}, Actions: p.Tables[0].Actions}
 	for _, class := range p.Classes {
@@ -129,12 +130,12 @@ func laidOut(t *testing.T, text string) (*rows.Image, *translate.InPlace) {
 	// The room that the maps have.
 	image.Rows = append(image.Rows, make([]uint32, int(image.RowsWords)-len(image.Rows))...)
 	image.Index = append(image.Index, make([]uint32, int(image.IndexWords)-len(image.Index))...)
-	return image, in
+	return &edit.Chains{Memory: &image.Memory}, in
 }
 
 // put puts a rule that fixes nothing in front of the first chain.
-func put(image *rows.Image) (row uint32, err error) {
-	batch := image.Edit()
+func put(chains *edit.Chains) (row uint32, err error) {
+	batch := chains.Edit()
 	row, _, err = batch.Insert(0, 0, &plan.Rule{
 		Conds:  []pred.Pred{pred.Not{P: pred.Addr{Of: pred.AddrSrc, Value: [16]byte{192, 0, 2, 7}, Mask: [16]byte{255, 255, 255, 255}}}},
 		Action: pred.Action{Op: pred.Drop},

@@ -1,4 +1,4 @@
-package rows
+package edit
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
+	"github.com/bpftables/bpftables/codegen/rows/rule"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -17,10 +19,10 @@ type Living struct {
 
 // Check looks for what must never be wrong in a memory between two edits: chains gives the
 // rules of each in their order.
-func (m *Memory) Check(chains [][]Living) error {
+func (m *Chains) Check(chains [][]Living) error {
 	linked := map[uint32]bool{}
 	for i, rules := range chains {
-		d := m.chain(i)
+		d := m.Chain(i)
 		if err := m.checkOrder(d, rules, linked); err != nil {
 			return fmt.Errorf("chain %d: %w", i, err)
 		}
@@ -35,15 +37,15 @@ func (m *Memory) Check(chains [][]Living) error {
 }
 
 // living says whether packets see a row.
-func (m *Memory) living(n uint32) bool {
-	w := m.row(n)
+func (m *Chains) living(n uint32) bool {
+	w := m.Row(n)
 	return w[abi.RowBorn] <= m.Version() && m.Version() < w[abi.RowDead]
 }
 
 // list follows links.
-func (m *Memory) list(first, link uint32) (out []uint32, err error) {
-	for n := first; n != 0; n = m.row(n)[link] {
-		if uint32(len(out)) > m.Index[ownRowsUsed] {
+func (m *Chains) list(first, link uint32) (out []uint32, err error) {
+	for n := first; n != 0; n = m.Row(n)[link] {
+		if uint32(len(out)) > m.Index[layout.OwnRowsUsed] {
 			return nil, fmt.Errorf("the list of row %d is a ring", first)
 		}
 		out = append(out, n)
@@ -52,9 +54,9 @@ func (m *Memory) list(first, link uint32) (out []uint32, err error) {
 }
 
 // sorted wants labels that do not fall.
-func (m *Memory) sorted(list []uint32) error {
+func (m *Chains) sorted(list []uint32) error {
 	for i := 1; i < len(list); i++ {
-		if a, b := m.row(list[i-1])[abi.RowLabel], m.row(list[i])[abi.RowLabel]; a > b {
+		if a, b := m.Row(list[i-1])[abi.RowLabel], m.Row(list[i])[abi.RowLabel]; a > b {
 			return fmt.Errorf("row %d with label %d stands before row %d with label %d", list[i-1], a, list[i], b)
 		}
 	}
@@ -62,7 +64,7 @@ func (m *Memory) sorted(list []uint32) error {
 }
 
 // checkOrder wants the living rows in the order of the rules, and no label twice.
-func (m *Memory) checkOrder(d []uint32, rules []Living, linked map[uint32]bool) error {
+func (m *Chains) checkOrder(d []uint32, rules []Living, linked map[uint32]bool) error {
 	list, err := m.list(d[abi.ChainFirst], abi.RowOrder)
 	if err == nil {
 		err = m.sorted(list)
@@ -83,12 +85,12 @@ func (m *Memory) checkOrder(d []uint32, rules []Living, linked map[uint32]bool) 
 	last := uint32(0)
 	for _, r := range rules {
 		rows := m.rowsOf(r.Row)
-		if len(rows) > 0 && m.row(rows[0])[abi.RowLabel] <= last {
-			return fmt.Errorf("row %d has label %d behind %d", r.Row, m.row(rows[0])[abi.RowLabel], last)
+		if len(rows) > 0 && m.Row(rows[0])[abi.RowLabel] <= last {
+			return fmt.Errorf("row %d has label %d behind %d", r.Row, m.Row(rows[0])[abi.RowLabel], last)
 		}
 		for _, n := range rows {
-			last = m.row(n)[abi.RowLabel]
-			if m.row(n)[abi.RowID] != m.row(r.Row)[abi.RowID] {
+			last = m.Row(n)[abi.RowLabel]
+			if m.Row(n)[abi.RowID] != m.Row(r.Row)[abi.RowID] {
 				return fmt.Errorf("row %d counts elsewhere than row %d of the same rule", n, r.Row)
 			}
 		}
@@ -101,18 +103,18 @@ func (m *Memory) checkOrder(d []uint32, rules []Living, linked map[uint32]bool) 
 }
 
 // checkTables wants every living row in one table, where a packet that it matches looks.
-func (m *Memory) checkTables(d []uint32, rules []Living) error {
+func (m *Chains) checkTables(d []uint32, rules []Living) error {
 	if d[abi.ChainKind] != abi.KindTuples {
 		return nil
 	}
 	places := map[uint32]location{}
 	for i := range d[abi.ChainTables] {
-		if err := m.checkTable(d[abi.ChainTuples]+i*familyTupleSize(m.Family), places); err != nil {
+		if err := m.checkTable(d[abi.ChainTuples]+i*m.TableSize(), places); err != nil {
 			return fmt.Errorf("table %d: %w", i, err)
 		}
 	}
 	for _, r := range rules {
-		compiled, err := compile(m.Family, r.Rule, assembler{needs: m.Needs()})
+		compiled, err := rule.Compile(m.Family, r.Rule, rule.Target{Needs: m.Needs()})
 		if err != nil {
 			return err
 		}
@@ -121,14 +123,13 @@ func (m *Memory) checkTables(d []uint32, rules []Living) error {
 			return fmt.Errorf("row %d has %d rows, want %d", r.Row, len(rows), len(compiled))
 		}
 		for i, n := range rows {
-			value, mask := m.fixed(&compiled[i])
+			value, mask := m.Fixed(&compiled[i])
 			p, ok := places[n]
 			if !ok {
 				return fmt.Errorf("row %d is in no table", n)
 			}
-			k := value.and(&p.mask)
-			h := m.hash(&k, p.mask.wide())
-			if !p.mask.within(&mask) || p.bucket != uint32(h>>p.shift) || p.tag != 0 && p.tag != tagOf(h) {
+			h := m.Hash(&value, &p.mask)
+			if !p.mask.Within(&mask) || p.bucket != uint32(h>>p.shift) || p.tag != 0 && p.tag != layout.TagOf(h) {
 				return fmt.Errorf("row %d lies where no packet looks: %+v", n, p)
 			}
 		}
@@ -138,15 +139,15 @@ func (m *Memory) checkTables(d []uint32, rules []Living) error {
 
 // location is where a row lies in a table.
 type location struct {
-	mask               key
+	mask               layout.Key
 	shift, bucket, tag uint32 // tag 0: in the list
 }
 
-func (m *Memory) checkTable(at uint32, places map[uint32]location) error {
+func (m *Chains) checkTable(at uint32, places map[uint32]location) error {
 	t := m.Index[at:]
 	number := uint32(0)
 	var errs []error
-	m.eachBucket(t, func(bucket []uint32) {
+	m.EachBucket(t, func(bucket []uint32) {
 		if err := m.checkBucket(t, bucket, number, places); err != nil {
 			errs = append(errs, fmt.Errorf("bucket %d: %w", number, err))
 		}
@@ -155,7 +156,7 @@ func (m *Memory) checkTable(at uint32, places map[uint32]location) error {
 	return errors.Join(errs...)
 }
 
-func (m *Memory) checkBucket(t, bucket []uint32, number uint32, places map[uint32]location) error {
+func (m *Chains) checkBucket(t, bucket []uint32, number uint32, places map[uint32]location) error {
 	list, err := m.list(bucket[abi.BucketMore], abi.RowNext)
 	if err == nil {
 		err = m.sorted(list)
@@ -163,24 +164,24 @@ func (m *Memory) checkBucket(t, bucket []uint32, number uint32, places map[uint3
 	if err != nil {
 		return err
 	}
-	if tag(bucket, moreRows) == 0 && len(list) > 0 {
+	if layout.Tag(bucket, layout.MoreRows) == 0 && len(list) > 0 {
 		return fmt.Errorf("no packet walks the list of %d rows", len(list))
 	}
-	at := location{m.readMask(t[abi.TupleMask:]), t[abi.TupleShift], number, 0}
+	at := location{m.ReadMask(t[abi.TupleMask:]), t[abi.TupleShift], number, 0}
 	take := func(n uint32, tagged uint32) error {
 		if _, twice := places[n]; twice {
 			return fmt.Errorf("row %d lies in two tables", n)
 		}
-		if m.row(n)[abi.RowLabel] < t[abi.TupleLeast] {
-			return fmt.Errorf("row %d has label %d below the least, %d", n, m.row(n)[abi.RowLabel], t[abi.TupleLeast])
+		if m.Row(n)[abi.RowLabel] < t[abi.TupleLeast] {
+			return fmt.Errorf("row %d has label %d below the least, %d", n, m.Row(n)[abi.RowLabel], t[abi.TupleLeast])
 		}
 		at.tag = tagged
 		places[n] = at
 		return nil
 	}
 	for i := range abi.BucketRows {
-		if tagged := tag(bucket, i); tagged != 0 {
-			err = errors.Join(err, take(entryOf(bucket, i)[abi.EntryRow]&abi.RowNumber, tagged))
+		if tagged := layout.Tag(bucket, i); tagged != 0 {
+			err = errors.Join(err, take(layout.EntryOf(bucket, i)[abi.EntryRow]&abi.RowNumber, tagged))
 		}
 	}
 	for _, n := range list {
@@ -190,7 +191,7 @@ func (m *Memory) checkBucket(t, bucket []uint32, number uint32, places map[uint3
 }
 
 // checkPolicy wants one living row of the policy, or none in a user chain.
-func (m *Memory) checkPolicy(d []uint32, linked map[uint32]bool) error {
+func (m *Chains) checkPolicy(d []uint32, linked map[uint32]bool) error {
 	list, err := m.list(d[abi.ChainPolicy], abi.RowOrder)
 	if err != nil {
 		return err
@@ -209,14 +210,14 @@ func (m *Memory) checkPolicy(d []uint32, linked map[uint32]bool) error {
 }
 
 // checkFree wants no row that is free to be linked, and no counter to belong to two.
-func (m *Memory) checkFree(linked map[uint32]bool) error {
+func (m *Chains) checkFree(linked map[uint32]bool) error {
 	owner := map[uint32]uint32{}
 	for n := range linked {
 		if m.living(n) {
-			owner[m.row(n)[abi.RowID]] = n
+			owner[m.Row(n)[abi.RowID]] = n
 		}
 	}
-	for _, first := range []uint32{m.Index[ownFree], m.Index[ownBare], m.Index[ownUnlinked]} {
+	for _, first := range []uint32{m.Index[layout.OwnFree], m.Index[layout.OwnBare], m.Index[layout.OwnUnlinked]} {
 		list, err := m.list(first, abi.RowArg)
 		if err != nil {
 			return err
@@ -226,7 +227,7 @@ func (m *Memory) checkFree(linked map[uint32]bool) error {
 				return fmt.Errorf("row %d is free, or free twice, or linked", n)
 			}
 			linked[n] = true
-			id := m.row(n)[abi.RowID]
+			id := m.Row(n)[abi.RowID]
 			if other, taken := owner[id]; taken && id != noID {
 				return fmt.Errorf("rows %d and %d have both counter %d", n, other, id)
 			}
@@ -237,9 +238,9 @@ func (m *Memory) checkFree(linked map[uint32]bool) error {
 }
 
 // CheckReclaimed wants that no dead row is linked.
-func (m *Memory) CheckReclaimed() error {
+func (m *Chains) CheckReclaimed() error {
 	for i := range m.Index[abi.HeaderNChains] {
-		d := m.chain(int(i))
+		d := m.Chain(int(i))
 		for _, first := range []uint32{d[abi.ChainFirst], d[abi.ChainPolicy]} {
 			list, err := m.list(first, abi.RowOrder)
 			if err != nil {
@@ -256,6 +257,6 @@ func (m *Memory) CheckReclaimed() error {
 }
 
 // Taken is how many words of the index, rows and counters were ever taken.
-func (m *Memory) Taken() [3]uint32 {
-	return [3]uint32{m.Index[ownIndexUsed], m.Index[ownRowsUsed], m.Index[ownIDs]}
+func (m *Chains) Taken() [3]uint32 {
+	return [3]uint32{m.Index[layout.OwnIndexUsed], m.Index[layout.OwnRowsUsed], m.Index[layout.OwnIDs]}
 }

@@ -1,4 +1,4 @@
-package rows
+package rule
 
 import (
 	"encoding/binary"
@@ -21,11 +21,10 @@ type assembler struct {
 	words  []uint32
 	bound  []int // word by label; -1: not yet
 	refs   []reference
-	needs  uint32 // what the datapath fills of the facts (abi.Need*)
-	early  bool   // for the early stage
-	ops    uint32 // kinds of instructions, as bits
-	asks   bool   // there is something beside guards
-	err    error  // what does not fit
+	Target
+	ops  uint32 // kinds of instructions, as bits
+	asks bool   // there is something beside guards
+	err  error  // what does not fit
 }
 
 // empty is an empty program in the room of another.
@@ -204,7 +203,7 @@ func (a *assembler) compare(p pred.Cmp, no label) error {
 	switch of := p.Of.(type) {
 	case pred.Field:
 		// The early stage does not always know the length, and tells.
-		if c, ok := emit.FieldCell(of); ok && !(a.early && of == pred.FieldLen) {
+		if c, ok := emit.FieldCell(of); ok && !(a.Early && of == pred.FieldLen) {
 			a.inFact(c, p.Mask, p.Lo, p.Hi, no)
 			return nil
 		}
@@ -260,9 +259,9 @@ func (a *assembler) address(of pred.AddrField) emit.Area {
 // name makes an interface name available and says where it lies.
 func (a *assembler) name(of pred.NameField) emit.Area {
 	switch {
-	case of == pred.NameIn && a.needs&abi.NeedIif != 0:
+	case of == pred.NameIn && a.Needs&abi.NeedIif != 0:
 		return emit.InName
-	case of == pred.NameOut && a.needs&abi.NeedOif != 0:
+	case of == pred.NameOut && a.Needs&abi.NeedOif != 0:
 		return emit.OutName
 	}
 	a.plain(abi.OpGetName, 0, uint32(of))

@@ -1,4 +1,4 @@
-package rows
+package choice_test
 
 import (
 	"math/rand/v2"
@@ -6,6 +6,10 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/choice"
+	"github.com/bpftables/bpftables/codegen/rows/edit"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/conformance/gen/shapes"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -35,11 +39,11 @@ func TestStructures(t *testing.T) {
 	for _, kind := range []shapes.Kind{shapes.Same, shapes.ACL, shapes.FW, shapes.IPC} {
 		for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
 			for _, how := range []translate.Classifier{translate.ClassifyAuto, translate.ClassifyTuples, translate.ClassifyTree} {
-				image, err := Build(planOf(t, kind, family, how), ^uint32(0), fixed)
+				image, err := rows.Build(planOf(t, kind, family, how), ^uint32(0), fixed)
 				if err != nil {
 					t.Fatal(err)
 				}
-				m := &image.Memory
+				m := &edit.Chains{Memory: &image.Memory}
 				checkStructures(t, m)
 				deleteSome(t, m)
 				checkStructures(t, m)
@@ -49,55 +53,52 @@ func TestStructures(t *testing.T) {
 }
 
 // living are the visible rows of the first chain, in order.
-func living(m *Memory) (out []uint32) {
-	for n := m.chain(0)[abi.ChainFirst]; n != 0; n = m.row(n)[abi.RowOrder] {
-		if m.row(n)[abi.RowDead] == forever {
+func living(m *edit.Chains) (out []uint32) {
+	for n := m.Chain(0)[abi.ChainFirst]; n != 0; n = m.Row(n)[abi.RowOrder] {
+		if m.Row(n)[abi.RowDead] == layout.Forever {
 			out = append(out, n)
 		}
 	}
 	return out
 }
 
-func checkStructures(t *testing.T, m *Memory) {
+func checkStructures(t *testing.T, m *edit.Chains) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(3, 4))
-	d, all := m.chain(0), living(m)
+	all := living(m)
 	for range 400 {
-		w := walk{m: m, p: m.draw(r, all[r.IntN(len(all))]), bound: forever}
-		w.k = m.key(&w.p, &key{})
-		w.tables(d)
-		w.trees(d)
-		want := forever
+		p := choice.Draw(m.Memory, r, all[r.IntN(len(all))])
+		want := layout.Forever
 		for _, n := range all {
-			if b := m.box(n); b.has(&w.p, m.dims()) {
-				want = m.row(n)[abi.RowLabel]
+			if b := m.Box(n); b.Has(&p, m.Dims()) {
+				want = m.Row(n)[abi.RowLabel]
 				break
 			}
 		}
-		if w.bound != want {
-			t.Fatalf("%v: label %d, want %d", w.p[:m.dims()], w.bound, want)
+		if got := choice.Find(m.Memory, 0, &p); got != want {
+			t.Fatalf("%v: label %d, want %d", p[:m.Dims()], got, want)
 		}
 	}
 }
 
 // deleteSome deletes every third rule and takes its rows out of all lists.
-func deleteSome(t *testing.T, m *Memory) {
+func deleteSome(t *testing.T, m *edit.Chains) {
 	t.Helper()
 	e := m.Edit()
 	dead := map[uint32]bool{}
 	for i, n := range living(m) {
-		if i%3 == 0 && m.row(n)[abi.RowDead] == forever {
-			for _, row := range m.rowsOf(n) {
+		if i%3 == 0 && m.Row(n)[abi.RowDead] == layout.Forever {
+			e.Delete(n)
+			for row := n; row != 0 && m.Row(row)[abi.RowDead] != layout.Forever; row = m.Row(row)[abi.RowOrder] {
 				dead[row] = true
 			}
-			e.Delete(n)
 		}
 	}
 	e.Publish()
 	for range 2 {
 		m.Reclaim()
 	}
-	d := m.chain(0)
+	d := m.Chain(0)
 	for i := range d[abi.ChainNTrees] {
 		root := m.Index[d[abi.ChainTrees]+i*abi.TreeSize+abi.TreeRoot]
 		eachLeaf(m, root, root, func(n uint32) {
@@ -108,7 +109,7 @@ func deleteSome(t *testing.T, m *Memory) {
 	}
 }
 
-func eachLeaf(m *Memory, root, at uint32, do func(n uint32)) {
+func eachLeaf(m *edit.Chains, root, at uint32, do func(n uint32)) {
 	child := root + m.Index[at+abi.NodeChild]
 	if m.Index[at+abi.NodePlaces] != abi.NodeLeaf {
 		for i := range uint32(4) {
@@ -122,4 +123,4 @@ func eachLeaf(m *Memory, root, at uint32, do func(n uint32)) {
 }
 
 // fixed are options with which the same rules are laid out alike on every machine.
-var fixed = Options{Reference{}, HashKeys{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93}}
+var fixed = rows.Options{Costs: choice.Reference{}, Keys: layout.HashKeys{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93}}

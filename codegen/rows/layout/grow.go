@@ -1,4 +1,4 @@
-package rows
+package layout
 
 import (
 	"slices"
@@ -16,7 +16,7 @@ type tree struct {
 	m      *Memory
 	rows   []uint32
 	dims   int
-	spans  []span // by row and number
+	spans  []Span // by row and number
 	words  []uint32
 	most   int     // so many words may there be before leaves are not split anymore
 	ids    []int32 // room for the rows of parts
@@ -35,22 +35,22 @@ type graft struct {
 
 // leafRoom is what is used again for every leaf.
 type leafRoom struct {
-	space  [maxWindows]span
-	first  [known][maxWindows]span
-	others [known][]span
+	space  [maxWindows]Span
+	first  [known][maxWindows]Span
+	others [known][]Span
 }
 
 // box gives the spans of a row.
-func (t *tree) box(id int32) []span { return t.spans[int(id)*t.dims : int(id+1)*t.dims] }
+func (t *tree) box(id int32) []Span { return t.spans[int(id)*t.dims : int(id+1)*t.dims] }
 
 // appendTree appends the words of the tree for some rows.
-func appendTree(index []uint32, m *Memory, entries []*entry) []uint32 {
-	t := &tree{m: m, rows: make([]uint32, len(entries)), dims: m.dims(), most: treeWords / 2, whole: true}
-	t.spans = make([]span, 0, t.dims*len(entries))
+func appendTree(index []uint32, m *Memory, entries []*Entry) []uint32 {
+	t := &tree{m: m, rows: make([]uint32, len(entries)), dims: m.Dims(), most: treeWords / 2, whole: true}
+	t.spans = make([]Span, 0, t.dims*len(entries))
 	ids := make([]int32, len(entries))
 	for i, e := range entries {
-		t.rows[i], ids[i] = e.n, int32(i)
-		b := m.box(e.n)
+		t.rows[i], ids[i] = e.N, int32(i)
+		b := m.Box(e.N)
 		t.spans = append(t.spans, b[:t.dims]...)
 	}
 	t.words = make([]uint32, abi.NodeSize)
@@ -105,7 +105,7 @@ func shift(words []uint32, at int, by uint32) {
 // places in leaves the rows may take, and how many more decisions there may be.
 type part struct {
 	ids   []int32
-	in    box
+	in    Box
 	room  int
 	depth int
 }
@@ -146,7 +146,7 @@ func (t *tree) node(at int, p *part) {
 
 // decide writes one of the decisions of a node.
 func (t *tree) decide(at, which int, c *decision) {
-	place, shift := t.m.factOf(c.dim)
+	place, shift := t.m.FactOf(c.dim)
 	t.words[at+int(abi.NodeLimits)+which] = c.limit << shift
 	t.words[at+int(abi.NodePlaces)] |= place << (8 * which)
 }
@@ -161,7 +161,7 @@ type decision struct {
 // cut divides a part; not if it has few rows, or they would need too much room.
 func (t *tree) cut(p *part) (c decision, ok bool) {
 	n := len(p.ids)
-	if n <= leafRows || p.depth == 0 || len(t.words) > t.most {
+	if n <= LeafRows || p.depth == 0 || len(t.words) > t.most {
 		return c, false
 	}
 	if c.dim, c.limit, ok = t.split(p.ids, &p.in); !ok {
@@ -171,11 +171,11 @@ func (t *tree) cut(p *part) (c decision, ok bool) {
 	below, behind := 0, 0
 	for _, i := range p.ids {
 		s := t.spans[int(i)*t.dims+c.dim]
-		if s.lo < c.limit {
+		if s.Lo < c.limit {
 			both[below] = i
 			below++
 		}
-		if s.hi >= c.limit {
+		if s.Hi >= c.limit {
 			both[n+behind] = i
 			behind++
 		}
@@ -189,7 +189,7 @@ func (t *tree) cut(p *part) (c decision, ok bool) {
 	t.ids = t.ids[:len(t.ids)-(2*n-sum)]
 	c.sides[0] = part{both[:below:below], p.in, p.room * below / sum, p.depth - 1}
 	c.sides[1] = part{both[below:sum:sum], p.in, p.room * behind / sum, p.depth - 1}
-	c.sides[0].in[c.dim].hi, c.sides[1].in[c.dim].lo = c.limit-1, c.limit
+	c.sides[0].in[c.dim].Hi, c.sides[1].in[c.dim].Lo = c.limit-1, c.limit
 	return c, true
 }
 

@@ -1,12 +1,16 @@
-package rows
+package edit
+
+import (
+	"github.com/bpftables/bpftables/codegen/rows/layout"
+)
 
 import "github.com/bpftables/bpftables/bpf/abi"
 
 // Worn says how many dead rows lie between the living ones: packets pass over them.
-func (m *Memory) Worn() int { return int(m.Index[ownDead]) }
+func (m *Chains) Worn() int { return int(m.Index[layout.OwnDead]) }
 
 // Reclaimable says whether calls of Reclaim would make anything free.
-func (m *Memory) Reclaimable() bool { return m.Index[ownDead]|m.Index[ownUnlinked] != 0 }
+func (m *Chains) Reclaimable() bool { return m.Index[layout.OwnDead]|m.Index[layout.OwnUnlinked] != 0 }
 
 // crowdedRows is from how little room on the table without masks calls for a new layout,
 // before a change finds none.
@@ -14,12 +18,12 @@ const crowdedRows = 32
 
 // Crowded says whether many rows that were put in place fit into no table: a new layout
 // would find them faster.
-func (m *Memory) Crowded() bool {
+func (m *Chains) Crowded() bool {
 	for i := range m.Index[abi.HeaderNChains] {
-		d := m.chain(int(i))
+		d := m.Chain(int(i))
 		for j := range d[abi.ChainTables] {
-			t := m.Index[d[abi.ChainTuples]+j*familyTupleSize(m.Family):]
-			if mask := m.readMask(t[abi.TupleMask:]); mask.ones() == 0 && t[abi.TupleRows]+crowdedRows > t[abi.TupleOwn] {
+			t := m.Index[d[abi.ChainTuples]+j*m.TableSize():]
+			if mask := m.ReadMask(t[abi.TupleMask:]); mask.Ones() == 0 && t[abi.TupleRows]+crowdedRows > t[abi.TupleOwn] {
 				return true
 			}
 		}
@@ -31,26 +35,26 @@ func (m *Memory) Crowded() bool {
 // out. Between two versions' publication and Reclaim, and between two calls, every packet
 // that was in a hook must have left it: a packet may stand on a row that is taken out, and
 // goes on from it. A slot of the counters that became free keeps what it has counted.
-func (m *Memory) Reclaim() {
+func (m *Chains) Reclaim() {
 	m.free()
-	if m.Index[ownDead] == 0 {
+	if m.Index[layout.OwnDead] == 0 {
 		return
 	}
 	version := m.Version()
 	dead := map[uint32]bool{}
-	for n := uint32(1); n < m.Index[ownRowsUsed]; n++ {
+	for n := uint32(1); n < m.Index[layout.OwnRowsUsed]; n++ {
 		// Free rows have no label; policies have none and are in a list of their own.
-		w := m.row(n)
+		w := m.Row(n)
 		if w[abi.RowDead] <= version && w[abi.RowBorn] != 0 {
 			dead[n] = true
 		}
 	}
 	for i := range m.Index[abi.HeaderNChains] {
-		m.unlinkChain(m.chain(int(i)), dead)
+		m.unlinkChain(m.Chain(int(i)), dead)
 	}
 	kept := map[uint32]bool{}
 	for n := range dead {
-		w := m.row(n)
+		w := m.Row(n)
 		// The rows of one rule have one slot of the counters between them; a policy's
 		// goes on with the next policy.
 		if w[abi.RowLabel] == 0 || kept[w[abi.RowID]] {
@@ -62,28 +66,28 @@ func (m *Memory) Reclaim() {
 		if w[abi.RowAction]&0xf == abi.DoNote {
 			w[rowNote] = w[abi.RowArg]
 		}
-		w[abi.RowArg] = m.Index[ownUnlinked]
-		m.Index[ownUnlinked] = n
+		w[abi.RowArg] = m.Index[layout.OwnUnlinked]
+		m.Index[layout.OwnUnlinked] = n
 	}
-	m.Index[ownDead] = 0
+	m.Index[layout.OwnDead] = 0
 }
 
 // rowNote is where a row that is out of all lists has the place of its note.
 const rowNote = abi.RowSPort
 
 // free makes rows that are out of all lists free.
-func (m *Memory) free() {
-	for n := m.Index[ownUnlinked]; n != 0; n = m.Index[ownUnlinked] {
-		w := m.row(n)
+func (m *Chains) free() {
+	for n := m.Index[layout.OwnUnlinked]; n != 0; n = m.Index[layout.OwnUnlinked] {
+		w := m.Row(n)
 		m.freeWords(w[abi.RowProgram])
 		m.freeWords(w[rowNote])
-		m.Index[ownUnlinked] = w[abi.RowArg]
+		m.Index[layout.OwnUnlinked] = w[abi.RowArg]
 		m.freeRow(n)
 	}
 }
 
 // unlinkChain takes dead rows out of the lists of a chain.
-func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
+func (m *Chains) unlinkChain(d []uint32, dead map[uint32]bool) {
 	d[abi.ChainRows] -= m.unlinkList(&d[abi.ChainFirst], abi.RowOrder, dead)
 	m.unlinkList(&d[abi.ChainPolicy], abi.RowOrder, dead)
 	if d[abi.ChainKind] != abi.KindTuples {
@@ -91,23 +95,23 @@ func (m *Memory) unlinkChain(d []uint32, dead map[uint32]bool) {
 	}
 	m.clearTrees(d, dead)
 	for i := range d[abi.ChainTables] {
-		t := m.Index[d[abi.ChainTuples]+i*familyTupleSize(m.Family):]
-		m.eachBucket(t, func(bucket []uint32) { t[abi.TupleRows] -= m.unlinkBucket(bucket, dead) })
+		t := m.Index[d[abi.ChainTuples]+i*m.TableSize():]
+		m.EachBucket(t, func(bucket []uint32) { t[abi.TupleRows] -= m.unlinkBucket(bucket, dead) })
 	}
 }
 
 // unlinkBucket takes dead rows out of a bucket, and says how many.
-func (m *Memory) unlinkBucket(bucket []uint32, dead map[uint32]bool) (n uint32) {
+func (m *Chains) unlinkBucket(bucket []uint32, dead map[uint32]bool) (n uint32) {
 	for i := range abi.BucketRows {
-		if tag(bucket, i) != 0 && dead[entryOf(bucket, i)[abi.EntryRow]&abi.RowNumber] {
-			setTag(bucket, i, 0)
+		if layout.Tag(bucket, i) != 0 && dead[layout.EntryOf(bucket, i)[abi.EntryRow]&abi.RowNumber] {
+			layout.SetTag(bucket, i, 0)
 			n++
 		}
 	}
-	if tag(bucket, moreRows) != 0 {
+	if layout.Tag(bucket, layout.MoreRows) != 0 {
 		n += m.unlinkList(&bucket[abi.BucketMore], abi.RowNext, dead)
 		if bucket[abi.BucketMore] == 0 {
-			setTag(bucket, moreRows, 0)
+			layout.SetTag(bucket, layout.MoreRows, 0)
 		}
 	}
 	return n
@@ -115,14 +119,14 @@ func (m *Memory) unlinkBucket(bucket []uint32, dead map[uint32]bool) (n uint32) 
 
 // unlinkList takes dead rows out of a list, and says how many; first is the word that
 // holds its first row.
-func (m *Memory) unlinkList(first *uint32, link uint32, dead map[uint32]bool) (n uint32) {
+func (m *Chains) unlinkList(first *uint32, link uint32, dead map[uint32]bool) (n uint32) {
 	for at := first; *at != 0; {
-		row := m.row(*at)
+		row := m.Row(*at)
 		if !dead[*at] {
 			at = &row[link]
 			continue
 		}
-		store(at, row[link])
+		layout.Store(at, row[link])
 		n++
 	}
 	return n
@@ -130,14 +134,14 @@ func (m *Memory) unlinkList(first *uint32, link uint32, dead map[uint32]bool) (n
 
 // clearTrees makes holes where leaves have dead rows. A packet may be walking over the
 // leaf: the others keep their places.
-func (m *Memory) clearTrees(d []uint32, dead map[uint32]bool) {
+func (m *Chains) clearTrees(d []uint32, dead map[uint32]bool) {
 	for i := range d[abi.ChainNTrees] {
 		root := m.Index[d[abi.ChainTrees]+i*abi.TreeSize+abi.TreeRoot]
 		m.clearNode(root, root, dead)
 	}
 }
 
-func (m *Memory) clearNode(root, at uint32, dead map[uint32]bool) {
+func (m *Chains) clearNode(root, at uint32, dead map[uint32]bool) {
 	child := root + m.Index[at+abi.NodeChild]
 	if m.Index[at+abi.NodePlaces] != abi.NodeLeaf {
 		for i := range uint32(4) {
@@ -147,7 +151,7 @@ func (m *Memory) clearNode(root, at uint32, dead map[uint32]bool) {
 	}
 	for i := range m.Index[at+abi.NodeLimits] {
 		if word := &m.Index[child+i*abi.EntrySize+abi.EntryRow]; dead[*word&abi.RowNumber] {
-			store(word, 0)
+			layout.Store(word, 0)
 		}
 	}
 }

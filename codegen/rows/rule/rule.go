@@ -1,4 +1,4 @@
-package rows
+package rule
 
 import (
 	"encoding/binary"
@@ -10,40 +10,51 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// portRange is a range of ports, or of ICMP type and code, in host order.
-type portRange struct{ lo, hi uint16 }
+// PortRange is a range of ports, or of ICMP type and code, in host order.
+type PortRange struct{ Lo, Hi uint16 }
 
-var anyPort = portRange{hi: math.MaxUint16}
+var anyPort = PortRange{Hi: math.MaxUint16}
 
-func (r portRange) word() uint32 { return uint32(r.lo) | uint32(r.hi)<<16 }
+// Word is the range as rows hold it.
+func (r PortRange) Word() uint32 { return uint32(r.Lo) | uint32(r.Hi)<<16 }
 
-// row is a row before it has a place.
-type row struct {
-	id, action         uint32
-	flags, states      uint32
-	sport, dport       portRange
-	proto              uint8
-	tcpMask, tcpValue  uint8
-	need               uint8 // bytes of the transport header
-	src, srcMask       [16]byte
-	dst, dstMask       [16]byte
-	program            []uint32  // with jumps; empty: none
-	ops                uint32    // the kinds of its instructions, as bits
-	in, out            *[16]byte // exact names
-	mark               *uint32
-	sportSet, dportSet bool
-	headerSet, tcpSet  bool
-	icmpType           bool // sport holds the type, of any code
+// Row is a row before it has a place.
+type Row struct {
+	ID, Action        uint32
+	Flags, States     uint32
+	SPort, DPort      PortRange
+	Proto             uint8
+	TCPMask, TCPValue uint8
+	Need              uint8 // bytes of the transport header
+	Src, SrcMask      [16]byte
+	Dst, DstMask      [16]byte
+	Program           []uint32  // with jumps; empty: none
+	Ops               uint32    // the kinds of its instructions, as bits
+	In, Out           *[16]byte // exact names
+	Mark              *uint32
+}
+
+// Plain is the flag of a row that asks for what most rows ask for. An empty mask with flags
+// to be set (--tcp-flags NONE SYN) never matches.
+func (r *Row) Plain() uint32 {
+	const not = abi.NotSrc | abi.NotDst | abi.NotProto | abi.NotSPort | abi.NotDPort | abi.NotTCPFlags | abi.NotState
+	if r.Flags&not == 0 && r.States == 0 && r.TCPMask|r.TCPValue == 0 {
+		return abi.Plain
+	}
+	return 0
 }
 
 // compiler turns the conditions of one rule into a row.
 type compiler struct {
 	family packet.Family
-	row
-	prog  assembler
-	fixed bool       // a condition with memory or hotdrop is in the program: the rest follows it
-	never bool       // the rule matches nothing
-	ports [2]pred.Or // alternatives that become rows of their own
+	Row
+	prog               assembler
+	sportSet, dportSet bool
+	headerSet, tcpSet  bool
+	icmpType           bool       // sport holds the type, of any code
+	fixed              bool       // a condition with memory or hotdrop is in the program: the rest follows it
+	never              bool       // the rule matches nothing
+	ports              [2]pred.Or // alternatives that become rows of their own
 }
 
 // headerBytes is header_bytes of bpf/lookup/match.h.
@@ -59,26 +70,33 @@ func headerBytes(proto uint8) uint8 {
 	return 0
 }
 
-// compile gives the rows of a rule: none if it matches nothing, several for a list of
-// ports. The action is left to the caller. how says what the datapath fills of the facts,
-// and for which programs the row is.
-func compile(family packet.Family, r *plan.Rule, how assembler) ([]row, error) {
-	return new(scratch).compile(family, r, how)
+// Compile gives the rows of a rule: none if it matches nothing, several for a list of
+// ports. The action is left to the caller.
+func Compile(family packet.Family, r *plan.Rule, to Target) ([]Row, error) {
+	return new(Scratch).Compile(family, r, to)
 }
 
-// scratch is room that many rules are compiled in, one after the other: what compile
+// Target is what the datapath that will ask a row fills of the facts (abi.Need*), and
+// whether that is the early stage.
+type Target struct {
+	Needs uint32
+	Early bool
+}
+
+// Scratch is room that many rules are compiled in, one after the other: what compile
 // gives is valid until the next call.
-type scratch struct {
+type Scratch struct {
 	compiler
 	atoms []pred.Pred
-	rows  []row
+	rows  []Row
 }
 
-func (s *scratch) compile(family packet.Family, r *plan.Rule, how assembler) ([]row, error) {
+// Compile does what the function of that name does.
+func (s *Scratch) Compile(family packet.Family, r *plan.Rule, to Target) ([]Row, error) {
 	c := &s.compiler
 	*c = compiler{family: family, prog: c.prog.empty()}
-	c.prog.needs, c.prog.early = how.needs, how.early
-	c.row = row{id: r.ID, sport: anyPort, dport: anyPort}
+	c.prog.Target = to
+	c.Row = Row{ID: r.ID, SPort: anyPort, DPort: anyPort}
 	s.atoms = flatten(s.atoms[:0], r.Conds)
 	atoms := s.atoms
 	for i := 0; i < len(atoms) && !c.never; {
@@ -134,7 +152,7 @@ func (c *compiler) take(atoms []pred.Pred) (n int, err error) {
 
 // guarded says whether the rule, even if it matches nothing, may answer hotdrop for a
 // packet with a broken header.
-func (c *compiler) guarded() bool { return c.headerSet || c.flags&abi.NeedTransport != 0 }
+func (c *compiler) guarded() bool { return c.headerSet || c.Flags&abi.NeedTransport != 0 }
 
 // headerGuard recognizes how matches on transport headers begin: (hotdrop at fragment
 // offset 1,) no at any other offset but 0, hotdrop when bytes are missing.
@@ -181,14 +199,14 @@ func isPred(p, want pred.Pred) bool {
 func (c *compiler) guardHeader(bytes uint8, hotFragment bool) bool {
 	if c.headerSet {
 		// Behind a guard that asks for as much it never fires.
-		return bytes <= c.need && (!hotFragment || c.flags&abi.HotFragment != 0)
+		return bytes <= c.Need && (!hotFragment || c.Flags&abi.HotFragment != 0)
 	}
-	if !c.plainProto() || headerBytes(c.proto) < bytes {
+	if !c.plainProto() || headerBytes(c.Proto) < bytes {
 		return false
 	}
-	c.headerSet, c.need = true, bytes
+	c.headerSet, c.Need = true, bytes
 	if hotFragment {
-		c.flags |= abi.HotFragment
+		c.Flags |= abi.HotFragment
 	}
 	c.prog.guard(abi.GuardHeader)
 	return true
@@ -197,10 +215,10 @@ func (c *compiler) guardHeader(bytes uint8, hotFragment bool) bool {
 // plainProto says whether the row asks for one protocol; in IPv6 also for a packet
 // that has a transport header.
 func (c *compiler) plainProto() bool {
-	if c.family == packet.IPv6 && c.flags&abi.NeedTransport == 0 {
+	if c.family == packet.IPv6 && c.Flags&abi.NeedTransport == 0 {
 		return false
 	}
-	return c.flags&abi.HasProto != 0 && c.flags&abi.NotProto == 0
+	return c.Flags&abi.HasProto != 0 && c.Flags&abi.NotProto == 0
 }
 
 func (c *compiler) guardTransport(p pred.Pred) bool {
@@ -208,11 +226,11 @@ func (c *compiler) guardTransport(p pred.Pred) bool {
 	if !isPred(p, pred.HotdropIf{P: pred.Not{P: found}}) {
 		return false
 	}
-	if c.flags&abi.NeedTransport == 0 {
-		if c.headerSet || c.states != 0 || c.flags&abi.HasProto != 0 {
+	if c.Flags&abi.NeedTransport == 0 {
+		if c.headerSet || c.States != 0 || c.Flags&abi.HasProto != 0 {
 			return false
 		}
-		c.flags |= abi.NeedTransport
+		c.Flags |= abi.NeedTransport
 		c.prog.guard(abi.GuardTransport)
 	}
 	return true
@@ -225,15 +243,15 @@ func (c *compiler) note(p pred.Pred) {
 		value := p.Value
 		switch {
 		case !allOnes(p.Mask):
-		case p.Of == pred.NameIn && c.prog.needs&abi.NeedIif != 0:
-			c.in = &value
-		case p.Of == pred.NameOut && c.prog.needs&abi.NeedOif != 0:
-			c.out = &value
+		case p.Of == pred.NameIn && c.prog.Needs&abi.NeedIif != 0:
+			c.In = &value
+		case p.Of == pred.NameOut && c.prog.Needs&abi.NeedOif != 0:
+			c.Out = &value
 		}
 	case pred.Cmp:
 		if p.Of == pred.Value(pred.FieldMark) && p.Mask == math.MaxUint32 && p.Lo == p.Hi {
 			mark := p.Lo
-			c.mark = &mark
+			c.Mark = &mark
 		}
 	}
 }
@@ -280,8 +298,8 @@ func anyMayHotdrop(ps []pred.Pred) bool {
 
 func (c *compiler) finishProgram() error {
 	program, err := c.prog.finish()
-	if c.program = program; len(program) > 0 {
-		c.ops = c.prog.ops
+	if c.Program = program; len(program) > 0 {
+		c.Ops = c.prog.ops
 	}
 	return err
 }

@@ -1,0 +1,69 @@
+package layout
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// Words of the header that the datapath does not read.
+const (
+	OwnLayout    = abi.HeaderOwn + iota // signature() of the program that made the generation
+	OwnIndexUsed                        // words of the index that are taken
+	OwnRowsUsed                         // rows that were ever taken, row 0 included
+	OwnBuilt                            // how many words were taken when the generation was made
+	OwnFree                             // first row that can be taken again, linked by RowArg: with a counter slot
+	OwnBare                             // and without one
+	OwnUnlinked                         // first row that only packets on their way can still meet
+	OwnDead                             // how many rows are dead and linked
+	OwnDirty                            // an edit has begun and has not ended
+	OwnIDs                              // counter slots that were ever taken
+	OwnIDsMax                           // and how many there are
+	OwnNeeds                            // what the datapath fills of the facts (abi.Need*)
+	OwnOps                              // instructions that programs may have
+	OwnKeys                             // HashKeys: a pair of words each
+	OwnFreed     = OwnKeys + 8          // places of words that can be taken again, see wordClasses
+)
+
+// FirstVersion is the version of a new image; the datapath reads 0 as "not known".
+const FirstVersion = 1
+
+// ownVersion changes with the words above and with what this package writes elsewhere.
+const ownVersion = 1
+
+// signature identifies what is where in a memory. Every change of the datapath changes it,
+// rather than only those of the layout.
+var signature = sync.OnceValue(func() uint32 {
+	sum := abi.NetfilterSum()
+	return binary.LittleEndian.Uint32(sum[:]) + ownVersion
+})
+
+// Current says whether this program knows what is where: not if another version has made
+// the generation.
+func (m *Memory) Current() bool { return m.Index[OwnLayout] == signature() }
+
+// Open gives the memory of a generation from its maps.
+func Open(family packet.Family, rows, index []uint32) *Memory {
+	m := &Memory{Family: family, Rows: rows, Index: index}
+	for i := range m.Keys {
+		at := index[int(OwnKeys)+2*i:]
+		m.Keys[i] = uint64(at[0]) | uint64(at[1])<<32
+	}
+	return m
+}
+
+// Complete fills the header of a memory that is laid out, in which programs of rows have some
+// instructions, and says how many words and rows are taken.
+func (m *Memory) Complete(ops uint32) (words, rows uint32) {
+	h := m.Index
+	words, rows = uint32(len(h)), uint32(len(m.Rows))/m.RowSize()
+	h[abi.HeaderVersion] = FirstVersion
+	h[OwnLayout] = signature()
+	h[OwnIndexUsed], h[OwnBuilt], h[OwnRowsUsed], h[OwnOps] = words, words, rows, ops
+	for i, k := range m.Keys {
+		h[int(OwnKeys)+2*i], h[int(OwnKeys)+2*i+1] = uint32(k), uint32(k>>32)
+	}
+	return words, rows
+}

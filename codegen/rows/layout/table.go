@@ -1,0 +1,124 @@
+package layout
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+const (
+	// MaxTables bounds how many tables a packet is looked up in; one more has all rows
+	// that fit into none.
+	MaxTables = 61
+	// MaxSame is how many rows of one key a table takes.
+	MaxSame = 8
+)
+
+// Tables lays out the tables of a chain, with one for all other rows.
+func (m *Memory) Tables(d []uint32, tables []*Table, others []*Entry) {
+	size := m.TableSize()
+	// The table without masks is there even when it is empty: for rules to come.
+	tables = append(tables, &Table{Entries: others})
+	slices.SortStableFunc(tables, func(x, y *Table) int { return cmp.Compare(x.least(), y.least()) })
+	m.align(int(abi.BucketSize))
+	at := uint32(len(m.Index))
+	d[abi.ChainTuples], d[abi.ChainTables], d[abi.ChainNTuples] = at, uint32(len(tables)), 0
+	m.Index = append(m.Index, make([]uint32, size*uint32(len(tables)))...)
+	for i, t := range tables {
+		m.table(at+size*uint32(i), t)
+		if len(t.Entries) > 0 {
+			d[abi.ChainNTuples] = uint32(i) + 1
+		}
+	}
+}
+
+// align makes the offset of the next word of the index a multiple: a bucket and the
+// description of a table of IPv4 are a line of the cache.
+func (m *Memory) align(to int) {
+	for len(m.Index)%to != 0 {
+		m.Index = append(m.Index, 0)
+	}
+}
+
+// spareRows is how many rows more than it was made with the table without masks may have.
+const spareRows = 64
+
+// Table is a table on its way: a mask and the rows that it takes.
+type Table struct {
+	Mask    Key
+	Entries []*Entry
+	Room    int // for so many rows at least
+}
+
+func (t *Table) least() uint32 {
+	if len(t.Entries) == 0 {
+		return Forever
+	}
+	return t.Entries[0].Label
+}
+
+// bucketLoad is how many rows there are for a bucket at most: with more, many buckets would
+// need a list.
+const bucketLoad = 3
+
+// table writes a table's description and buckets.
+func (m *Memory) table(at uint32, t *Table) {
+	bits := uint32(1) // a shift by 64 has no meaning
+	for max(len(t.Entries), t.Room) > bucketLoad<<bits {
+		bits++
+	}
+	m.align(int(abi.BucketSize))
+	begin := uint32(len(m.Index))
+	m.Index = append(m.Index, make([]uint32, abi.BucketSize<<bits)...)
+	d := m.Index[at:]
+	d[abi.TupleBuckets], d[abi.TupleShift], d[abi.TupleLeast] = begin, 64-bits, t.least()
+	if t.Mask.wide() {
+		d[abi.TupleWide] = 1
+	}
+	m.writeMask(d[abi.TupleMask:], &t.Mask)
+	tails := make([]uint32, 1<<bits)
+	for _, e := range t.Entries {
+		h := m.Hash(&e.Value, &t.Mask)
+		m.put(m.Bucket(d, h), &tails[h>>(64-bits)], e.N, TagOf(h))
+	}
+	room := &bucketRoom{}
+	m.EachBucket(d, func(bucket []uint32) { m.complete(room, bucket, &t.Mask) })
+	d[abi.TupleRows] = uint32(len(t.Entries))
+	d[abi.TupleOwn] = uint32(len(t.Entries) + len(t.Entries)/8 + spareRows)
+}
+
+func (m *Memory) writeMask(at []uint32, mask *Key) {
+	words := mask.Addresses[:1]
+	if m.Family == packet.IPv6 {
+		words = mask.Addresses[:]
+	}
+	words = append(slices.Clone(words), mask.Other[:]...)
+	for i, w := range words {
+		at[2*i], at[2*i+1] = uint32(w), uint32(w>>32)
+	}
+}
+
+// ReadMask reads a mask where a table has it.
+func (m *Memory) ReadMask(at []uint32) (k Key) {
+	n := 1
+	if m.Family.Bits() == 128 {
+		n = 4
+	}
+	for i := range n {
+		k.Addresses[i] = uint64(at[2*i]) | uint64(at[2*i+1])<<32
+	}
+	for i := range k.Other {
+		k.Other[i] = uint64(at[2*(n+i)]) | uint64(at[2*(n+i)+1])<<32
+	}
+	return k
+}
+
+// TableSize is the length of a table's description.
+func (m *Memory) TableSize() uint32 {
+	if m.Family == packet.IPv6 {
+		return abi.TupleSize6
+	}
+	return abi.TupleSize4
+}

@@ -1,0 +1,60 @@
+package rule
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// Policy is the row of a policy.
+func Policy(id uint32, drop bool) Row {
+	r := Row{ID: id, Action: abi.DoAccept, SPort: anyPort, DPort: anyPort}
+	if drop {
+		r.Action = abi.DoDrop
+	}
+	return r
+}
+
+// Action is what a rule of a chain does, with its argument. A rule whose effect others run
+// has a note instead: its words have to be put into the index, and their place is the
+// argument.
+func Action(r *plan.Rule, chain uint32) (do, arg uint32, words []uint32, err error) {
+	switch r.Action.Op {
+	case pred.Do:
+		words, err = note(r)
+		return abi.DoNote, 0, words, err
+	case pred.Continue:
+		return abi.DoContinue, 0, nil, nil
+	case pred.Accept:
+		return abi.DoAccept, 0, nil, nil
+	case pred.Drop:
+		return abi.DoDrop, 0, nil, nil
+	case pred.Return:
+		return abi.DoReturn, 0, nil, nil
+	case pred.Jump:
+		return abi.DoJump, uint32(r.Class.Number) | chain<<16, nil, nil
+	case pred.Goto:
+		return abi.DoGoto, uint32(r.Class.Number) | chain<<16, nil, nil
+	case pred.Up:
+		return abi.DoUp, 0, nil, nil
+	}
+	return 0, 0, nil, fmt.Errorf("action %s cannot run in BPF", r.Action)
+}
+
+// note is what a rule asks of whoever runs its effect, as the datapath reads it.
+func note(r *plan.Rule) ([]uint32, error) {
+	words := []uint32{uint32(r.Note), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
+	s, is := pred.MarkChange(r.Action.Effect)
+	if !is {
+		return words, nil
+	}
+	dst, ok1 := place(s.Dst)
+	src, ok2 := place(s.Src)
+	if !ok1 || !ok2 {
+		return nil, fmt.Errorf("%s changes a field that is not in the facts", r.Action)
+	}
+	words[3]++
+	return append(words, dst, src, s.Keep, s.And, s.Xor, uint32(int32(s.Shift)), bit(s.NeedConn, 0)), nil
+}
