@@ -183,6 +183,15 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 	return coll.DetachProgram(prog.Name), nil
 }
 
+// loadConstant loads the program of a spec, in which nothing is generated.
+func loadConstant(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	var err error
+	if prog.Instructions, err = rewrite.Shorten(prog.Instructions, rewrite.ConstantsOf(spec)); err != nil {
+		return nil, err
+	}
+	return load(spec, prog, given)
+}
+
 // loadEntry loads the program that is linked for a place.
 func loadEntry(at place, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgEntry)
@@ -192,7 +201,7 @@ func loadEntry(at place, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	if err := set(spec, map[string]uint32{abi.NetfilterVarEntrySlot: at.slot()}); err != nil {
 		return nil, err
 	}
-	return load(spec, prog, given)
+	return loadConstant(spec, prog, given)
 }
 
 // loadGuard loads the program that is linked behind netfilter's table.
@@ -204,7 +213,7 @@ func loadGuard(at place, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	if err := set(spec, placeVariables(at, 0)); err != nil {
 		return nil, err
 	}
-	return load(spec, prog, given)
+	return loadConstant(spec, prog, given)
 }
 
 // loadPass loads the program of a place without rules.
@@ -216,7 +225,7 @@ func loadPass(at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, 
 	if err := set(spec, placeVariables(at, gen)); err != nil {
 		return nil, err
 	}
-	return load(spec, prog, given)
+	return loadConstant(spec, prog, given)
 }
 
 // The bits of the state of a connection whose addresses are settled (IPS_SRC_NAT_DONE,
@@ -242,7 +251,7 @@ func loadWhole(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.
 	if err := set(spec, values); err != nil {
 		return nil, err
 	}
-	return load(spec, prog, given)
+	return loadConstant(spec, prog, given)
 }
 
 func placeVariables(at place, gen uint32) map[string]uint32 {

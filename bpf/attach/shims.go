@@ -55,7 +55,7 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return load(spec, prog, g.space.maps)
+	return loadConstant(spec, prog, g.space.maps)
 }
 
 // enterKind is the match of tables that are left to netfilter, whose base chains may stand at

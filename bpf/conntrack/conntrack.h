@@ -115,6 +115,34 @@ static __always_inline u64 hook_kind(ulong at)
 	return bits << __CORE_RELO(ops, hook_ops_type, LSHIFT_U64) >> __CORE_RELO(ops, hook_ops_type, RSHIFT_U64);
 }
 
+/* What bpf_loop carries from hook to hook: in a loop of its own the verifier would walk each
+ * turn, which takes it longer than a small ruleset. */
+struct hooks_walk {
+	ulong ops; /* where their addresses are */
+	u32 n;
+	int found;
+};
+
+static long hook_turn(u64 turn, struct hooks_walk *w)
+{
+	struct nf_hook_ops *one;
+	ulong at;
+
+	if (turn >= w->n)
+		return 1;
+	at = load8(w->ops + 8 * turn);
+	if (!at)
+		return 1;
+	one = cast_to(struct nf_hook_ops, at);
+	if (one->priority > PRIORITY_CONNTRACK)
+		return 1;
+	if (one->priority == PRIORITY_CONNTRACK && hook_kind(at) == NF_HOOK_OP_UNDEFINED) {
+		w->found = 1;
+		return 1;
+	}
+	return 0;
+}
+
 /* conntrack_on says whether the kernel tracks connections in this namespace: its hook stands
  * among those of PREROUTING, which are sorted by priority. The list of what was registered
  * lies behind that of the functions (nf_hook_entries_get_hook_ops(),
@@ -122,9 +150,8 @@ static __always_inline u64 hook_kind(ulong at)
 __noinline int conntrack_on(struct bpf_nf_ctx *ctx)
 {
 	struct netns_nf *nf = &cast_to(struct net___hooks, state_of(ctx)->net)->nf;
-	ulong entries, ops, at;
-	struct nf_hook_ops *one;
-	u32 n, i;
+	struct hooks_walk w = {};
+	ulong entries;
 
 #ifdef BPFTABLES_PROBE
 	return 1; /* the state is given */
@@ -132,20 +159,11 @@ __noinline int conntrack_on(struct bpf_nf_ctx *ctx)
 	entries = family == 4 ? (ulong)nf->hooks_ipv4[HOOK_PREROUTING] : (ulong)nf->hooks_ipv6[HOOK_PREROUTING];
 	if (!entries)
 		return 0;
-	n = cast_to(struct nf_hook_entries, entries)->num_hook_entries;
-	ops = entries + bpf_core_field_offset(struct nf_hook_entries, hooks) +
-	      n * bpf_core_type_size(struct nf_hook_entry);
-	for (i = 0; i < HOOKS_MOST && i < n; i++) {
-		at = load8(ops + 8 * i);
-		if (!at)
-			return 0;
-		one = cast_to(struct nf_hook_ops, at);
-		if (one->priority > PRIORITY_CONNTRACK)
-			return 0;
-		if (one->priority == PRIORITY_CONNTRACK && hook_kind(at) == NF_HOOK_OP_UNDEFINED)
-			return 1;
-	}
-	return 0;
+	w.n = cast_to(struct nf_hook_entries, entries)->num_hook_entries;
+	w.ops = entries + bpf_core_field_offset(struct nf_hook_entries, hooks) +
+		w.n * bpf_core_type_size(struct nf_hook_entry);
+	bpf_loop(HOOKS_MOST, hook_turn, &w, 0);
+	return w.found;
 }
 
 /* fill_conntrack computes the state bits as conntrack_mt()

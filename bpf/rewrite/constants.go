@@ -10,7 +10,7 @@ import (
 // Constants are the read-only sections of an object, by their names.
 type Constants struct {
 	sections map[string][]byte
-	Embed    bool // loads of them become numbers
+	Embed    bool // loads of them become numbers, and what is not read then goes
 }
 
 // ConstantsOf gives what programs of spec will read: a map that only the kernel could write to,

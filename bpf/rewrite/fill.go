@@ -8,6 +8,11 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
+// Shorten keeps of a program without holes what can run.
+func Shorten(program asm.Instructions, known *Constants) (asm.Instructions, error) {
+	return reachable(split(program), known)
+}
+
 // Fill puts generated functions into the places of those functions of a program that holes
 // names, and drops functions that nothing calls: the verifier refuses dead code. Of the rest
 // of the program it keeps what can run, if it is given what is known.

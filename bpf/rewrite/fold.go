@@ -20,7 +20,8 @@ import (
 // Registers are followed along the branches that can be taken, from what is known at the
 // beginning of a function: nothing. Values that are kept on the stack are not known.
 //
-// What is left of such variables is read once for every packet: such loads become numbers.
+// What is left of such variables is read once for every packet: such loads become numbers,
+// and what computed their addresses goes (live.go).
 
 // folder follows the registers of one function.
 type folder struct {
@@ -124,8 +125,7 @@ func (f *folder) follow(i int, r *registers) {
 	}
 }
 
-// embedAll puts numbers where constants are loaded. Their addresses are not needed where the
-// load before is for that one alone.
+// embedAll puts numbers where constants are loaded.
 func (f *folder) embedAll() {
 	if !f.Embed {
 		return
@@ -136,17 +136,9 @@ func (f *folder) embedAll() {
 		if !ok {
 			continue
 		}
-		if i > 0 && !f.landing[i] && f.address(i-1, with.Dst) && f.insns[i].Src == with.Dst {
-			f.reached[i-1] = false
-		}
 		f.insns[i] = with
 	}
-}
-
-// address says whether an instruction loads the address of a constant into a register.
-func (f *folder) address(i int, dst asm.Register) bool {
-	ins := &f.insns[i]
-	return ins.Src == asm.PseudoMapValue && ins.OpCode.Class() == asm.LdClass && ins.Dst == dst && ins.Symbol() == ""
+	f.dropUnread()
 }
 
 // embedded is the instruction that loads what a load of a constant gives.

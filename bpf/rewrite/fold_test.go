@@ -73,28 +73,45 @@ func TestFold(t *testing.T) {
 // TestEmbed makes loads of constants numbers.
 func TestEmbed(t *testing.T) {
 	known := &Constants{sections: map[string][]byte{".rodata": {6, 0, 0, 0, 255, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 0xf8}}, Embed: true}
+	keep := func(r asm.Register) asm.Instruction { return asm.StoreMem(asm.RFP, -8, r, asm.DWord) }
+	begin := asm.Mov.Reg(asm.R7, asm.R1)
 	for name, c := range map[string]struct{ in, want asm.Instructions }{
 		"the same register": {
-			asm.Instructions{variable(asm.R1, 0), asm.LoadMem(asm.R1, asm.R1, 0, asm.Word), asm.Return()},
-			asm.Instructions{asm.Mov.Imm32(asm.R1, 6), asm.Return()},
+			asm.Instructions{variable(asm.R1, 0), asm.LoadMem(asm.R1, asm.R1, 0, asm.Word), keep(asm.R1), asm.Return()},
+			asm.Instructions{asm.Mov.Imm32(asm.R1, 6), keep(asm.R1), asm.Return()},
 		},
-		"another register": { // the address may be used again
-			asm.Instructions{variable(asm.R1, 0), asm.LoadMem(asm.R2, asm.R1, 4, asm.Byte), asm.Return()},
-			asm.Instructions{variable(asm.R1, 0), asm.Mov.Imm32(asm.R2, 255), asm.Return()},
+		"another register": {
+			asm.Instructions{variable(asm.R1, 0), asm.LoadMem(asm.R2, asm.R1, 4, asm.Byte), keep(asm.R2), asm.Return()},
+			asm.Instructions{asm.Mov.Imm32(asm.R2, 255), keep(asm.R2), asm.Return()},
+		},
+		"the address is used again": {
+			asm.Instructions{variable(asm.R1, 0), asm.LoadMem(asm.R2, asm.R1, 4, asm.Byte), keep(asm.R2), keep(asm.R1), asm.Return()},
+			asm.Instructions{variable(asm.R1, 0), asm.Mov.Imm32(asm.R2, 255), keep(asm.R2), keep(asm.R1), asm.Return()},
+		},
+		"an argument of a call": {
+			asm.Instructions{variable(asm.R5, 0), asm.LoadMem(asm.R6, asm.R5, 4, asm.Byte), asm.FnGetPrandomU32.Call(), asm.Return()},
+			asm.Instructions{variable(asm.R5, 0), asm.FnGetPrandomU32.Call(), asm.Return()},
+		},
+		"what is computed of it": {
+			asm.Instructions{
+				variable(asm.R1, 0), asm.LoadMem(asm.R2, asm.R1, 0, asm.Word), asm.And.Imm(asm.R2, 8),
+				jump(asm.JEq.Imm(asm.R2, 0, "x"), 1), keep(asm.R2), asm.Mov.Imm(asm.R0, 1), asm.Return(),
+			},
+			asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()},
 		},
 		"a jump between": {
 			asm.Instructions{
-				jump(asm.JEq.Imm(asm.R6, 1, "x"), 2), variable(asm.R1, 4), asm.LoadMem(asm.R1, asm.R1, 0, asm.Word), asm.Return(),
+				jump(asm.JEq.Imm(asm.R6, 1, "x"), 2), variable(asm.R1, 4), asm.LoadMem(asm.R1, asm.R1, 0, asm.Word), keep(asm.R1), asm.Return(),
 			},
 			asm.Instructions{
-				jump(asm.JEq.Imm(asm.R6, 1, "x"), 2), variable(asm.R1, 4), asm.LoadMem(asm.R1, asm.R1, 0, asm.Word), asm.Return(),
+				jump(asm.JEq.Imm(asm.R6, 1, "x"), 2), variable(asm.R1, 4), asm.LoadMem(asm.R1, asm.R1, 0, asm.Word), keep(asm.R1), asm.Return(),
 			},
 		},
 		"a wide number, and a jump over it": {
 			asm.Instructions{
-				jump(asm.JEq.Imm(asm.R6, 1, "x"), 3), variable(asm.R1, 8), asm.LoadMem(asm.R1, asm.R1, 0, asm.DWord), asm.Return(),
+				jump(asm.JEq.Imm(asm.R6, 1, "x"), 3), variable(asm.R0, 8), asm.LoadMem(asm.R0, asm.R0, 0, asm.DWord), asm.Return(),
 			},
-			asm.Instructions{jump(asm.JEq.Imm(asm.R6, 1, "x"), 2), asm.LoadImm(asm.R1, -0x7f8f9fafbfcfdff, asm.DWord), asm.Return()},
+			asm.Instructions{jump(asm.JEq.Imm(asm.R6, 1, "x"), 2), asm.LoadImm(asm.R0, -0x7f8f9fafbfcfdff, asm.DWord), asm.Return()},
 		},
 		"in a loop": { // the second time it is another place
 			asm.Instructions{
@@ -106,8 +123,19 @@ func TestEmbed(t *testing.T) {
 				jump(asm.JLT.Reg(asm.R2, asm.R6, "x"), -3), asm.Return(),
 			},
 		},
+		"only in a loop": { // read at its beginning, written at its end
+			asm.Instructions{
+				asm.Mov.Imm(asm.R3, 0), keep(asm.R3), asm.Mov.Imm(asm.R4, 2), asm.Add.Imm(asm.R3, 1),
+				jump(asm.JLT.Reg(asm.R8, asm.R6, "x"), -4), asm.Return(),
+			},
+			asm.Instructions{
+				asm.Mov.Imm(asm.R3, 0), keep(asm.R3), asm.Add.Imm(asm.R3, 1),
+				jump(asm.JLT.Reg(asm.R8, asm.R6, "x"), -3), asm.Return(),
+			},
+		},
 	} {
-		if g, w := fmt.Sprintf("%v", known.Fold(c.in)), fmt.Sprintf("%v", c.want); g != w {
+		in, want := append(asm.Instructions{begin}, c.in...), append(asm.Instructions{begin}, c.want...)
+		if g, w := fmt.Sprintf("%v", known.Fold(in)), fmt.Sprintf("%v", want); g != w {
 			t.Errorf("%s: got\n%swant\n%s", name, g, w)
 		}
 	}
