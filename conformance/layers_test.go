@@ -37,10 +37,17 @@ var mayImport = map[string][]string{
 	"codegen":                 {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/emit", "codegen/rows", "codegen/rows/rule", "bpf/abi"},
 	"bpf/rewrite":             {},
 	"bpf/...":                 {"bpf/...", "codegen", "codegen/rows/...", "translate/plan", "ruleset/pred", "ruleset/packet"},
-	// One transaction for all owners of rules. Changes in place are made in the
-	// rows of a generation that is enforced.
-	"engine/...": {"engine/...", "ruleset/...", "translate/...", "codegen", "codegen/rows/...", "bpf/...",
-		"compat/caller", "compat/shim", "compat/tool"},
+	// One transaction for all owners of rules, which knows of what enforces them the
+	// interface alone. Changes in place are made in the rows of a generation that is enforced.
+	"engine/apply": {"engine/datapath", "engine/state", "ruleset/...", "translate/...", "codegen", "codegen/rows/...",
+		"bpf/failpoint", "compat/caller"},
+	"engine/state":    {"ruleset/...", "bpf/failpoint"},
+	"engine/datapath": {"ruleset/...", "translate", "codegen/rows/edit", "bpf/abi"},
+	// The datapaths, and who opens them.
+	"engine/netfilter": {"engine/datapath", "engine/state", "ruleset/...", "translate/...", "codegen", "codegen/rows/...", "bpf/...",
+		"compat/shim", "compat/tool"},
+	"engine/datapaths": {"engine/apply", "engine/netfilter", "ruleset/packet"},
+	"engine/serve":     {"engine/...", "ruleset/...", "bpf/anchor", "bpf/attach", "compat/caller"},
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
 	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/steady"},
 	// It moves rules from the tools to the engine and back.

@@ -40,14 +40,14 @@ func (s *Space) strays() (out []hooked, err error) {
 	return out, nil
 }
 
-// Strays gives ErrLost if something of ours is linked of which no pin is left. Where the
+// Strays gives a LostError if something of ours is linked of which no pin is left. Where the
 // kernel cannot be asked, for want of rights, nothing is known of any.
 func (s *Space) Strays() error {
 	strays, err := s.strays()
 	if err != nil || len(strays) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: links without pins are at %d hooks", ErrLost, len(strays))
+	return &LostError{fmt.Sprintf("links without pins are at %d hooks", len(strays))}
 }
 
 // RemoveStrays detaches links of ours whose pins are gone. A generation that was installed

@@ -169,9 +169,12 @@ func (s *Space) Next() (uint32, error) {
 	return live + 1, err
 }
 
-// ErrLost says that rules are enforced of which not everything is there any more: somebody
+// LostError says that rules are enforced of which not everything is there any more: somebody
 // has removed files.
-var ErrLost = errors.New("rules are enforced whose files were removed; a restore replaces them, 'bpftables flush --all' removes them")
+type LostError struct{ What string }
+
+// Error says what is missing.
+func (e *LostError) Error() string { return "rules are enforced whose files were removed: " + e.What }
 
 // Current opens the live generation; nil when nothing of ours is enforced.
 func (s *Space) Current() (*Generation, error) {
@@ -181,7 +184,7 @@ func (s *Space) Current() (*Generation, error) {
 	}
 	g, err := s.Generation(live)
 	if err == nil && g == nil {
-		return nil, fmt.Errorf("%w: %s is missing", ErrLost, s.genDir(live))
+		return nil, &LostError{s.genDir(live) + " is missing"}
 	}
 	return g, err
 }

@@ -132,15 +132,12 @@ func (s *States) fillLimits(m *ebpf.Map) error {
 // match: the kernel counts to Every-1 and matches when it begins anew.
 func (s *States) fillNths(m *ebpf.Map) error {
 	for slot, n := range s.Nths {
-		if err := m.Put(uint32(slot), abi.NetfilterNthState{Count: FirstCount(n), Every: n.Every - 1}); err != nil {
+		if err := m.Put(uint32(slot), abi.NetfilterNthState{Count: n.First(), Every: n.Every - 1}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// FirstCount is what the counter of an nth begins with.
-func FirstCount(n pred.Nth) uint32 { return n.Every - 1 - n.Start }
 
 // Refill gives the limit of a slot full credit, as a new rule has.
 func Refill(m *ebpf.Map, slot int) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/engine/apply"
+	"github.com/bpftables/bpftables/engine/datapaths"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -68,7 +69,7 @@ type Engines func(packet.Family, *caller.Caller, func(*apply.Engine) error) erro
 
 // openEngine opens an engine for one command.
 func openEngine(family packet.Family, c *caller.Caller, do func(*apply.Engine) error) error {
-	e, err := apply.Open(family)
+	e, err := datapaths.Open(family)
 	if err != nil {
 		return err
 	}

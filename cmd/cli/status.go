@@ -5,9 +5,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/engine/apply"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -104,11 +104,11 @@ func printStatus(w io.Writer, st *apply.Status) {
 		if t.Where == "netfilter" && len(t.Notes) == 0 {
 			fmt.Fprint(w, ": the table changes packets")
 		}
-		if t.Held == apply.HeldUnchanged {
+		if t.Held == datapath.HeldUnchanged {
 			fmt.Fprint(w, "; netfilter's part is unchanged")
 		}
 		fmt.Fprintln(w)
-		if t.Held == apply.HeldLost {
+		if t.Held == datapath.HeldLost {
 			fmt.Fprintln(w, "    netfilter's part of table "+t.Name+" was removed or changed by another program: "+lostAdvice)
 		}
 		for _, n := range t.Notes {
@@ -123,11 +123,11 @@ func printStatus(w io.Writer, st *apply.Status) {
 
 const lostAdvice = "packets that need it are dropped; the next change of the rules puts it back, 'bpftables serve' at once"
 
-func printEarly(w io.Writer, st *attach.EarlyState) {
+func printEarly(w io.Writer, st *datapath.Early) {
 	if st == nil {
 		return
 	}
-	if st.Mode == attach.EarlyOff {
+	if st.Mode == datapath.EarlyOff {
 		fmt.Fprintln(w, "  early stage: off")
 		return
 	}

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/bpftables/bpftables/bpf/abi"
-	"github.com/bpftables/bpftables/bpf/maps"
-	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -72,13 +70,8 @@ type extra struct {
 	Notes map[string][]plan.Note `json:"notes,omitempty"` // by table
 	// Owned are the tables of other owners than iptables.
 	Owned map[string]*owned `json:"owned,omitempty"`
-	// The early stage: its mode, why the generation has none, and whether rules give
-	// connections a helper.
-	Early    string `json:"early,omitempty"`
-	EarlyOff string `json:"earlyOff,omitempty"`
-	Expects  bool   `json:"expects,omitempty"`
-	// Held is what netfilter was given.
-	Held []held `json:"held,omitempty"`
+	// Datapath is what the datapath wants to know of the generation.
+	Datapath json.RawMessage `json:"datapath,omitempty"`
 	// What changes in place have to know, by table; those without classified chains are
 	// not there.
 	Places map[string]*places `json:"places,omitempty"`
@@ -117,7 +110,7 @@ func (x *extra) addPlaces(p *plan.Plan) {
 			have.Actions, have.Longest, have.Template = t.Actions, t.Longest, t.Template
 			have.Limits, have.Nths, have.Keepers = t.Limits, map[int]uint32{}, t.Keepers
 			for _, slot := range t.Nths {
-				have.Nths[slot] = maps.FirstCount(p.Nths[slot])
+				have.Nths[slot] = p.Nths[slot].First()
 			}
 		}
 	}
@@ -153,8 +146,8 @@ func readExtra(st *state.Store) (*extra, error) {
 }
 
 // addTable describes one table of a new generation, if its rules can be read again.
-func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b *build, o *origins, check *iptables.Loader) error {
-	res := b.res
+func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *prepared, number int, o *origins, check *iptables.Loader) error {
+	res, planned := p.res, p.res.Plan.Tables[number]
 	var d Dialect
 	if t.Owner != tables.Owner {
 		var err error
@@ -163,7 +156,7 @@ func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b
 		}
 	}
 	isChain := func(name string) bool { return t.Chain(name) != nil }
-	out.Table(state.TableSpec{Name: t.Name, InBPF: p.InBPF, Shims: len(p.Actions)})
+	out.Table(state.TableSpec{Name: t.Name, InBPF: planned.InBPF, Shims: len(planned.Actions)})
 	slot := func(id uint32, ok bool) uint32 {
 		if !ok { // one that netfilter runs may have a slot for what the early stage drops
 			return state.None
@@ -189,8 +182,12 @@ func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b
 				}
 			}
 			id, ok := res.Rules[r]
+			row := uint32(0)
+			if ok {
+				row = p.gen.Row(id)
+			}
 			out.Rule(state.Rule{
-				Text: spec, Exact: exact, Slot: slot(id, ok), Row: b.row(id, ok), Counters: r.Counters, Origin: o.rule(t.Name, r),
+				Text: spec, Exact: exact, Slot: slot(id, ok), Row: row, Counters: r.Counters, Origin: o.rule(t.Name, r),
 			})
 			return nil
 		}); err != nil {
@@ -200,38 +197,33 @@ func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *plan.Table, b
 	return nil
 }
 
-// row is the first row of a rule of a classified chain; 0: it has none.
-func (b *build) row(id uint32, known bool) uint32 {
-	if !known || b.image == nil {
-		return 0
-	}
-	return b.image.First[id]
-}
-
 // meters are the live counters of a generation.
 type meters struct {
-	slots []abi.Counter                       // of its maps
-	whole map[*state.Chain]shim.ChainCounters // of the tables left to netfilter
+	slots []datapath.Counter
+	left  map[*state.Chain]datapath.ChainCounters // of the tables left to others
 }
 
-// read collects the live counters of a state; whole gives those of the chains of a table
-// left to netfilter.
-func read(s *state.Store, slots []abi.Counter, whole func(table string, chains []string) ([]shim.ChainCounters, error)) (*meters, error) {
-	m := &meters{slots: slots, whole: map[*state.Chain]shim.ChainCounters{}}
+// newMeters reads the live counters of a generation with its state.
+func newMeters(s *state.Store, gen datapath.Generation) (*meters, error) {
+	var left []datapath.Left
 	for _, t := range s.Tables() {
 		if t.InBPF {
 			continue
 		}
-		var names []string
+		one := datapath.Left{Table: t.Name}
 		for _, c := range t.Chains() {
-			names = append(names, c.Name)
+			one.Chains = append(one.Chains, c.Name)
 		}
-		counted, err := whole(t.Name, names)
-		if err != nil {
-			return nil, err
-		}
-		for i, n := range counted {
-			m.whole[t.Chains()[i]] = n
+		left = append(left, one)
+	}
+	counted, err := gen.Counters(left)
+	if err != nil {
+		return nil, err
+	}
+	m := &meters{slots: counted.Slots, left: map[*state.Chain]datapath.ChainCounters{}}
+	for table, chains := range counted.Left {
+		for i, n := range chains {
+			m.left[s.Table(table).Chains()[i]] = n
 		}
 	}
 	return m, nil
@@ -249,11 +241,11 @@ func (m *meters) count(c state.Cell) ruleset.Counters {
 		return n
 	}
 	var own ruleset.Counters
-	switch whole := m.whole[c.Chain]; {
+	switch left := m.left[c.Chain]; {
 	case c.Rule == state.None:
-		own = whole.Policy
-	case c.Rule < len(whole.Rules):
-		own = whole.Rules[c.Rule]
+		own = left.Policy
+	case c.Rule < len(left.Rules):
+		own = left.Rules[c.Rule]
 	}
 	return ruleset.Counters{Packets: n.Packets + own.Packets, Bytes: n.Bytes + own.Bytes}
 }

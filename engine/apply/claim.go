@@ -6,21 +6,21 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/failpoint"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 )
 
 // claimed runs a change. Readers never claim: they make and remove nothing.
 func (e *Engine) claimed(change func() error) error {
-	if e.space.Claimed() {
+	if e.data.Claimed() {
 		return change()
 	}
-	if err := e.space.Claim(); err != nil {
+	if err := e.data.Claim(); err != nil {
 		return err
 	}
-	return errors.Join(change(), e.space.Release())
+	return errors.Join(change(), e.data.Release())
 }
 
 // settle completes the switch to the live generation, removes all others, and gives
@@ -31,7 +31,7 @@ func (e *Engine) settle() (*Live, error) {
 		return nil, err
 	}
 	live, err := e.Live()
-	if e.gone = nil; errors.Is(err, attach.ErrLost) {
+	if e.gone = nil; errors.Is(err, datapath.ErrLost) {
 		e.gone = err
 		return nil, e.unsweep()
 	}
@@ -44,7 +44,11 @@ func (e *Engine) settle() (*Live, error) {
 	if live == nil {
 		return nil, nil
 	}
-	if err := errors.Join(e.space.Mend(live.State.Generation), e.mend(live)); err != nil {
+	enforced, err := e.enforced(live)
+	if err == nil {
+		err = e.data.Mend(enforced)
+	}
+	if err != nil {
 		return nil, errors.Join(err, live.Close())
 	}
 	return live, nil
@@ -56,14 +60,12 @@ func (e *Engine) complete(live *Live) error {
 	if live != nil {
 		keep, carried = live.State.Generation, live.State.Carried
 	}
-	others, err := state.Others(e.space.Dir(), keep)
+	others, err := state.Others(e.data.Dir(), keep)
 	if err != nil || len(others) == 0 && carried && e.swept() {
 		return err
 	}
-	if live != nil || e.space.Pinned() {
-		if err := attach.Quiesce(); err != nil {
-			return err
-		}
+	if err := e.data.Quiesce(); err != nil {
+		return err
 	}
 	if !carried {
 		// Until here the old generation may have counted.
@@ -76,52 +78,30 @@ func (e *Engine) complete(live *Live) error {
 		}
 	}
 	failpoint.At("carried")
-	if err := e.removeRest(keep, live != nil && live.State.Conntrack); err != nil {
+	enforced, err := e.enforced(live)
+	if err != nil {
 		return err
 	}
-	if err := e.space.RemoveStrays(); err != nil {
+	if err := e.data.Retire(enforced); err != nil {
+		return err
+	}
+	if err := state.Remove(e.data.Dir(), keep); err != nil {
 		return err
 	}
 	return e.sweep()
 }
 
-// removeRest removes everything of ours that does not belong to a generation.
-func (e *Engine) removeRest(keep uint32, conntrack bool) error {
-	if err := e.netfilter.keep(keep, e.space.Pins()); err != nil {
-		return err
-	}
-	failpoint.At("cleaned")
-	if !conntrack {
-		if err := e.netfilter.own.ConntrackOff(); err != nil {
-			return err
-		}
-	}
-	failpoint.At("conntrack off")
-	if keep == 0 && !e.space.Pinned() {
-		return state.Remove(e.space.Dir(), keep)
-	}
-	if err := e.space.Retire(keep); err != nil {
-		return err
-	}
-	failpoint.At("retired")
-	if keep == 0 { // the directories are gone, too
-		return errors.Join(e.space.Release(), e.space.Claim())
-	}
-	return state.Remove(e.space.Dir(), keep)
-}
-
-// sweptFile tells that netfilter has no rules of ours but those of generations that have a
-// state. Where somebody removed our files it is missing: then everything is looked for.
+// sweptFile tells that the datapath has nothing of ours but generations that have a state. Where somebody removed our files it is missing: then everything is looked for.
 const sweptFile = "swept"
 
 func (e *Engine) swept() bool {
-	_, err := os.Stat(filepath.Join(e.space.Dir(), sweptFile))
+	_, err := os.Stat(filepath.Join(e.data.Dir(), sweptFile))
 	return err == nil
 }
 
 // sweep notes that everything was looked for.
 func (e *Engine) sweep() error {
-	f, err := os.OpenFile(filepath.Join(e.space.Dir(), sweptFile), os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(e.data.Dir(), sweptFile), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil // a full disk: the next change looks again
 	}
@@ -130,7 +110,7 @@ func (e *Engine) sweep() error {
 
 // unsweep makes the next change look for everything once its rules are enforced.
 func (e *Engine) unsweep() error {
-	if err := os.Remove(filepath.Join(e.space.Dir(), sweptFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(e.data.Dir(), sweptFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("state: %w", err)
 	}
 	return nil
@@ -144,15 +124,10 @@ func (e *Engine) FlushAll() error {
 		// are removed all the same.
 		_ = e.enforceNothing()
 		failpoint.At("left")
-		if err := e.netfilter.keep(0, e.space.Pins()); err != nil {
+		if err := errors.Join(e.drop(), e.data.Retire(nil)); err != nil {
 			return err
 		}
-		failpoint.At("cleaned")
-		if err := e.space.RemoveEarly(); err != nil {
-			return err
-		}
-		failpoint.At("early removed")
-		return errors.Join(e.drop(), e.space.RemoveStrays(), e.space.RemoveAll())
+		return os.RemoveAll(e.data.Dir())
 	})
 }
 
@@ -164,5 +139,5 @@ func (e *Engine) enforceNothing() error {
 	}
 	defer live.Close()
 	none := &ruleset.Ruleset{Family: e.family}
-	return e.apply(&change{live: live, before: none, after: none, early: attach.EarlyOff})
+	return e.apply(&change{live: live, before: none, after: none, early: datapath.EarlyOff})
 }

@@ -3,8 +3,7 @@ package apply
 import (
 	"fmt"
 
-	"github.com/bpftables/bpftables/bpf/attach"
-	"github.com/bpftables/bpftables/engine/state"
+	"github.com/bpftables/bpftables/engine/datapath"
 )
 
 // TendEarly makes the early stage, if it is on, follow what has changed in the namespace.
@@ -16,27 +15,32 @@ func (e *Engine) TendEarly(locked func(func() error) error) (changed string, err
 		return "", err
 	}
 	defer live.Close()
-	x, err := live.readExtra()
-	if err != nil || x.Early == "" || x.Early == attach.EarlyOff {
-		return "", err
-	}
-	if live.State.Version != state.First {
-		return versionName(live), nil
-	}
-	wish, err := e.earlyWish(live)
+	enforced, err := e.enforced(live)
 	if err != nil {
 		return "", err
 	}
-	now, err := e.space.EarlyState(wish)
-	if err != nil || !now.Stale {
+	switch drift, err := e.data.Drift(enforced); {
+	case err != nil || drift == datapath.Fits:
 		return "", err
+	case drift == datapath.Outdated:
+		return versionName(live), nil
 	}
-	return "", locked(func() error {
-		return e.claimed(func() error {
-			_, err := e.SyncEarly()
-			return err
-		})
-	})
+	return "", locked(func() error { return e.claimed(e.follow) })
+}
+
+// follow makes what is enforced fit the namespace as it is now. The rules are enforced
+// whatever becomes of it.
+func (e *Engine) follow() error {
+	live, err := e.Live()
+	if err != nil || live == nil {
+		return err
+	}
+	defer live.Close()
+	enforced, err := e.enforced(live)
+	if err != nil {
+		return err
+	}
+	return e.data.Follow(enforced)
 }
 
 // RenewEarly makes the programs of the early stage anew, with a generation of the same

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/engine/datapath"
 )
 
 // stateMissing says what it means that the state of the live generation is not there: it
@@ -14,9 +14,9 @@ import (
 func (e *Engine) stateMissing(generation uint32) error {
 	if pid := e.elsewhere(); pid != 0 {
 		return fmt.Errorf("the rules of this network namespace were made in another mount namespace, which has their state under its own %s; "+
-			"work with them there, as 'nsenter --target %d --mount bpftables status' does", attach.Root, pid)
+			"work with them there, as 'nsenter --target %d --mount bpftables status' does", e.data.Dir(), pid)
 	}
-	return fmt.Errorf("%w: %s has no state of generation %d", attach.ErrLost, e.space.Dir(), generation)
+	return datapath.Lost("%s has no state of generation %d", e.data.Dir(), generation)
 }
 
 // elsewhere finds a process of another mount namespace that has a state of this network
@@ -34,7 +34,7 @@ func (e *Engine) elsewhere() int {
 			continue
 		}
 		seen[mounts] = true
-		found, err := filepath.Glob(process + "/root" + e.space.Dir() + "/state-*")
+		found, err := filepath.Glob(process + "/root" + e.data.Dir() + "/state-*")
 		if err != nil || len(found) == 0 {
 			continue
 		}

@@ -22,11 +22,9 @@ import (
 	"errors"
 	"io"
 
-	"github.com/bpftables/bpftables/bpf/anchor"
-	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/codegen/rows/layout"
 	"github.com/bpftables/bpftables/compat/caller"
-	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -36,23 +34,26 @@ import (
 // Engine works on one family of the current network namespace. Commands that change
 // something hold the xtables lock while they use it.
 type Engine struct {
-	family    packet.Family
-	space     *attach.Space
-	netfilter netfilter
-	caller    *caller.Caller
-	keeps     bool
-	kept      *Live     // of an engine that keeps it
-	dialects  []Dialect // of owners other than iptables
-	gone      error     // what is enforced has no files any more; see settle
+	family   packet.Family
+	open     OpenDatapath
+	data     datapath.Datapath
+	caller   *caller.Caller
+	keeps    bool
+	kept     *Live     // of an engine that keeps it
+	dialects []Dialect // of owners other than iptables
+	gone     error     // what is enforced has no files any more; see settle
 }
+
+// OpenDatapath opens the datapath of a family in the current network namespace.
+type OpenDatapath func(packet.Family) (datapath.Datapath, error)
 
 // Live is the generation that is enforced.
 type Live struct {
 	State   *state.Store
-	gen     *attach.Generation
-	classes *attach.Classes // nil: there are none, or they are not open
-	extra   *extra          // nil: not read
-	kept    bool            // by the engine, for the next command
+	gen     datapath.Generation
+	classes datapath.Classes // nil: there are none, or they are not open
+	extra   *extra           // nil: not read
+	kept    bool             // by the engine, for the next command
 	closed  bool
 }
 
@@ -70,17 +71,38 @@ func (l *Live) Close() error {
 }
 
 // open opens the classified chains; nil when the generation has none.
-func (l *Live) open() (classes *attach.Classes, err error) {
+func (l *Live) open() (classes datapath.Classes, err error) {
 	if l.classes == nil {
 		l.classes, err = l.gen.Classes()
 	}
 	return l.classes, err
 }
 
+// enforced is the generation as the datapath wants to know it.
+func (e *Engine) enforced(l *Live) (*datapath.Live, error) {
+	if l == nil {
+		return nil, nil
+	}
+	x, err := l.readExtra()
+	if err != nil {
+		return nil, err
+	}
+	return &datapath.Live{
+		Generation: l.gen, Record: x.Datapath, Conntrack: l.State.Conntrack, Changed: l.State.Version != state.First,
+		Table: func(name string) (*ruleset.Table, error) {
+			rs, err := e.rules(l.State, name, nil)
+			if err != nil {
+				return nil, err
+			}
+			return rs.Table(name), nil
+		},
+	}, nil
+}
+
 // version is the version that packets see.
 func (l *Live) version() (uint32, error) {
 	if l.classes != nil {
-		return state.First + l.classes.Version() - layout.FirstVersion, nil
+		return state.First + l.classes.Rows().Version() - layout.FirstVersion, nil
 	}
 	version, err := l.gen.Version()
 	return state.First + version, err
@@ -106,13 +128,13 @@ func (e *Engine) stillLive() bool {
 	return e.kept != nil && e.kept.State.Carried && e.sees(e.kept)
 }
 
-// Open gives the engine of the current network namespace.
-func Open(family packet.Family) (*Engine, error) {
-	space, err := attach.Open(family)
+// Open gives the engine of the current network namespace, over a datapath.
+func Open(family packet.Family, open OpenDatapath) (*Engine, error) {
+	data, err := open(family)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{family: family, space: space}
+	e := &Engine{family: family, open: open, data: data}
 	e.For(caller.Self(nil, io.Discard, io.Discard))
 	return e, nil
 }
@@ -120,10 +142,7 @@ func Open(family packet.Family) (*Engine, error) {
 // For makes the engine work for a caller: with its names and its netfilter tools.
 func (e *Engine) For(c *caller.Caller) {
 	e.caller = c
-	e.netfilter = netfilter{
-		family: e.family, own: anchor.Of(e.family),
-		tools: tools{family: e.family, env: c.Env},
-	}
+	e.data.For(c.Env)
 }
 
 // Family is the family that the engine works on.
@@ -131,10 +150,10 @@ func (e *Engine) Family() packet.Family { return e.family }
 
 // Fresh says whether what the engine holds is still what is enforced, so that it may
 // be used for another command, although other processes work without it.
-func (e *Engine) Fresh() bool { return e.space.Fresh() }
+func (e *Engine) Fresh() bool { return e.data.Fresh() }
 
 // Close releases what the engine holds open; enforcement goes on.
-func (e *Engine) Close() error { return errors.Join(e.drop(), e.space.Close()) }
+func (e *Engine) Close() error { return errors.Join(e.drop(), e.data.Close()) }
 
 // Live gives the enforced generation; nil when nothing of ours is. A reader without
 // the lock may meet a switch: it then looks again.
@@ -154,10 +173,7 @@ func (e *Engine) look() (*Live, error) {
 	if err := e.drop(); err != nil {
 		return nil, err
 	}
-	gen, err := e.space.Current()
-	if err == nil && gen == nil {
-		err = e.space.Strays()
-	}
+	gen, err := e.data.Current()
 	if err != nil || gen == nil {
 		return nil, err
 	}
@@ -165,7 +181,7 @@ func (e *Engine) look() (*Live, error) {
 	if err != nil {
 		return nil, errors.Join(err, gen.Close())
 	}
-	st, err := state.Open(e.space.Dir(), gen.Number(), state.First+version)
+	st, err := state.Open(e.data.Dir(), gen.Number(), state.First+version)
 	if err == nil && st == nil {
 		err = e.stateMissing(gen.Number())
 	}
@@ -180,13 +196,10 @@ func (e *Engine) look() (*Live, error) {
 	return l, nil
 }
 
-// storedFile is the name of what rules of a state are read from, in positions.
-const storedFile = "state"
-
 // rules reads the rules of a state, of one table or "" for all, with their counters and
 // what live adds.
 func (e *Engine) rules(st *state.Store, table string, live state.Live) (*ruleset.Ruleset, error) {
-	return st.Ruleset(table, live, iptables.Options{File: storedFile, Resolver: e.caller.Resolver()})
+	return st.Ruleset(table, live, iptables.Options{File: state.File, Resolver: e.caller.Resolver()})
 }
 
 // Current gives the enforced ruleset with live counters; nil when there is none.
@@ -233,7 +246,7 @@ func (e *Engine) countedOnce(use func(*state.Store, state.Live) error) error {
 		return err
 	}
 	defer live.Close()
-	m, err := e.meters(live.State, live.gen)
+	m, err := newMeters(live.State, live.gen)
 	if err != nil {
 		return err
 	}
@@ -248,21 +261,10 @@ func (e *Engine) countedOnce(use func(*state.Store, state.Live) error) error {
 	})
 }
 
-// meters are the live counters of a generation.
-func (e *Engine) meters(st *state.Store, gen *attach.Generation) (*meters, error) {
-	slots, err := gen.Counters()
-	if err != nil {
-		return nil, err
-	}
-	return read(st, slots, func(table string, chains []string) ([]shim.ChainCounters, error) {
-		return e.netfilter.counters(st.Generation, table, chains, e.space.Pins())
-	})
-}
-
 // carry gives what the previous generation counted for the rules of live that
 // stayed; errRetired: it is gone.
 func (e *Engine) carry(live *Live, use func(state.Live) error) error {
-	old, err := state.Open(e.space.Dir(), live.State.Previous, live.State.PreviousVersion)
+	old, err := state.Open(e.data.Dir(), live.State.Previous, live.State.PreviousVersion)
 	if err == nil && old == nil {
 		err = errRetired
 	}
@@ -270,7 +272,7 @@ func (e *Engine) carry(live *Live, use func(state.Live) error) error {
 		return err
 	}
 	defer old.Close()
-	gen, err := e.space.Generation(old.Generation)
+	gen, err := e.data.Open(old.Generation)
 	if err == nil && gen == nil {
 		err = errRetired
 	}
@@ -278,7 +280,7 @@ func (e *Engine) carry(live *Live, use func(state.Live) error) error {
 		return err
 	}
 	defer gen.Close()
-	m, err := e.meters(old, gen)
+	m, err := newMeters(old, gen)
 	if err != nil {
 		return err
 	}

@@ -56,11 +56,11 @@ func (req *Request) empties(c *change) error {
 }
 
 // Dir is where the state of the family in this namespace lies.
-func (e *Engine) Dir() string { return e.space.Dir() }
+func (e *Engine) Dir() string { return e.data.Dir() }
 
 // Pins is the directory that all pins of the family in this namespace lie under: a rule of
 // netfilter's that uses one is ours.
-func (e *Engine) Pins() string { return e.space.Pins() }
+func (e *Engine) Pins() string { return e.data.Pins() }
 
 // Withdraw removes everything of ours in this family while others enforce the same rules.
 func (e *Engine) Withdraw() error { return e.FlushAll() }

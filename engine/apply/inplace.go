@@ -7,11 +7,11 @@ import (
 	"io"
 	"slices"
 
-	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows/edit"
 	"github.com/bpftables/bpftables/codegen/rows/layout"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -52,12 +52,12 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 		if req.change(o, ed) && ed.err == nil {
 			return true, ed.commit()
 		}
-		if err := errors.Join(ed.abort(), ed.err); err != nil || !ed.full || again || !ed.classes.Reclaimable() {
+		if err := errors.Join(ed.abort(), ed.err); err != nil || !ed.full || again || !ed.classes.Rows().Reclaimable() {
 			return false, err
 		}
 		// What dead rows have makes room sooner than a new generation. It is free the
 		// second time.
-		if err := errors.Join(reclaim(ed.classes), reclaim(ed.classes)); err != nil {
+		if err := errors.Join(e.reclaim(ed.classes), e.reclaim(ed.classes)); err != nil {
 			return false, err
 		}
 		if x, err = live.readExtra(); err != nil {
@@ -91,7 +91,7 @@ type editor struct {
 	live     *Live
 	check    *iptables.Loader // of what is stored
 	extra    *extra
-	classes  *attach.Classes
+	classes  datapath.Classes
 	rows     *edit.Batch
 	state    *state.Edit
 	tables   map[string]*translate.InPlace
@@ -109,8 +109,8 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 	if err != nil || classes == nil {
 		return nil, err
 	}
-	if classes.Worn() >= wornRows {
-		if err := reclaim(classes); err != nil {
+	if classes.Rows().Worn() >= wornRows {
+		if err := e.reclaim(classes); err != nil {
 			return nil, err
 		}
 	}
@@ -127,17 +127,17 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 		}
 		ed.tables[name] = in
 	}
-	ed.rows = classes.Edit()
+	ed.rows = classes.Rows().Edit()
 	ed.state = live.State.Edit(state.First + ed.rows.Version() - layout.FirstVersion)
 	return ed, nil
 }
 
 // reclaim takes dead rows out of all lists once no packet can want them any more.
-func reclaim(classes *attach.Classes) error {
-	if err := attach.Quiesce(); err != nil {
+func (e *Engine) reclaim(classes datapath.Classes) error {
+	if err := e.data.Quiesce(); err != nil {
 		return err
 	}
-	classes.Reclaim()
+	classes.Rows().Reclaim()
 	return nil
 }
 
@@ -190,7 +190,7 @@ func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
 	spec := iptables.AppendSpec(nil, r)
 	exact := ed.exact(table, r, spec)
 	planned, ok := in.Rule(chain, r)
-	if !ok || codegen.Needs(in.Family, planned)&^ed.classes.Needs() != 0 ||
+	if !ok || codegen.Needs(in.Family, planned)&^ed.classes.Rows().Needs() != 0 ||
 		ed.check.Same(table, r, spec, exact) != nil {
 		return errNotInPlace
 	}

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
-	"github.com/bpftables/bpftables/translate"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -178,13 +178,13 @@ func (x *extra) addOwned(t *ruleset.Table) {
 
 // refuseOwned refuses what the hooks cannot run of a table of another owner: netfilter has
 // no table of that owner to run it in.
-func refuseOwned(rs *ruleset.Ruleset, p *plan.Plan) error {
+func refuseOwned(rs *ruleset.Ruleset, p *plan.Plan, can datapath.Can) error {
 	for i, t := range rs.Tables {
 		if t.Owner == tables.Owner {
 			continue
 		}
 		for _, b := range t.Bases() {
-			if why := translate.AtHooks(b); why != "" {
+			if why := can.Base(b); why != "" {
 				return fmt.Errorf("table %s: %s", t.Name, why)
 			}
 		}
@@ -196,11 +196,6 @@ func refuseOwned(rs *ruleset.Ruleset, p *plan.Plan) error {
 		}
 	}
 	return nil
-}
-
-// others says whether a ruleset has tables of another owner than iptables.
-func others(rs *ruleset.Ruleset) bool {
-	return slices.ContainsFunc(rs.Tables, func(t *ruleset.Table) bool { return t.Owner != tables.Owner })
 }
 
 // Owned are the enforced tables of one owner, with live counters.

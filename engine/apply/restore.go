@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
-	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/failpoint"
-	"github.com/bpftables/bpftables/bpf/probe"
-	"github.com/bpftables/bpftables/codegen"
-	"github.com/bpftables/bpftables/codegen/rows"
-	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -50,7 +47,7 @@ type change struct {
 	flushed    []string // tables of which no rule stays
 	strict     bool
 	classifier translate.Classifier
-	early      string    // mode of the early stage
+	early      string    // mode of the early stage; "": as before
 	edits      []*Change // of other owners than iptables
 	joined     bool      // before and after have the tables of all owners
 }
@@ -60,7 +57,7 @@ func (c *change) replaced(table string) bool { return slices.Contains(c.flushed,
 
 // Restore reads a text and enforces it.
 func (e *Engine) Restore(req *Request) error {
-	attach.Prepare()
+	e.data.Prepare()
 	if req.Test {
 		return e.restore(req)
 	}
@@ -97,13 +94,9 @@ func (e *Engine) restore(req *Request) error {
 	if len(report.Tables) == 0 {
 		return nil // an empty text changes nothing
 	}
-	early, err := earlyMode(req.Early, live)
-	if err != nil {
-		return err
-	}
 	c := &change{
 		live: live, before: before, after: after, report: report, filled: req.NoFlush,
-		strict: req.Strict, classifier: req.Classifier, early: early,
+		strict: req.Strict, classifier: req.Classifier, early: req.Early,
 	}
 	for _, t := range report.Tables {
 		if !req.NoFlush {
@@ -147,11 +140,7 @@ func (e *Engine) flush(table string) error {
 	if err != nil {
 		return err
 	}
-	early, err := earlyMode("", live)
-	if err != nil {
-		return err
-	}
-	c := &change{live: live, before: before, after: &ruleset.Ruleset{Family: e.family}, early: early}
+	c := &change{live: live, before: before, after: &ruleset.Ruleset{Family: e.family}}
 	for _, t := range before.Tables {
 		if table != "" && t.Name != table {
 			c.after.Tables = append(c.after.Tables, t)
@@ -177,41 +166,10 @@ func (e *Engine) flush(table string) error {
 	return e.apply(c)
 }
 
-// build is a translated and verified change.
-type build struct {
-	res     *translate.Result
-	image   *rows.Image // the chains that are looked up; nil: none
-	progs   []codegen.Program
-	early   *codegen.EarlyProgram // nil: none
-	layouts []*shim.Layout
-}
-
-// generate makes the programs of what was translated.
-func (b *build) generate() (err error) {
-	p := b.res.Plan
-	if b.image, err = codegen.Image(p, rows.Drawn()); err != nil {
-		return err
-	}
-	if b.progs, err = codegen.Generate(p, b.image); err != nil {
-		return err
-	}
-	b.early, err = codegen.GenerateEarly(p, b.image)
-	return err
-}
-
-// check verifies a change without attaching anything. What only netfilter can judge, it is
-// asked about.
+// check verifies a change without attaching anything.
 func (e *Engine) check(c *change, locked func(func() error) error) error {
-	b, err := e.build(c, 1, func(b *build) error { return e.space.Check(b.progs) })
-	if err != nil {
-		return err
-	}
-	if len(b.layouts) > 0 {
-		if _, err := e.netfilter.tools.installed(); err != nil {
-			return err
-		}
-	}
-	return e.judge(c, b, 1, locked)
+	_, err := e.translated(c, 1, func(in *datapath.Input) error { return e.data.Check(in, locked) })
+	return err
 }
 
 // apply makes a change live.
@@ -227,33 +185,27 @@ func (e *Engine) apply(c *change) error {
 // prepared is a change that is loaded into the kernel and verified. Nothing is attached.
 type prepared struct {
 	*change
-	*build
-	number   uint32
-	gen      *attach.Generation
-	early    *attach.Early
-	earlyOff string // why there is none
+	number uint32
+	res    *translate.Result
+	gen    datapath.Generation
 }
 
 // Close releases what is held open. What was not installed is gone then.
-func (p *prepared) Close() error { return errors.Join(p.gen.Close(), p.early.Close()) }
+func (p *prepared) Close() error { return p.gen.Close() }
 
 // prepare translates and loads a change.
 func (e *Engine) prepare(c *change) (*prepared, error) {
-	number, err := e.space.Next()
+	number, err := e.data.Next()
 	if err != nil {
 		return nil, err
 	}
 	p := &prepared{change: c, number: number}
-	p.build, err = e.build(c, number, func(b *build) (err error) {
-		p.gen, err = e.space.LoadWith(number, b.progs, b.early)
+	p.res, err = e.translated(c, number, func(in *datapath.Input) (err error) {
+		p.gen, err = e.data.Load(in)
 		return err
 	})
 	if err != nil {
 		return nil, err
-	}
-	p.early, p.earlyOff = loadEarly(p.gen, p.build)
-	if c.early != attach.EarlyOff && others(c.after) {
-		p.earlyOff = "rules of other owners than iptables would not count what it drops"
 	}
 	failpoint.At("loaded")
 	return p, nil
@@ -269,7 +221,7 @@ func (e *Engine) install(p *prepared) error {
 	if err := e.finish(); err != nil {
 		return err
 	}
-	e.syncEarly(p.change.early)
+	_ = e.follow()
 	return nil
 }
 
@@ -283,33 +235,11 @@ func (e *Engine) enforce(p *prepared) error {
 
 // stage takes the steps up to the switch.
 func (e *Engine) stage(p *prepared) error {
-	p.image.Release()
-	if err := e.writeState(p.change, p.build, p.number, p.earlyOff); err != nil {
+	if err := e.writeState(p); err != nil {
 		return err
 	}
 	failpoint.At("state")
-	if err := p.gen.Install(programs(p.layouts)); err != nil {
-		return err
-	}
-	if err := e.installEarly(p.early); err != nil {
-		return err
-	}
-	failpoint.At("installed")
-	if err := e.netfilter.add(p.layouts); err != nil {
-		return errors.Join(e.judge(p.change, p.build, p.number, nil), err)
-	}
-	failpoint.At("shims")
-	if err := e.hold(p); err != nil {
-		return err
-	}
-	failpoint.At("held")
-	if p.res.Plan.Conntrack {
-		if err := e.netfilter.own.ConntrackOn(); err != nil {
-			return err
-		}
-	}
-	failpoint.At("conntrack")
-	return nil
+	return p.gen.Install()
 }
 
 // finish removes what the new generation replaces.
@@ -321,43 +251,44 @@ func (e *Engine) finish() error {
 	return live.Close()
 }
 
-// build translates a change and lets load verify the programs. A table whose
-// programs the kernel refuses is left to netfilter, with the reason.
-func (e *Engine) build(c *change, number uint32, load func(*build) error) (*build, error) {
+// translated translates a change and lets load verify it. A table that the datapath refuses
+// is left to others, with the reason.
+func (e *Engine) translated(c *change, number uint32, load func(*datapath.Input) error) (*translate.Result, error) {
 	if err := e.join(c); err != nil {
 		return nil, err
 	}
-	refused, err := foreignOwners(c.after)
+	can, err := e.data.Can(c.after)
+	if err != nil {
+		return nil, err
+	}
+	not := maps.Clone(can.Not)
+	if not == nil {
+		not = map[string]string{}
+	}
+	before, err := e.enforced(c.live)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		b := &build{res: translate.Translate(c.after, translate.Options{Text: iptables.PrintRule, Netfilter: refused, Classifier: c.classifier, Can: shim.Can})}
-		if err := strict(c, b.res.Plan); err != nil {
+		res := translate.Translate(c.after, translate.Options{
+			Text: iptables.PrintRule, Netfilter: not, Classifier: c.classifier, Can: can.Effect, Runs: can.Base,
+		})
+		if err := errors.Join(strict(c, res.Plan), refuseOwned(c.after, res.Plan, can)); err != nil {
 			return nil, err
 		}
-		if err := refuseOwned(c.after, b.res.Plan); err != nil {
-			return nil, err
-		}
-		addEarly(c, b.res)
-		if err := b.generate(); err != nil {
-			return nil, err
-		}
-		b.progs = append(b.progs, wholes(b.res.Plain(), b.res.Plan)...)
-		if b.layouts, err = e.layouts(b.res.Plain(), b.res.Plan, number); err != nil {
-			return nil, err
-		}
-		err = load(b)
-		if err != nil && c.classifier != translate.ClassifyCode && len(b.res.Plan.Classes) > 0 && !probe.Loops() {
+		err := load(&datapath.Input{
+			Number: number, Rules: c.after, Result: res, Classifier: c.classifier, Early: c.early, Before: before,
+			Named: func(table string) bool { return c.report.Table(table) != nil },
+		})
+		var no *datapath.Refusal
+		switch {
+		case errors.Is(err, datapath.ErrNoLookups) && c.classifier != translate.ClassifyCode:
 			c.classifier = translate.ClassifyCode
-			continue
+		case errors.As(err, &no) && not[no.Table] == "":
+			not[no.Table] = no.Reason
+		default:
+			return res, err
 		}
-		var tooMuch *attach.RefusedError
-		if errors.As(err, &tooMuch) && refused[tooMuch.Table] == "" {
-			refused[tooMuch.Table] = "the kernel's verifier refuses its programs: " + tooMuch.Error()
-			continue
-		}
-		return b, err
 	}
 }
 
@@ -375,68 +306,40 @@ func strict(c *change, p *plan.Plan) error {
 	return errors.Join(errs...)
 }
 
-// layouts are the rules that netfilter gets.
-func (e *Engine) layouts(rs *ruleset.Ruleset, p *plan.Plan, number uint32) ([]*shim.Layout, error) {
-	var out []*shim.Layout
-	pins := shim.PinDir(e.space.Pins(), number)
-	for _, t := range p.Tables {
-		if t.InBPF {
-			if l := shim.Targets(rs.Family, t, number, pins); l != nil {
-				out = append(out, l)
-			}
-			continue
-		}
-		l, err := shim.Whole(e.family, rs.Table(t.Name), number, pins, iptables.ExactLine)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, l)
-	}
-	return out, nil
-}
-
-// programs are the matches that the layouts use.
-func programs(layouts []*shim.Layout) []attach.ShimProgram {
-	var out []attach.ShimProgram
-	for _, l := range layouts {
-		for _, p := range l.Programs {
-			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, Hook: p.Hook, Lo: p.Lo, Hi: p.Hi})
-		}
-	}
-	return out
-}
-
 // textGuess is how many bytes the text of a rule has, about.
 const textGuess = 64
 
 // writeState stores the generation that a change makes.
-func (e *Engine) writeState(c *change, b *build, number uint32, earlyOff string) error {
+func (e *Engine) writeState(p *prepared) error {
+	c, res := p.change, p.res
 	head := state.Head{
-		Family: e.family, Generation: number, Version: state.First, Conntrack: b.res.Plan.Conntrack, Carried: c.live == nil,
+		Family: e.family, Generation: p.number, Version: state.First, Conntrack: res.Plan.Conntrack, Carried: c.live == nil,
 	}
 	if c.live != nil {
 		head.Previous, head.PreviousVersion = c.live.State.Generation, c.live.State.Version
 	}
 	out := state.NewBuilder(head)
-	out.Grow(len(b.res.Rules), textGuess*len(b.res.Rules))
+	out.Grow(len(res.Rules), textGuess*len(res.Rules))
 	o, check := newOrigins(c), iptables.NewLoader(iptables.Options{Family: e.family, Resolver: e.caller.Resolver()})
-	x := extra{Notes: map[string][]plan.Note{}, Early: c.early, EarlyOff: earlyOff, Expects: b.res.Plan.Helpers,
-		Held: e.netfilter.holds(b.layouts, b.res.Plan)}
+	x := extra{Notes: map[string][]plan.Note{}}
+	var err error
+	if x.Datapath, err = p.gen.Record(); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
 	for i, t := range c.after.Tables {
-		p := b.res.Plan.Tables[i]
-		if err := e.addTable(out, t, p, b, o, check); err != nil {
+		if err := e.addTable(out, t, p, i, o, check); err != nil {
 			return fmt.Errorf("a rule cannot be stored: %w; write it in another way", err)
 		}
 		x.addOwned(t)
-		if len(p.Notes) > 0 {
-			x.Notes[t.Name] = p.Notes
+		if notes := res.Plan.Tables[i].Notes; len(notes) > 0 {
+			x.Notes[t.Name] = notes
 		}
 	}
-	x.addPlaces(b.res.Plan)
+	x.addPlaces(res.Plan)
 	data, err := x.bytes()
 	if err != nil {
 		return err
 	}
 	out.SetExtra(data)
-	return out.Write(e.space.Dir())
+	return out.Write(e.data.Dir())
 }

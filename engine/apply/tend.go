@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 )
 
@@ -17,42 +16,39 @@ const tendRows = wornRows / 4
 // a new generation of the same rules. What takes long is done before locked is called,
 // which runs a function under the xtables lock or, when another process has it, does not.
 func (e *Engine) Tend(locked func(func() error) error) error {
-	if err := e.space.SweepSets(); err != nil {
-		return fmt.Errorf("sweep named sets: %w", err)
+	if err := e.data.Sweep(); err != nil {
+		return fmt.Errorf("sweep: %w", err)
 	}
 	live, err := e.Live()
 	if err != nil || live == nil {
 		return err
 	}
 	defer live.Close()
-	if err := e.tendLinks(live, locked); err != nil {
-		return err
-	}
 	classes, err := live.open()
 	if err != nil || classes == nil {
 		return err
 	}
 	switch {
-	case classes.Crowded():
+	case classes.Rows().Crowded():
 		return e.renew(live, locked)
-	case classes.Worn() < tendRows:
+	case classes.Rows().Worn() < tendRows:
 		return nil
 	}
-	if err := attach.Quiesce(); err != nil {
+	if err := e.data.Quiesce(); err != nil {
 		return err
 	}
 	return locked(func() error {
 		if !e.sees(live) {
 			return nil // its dead rows are for the next time
 		}
-		classes.Reclaim()
+		classes.Rows().Reclaim()
 		return nil
 	})
 }
 
 // sees says whether a generation is live, at the version at which it was opened.
 func (e *Engine) sees(live *Live) bool {
-	number, err := e.space.Enforced()
+	number, err := e.data.Enforced()
 	if err != nil || number != live.gen.Number() {
 		return false
 	}
@@ -66,11 +62,7 @@ func (e *Engine) renew(live *Live, locked func(func() error) error) error {
 	if err != nil {
 		return err
 	}
-	mode, err := earlyMode("", live)
-	if err != nil {
-		return err
-	}
-	c := &change{live: live, before: rs, after: rs, report: iptables.Report{}, filled: true, early: mode}
+	c := &change{live: live, before: rs, after: rs, report: iptables.Report{}, filled: true}
 	p, err := e.prepare(c)
 	if err != nil && !e.sees(live) {
 		return nil // as below
@@ -86,16 +78,30 @@ func (e *Engine) renew(live *Live, locked func(func() error) error) error {
 	}), p.Close())
 }
 
-// tendLinks links again what somebody has detached.
-func (e *Engine) tendLinks(live *Live, locked func(func() error) error) error {
-	detached, err := e.space.Detached(live.gen.Number())
-	if err != nil || len(detached) == 0 {
+// Mend puts back what someone has removed of what is enforced: links, and what netfilter was
+// given; locked is as for Tend.
+func (e *Engine) Mend(locked func(func() error) error) error {
+	live, err := e.Live()
+	if err != nil || live == nil {
+		return err
+	}
+	lost, err := e.lost(live)
+	err = errors.Join(err, live.Close())
+	if err != nil || len(lost) == 0 {
 		return err
 	}
 	return locked(func() error {
-		if !e.sees(live) {
-			return nil
-		}
-		return e.claimed(func() error { return e.space.Mend(live.gen.Number()) })
+		return e.claimed(func() error {
+			live, err := e.settle()
+			return errors.Join(err, live.Close())
+		})
 	})
+}
+
+func (e *Engine) lost(live *Live) ([]string, error) {
+	enforced, err := e.enforced(live)
+	if err != nil {
+		return nil, err
+	}
+	return e.data.Lost(enforced)
 }

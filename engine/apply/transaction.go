@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
@@ -68,9 +67,9 @@ func applyAll(engines []*Engine, of map[*Engine][]*Change) error {
 		return err
 	}
 	var errs []error
-	for i, e := range engines {
+	for _, e := range engines {
 		errs = append(errs, e.finish())
-		e.syncEarly(ready[i].change.early)
+		_ = e.follow()
 	}
 	return errors.Join(errs...)
 }
@@ -90,15 +89,11 @@ func byEngine(changes []Change) (engines []*Engine, of map[*Engine][]*Change) {
 
 // merged is the change of a family that some owners want.
 func (e *Engine) merged(live *Live, wanted []*Change) (*change, error) {
-	early, err := earlyMode("", live)
-	if err != nil {
-		return nil, err
-	}
 	before, err := e.before(live, true)
 	if err != nil {
 		return nil, err
 	}
-	c := &change{live: live, before: before, after: before, filled: true, early: early}
+	c := &change{live: live, before: before, after: before, filled: true}
 	for _, w := range wanted {
 		if w.Owner != tables.Owner {
 			c.edits = append(c.edits, w)
@@ -145,7 +140,7 @@ func switchAll(engines []*Engine, ready []*prepared) error {
 
 // switchFile names the generations of both families that are to be live. From the moment
 // on that it is there, they are; who finds it makes them so.
-func (e *Engine) switchFile() string { return filepath.Join(filepath.Dir(e.space.Dir()), "switch") }
+func (e *Engine) switchFile() string { return filepath.Join(filepath.Dir(e.data.Dir()), "switch") }
 
 func announce(engines []*Engine, ready []*prepared) error {
 	numbers := map[packet.Family]uint32{}
@@ -185,7 +180,7 @@ func (e *Engine) resume() error {
 		return fmt.Errorf("%s: %w; remove it, and load the rules again", e.switchFile(), err)
 	}
 	for family, number := range numbers {
-		if err := activate(family, number); err != nil {
+		if err := e.activate(family, number); err != nil {
 			return err
 		}
 	}
@@ -193,18 +188,18 @@ func (e *Engine) resume() error {
 }
 
 // activate makes a staged generation live, unless it is, or something came after it.
-func activate(family packet.Family, number uint32) error {
-	space, err := attach.Open(family)
+func (e *Engine) activate(family packet.Family, number uint32) error {
+	data, err := e.open(family)
 	if err != nil {
 		return err
 	}
-	next, err := space.Next()
+	next, err := data.Next()
 	if err != nil || next != number {
-		return errors.Join(err, space.Close())
+		return errors.Join(err, data.Close())
 	}
-	gen, err := space.Generation(number)
+	gen, err := data.Open(number)
 	if err != nil || gen == nil {
-		return errors.Join(err, space.Close())
+		return errors.Join(err, data.Close())
 	}
-	return errors.Join(gen.Activate(), gen.Close(), space.Close())
+	return errors.Join(gen.Activate(), gen.Close(), data.Close())
 }

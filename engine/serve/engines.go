@@ -6,6 +6,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/engine/apply"
+	"github.com/bpftables/bpftables/engine/datapaths"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -61,7 +62,7 @@ func (s *Engines) take(family packet.Family) (e *apply.Engine, at space, since u
 		e = nil
 	}
 	if e == nil {
-		if e, err = apply.Open(family); err != nil {
+		if e, err = datapaths.Open(family); err != nil {
 			return nil, at, 0, err
 		}
 		e.Keep()

@@ -6,6 +6,9 @@ import (
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
+// File is the name of what stored rules are read from, in positions.
+const File = "state"
+
 // Ruleset reads the rules of one table, or of all with "", with their counters and what
 // live adds, for iptables' tables alone. What iptables-save would print of them is not asked.
 func (s *Store) Ruleset(table string, live Live, o iptables.Options) (*ruleset.Ruleset, error) {

@@ -214,6 +214,9 @@ type Nth struct {
 	Slot         int
 }
 
+// First is what the counter of an nth begins with.
+func (n Nth) First() uint32 { return n.Every - 1 - n.Start }
+
 // Random is yes when the low 31 bits of a random number are below Threshold.
 type Random struct{ Threshold uint32 }
 

@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/engine/apply"
+	"github.com/bpftables/bpftables/engine/datapaths"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -37,7 +38,7 @@ func main() {
 func run(args []string, in io.Reader, out io.Writer) error {
 	engines := map[string]*apply.Engine{}
 	for _, f := range []packet.Family{packet.IPv4, packet.IPv6} {
-		e, err := apply.Open(f)
+		e, err := datapaths.Open(f)
 		if err != nil {
 			return err
 		}

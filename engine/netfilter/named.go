@@ -1,4 +1,4 @@
-package apply
+package netfilter
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -91,12 +92,12 @@ func judgedByName(e pred.Effect) bool {
 // unmet gives what the chains of tables in BPF name that no packet meets.
 func (b *build) unmet() ([]namedRule, error) {
 	var out []namedRule
-	rs := b.res.Plain()
+	rs := b.Result.Plain()
 	for i, t := range rs.Tables {
-		if !b.res.Plan.Tables[i].InBPF {
+		if !b.Result.Plan.Tables[i].InBPF {
 			continue
 		}
-		rules, err := named(rs, t, func(c *ruleset.Chain) bool { return b.res.Unmet[c] })
+		rules, err := named(rs, t, func(c *ruleset.Chain) bool { return b.Result.Unmet[c] })
 		if err != nil {
 			return nil, err
 		}
@@ -107,19 +108,19 @@ func (b *build) unmet() ([]namedRule, error) {
 
 // hold makes netfilter hold what rules name that no packet meets. Rules that were there
 // before do not hinder a change, whatever became of what they name.
-func (e *Engine) hold(p *prepared) error {
-	rules, err := p.unmet()
+func (n *netfilter) hold(b *build) error {
+	rules, err := b.unmet()
 	if err != nil || len(rules) == 0 {
 		return err
 	}
-	t, err := e.netfilter.tools.forTargets()
+	t, err := n.tools.forTargets()
 	if errors.Is(err, tool.ErrMissing) {
 		return nil // nothing can be asked, and no packet meets them
 	}
 	if err != nil {
 		return err
 	}
-	chain := shim.Holder(p.number)
+	chain := shim.Holder(b.Number)
 	if t.Restore(chainText(rules, chain)) == nil {
 		return nil
 	}
@@ -130,7 +131,7 @@ func (e *Engine) hold(p *prepared) error {
 		switch err := refused[r]; {
 		case err == nil:
 			kept = append(kept, r)
-		case r.rule.Pos.File != storedFile:
+		case r.rule.Pos.File != state.File:
 			errs = append(errs, err)
 		}
 	}
@@ -142,11 +143,11 @@ func (e *Engine) hold(p *prepared) error {
 
 // judge asks netfilter about all rules that name something, under the lock that locked
 // takes, unless it is nil. It gives nil if netfilter refuses none of them, or cannot be asked.
-func (e *Engine) judge(c *change, b *build, number uint32, locked func(func() error) error) error {
+func (n *netfilter) judge(b *build, locked func(func() error) error) error {
 	var errs []error
-	rs := b.res.Plain()
+	rs := b.Result.Plain()
 	for i, t := range rs.Tables {
-		if c.report.Table(t.Name) == nil {
+		if !b.Named(t.Name) {
 			continue
 		}
 		rules, err := named(rs, t, func(*ruleset.Chain) bool { return true })
@@ -156,11 +157,11 @@ func (e *Engine) judge(c *change, b *build, number uint32, locked func(func() er
 		if len(rules) == 0 {
 			continue
 		}
-		find := e.netfilter.tools.forTables
-		if b.res.Plan.Tables[i].InBPF {
-			find = e.netfilter.tools.forTargets
+		find := n.tools.forTables
+		if b.Result.Plan.Tables[i].InBPF {
+			find = n.tools.forTargets
 		}
-		ask := func() error { return tryWith(find, rules, shim.Trial(number)) }
+		ask := func() error { return tryWith(find, rules, shim.Trial(b.Number)) }
 		if locked != nil {
 			errs = append(errs, locked(ask))
 		} else {

@@ -1,4 +1,4 @@
-package apply
+package netfilter
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -225,43 +226,46 @@ func (n *netfilter) counters(gen uint32, table string, chains []string, pins str
 	return shim.WholeCounters(saved, table, gen, chains, pins), nil
 }
 
-// mend puts back what someone has removed from netfilter of the live generation.
-func (e *Engine) mend(live *Live) error {
-	lost, x, err := e.lost(live)
+// Mend links programs again that somebody has detached, and puts back what somebody has
+// removed from netfilter.
+func (d *Datapath) Mend(live *datapath.Live) error {
+	if err := d.space.Mend(live.Number()); err != nil {
+		return err
+	}
+	lost, r, err := d.lost(live)
 	if err != nil || len(lost) == 0 {
 		return err
 	}
 	var layouts []*shim.Layout
-	number := live.State.Generation
-	pins := shim.PinDir(e.space.Pins(), number)
-	for _, h := range x.Held {
+	pins := shim.PinDir(d.space.Pins(), live.Number())
+	for _, h := range r.Held {
 		switch {
 		case !slices.Contains(lost, h.Table):
 		case h.Whole:
-			rs, err := e.rules(live.State, h.Table, nil)
+			t, err := live.Table(h.Table)
 			if err != nil {
 				return err
 			}
-			l, err := shim.Whole(e.family, rs.Table(h.Table), number, pins, iptables.ExactLine)
+			l, err := shim.Whole(d.family, t, live.Number(), pins, iptables.ExactLine)
 			if err != nil {
 				return err
 			}
 			layouts = append(layouts, l)
 		default:
-			layouts = append(layouts, shim.Targets(e.family, h.Plan, number, pins))
+			layouts = append(layouts, shim.Targets(d.family, h.Plan, live.Number(), pins))
 		}
 	}
-	if live.State.Conntrack {
-		if err := e.netfilter.own.ConntrackOn(); err != nil {
+	if live.Conntrack {
+		if err := d.netfilter.own.ConntrackOn(); err != nil {
 			return err
 		}
 	}
-	if err := e.netfilter.tools.edit(lost, func(table, saved string) string {
-		return shim.Removal(table, saved, e.space.Pins(), 0)
+	if err := d.netfilter.tools.edit(lost, func(table, saved string) string {
+		return shim.Removal(table, saved, d.space.Pins(), 0)
 	}); err != nil {
 		return err
 	}
-	if err := e.netfilter.add(layouts); err != nil {
+	if err := d.netfilter.add(layouts); err != nil {
 		return fmt.Errorf("what netfilter does for the rules was removed by another program and cannot be put back: %w", err)
 	}
 	return nil
@@ -270,39 +274,30 @@ func (e *Engine) mend(live *Live) error {
 // conntrackLost is among what is lost when our wish for conntrack is.
 const conntrackLost = "conntrack"
 
-// lost gives what netfilter does not hold any more of the live generation, and what it
-// should.
-func (e *Engine) lost(live *Live) ([]string, *extra, error) {
-	x, err := live.readExtra()
+// lost gives what netfilter does not hold any more of a generation, and what it should.
+func (d *Datapath) lost(live *datapath.Live) ([]string, *record, error) {
+	r, err := recordOf(live)
 	if err != nil {
 		return nil, nil, err
 	}
-	lost, err := e.netfilter.lost(live.State.Generation, x.Held, e.space.Pins())
-	if err != nil || !live.State.Conntrack {
-		return lost, x, err
+	lost, err := d.netfilter.lost(live.Number(), r.Held, d.space.Pins())
+	if err != nil || !live.Conntrack {
+		return lost, r, err
 	}
-	on, err := e.netfilter.own.Conntrack()
+	on, err := d.netfilter.own.Conntrack()
 	if err == nil && !on {
 		lost = append(lost, conntrackLost)
 	}
-	return lost, x, err
+	return lost, r, err
 }
 
-// Mend puts back what someone has removed from netfilter; locked is as for Tend.
-func (e *Engine) Mend(locked func(func() error) error) error {
-	live, err := e.Live()
-	if err != nil || live == nil {
-		return err
+// Lost names the hooks that our programs were detached from, and the tables of which
+// netfilter does not hold any more what it was given.
+func (d *Datapath) Lost(live *datapath.Live) ([]string, error) {
+	detached, err := d.space.Detached(live.Number())
+	if err != nil {
+		return nil, err
 	}
-	lost, _, err := e.lost(live)
-	err = errors.Join(err, live.Close())
-	if err != nil || len(lost) == 0 {
-		return err
-	}
-	return locked(func() error {
-		return e.claimed(func() error {
-			live, err := e.settle()
-			return errors.Join(err, live.Close())
-		})
-	})
+	lost, _, err := d.lost(live)
+	return append(detached, lost...), err
 }

@@ -1,4 +1,4 @@
-package apply
+package netfilter
 
 import (
 	"fmt"

@@ -1,0 +1,150 @@
+// Package datapath is what the engine asks of those that enforce rules, and nothing of how
+// they do it.
+//
+// In: the plan of one family's rules. Out: a generation, which is enforced from Activate on
+// and outlives the process. Refused: what the datapath cannot run of a plan (Refusal), for
+// the engine to plan anew without it, or to pass on to the user.
+//
+// The engine keeps what rules mean and whose they are: their text, their order, their
+// counters over all generations, and the steps of a change:
+//
+//	Load      verify everything; nothing is attached
+//	Install   put everything beside what is enforced
+//	Activate  switch, in one step
+//	Retire    remove what is not enforced any more
+//
+// A process may be killed between any two steps, and within each of them: what is enforced
+// then is one of the generations as a whole, and Retire of the next process removes the rest.
+package datapath
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/translate"
+)
+
+// Datapath enforces the rules of one family in one network namespace. Whoever changes
+// something holds the xtables lock, and calls Claim before.
+type Datapath interface {
+	// Can says what of some rules it runs.
+	Can(*ruleset.Ruleset) (Can, error)
+	// Prepare begins what Load needs, for a caller that has something else to do before.
+	Prepare()
+	// Load loads and verifies a plan as the generation Next. Closed before Install, it is gone.
+	Load(*Input) (Generation, error)
+	// Check says whether Load and Install would do, and changes nothing. What needs the
+	// xtables lock is run by locked, unless that is nil: then it is held.
+	Check(in *Input, locked func(func() error) error) error
+
+	// Next is the number that the next generation must have.
+	Next() (uint32, error)
+	// Enforced is the number of the generation that is enforced; 0: none.
+	Enforced() (uint32, error)
+	// Current opens the generation that is enforced; nil when nothing of ours is. ErrLost:
+	// something is, of which not everything is there any more.
+	Current() (Generation, error)
+	// Open opens a generation that was installed; nil when there is none of that number.
+	Open(number uint32) (Generation, error)
+	// Quiesce waits until no packet can meet what was enforced before the call.
+	Quiesce() error
+	// Retire removes everything but what is enforced; of that, nil for nothing, too.
+	Retire(*Live) error
+
+	// Lost says what of the generation that is enforced somebody else has removed or
+	// changed, in words for people.
+	Lost(*Live) ([]string, error)
+	// Mend puts it back.
+	Mend(*Live) error
+	// Drift says whether what was made for the namespace as it was fits it no more.
+	Drift(*Live) (Drift, error)
+	// Follow makes it fit again, and is called after each switch.
+	Follow(*Live) error
+	// Sweep removes what has had its time.
+	Sweep() error
+	// Status describes what is enforced; of nil, what is left of what was.
+	Status(*Live) (*Status, error)
+
+	Space
+}
+
+// Space is where a datapath, and the engine's state beside it, lies.
+type Space interface {
+	// Dir is where the engine keeps its state. It is there after Claim.
+	Dir() string
+	// Pins is the directory that everything of the datapath in the file system of BPF lies
+	// under.
+	Pins() string
+	// Claim makes the space ready for changes by one process, until Release.
+	Claim() error
+	Release() error
+	Claimed() bool
+	// For says for whom the next changes are: by its environment, tools are found.
+	For(env []string)
+	// Fresh says whether what is held open is still what is enforced, although other
+	// processes work without it.
+	Fresh() bool
+	// Close releases what is held open; enforcement goes on.
+	Close() error
+}
+
+// Can is what a datapath runs of some rules.
+type Can struct {
+	// Effect says whether it runs an effect.
+	Effect translate.Can
+	// Base says why it cannot run a base chain; "": it can.
+	Base func(*ruleset.Base) string
+	// Not are the tables that it does not run, whatever they hold, with the reasons.
+	Not map[string]string
+}
+
+// Input is what Load gets.
+type Input struct {
+	Number     uint32
+	Rules      *ruleset.Ruleset
+	Result     *translate.Result // of the rules
+	Classifier translate.Classifier
+	Early      string // mode of the early stage; "": that of Before
+	Before     *Live  // what is enforced; nil: nothing
+	// Named says whether the change names a table: others are as they were.
+	Named func(table string) bool
+}
+
+// EarlyOff is the mode in which no rules run before the hooks.
+const EarlyOff = "off"
+
+// ErrLost says that rules are enforced of which not everything is there any more: somebody
+// has removed files.
+var ErrLost = errors.New("rules are enforced whose files were removed; a restore replaces them, 'bpftables flush --all' removes them")
+
+// ErrNoLookups says that the datapath cannot look rules up here: as code, they may do.
+var ErrNoLookups = errors.New("this kernel runs no loops in programs, which looking rules up needs")
+
+// Refusal says that the datapath cannot run a table, which is found out when it is loaded.
+type Refusal struct {
+	Table  string
+	Reason string
+	Err    error
+}
+
+// Error is that of what was refused.
+func (r *Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap gives what was refused.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Drift is how far what is enforced is from the namespace as it is now.
+type Drift int
+
+// The answers.
+const (
+	Fits     Drift = iota
+	Behind         // Follow is due
+	Outdated       // a generation of the same rules is due, made anew
+)
+
+// Lost is an error of what cannot be there.
+func Lost(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrLost, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,74 @@
+package datapath
+
+import (
+	"encoding/json"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/rows/edit"
+	"github.com/bpftables/bpftables/ruleset"
+)
+
+// Generation is everything that enforces one applied ruleset.
+type Generation interface {
+	Number() uint32
+	// Record is what the datapath wants to know of the generation later; of one that was
+	// loaded. The engine stores it before Install.
+	Record() (json.RawMessage, error)
+	// Row is the first row of a rule of a classified chain, by counter slot; 0: it has
+	// none. Of a generation that was loaded.
+	Row(slot uint32) uint32
+	// Install puts the generation beside the one that is enforced.
+	Install() error
+	// Activate makes it the one that is enforced, in one step.
+	Activate() error
+	// Version is how often the generation's rules were changed in place.
+	Version() (uint32, error)
+	// Counters are the live counters: by slot, and those of tables that were left to others.
+	Counters(left []Left) (*Counters, error)
+	// Classes opens the classified chains, for changes in place; nil: there are none.
+	Classes() (Classes, error)
+	// Close releases what is held open; what was installed is enforced.
+	Close() error
+}
+
+// Live is the generation that is enforced, as the engine knows it.
+type Live struct {
+	Generation
+	Record    json.RawMessage
+	Conntrack bool // rules need the kernel's conntrack
+	Changed   bool // rules were changed in place
+	// Table reads the rules of a table.
+	Table func(name string) (*ruleset.Table, error)
+}
+
+// Left is a table that the datapath has left to others, with its chains in order.
+type Left struct {
+	Table  string
+	Chains []string
+}
+
+// Counters are what a generation has counted.
+type Counters struct {
+	Slots []Counter
+	Left  map[string][]ChainCounters // by table, in the order of the chains asked for
+}
+
+// Counter is what one slot has counted.
+type Counter = abi.Counter
+
+// ChainCounters are those of one chain.
+type ChainCounters struct {
+	Policy ruleset.Counters
+	Rules  []ruleset.Counters
+}
+
+// Classes are the classified chains of a generation, which are changed in place.
+type Classes interface {
+	// Rows is the memory that packets look rules up in.
+	Rows() *edit.Chains
+	// Counter reads the counter of one slot.
+	Counter(slot uint32) (Counter, error)
+	// Restart makes limits and nths begin anew, by their slots; nths have what they begin with.
+	Restart(limits []int, nths map[int]uint32) error
+	Close() error
+}

@@ -1,0 +1,25 @@
+// Package datapaths knows the datapaths that there are. In: a family. Out: an engine over the
+// datapath that fits.
+package datapaths
+
+import (
+	"github.com/bpftables/bpftables/engine/apply"
+	"github.com/bpftables/bpftables/engine/netfilter"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// Kind is a datapath by its name.
+type Kind struct {
+	Name string
+	Open apply.OpenDatapath
+}
+
+// Kinds are the datapaths, sorted by their names.
+var Kinds = []Kind{
+	{"netfilter", netfilter.Open},
+}
+
+// Open gives the engine of the current network namespace.
+func Open(family packet.Family) (*apply.Engine, error) {
+	return apply.Open(family, Kinds[0].Open)
+}
