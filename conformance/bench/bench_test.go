@@ -59,7 +59,7 @@ func checkPage(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"| last rule | 40 | ", "| fw IPv6 | 10 | ", "| conntrack first | 18 | ", "| save | 40 | "}
+	want := []string{"| last rule | 40 | ", "| fw IPv6 | 10 | ", "| conntrack first | 18 | ", "| established | 15 | ", "| save | 40 | "}
 	for _, part := range parts {
 		want = append(want, "\n## "+part.title+"\n")
 	}
@@ -108,7 +108,7 @@ func TestExpected(t *testing.T) {
 }
 
 func TestCounters(t *testing.T) {
-	got, err := counters("*filter\n:INPUT ACCEPT [7:8]\n:other - [9:9]\n[1:2] -A INPUT -j x\n[5:5] -A other -j DROP\n[3:4] -A INPUT -j DROP\n")
+	got, err := counters("*filter\n:INPUT ACCEPT [7:8]\n:other - [9:9]\n[1:2] -A INPUT -j x\n[5:5] -A other -j DROP\n[3:4] -A INPUT -j DROP\n", "INPUT")
 	if err != nil || len(got) != 3 || got[0] != 1 || got[1] != 3 || got[2] != 7 {
 		t.Errorf("%v, %v", got, err)
 	}

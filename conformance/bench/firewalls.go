@@ -93,7 +93,7 @@ func iptables(backend string) *firewall {
 		save:    func(f packet.Family) []string { return []string{name(f) + "-save", "-c"} },
 		command: func(f packet.Family) []string { return []string{name(f)} },
 		clear: func(f packet.Family) [][]string {
-			return [][]string{{name(f), "-F"}, {name(f), "-P", "INPUT", "ACCEPT"}}
+			return [][]string{{name(f), "-F"}, {name(f), "-P", "INPUT", "ACCEPT"}, {name(f), "-P", "FORWARD", "ACCEPT"}}
 		},
 	}
 	return f.needs(name(packet.IPv4))

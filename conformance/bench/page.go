@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"runtime"
 	"sort"
 	"strings"
@@ -81,7 +82,7 @@ func (part *part) table(p *printer, r *result) {
 }
 
 func (part *part) cell(c cell) string {
-	if c.Note != "" || c == (cell{}) {
+	if c.Note != "" || reflect.DeepEqual(c, cell{}) {
 		return "-"
 	}
 	return part.show(c)

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -19,6 +21,15 @@ type cell struct {
 	P99     time.Duration `json:"p99,omitempty"`
 	Dropped float64       `json:"dropped,omitempty"` // attack packets per second
 	Note    string        `json:"note,omitempty"`
+	// Runs are the times with the rules loaded anew each time, run by run beside the other
+	// firewalls; Time is their median then.
+	Runs []time.Duration `json:"runs,omitempty"`
+}
+
+// median is the middle of some times.
+func median[T cmp.Ordered](all []T) T {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)/2]
 }
 
 // row is one ruleset, or one command, with all firewalls.
@@ -35,9 +46,11 @@ type result struct {
 	Rows    []*row `json:"rows"`
 }
 
+func newRow(what string, n int) *row { return &row{what, n, map[string]cell{}} }
+
 // add appends a row and returns it.
 func (r *result) add(what string, n int) *row {
-	row := &row{what, n, map[string]cell{}}
+	row := newRow(what, n)
 	r.Rows = append(r.Rows, row)
 	return row
 }

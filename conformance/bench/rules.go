@@ -97,6 +97,7 @@ func (r *rules) ten(t *traffic) (*rules, *traffic) {
 type traffic struct {
 	headers []shapes.Header
 	wire    bool
+	answer  []byte // what comes back after the first packets; nothing: connections stay NEW
 }
 
 // last is one packet for the last rule.

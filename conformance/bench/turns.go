@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -65,12 +67,32 @@ func (b *bench) packets(row *row, all []*firewall, r *rules, t *traffic, load fu
 // again measures packets once more, with the rules loaded anew, for a row that has the best of
 // all measurements.
 func (b *bench) again(sum *row, all []*firewall, r *rules, t *traffic) error {
-	once := &row{What: sum.What, N: sum.N, Cells: map[string]cell{}}
+	once := newRow(sum.What, sum.N)
 	err := b.packets(once, all, r, t, b.loading)
 	for title, c := range once.Cells {
 		sum.Cells[title] = faster(sum.Cells[title], c)
 	}
 	return err
+}
+
+// medians measures packets several times, with the rules loaded anew each time.
+func (b *bench) medians(row *row, all []*firewall, r *rules, t *traffic) error {
+	for range b.size.medians {
+		once := newRow(row.What, row.N)
+		if err := b.packets(once, all, r, t, b.loading); err != nil {
+			return err
+		}
+		for title, c := range once.Cells {
+			sum := row.Cells[title]
+			sum.Note = c.Note
+			if c.Note == "" {
+				sum.Runs = append(sum.Runs, c.Time)
+				sum.Time = median(sum.Runs)
+			}
+			row.Cells[title] = sum
+		}
+	}
+	return nil
 }
 
 // feeder makes what feeds the firewall of a turn.
@@ -80,7 +102,14 @@ func (b *bench) feeder(t *turn) error {
 		return err
 	}
 	t.Feeder, err = t.host.NewFeeder(flood.Options{Packets: packets, Wire: t.traffic.wire, CPU: b.cpu})
-	return err
+	if err != nil || t.traffic.answer == nil {
+		return err
+	}
+	// The first packets begin the connection, the answer makes it ESTABLISHED.
+	if _, err = t.Feed(flood.Batch); err != nil {
+		return errors.Join(err, t.Close())
+	}
+	return t.host.Answer(t.traffic.answer)
 }
 
 // loading loads rules, into iptables-nft not too many.
@@ -139,11 +168,15 @@ func (t *turn) confirm() error {
 	if err != nil {
 		return fmt.Errorf("%s: save: %w", t.title, err)
 	}
-	counts, err := counters(string(out))
+	counts, err := counters(string(out), cmp.Or(r.Chain, "INPUT"))
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.title, err)
 	}
-	counts = counts[min(len(r.Before), len(counts)):] // those in front do not match what is fed
+	if t.traffic.answer != nil {
+		sent++
+	} else {
+		counts = counts[min(len(r.Before), len(counts)):] // those in front do not match what is fed
+	}
 	sum := uint64(0)
 	for _, n := range counts {
 		sum += n
@@ -163,13 +196,13 @@ func (t *turn) confirm() error {
 	return nil
 }
 
-// counters are those of INPUT's rules, in order, and its policy's, in the text of
+// counters are those of a chain's rules, in order, and its policy's, in the text of
 // iptables-save -c.
-func counters(text string) (packets []uint64, err error) {
+func counters(text, chain string) (packets []uint64, err error) {
 	var policy uint64
 	for _, line := range strings.Split(text, "\n") {
 		_, after, ok := strings.Cut(line, "[")
-		if !ok || !strings.HasPrefix(line, ":INPUT ") && !strings.Contains(line, "] -A INPUT ") {
+		if !ok || !strings.HasPrefix(line, ":"+chain+" ") && !strings.Contains(line, "] -A "+chain+" ") {
 			continue
 		}
 		number, _, _ := strings.Cut(after, ":")

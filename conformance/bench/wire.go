@@ -47,7 +47,7 @@ func measureWire(b *bench, r *result) error {
 			rules := newRules(shapes.Same, packet.IPv4, n)
 			t := rules.last()
 			t.wire = true
-			err = b.packets(r.add(plainRule, n), all, rules, t, b.loading)
+			err = b.wired(r.add(plainRule, n), all, rules, t)
 		}
 		if err == nil {
 			// One rule more, whose packet no other matches.
@@ -55,11 +55,19 @@ func measureWire(b *bench, r *result) error {
 			t := more.last()
 			t.wire = true
 			more.Rules, more.Before = more.Rules[:n], stateful
-			err = b.packets(r.add(statefulHost, n), all, more, t, b.loading)
+			err = b.wired(r.add(statefulHost, n), all, more, t)
 		}
 	}
 	r.sort()
 	return errors.Join(err, removeAll(all))
+}
+
+// wired measures several times where the firewalls are close.
+func (b *bench) wired(row *row, all []*firewall, r *rules, t *traffic) error {
+	if row.N <= closeRules {
+		return b.medians(row, all, r, t)
+	}
+	return b.packets(row, all, r, t, b.loading)
 }
 
 // netCost is a target: what a packet costs beyond a floor.

@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"strings"
+
+	"github.com/cilium/ebpf/link"
 )
 
 // The interfaces, and the addresses of the host.
@@ -23,7 +25,8 @@ const keepDevice = "keep0"
 // Host is a namespace that receives, and the one at the other end of its wire.
 type Host struct {
 	*Space
-	Far *Space
+	Far  *Space
+	sunk link.Link // of a router, see Route
 }
 
 // hostLines set up the host. All addresses of the benchmark ranges are local to it, so
@@ -64,7 +67,7 @@ func NewHost(name string) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(err, space.Remove())
 	}
-	h := &Host{space, far}
+	h := &Host{Space: space, Far: far}
 	if err := h.setUp(); err != nil {
 		return nil, errors.Join(err, h.Remove())
 	}
@@ -120,7 +123,13 @@ func (h *Host) Narrow() error {
 func (h *Host) Device() (*net.Interface, error) { return net.InterfaceByName(HostDevice) }
 
 // Remove deletes the namespaces.
-func (h *Host) Remove() error { return errors.Join(h.Space.Remove(), h.Far.Remove()) }
+func (h *Host) Remove() error {
+	err := errors.Join(h.Space.Remove(), h.Far.Remove())
+	if h.sunk != nil {
+		err = errors.Join(err, h.sunk.Close())
+	}
+	return err
+}
 
 // device gives an interface of a namespace.
 func (s *Space) device(name string) (dev *net.Interface, err error) {

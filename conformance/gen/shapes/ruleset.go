@@ -1,6 +1,7 @@
 package shapes
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -68,15 +69,24 @@ func New(o Options) (*Ruleset, error) {
 
 // Frame is what is around the rules in their chain: each rule as it follows "-A INPUT".
 type Frame struct {
+	Chain         string // FORWARD; "" is INPUT
 	Policy        string
 	Before, After []string
 }
 
-// Text is the ruleset in INPUT of the table filter.
+// Text is the ruleset in a chain of the table filter.
 func (s *Ruleset) Text(f Frame) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "*filter\n:INPUT %s [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n", f.Policy)
-	line := func(text string) { b.WriteString("-A INPUT " + text + "\n") }
+	chain := cmp.Or(f.Chain, "INPUT")
+	b.WriteString("*filter\n")
+	for _, name := range []string{"INPUT", "FORWARD", "OUTPUT"} {
+		policy := "ACCEPT"
+		if name == chain {
+			policy = f.Policy
+		}
+		fmt.Fprintf(&b, ":%s %s [0:0]\n", name, policy)
+	}
+	line := func(text string) { b.WriteString("-A " + chain + " " + text + "\n") }
 	for _, text := range f.Before {
 		line(text)
 	}
