@@ -18,18 +18,18 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 	}
 	var out []anchor.Chain
 	for _, e := range l.Entries {
-		rules, err := ownRules(l.Family, e.Rules)
+		rules, err := ownRules(l.Family, e.Hook, e.Rules)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, anchor.Chain{
-			Name:  entryName(l, e.Hook),
+			Name:  l.Root + "-" + e.Hook.String(),
 			Base:  &anchor.Base{Type: chainType(&e), Hook: e.Hook, Priority: e.Priority},
 			Rules: rules,
 		})
 	}
 	for _, c := range l.Chains {
-		rules, err := ownRules(l.Family, c.Rules)
+		rules, err := ownRules(l.Family, c.Hook, c.Rules)
 		if err != nil {
 			return nil, err
 		}
@@ -45,14 +45,7 @@ func chainType(e *Entry) nftables.ChainType {
 	return nftables.ChainTypeFilter
 }
 
-// entryName is the name of the base chain of a hook: that of the first chain behind it
-// with the hook.
-func entryName(l *Layout, h packet.Hook) string {
-	first, _, _ := strings.Cut(l.Chains[0].Name, "-")
-	return chainOf(first, l.Table) + "-" + h.String()
-}
-
-func ownRules(family packet.Family, rules []Rule) ([]anchor.Rule, error) {
+func ownRules(family packet.Family, hook packet.Hook, rules []Rule) ([]anchor.Rule, error) {
 	out := make([]anchor.Rule, 0, len(rules))
 	for i := range rules {
 		r := &rules[i]
@@ -62,13 +55,15 @@ func ownRules(family packet.Family, rules []Rule) ([]anchor.Rule, error) {
 		}
 		switch {
 		case r.Effect != nil:
-			effect, err := expressions(family, r.Effect)
+			effect, err := expressions(family, hook, r.Effect)
 			if err != nil {
 				return nil, err
 			}
 			one = append(one, effect...)
 		case r.Jump != "":
 			one = append(one, anchor.Jump(r.Jump))
+		case r.Goto != "":
+			one = append(one, anchor.Goto(r.Goto))
 		case r.Policy == "DROP":
 			one = append(one, anchor.Drop())
 		default:
@@ -82,5 +77,6 @@ func ownRules(family packet.Family, rules []Rule) ([]anchor.Rule, error) {
 // Belongs says whether a chain of our table in nf_tables is of a generation and a table.
 func Belongs(chain string, gen uint32, table string) bool {
 	name := chainName(gen, table)
-	return chain == name || strings.HasPrefix(chain, name+"-")
+	rest, is := strings.CutPrefix(chain, name)
+	return is && (rest == "" || rest[0] == '-' || rest[0] >= '0' && rest[0] <= '9')
 }

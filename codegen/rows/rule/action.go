@@ -45,7 +45,7 @@ func Action(r *plan.Rule, chain uint32) (do, arg uint32, words []uint32, err err
 
 // note is what a rule asks of whoever runs its effect, as the datapath reads it.
 func note(r *plan.Rule) ([]uint32, error) {
-	words := []uint32{uint32(r.Note), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
+	words := []uint32{r.Noted(), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
 	s, is := pred.MarkChange(r.Action.Effect)
 	if !is {
 		return words, nil
