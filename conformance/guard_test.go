@@ -29,10 +29,10 @@ COMMIT
 `)
 	const (
 		redirected = "udp 198.18.0.2:%d > 198.18.0.1:53 in eth0"
-		rejected = "udp 198.18.0.2:5000 > 198.18.0.1:7 in eth0"
-		logged   = "udp 198.18.0.2:5000 > 198.18.0.1:8 in eth0"
-		other    = "udp 198.18.0.2:5000 > 198.18.0.1:10 in eth0"
-		sent     = "@udp udp 198.18.0.1:5000 > 198.18.1.2:9"
+		rejected   = "udp 198.18.0.2:5000 > 198.18.0.1:7 in eth0"
+		logged     = "udp 198.18.0.2:5000 > 198.18.0.1:8 in eth0"
+		other      = "udp 198.18.0.2:5000 > 198.18.0.1:10 in eth0"
+		sent       = "@udp udp 198.18.0.1:5000 > 198.18.1.2:9"
 	)
 	port := 6000
 	first := func() string { // packet of a new connection
