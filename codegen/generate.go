@@ -63,16 +63,12 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, 
 	if g.classified {
 		g.needs |= looks
 	}
-	if h.NAT {
-		// Whether the packet is an error of ICMP is in its transport header.
-		g.needs |= abi.NeedL4 | abi.NeedCt
-	}
 	base := 0
 	if c := h.Funcs[0].Class; c != nil {
 		base = c.Number + 1
 	}
 	return Program{
-		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority, NAT: h.NAT,
+		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority,
 		Needs: g.tracked(p), Atomic: g.atomic, Shim: h.Shim, Insns: g.insns,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, Lists: p.Lists, SCTPs: p.Chunks,
 	}, nil
@@ -219,7 +215,7 @@ func (g *generator) tell(r *plan.Rule) error {
 	if !ends {
 		g.Count(r.ID, g.atomic)
 	}
-	g.Call(abi.FuncNote, r.Noted())
+	g.Call(abi.FuncNote, uint32(r.Note))
 	if ends {
 		g.Decide(r.ID, emit.Drop)
 		return nil

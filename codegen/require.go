@@ -262,6 +262,10 @@ func (g *generator) foretell(e pred.Effect) error {
 	if pred.Untracks(e) {
 		return g.untrack()
 	}
+	if c, is := pred.ChangesHeader(g.family, e); is {
+		g.ChangeHeader(c)
+		return nil
+	}
 	s, is := pred.MarkChange(e)
 	if !is {
 		return nil

@@ -53,7 +53,8 @@ type hookBuilder struct {
 }
 
 func (b *hookBuilder) build(base *ruleset.Chain, h packet.Hook) (*plan.Hook, string) {
-	b.hook = &plan.Hook{Hook: h, Priority: base.Base.Priority, NAT: base.Base.Type == ruleset.NAT, Shim: len(b.out.Actions) > 0}
+	b.hook = &plan.Hook{Hook: h, Priority: base.Base.Priority, NAT: base.Base.Type == ruleset.NAT,
+		Route: base.Base.Type == ruleset.Route, Shim: len(b.out.Actions) > 0}
 	why := b.shape(base)
 	if b.crowded && why != "" {
 		return nil, fmt.Sprintf("it reaches more chains and rules than a BPF program can have, and of more than %d chains none are looked up", plan.MaxClasses)

@@ -16,6 +16,7 @@ type InPlace struct {
 	Classes   map[string]*plan.Class // of the table, by chain
 	Actions   []plan.Action          // of the table
 	Template  bool                   // see plan.Table
+	Hidden    pred.Hidden            // see plan.Table
 }
 
 // MayDelete says whether rules of a classified chain can be deleted in place.
@@ -39,7 +40,7 @@ func (p *InPlace) Rule(chain string, r *ruleset.Rule) (*plan.Rule, bool) {
 			return nil, false
 		}
 		c := m.Lower(place)
-		if !pred.Stateless(c) || pred.Any(c, slotted) || p.Template && pred.AsksConntrack(c) {
+		if !pred.Stateless(c) || pred.Any(c, slotted) || p.Template && pred.AsksConntrack(c) || pred.AsksHidden(c)&p.Hidden != 0 {
 			return nil, false
 		}
 		out.Conds = append(out.Conds, c)
@@ -90,7 +91,7 @@ func (p *InPlace) action(r *plan.Rule, class *plan.Class) bool {
 // note finds the number of a target that netfilter runs. Only one that ends the
 // traversal can be noted once more without counting what packets may collect.
 func (p *InPlace) note(r *plan.Rule) bool {
-	if !r.Action.Ends() {
+	if !r.Action.Ends() || pred.NeedsHidden(r.Action.Effect)&p.Hidden != 0 && routedAt(p.Bases) != 0 {
 		return false
 	}
 	for i, a := range p.Actions {

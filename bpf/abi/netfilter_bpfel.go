@@ -102,6 +102,14 @@ const (
 	NetfilterClassHeaderHDR_SIZE    NetfilterClassHeader = 64
 )
 
+type NetfilterClassHow uint32
+
+const (
+	NetfilterClassHowHOW_ALWAYS  NetfilterClassHow = 0
+	NetfilterClassHowHOW_TRACKED NetfilterClassHow = 1
+	NetfilterClassHowHOW_ADD     NetfilterClassHow = 2
+)
+
 type NetfilterClassKind uint32
 
 const (
@@ -195,14 +203,14 @@ const (
 type NetfilterClassSet uint32
 
 const (
-	NetfilterClassSetSET_DST       NetfilterClassSet = 0
-	NetfilterClassSetSET_SRC       NetfilterClassSet = 1
-	NetfilterClassSetSET_KEEP      NetfilterClassSet = 2
-	NetfilterClassSetSET_AND       NetfilterClassSet = 3
-	NetfilterClassSetSET_XOR       NetfilterClassSet = 4
-	NetfilterClassSetSET_SHIFT     NetfilterClassSet = 5
-	NetfilterClassSetSET_NEED_CONN NetfilterClassSet = 6
-	NetfilterClassSetSET_SIZE      NetfilterClassSet = 7
+	NetfilterClassSetSET_DST   NetfilterClassSet = 0
+	NetfilterClassSetSET_SRC   NetfilterClassSet = 1
+	NetfilterClassSetSET_KEEP  NetfilterClassSet = 2
+	NetfilterClassSetSET_AND   NetfilterClassSet = 3
+	NetfilterClassSetSET_XOR   NetfilterClassSet = 4
+	NetfilterClassSetSET_SHIFT NetfilterClassSet = 5
+	NetfilterClassSetSET_HOW   NetfilterClassSet = 6
+	NetfilterClassSetSET_SIZE  NetfilterClassSet = 7
 )
 
 type NetfilterClassTree uint32
@@ -310,8 +318,7 @@ type NetfilterNoteEntry struct {
 	Next    uint16
 	Stamp   uint32
 	Verdict uint8
-	Unless  uint8
-	Pad     [2]uint8
+	Pad     [3]uint8
 	Action  [256]uint16
 }
 

@@ -53,6 +53,10 @@ const (
 	NodeSize   = uint32(NetfilterClassNodeNODE_SIZE)
 	NodeLeaf   = uint32(NetfilterClassNodeNODE_LEAF)
 
+	HowAlways  = uint32(NetfilterClassHowHOW_ALWAYS)
+	HowTracked = uint32(NetfilterClassHowHOW_TRACKED)
+	HowAdd     = uint32(NetfilterClassHowHOW_ADD)
+
 	RowLabel   = uint32(NetfilterClassRowROW_LABEL)
 	RowBorn    = uint32(NetfilterClassRowROW_BORN)
 	RowDead    = uint32(NetfilterClassRowROW_DEAD)

@@ -63,21 +63,27 @@ func (t Table) Chains() ([]Found, error) {
 	return out, nil
 }
 
-// Missing says whether this kernel has no nf_tables.
-func (t Table) Missing() (bool, error) {
-	_, err := t.ask(unix.NFT_MSG_GETTABLE, nil)
-	if missing(err) {
-		return true, nil
-	}
-	return false, err
-}
-
-// headLen is the length of struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h).
-const headLen = 4
-
-// dump goes through a list of nf_tables of the family; there is none without nf_tables.
+// dump asks nf_tables for a list of the family.
 func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.AttributeDecoder) error) error {
-	messages, err := t.ask(what, only)
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	attributes, err := netlink.MarshalAttributes(only)
+	if err != nil {
+		return err
+	}
+	// struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h).
+	head := []byte{byte(t.nft().Family), unix.NFNETLINK_V0, 0, 0}
+	var messages []netlink.Message
+	err = steady.Tables(func() (err error) {
+		messages, err = c.Execute(netlink.Message{
+			Header: netlink.Header{Type: nfTables(what), Flags: netlink.Request | netlink.Dump},
+			Data:   append(head, attributes...),
+		})
+		return err
+	})
 	if missing(err) {
 		return nil
 	}
@@ -85,10 +91,10 @@ func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.At
 		return err
 	}
 	for _, m := range messages {
-		if len(m.Data) < headLen {
+		if len(m.Data) < len(head) {
 			continue
 		}
-		ad, err := netlink.NewAttributeDecoder(m.Data[headLen:])
+		ad, err := netlink.NewAttributeDecoder(m.Data[len(head):])
 		if err != nil {
 			return err
 		}
@@ -98,28 +104,6 @@ func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.At
 		}
 	}
 	return nil
-}
-
-// ask asks nf_tables for a list of the family.
-func (t Table) ask(what uint16, only []netlink.Attribute) (messages []netlink.Message, err error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	attributes, err := netlink.MarshalAttributes(only)
-	if err != nil {
-		return nil, err
-	}
-	head := [headLen]byte{byte(t.nft().Family), unix.NFNETLINK_V0}
-	err = steady.Tables(func() (err error) {
-		messages, err = c.Execute(netlink.Message{
-			Header: netlink.Header{Type: nfTables(what), Flags: netlink.Request | netlink.Dump},
-			Data:   append(head[:], attributes...),
-		})
-		return err
-	})
-	return messages, err
 }
 
 func nfTables(what uint16) netlink.HeaderType {

@@ -13,14 +13,21 @@ type Rule []expr.Any
 // Jump goes to a chain and comes back.
 func Jump(chain string) expr.Any { return &expr.Verdict{Kind: expr.VerdictJump, Chain: chain} }
 
-// Goto goes to a chain and comes back to where the one before was called.
-func Goto(chain string) expr.Any { return &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain} }
-
 // Drop ends the packet.
 func Drop() expr.Any { return &expr.Verdict{Kind: expr.VerdictDrop} }
 
 // Accept ends the base chain; chains at later priorities follow.
 func Accept() expr.Any { return &expr.Verdict{Kind: expr.VerdictAccept} }
+
+// maps are the maps that the rule needs.
+func (r Rule) maps() (out []*byteMap) {
+	for _, e := range r {
+		if m, is := e.(*byteMap); is {
+			out = append(out, m)
+		}
+	}
+	return out
+}
 
 // target is the chain that a rule goes to; "" when it goes to none.
 func target(r Rule) string {

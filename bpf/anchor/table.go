@@ -98,10 +98,11 @@ func (t Table) replace(remove []string, add []Chain) error {
 	size := 0
 	for _, c := range add {
 		size += chainRoom
-		for range c.Rules {
-			size += ruleRoom
+		for _, r := range c.Rules {
+			size += ruleRoom + mapRoom*len(r.maps())
 		}
 	}
+	var failed error
 	err := t.transaction(size, func(c *nftables.Conn, table *nftables.Table) {
 		c.AddTable(table)
 		for _, name := range remove { // rules first: a chain that another one jumps to stays
@@ -113,13 +114,18 @@ func (t Table) replace(remove []string, add []Chain) error {
 		for i := range add {
 			c.AddChain(add[i].nft(table))
 		}
+		maps := uint32(0)
 		for _, chain := range add {
 			for _, r := range chain.Rules {
+				for _, m := range r.maps() {
+					maps++
+					failed = errors.Join(failed, m.add(c, table, maps))
+				}
 				c.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: chain.Name, Table: table}, Exprs: r})
 			}
 		}
 	})
-	if err != nil {
+	if err = errors.Join(failed, err); err != nil {
 		return fmt.Errorf("table %s of nf_tables: %w", Name, err)
 	}
 	return nil
@@ -129,6 +135,7 @@ func (t Table) replace(remove []string, add []Chain) error {
 const (
 	chainRoom = 512
 	ruleRoom  = 2048
+	mapRoom   = 16384
 )
 
 func (c *Chain) nft(table *nftables.Table) *nftables.Chain {

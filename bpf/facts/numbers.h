@@ -66,7 +66,6 @@ enum recent_op {
 
 enum plan_number {
 	NOTE_ACTIONS = 256,
-	NOTE_ONCE = 65536,
 	CLASS_DEPTH = 12,
 	SET_PARTS = 4,
 	SET_WORDS = 10,

@@ -23,6 +23,7 @@ const volatile struct {
 	enum class_flag flag;
 	enum class_note note;
 	enum class_set set;
+	enum class_how how;
 	enum class_op op;
 	enum class_guard guard;
 	enum class_number number;

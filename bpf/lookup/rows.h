@@ -167,7 +167,7 @@ enum class_note {
 	NOTE_SETS, /* of enum class_set */
 };
 
-/* One change of a mark, struct Set of package pred. */
+/* One change of what later rules ask: of a mark or of the IP header. */
 enum class_set {
 	SET_DST, /* offset in struct facts */
 	SET_SRC,
@@ -175,8 +175,14 @@ enum class_set {
 	SET_AND,
 	SET_XOR,
 	SET_SHIFT, /* signed */
-	SET_NEED_CONN,
+	SET_HOW,
 	SET_SIZE,
+};
+
+enum class_how {
+	HOW_ALWAYS,
+	HOW_TRACKED, /* only with a conntrack entry */
+	HOW_ADD, /* SET_XOR is added to the byte at SET_DST, between 0 and 255 */
 };
 
 /* Instructions of a program: kind | a << 8 | else << 16, then words. "Else" is where it

@@ -9,15 +9,20 @@
 #include "netfilter/count.h"
 #include "netfilter/notes.h"
 
-/* set_mark does to the facts what a target of netfilter will do to the packet. */
-static __always_inline void set_mark(struct facts *f, const u32 *set)
+/* set_fact does to the facts what a target of netfilter will do to the packet. */
+static __always_inline void set_fact(struct facts *f, const u32 *set)
 {
 	u32 dst = set[SET_DST], src = set[SET_SRC], v;
-	s32 shift = set[SET_SHIFT];
+	s32 shift = set[SET_SHIFT], sum;
 	u32 *to;
 
-	if (dst > sizeof(*f) - 4 || (set[SET_NEED_CONN] && !f->hasconn))
+	if (dst > sizeof(*f) - 4 || (set[SET_HOW] == HOW_TRACKED && !f->hasconn))
 		return;
+	if (set[SET_HOW] == HOW_ADD) {
+		sum = ((u8 *)f)[dst] + (s32)set[SET_XOR];
+		((u8 *)f)[dst] = sum < 0 ? 0 : sum > 255 ? 255 : sum;
+		return;
+	}
 	v = (fact(f, src, 4) & set[SET_AND]) ^ set[SET_XOR];
 	v = shift < 0 ? v >> (-shift & 31) : v << (shift & 31);
 	to = (u32 *)((u8 *)f + dst);
@@ -43,7 +48,7 @@ __noinline int take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 at)
 #pragma unroll
 	for (i = 0; i < NOTE_SETS_MAX; i++)
 		if (i < sets)
-			set_mark(f, n + NOTE_SETS + i * SET_SIZE);
+			set_fact(f, n + NOTE_SETS + i * SET_SIZE);
 	if (n[NOTE_UNTRACK] && !f->hasconn && !(f->ctstate & STATE_MET))
 		f->ctstate = STATE_UNTRACKED;
 	return 0;

@@ -176,6 +176,34 @@ func (b *Builder) SetMark(dst, src Cell, keep, and, xor uint32, shift int8) {
 	b.store(dst)
 }
 
+// ChangeHeader does to the facts what will be done to the IP header.
+func (b *Builder) ChangeHeader(c pred.HeaderChange) {
+	at := PacketCell(L3, int16(c.Off), c.Width)
+	keep, xor := uint32(c.Keep), uint32(c.Xor)
+	if at.be {
+		keep, xor = swap(keep, at.size), swap(xor, at.size)
+	}
+	b.loadRaw(regVal, at)
+	b.add(asm.And.Imm32(regVal, int32(keep)))
+	b.add(asm.Xor.Imm32(regVal, int32(xor)))
+	if c.Add != 0 {
+		b.addByte(int32(c.Add))
+	}
+	b.store(at)
+}
+
+// addByte adds to regVal, between 0 and 255.
+func (b *Builder) addByte(n int32) {
+	fits, limit := b.NewLabel(), int32(255)
+	if n < 0 {
+		limit = 0
+	}
+	b.add(asm.Add.Imm32(regVal, n))
+	b.branch(asm.JLE.Imm32(regVal, 255, ""), fits) // unsigned: what is below 0 is much
+	b.add(asm.Mov.Imm32(regVal, limit))
+	b.Bind(fits)
+}
+
 // Set stores a constant in a cell.
 func (b *Builder) Set(dst Cell, v uint32) {
 	b.add(asm.Mov.Imm32(regVal, int32(v)))

@@ -152,7 +152,7 @@ func (b *builder) order(d []uint32, entries []layout.Entry) {
 func (b *builder) add(chain uint32, r *rule.Row, label uint32, from *plan.Rule) (n uint32, err error) {
 	var program, arg uint32
 	var note []uint32
-	if r.Action, arg, note, err = rule.Action(from, chain); err != nil {
+	if r.Action, arg, note, err = rule.Action(b.Family, from, chain); err != nil {
 		return 0, err
 	}
 	if note != nil {

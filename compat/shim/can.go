@@ -23,7 +23,7 @@ func Can(e pred.Effect, hooks uint8) (translate.How, string) {
 func unfit(e pred.Effect, hooks uint8) string {
 	switch e := e.(type) {
 	case pred.NAT:
-		return untranslatable(e)
+		return "it translates addresses (nf_nat_setup_info(), net/netfilter/nf_nat_core.c)"
 	case pred.SynProxy:
 		return "it takes, drops or passes the packet by its cookie (synproxy_tg4(), net/ipv4/netfilter/ipt_SYNPROXY.c)"
 	case pred.TProxy:
@@ -51,12 +51,6 @@ func rewrites(e pred.Effect) string {
 	switch e.(type) {
 	case pred.NPT:
 		return "ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c"
-	case pred.SetDSCP:
-		return "dscp_tg(), net/netfilter/xt_DSCP.c"
-	case pred.SetTOS:
-		return "tos_tg(), net/netfilter/xt_DSCP.c"
-	case pred.SetTTL:
-		return "ttl_tg(), net/netfilter/xt_HL.c"
 	case pred.SetECN:
 		return "ecn_tg(), net/ipv4/netfilter/ipt_ECN.c"
 	case pred.SetMSS:

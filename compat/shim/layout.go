@@ -14,7 +14,6 @@ import (
 type Layout struct {
 	Family packet.Family
 	Table  string
-	Root   string // starts the names of all its chains
 	// Exact says that among netfilter's tools only iptables-legacy runs the rules exactly:
 	// whole tables, and targets that need -p in their rule, which nf_tables asks in another
 	// way.
@@ -31,6 +30,7 @@ type Entry struct {
 	Hook     packet.Hook
 	Priority int32  // of the base chain (enum nf_ip_hook_priorities)
 	NAT      bool   // it translates addresses
+	Route    bool   // packets that it has changed are routed again
 	Chain    string // the built-in chain, where the rules go into netfilter's own table
 	Rules    []Rule
 }
@@ -38,7 +38,6 @@ type Entry struct {
 // Chain is a chain that packets reach by jumps.
 type Chain struct {
 	Name  string
-	Hook  packet.Hook // from which packets come, where that is one
 	Rules []Rule
 }
 
@@ -47,8 +46,8 @@ type Chain struct {
 type Rule struct {
 	Ask    string        // path of a pinned program; "" asks nothing
 	Jump   string        // a chain
-	Goto   string        // a chain, without coming back
 	Effect pred.Effect   // that netfilter runs
+	Next   string        // path of a program that says whether the effect is next; Ask takes it
 	Policy string        // ACCEPT or DROP
 	Rule   *ruleset.Rule // of a table that is left to netfilter, with
 	Text   string        // the line that iptables reads
@@ -59,9 +58,8 @@ type Program struct {
 	Name   string
 	Kind   Kind
 	Table  string
-	AtHook bool // it is for packets of one base chain, at
-	Hook   packet.Hook
-	Bit    uint8 // of Bit
+	Hook   packet.Hook // of Enter
+	Lo, Hi uint16
 }
 
 // Kind is a program that a "-m bpf" match runs (bpf/shim.bpf.c).
@@ -70,10 +68,10 @@ type Kind string
 // The kinds of programs.
 const (
 	Pending    Kind = "pending"
-	PendingOut Kind = "pending_out" // at OUTPUT
-	Bit        Kind = "bit"         // of the number of the next action
+	PendingOut Kind = "pending_out" // at OUTPUT and POSTROUTING, which processes come to
+	Range      Kind = "range"
 	Take       Kind = "take"
-	Done       Kind = "done"
+	Left       Kind = "left"
 	DropNoted  Kind = "drop"
 	Enter      Kind = "enter" // of one hook
 	ActiveGen  Kind = "active_gen"
@@ -105,38 +103,27 @@ func PinDir(pins string, gen uint32) string { return fmt.Sprintf("%s/gen-%d", pi
 // builder collects a Layout.
 type builder struct {
 	Layout
+	gen  uint32
 	pins string
-	at   *packet.Hook // of the chain that is laid out, where each has its own
 }
 
 func (b *builder) chain(name string, rules ...Rule) {
-	c := Chain{Name: name, Rules: rules}
-	if b.at != nil {
-		c.Hook = *b.at
-	}
-	b.Chains = append(b.Chains, c)
+	b.Chains = append(b.Chains, Chain{name, rules})
 }
 
 // ask gives the path of a program.
-func (b *builder) ask(kind Kind) string { return b.askOf(Program{Name: string(kind), Kind: kind}) }
-
-// askBit gives the path of a program that tells a bit of the number of the next action.
-func (b *builder) askBit(bit int) string {
-	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", Bit, bit), Kind: Bit, Bit: uint8(bit)})
-}
-
-func (b *builder) askOf(p Program) string {
-	p.Name, p.Table = b.Table+"-"+p.Name, b.Table
-	if b.at != nil {
-		p.Name, p.AtHook, p.Hook = fmt.Sprintf("%s-%s", p.Name, *b.at), true, *b.at
+func (b *builder) ask(kind Kind, lo, hi int) string {
+	name := fmt.Sprintf("%s-%s", b.Table, kind)
+	if kind == Take || kind == Range {
+		name = fmt.Sprintf("%s-%d-%d", name, lo, hi)
 	}
-	return b.load(p)
+	return b.load(Program{Name: name, Kind: kind, Table: b.Table, Lo: uint16(lo), Hi: uint16(hi)})
 }
 
 // enter gives the path of the program by which a table that is left to netfilter takes a
 // packet at a hook.
 func (b *builder) enter(h packet.Hook) string {
-	return b.load(Program{Name: fmt.Sprintf("%s-%s-%s", b.Table, Enter, h), Kind: Enter, Table: b.Table, AtHook: true, Hook: h})
+	return b.load(Program{Name: fmt.Sprintf("%s-%s-%s", b.Table, Enter, h), Kind: Enter, Table: b.Table, Hook: h})
 }
 
 // load gives the path of a program and asks for it once.

@@ -42,10 +42,8 @@ func writeRules(b *strings.Builder, family packet.Family, chain string, rules []
 		if r.Ask != "" {
 			words = append(words, "-m", "bpf", "--object-pinned", r.Ask)
 		}
-		words = append(words, "-"+jumpOption(r))
+		words = append(words, "-j")
 		switch {
-		case r.Goto != "":
-			words = append(words, r.Goto)
 		case r.Effect != nil:
 			words = append(words, Words(family, r.Effect)...)
 		case r.Jump != "":
@@ -55,14 +53,6 @@ func writeRules(b *strings.Builder, family packet.Family, chain string, rules []
 		}
 		fmt.Fprintln(b, quoteAll(words))
 	}
-}
-
-// jumpOption is the option that names where a rule goes.
-func jumpOption(r *Rule) string {
-	if r.Goto != "" {
-		return "g"
-	}
-	return "j"
 }
 
 func quoteAll(args []string) string {

@@ -187,6 +187,17 @@ func (w *rulesetWriter) general(chain string) string {
 	return choices[w.r.Intn(len(choices))]
 }
 
+// rewrite is a target that changes the IP header.
+func (w *rulesetWriter) rewrite() string {
+	hops := " -j TTL --ttl-"
+	if w.six {
+		hops = " -j HL --hl-"
+	}
+	return w.pick(hops+w.pick("set 64", "set 1", "inc 1", "inc 200", "dec 1", "dec 63", "dec 255"),
+		" -j TOS --set-tos "+w.pick("0x10/0xff", "0x00/0xff", "0x08/0x3f", "0xff/0x0f", "0x00/0x00"),
+		" -j DSCP --set-dscp "+w.pick("0x00", "0x08", "0x2e", "0x3f"))
+}
+
 func (w *rulesetWriter) target(chain string, self, users int) string {
 	if next := self + 1; next < users && w.r.Intn(3) == 0 {
 		to := next + w.r.Intn(users-next)
@@ -201,7 +212,7 @@ func (w *rulesetWriter) target(chain string, self, users int) string {
 		}
 		choices = append(choices, reject, " -j LOG --log-prefix \"x \"", " -j NFLOG --nflog-group 3")
 	case "mangle":
-		choices = []string{" -j MARK --set-xmark " + w.pick("0x1/0x1", "0x7/0xffffffff"), " -j CONNMARK --save-mark", " -j CONNMARK --restore-mark", "", " -j RETURN", " -j ACCEPT"}
+		choices = []string{" -j MARK --set-xmark " + w.pick("0x1/0x1", "0x7/0xffffffff"), " -j CONNMARK --save-mark", " -j CONNMARK --restore-mark", "", " -j RETURN", " -j ACCEPT", w.rewrite(), w.rewrite()}
 	case "raw":
 		choices = append(choices, " -j NOTRACK", " -j CT --notrack")
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -84,6 +85,7 @@ type places struct {
 	Longest  int           `json:"longest,omitempty"` // see plan.Table
 	Ending   bool          `json:"ending,omitempty"`  // one of them may be an action that was put in place
 	Template bool          `json:"template,omitempty"`
+	Hidden   pred.Hidden   `json:"hidden,omitempty"`
 	// The slots of limits, and those of nths with what they begin with.
 	Limits []int          `json:"limits,omitempty"`
 	Nths   map[int]uint32 `json:"nths,omitempty"`
@@ -107,7 +109,7 @@ func (x *extra) addPlaces(p *plan.Plan) {
 	}
 	for _, t := range p.Tables {
 		if have := x.Places[t.Name]; have != nil {
-			have.Actions, have.Longest, have.Template = t.Actions, t.Longest, t.Template
+			have.Actions, have.Longest, have.Template, have.Hidden = t.Actions, t.Longest, t.Template, t.Hidden
 			have.Limits, have.Nths, have.Keepers = t.Limits, map[int]uint32{}, t.Keepers
 			for _, slot := range t.Nths {
 				have.Nths[slot] = p.Nths[slot].First()

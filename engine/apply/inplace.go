@@ -118,7 +118,7 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 	for name, t := range x.Places {
 		in := &translate.InPlace{
 			Family: e.family, Conntrack: live.State.Conntrack, Bases: tables.Bases(name),
-			Classes: map[string]*plan.Class{}, Actions: t.Actions, Template: t.Template,
+			Classes: map[string]*plan.Class{}, Actions: t.Actions, Template: t.Template, Hidden: t.Hidden,
 		}
 		for _, c := range t.Classes {
 			if !c.Coded {

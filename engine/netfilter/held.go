@@ -84,9 +84,9 @@ func targetsOf(p *plan.Plan, name string) *plan.Table {
 		if t.Name != name {
 			continue
 		}
-		out := &plan.Table{Name: t.Name, InBPF: true, Actions: t.Actions, Longest: t.Longest}
+		out := &plan.Table{Name: t.Name, InBPF: true, Actions: t.Actions, Passes: t.Passes}
 		for _, h := range t.Hooks {
-			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Shim: h.Shim})
+			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Route: h.Route, Shim: h.Shim})
 		}
 		return out
 	}

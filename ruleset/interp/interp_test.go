@@ -59,7 +59,7 @@ func target(word string) ruleset.Target {
 		"MARK":    pred.Doing(setMark),
 		"SAVE":    pred.Doing(save),
 		"NOTRACK": pred.Doing(pred.NoTrack{}),
-		"TTL":     pred.Doing(pred.SetTTL{}),
+		"TCPMSS":  pred.Doing(pred.SetMSS{}),
 	}
 	if a, ok := acts[word]; ok {
 		return does{word, a}
@@ -133,7 +133,7 @@ var runs = []struct{ name, table, packet, want, counted string }{
 	{"notrack", "INPUT ACCEPT: >NOTRACK; untracked>DROP", "udp in a ct invalid", "DROP INPUT/2", "1 2"},
 	{"notrack of a tracked packet", "INPUT ACCEPT: >NOTRACK; untracked>DROP", "udp in a", "ACCEPT INPUT", "1"},
 	{"no chain at the hook", "INPUT DROP: >DROP", "udp out a", "ACCEPT ", ""},
-	{"unknown effect", "INPUT ACCEPT: >TTL; >DROP", "udp in a", "DROP INPUT/2 unknown", "1 2"},
+	{"unknown effect", "INPUT ACCEPT: >TCPMSS; >DROP", "udp in a", "DROP INPUT/2 unknown", "1 2"},
 }
 
 func TestRun(t *testing.T) {

@@ -179,7 +179,7 @@ func unforeseen(e pred.Effect) string {
 	switch e := e.(type) {
 	case pred.NAT, pred.NPT:
 		return "translates addresses"
-	case pred.SetDSCP, pred.SetTOS, pred.SetTTL, pred.SetECN, pred.SetMSS, pred.StripTCPOptions, pred.FillChecksum:
+	case pred.SetECN, pred.SetMSS, pred.StripTCPOptions, pred.FillChecksum:
 		return "rewrites the packet"
 	case pred.TProxy:
 		return "takes or drops the packet by the sockets of this host"
@@ -215,6 +215,9 @@ func (r *run) call(one *rule) bool {
 func apply(f *packet.Facts, e pred.Effect) {
 	if update, is := e.(pred.SetUpdate); is {
 		pred.Eval(update, f)
+	}
+	if c, is := pred.ChangesHeader(f.Family, e); is {
+		changeHeader(f, c)
 	}
 	if s, is := pred.MarkChange(e); is && (!s.NeedConn || f.Conn != nil) {
 		v := s.Apply(get(f, s.Dst), get(f, s.Src))

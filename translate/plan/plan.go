@@ -49,9 +49,10 @@ type Plan struct {
 type Table struct {
 	Name    string
 	InBPF   bool
-	Notes   []Note   // why it is left to netfilter; empty for nat and mangle
+	Notes   []Note   // why it is left to netfilter; empty for nat
 	Hooks   []*Hook  // empty unless InBPF
 	Actions []Action // what the shim behind the table can be told to do, by number
+	Passes  int      // how often the shim must walk its actions
 	Longest int      // how many actions a packet can collect, at most
 	Limits  []int    // slots of its rules, see Plan
 	Nths    []int
@@ -59,6 +60,8 @@ type Table struct {
 	// Template says that a target gives packets a conntrack entry that rules of the
 	// table must not ask about.
 	Template bool
+	// Hidden is what effects of the table change and rules behind them must not ask.
+	Hidden pred.Hidden
 }
 
 // Note says what was handed to netfilter: position, thing and reason.
@@ -90,6 +93,7 @@ type Hook struct {
 	Hook     packet.Hook
 	Priority int32
 	NAT      bool    // netfilter asks the chain for the first packet of a connection
+	Route    bool    // netfilter routes a packet of this host again that the chain has changed
 	Funcs    []*Func // Funcs[0] is the base chain
 	Shim     bool    // the table has actions that this hook can note
 }
@@ -109,9 +113,9 @@ type Func struct {
 // holds two of their numbers, of 16 bits each (ROW_ARG in bpf/lookup/rows.h), and the facts one.
 const MaxClasses = 1 << 16
 
-// MaxActions is how many actions a table has: they are found by the bits of their numbers, each a
-// jump, of which nf_tables nests 16 (NFT_JUMP_STACK_SIZE); two lead there.
-const MaxActions = 1 << 13
+// MaxActions is how many actions a table has: a note holds their numbers, of 16 bits each
+// (struct note_entry in bpf/netfilter/maps.h).
+const MaxActions = 1 << 16
 
 // Class is a chain whose rules are looked up instead of run as code; so are all chains
 // that it calls.
@@ -174,19 +178,6 @@ type Rule struct {
 	Note   int     // Do: number of the action
 	Text   string  // the rule as iptables-save prints it, for messages
 	Pos    string  // where it was written
-}
-
-// NoteOnce is added to the number of an action that a packet need not note twice in a row.
-const NoteOnce = 1 << 16
-
-// Noted is what the datapath is told to note for a packet that the rule matches (note() in
-// bpf/netfilter/notes.h).
-func (r *Rule) Noted() uint32 {
-	n := uint32(r.Note)
-	if pred.Idempotent(r.Action.Effect) {
-		n |= NoteOnce
-	}
-	return n
 }
 
 // String is the plan as text.

@@ -233,7 +233,7 @@ func (e *Batch) place(c *rule.Row, r *plan.Rule, chain uint32) (arg, program uin
 		}
 	}
 	var note []uint32
-	if c.Action, arg, note, err = rule.Action(r, chain); err == nil && note != nil {
+	if c.Action, arg, note, err = rule.Action(e.m.Family, r, chain); err == nil && note != nil {
 		arg, err = e.m.takeWords(note)
 	}
 	return arg, program, err

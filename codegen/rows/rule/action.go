@@ -1,9 +1,12 @@
 package rule
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/emit"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -20,10 +23,10 @@ func Policy(id uint32, drop bool) Row {
 // Action is what a rule of a chain does, with its argument. A rule whose effect others run
 // has a note instead: its words have to be put into the index, and their place is the
 // argument.
-func Action(r *plan.Rule, chain uint32) (do, arg uint32, words []uint32, err error) {
+func Action(family packet.Family, r *plan.Rule, chain uint32) (do, arg uint32, words []uint32, err error) {
 	switch r.Action.Op {
 	case pred.Do:
-		words, err = note(r)
+		words, err = note(family, r)
 		return abi.DoNote, 0, words, err
 	case pred.Continue:
 		return abi.DoContinue, 0, nil, nil
@@ -44,8 +47,12 @@ func Action(r *plan.Rule, chain uint32) (do, arg uint32, words []uint32, err err
 }
 
 // note is what a rule asks of whoever runs its effect, as the datapath reads it.
-func note(r *plan.Rule) ([]uint32, error) {
-	words := []uint32{r.Noted(), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
+func note(family packet.Family, r *plan.Rule) ([]uint32, error) {
+	words := []uint32{uint32(r.Note), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
+	if c, is := pred.ChangesHeader(family, r.Action.Effect); is {
+		words[3]++
+		return append(words, header(c)...), nil
+	}
 	s, is := pred.MarkChange(r.Action.Effect)
 	if !is {
 		return words, nil
@@ -56,5 +63,22 @@ func note(r *plan.Rule) ([]uint32, error) {
 		return nil, fmt.Errorf("%s changes a field that is not in the facts", r.Action)
 	}
 	words[3]++
-	return append(words, dst, src, s.Keep, s.And, s.Xor, uint32(int32(s.Shift)), bit(s.NeedConn, 0)), nil
+	return append(words, dst, src, s.Keep, s.And, s.Xor, uint32(int32(s.Shift)), bit(s.NeedConn, 0)*abi.HowTracked), nil
+}
+
+// header is a change of the IP header: of a word of the facts, or of a byte where it adds.
+func header(c pred.HeaderChange) []uint32 {
+	at := emit.L3.Place()
+	if c.Add != 0 {
+		return []uint32{at + uint32(c.Off), 0, 0, 0, uint32(int32(c.Add)), 0, abi.HowAdd}
+	}
+	keep, xor := [4]byte{0xff, 0xff, 0xff, 0xff}, [4]byte{}
+	if c.Width == 2 {
+		binary.BigEndian.PutUint16(keep[c.Off%4:], c.Keep)
+		binary.BigEndian.PutUint16(xor[c.Off%4:], c.Xor)
+	} else {
+		keep[c.Off%4], xor[c.Off%4] = byte(c.Keep), byte(c.Xor)
+	}
+	at += uint32(c.Off &^ 3)
+	return []uint32{at, at, binary.LittleEndian.Uint32(keep[:]), 0, binary.LittleEndian.Uint32(xor[:]), 0, abi.HowAlways}
 }

@@ -1,0 +1,96 @@
+package pred
+
+import "github.com/bpftables/bpftables/ruleset/packet"
+
+// HeaderChange is what an effect does to a number of one or two bytes in the IP header, as
+// on the wire: number = (number & Keep) ^ Xor, then + Add, kept between 0 and 255. The
+// checksum of the header follows.
+type HeaderChange struct {
+	Off, Width uint8
+	Keep, Xor  uint16
+	Add        int16 // of one byte only
+}
+
+// Apply is the new value of the number.
+func (c HeaderChange) Apply(n uint16) uint16 {
+	n = n&c.Keep ^ c.Xor
+	if c.Add == 0 {
+		return n
+	}
+	return uint16(min(max(int(n)+int(c.Add), 0), 255))
+}
+
+// ChangesHeader is the change of the IP header that later rules see.
+func ChangesHeader(family packet.Family, e Effect) (change HeaderChange, is bool) {
+	switch e := e.(type) {
+	case SetTOS:
+		return changedTOS(family, ^e.Mask, e.Value), true
+	case SetDSCP: // dscp_tg(), net/netfilter/xt_DSCP.c
+		return changedTOS(family, 3, e.Value<<2), true
+	case SetTTL:
+		c := HeaderChange{Off: 8, Width: 1, Keep: 0xff}
+		if family == packet.IPv6 {
+			c.Off = 7
+		}
+		switch e.Op {
+		case TTLSet:
+			c.Keep, c.Xor = 0, uint16(e.Value)
+		case TTLAdd:
+			c.Add = int16(e.Value)
+		case TTLSub:
+			c.Add = -int16(e.Value)
+		}
+		return c, true
+	}
+	return HeaderChange{}, false
+}
+
+// changedTOS is a change of the type of service, which IPv6 has behind the version.
+func changedTOS(family packet.Family, keep, xor uint8) HeaderChange {
+	if family == packet.IPv6 {
+		return HeaderChange{Width: 2, Keep: 0xf00f | uint16(keep)<<4, Xor: uint16(xor) << 4}
+	}
+	return HeaderChange{Width: 2, Keep: 0xff00 | uint16(keep), Xor: uint16(xor)}
+}
+
+// Hidden is what of a packet effects have changed, and the facts do not show, as bits.
+type Hidden uint8
+
+// What can be hidden.
+const (
+	HiddenBytes Hidden = 1 << iota // some bytes, for what reads them where they lie
+	HiddenWay                      // what the packet is routed by (ip_route_me_harder(), net/ipv4/netfilter.c)
+)
+
+// Hides says what rules behind an effect cannot be told.
+func Hides(family packet.Family, e Effect) (h Hidden) {
+	if _, is := ChangesHeader(family, e); is {
+		h |= HiddenBytes | HiddenWay
+	}
+	if m, is := MarkChange(e); is && m.Dst == FieldMark {
+		h |= HiddenWay
+	}
+	return h
+}
+
+// AsksHidden says what of that a predicate asks.
+func AsksHidden(p Pred) (h Hidden) {
+	Any(p, func(part Pred) bool {
+		if _, is := part.(U32); is {
+			h |= HiddenBytes
+		}
+		return false
+	})
+	return h
+}
+
+// NeedsHidden says what of that an effect goes by. Netfilter's chains that route a packet
+// again do it before the packet goes to a queue (ipt_mangle_out(),
+// net/ipv4/netfilter/iptable_mangle.c), those of nf_tables do not (nf_route_table_hook4(),
+// net/netfilter/nft_chain_route.c).
+func NeedsHidden(e Effect) Hidden {
+	if _, is := e.(Queue); is {
+		return HiddenWay
+	}
+	return 0
+}

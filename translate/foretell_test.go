@@ -1,0 +1,50 @@
+package translate_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/translate"
+)
+
+// TestForeseen: a rule may ask for what no rule before it can have changed, or for what can be
+// foretold of the change.
+func TestForeseen(t *testing.T) {
+	const (
+		bytes = "-m u32 --u32 0x0=0x1"
+		ttl   = "-m ttl --ttl-eq 1"
+	)
+	for _, c := range []struct {
+		name, rules, why string // why: part of the reason for which netfilter has the table
+	}{
+		{"asked before", "-A INPUT " + bytes + " -j TTL --ttl-set 1", ""},
+		{"asked behind", "-A INPUT -j TTL --ttl-set 1\n-A INPUT " + bytes, "f:9:1: u32: a rule before it changes"},
+		{"foretold", "-A INPUT -j TTL --ttl-set 1\n-A INPUT " + ttl, ""},
+		{"at another hook", "-A INPUT -j TTL --ttl-set 1\n-A OUTPUT " + bytes, ""},
+		{"in a chain", "-A INPUT -j a\n-A a -j TOS --set-tos 1\n-A INPUT -j b\n-A b " + bytes, "u32"},
+		{"in a chain that comes first", "-A INPUT -j b\n-A b " + bytes + "\n-A INPUT -j a\n-A a -j TOS --set-tos 1", ""},
+		{"deeper", "-A INPUT -j a\n-A a -j b\n-A b -j DSCP --set-dscp 1\n-A INPUT " + bytes, "u32"},
+		{"behind a goto", "-A INPUT -s 192.0.2.1 -g a\n-A a -j TOS --set-tos 1\n-A INPUT " + bytes, "u32"},
+		{"queued at OUTPUT", "-A OUTPUT -j MARK --set-mark 1\n-A OUTPUT -j NFQUEUE", "NFQUEUE"},
+		{"queued at INPUT", "-A INPUT -j MARK --set-mark 1\n-A INPUT -j NFQUEUE", ""},
+		{"queued unchanged", "-A OUTPUT -j CONNMARK --set-mark 1\n-A OUTPUT -j NFQUEUE", ""},
+	} {
+		text := "*mangle\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:a - [0:0]\n:b - [0:0]\n\n" + c.rules + "\nCOMMIT\n"
+		rs, _, err := iptables.Read(strings.NewReader(text), iptables.Options{File: "f", Family: packet.IPv4})
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		table := translate.Translate(rs, translate.Options{Can: shim.Can}).Plan.Tables[0]
+		var notes string
+		for _, n := range table.Notes {
+			notes += n.String() + "\n"
+		}
+		if table.InBPF != (c.why == "") || !strings.Contains(notes, c.why) {
+			t.Errorf("%s: in BPF: %t, %q, want %q", c.name, table.InBPF, notes, c.why)
+		}
+	}
+}
