@@ -43,6 +43,10 @@ func (g *generator) require(p pred.Pred, no emit.Label) error {
 	case pred.Cmp:
 		g.ensure(p)
 		return g.compare(p, no)
+	case pred.Header:
+		g.Header(p, no, g.hot)
+	case pred.Transport:
+		return g.exclude(pred.Not{P: pred.Eq(pred.FieldL4State, uint32(packet.L4Found))}, g.hot)
 	case pred.Have:
 		return g.have(p, no)
 	case pred.Addr:
@@ -59,46 +63,14 @@ func (g *generator) require(p pred.Pred, no emit.Label) error {
 	return nil
 }
 
-// all requires several predicates in order. The usual guards against fragments and
-// cut headers are asked with one comparison.
+// all requires several predicates in order.
 func (g *generator) all(ps pred.And, no emit.Label) error {
-	if n, bytes, hotFragment := guards(ps); n > 0 {
-		g.needs |= abi.NeedL4
-		g.HaveL4(uint32(bytes), hotFragment, no, g.hot)
-		ps = ps[n:]
-	}
 	for _, p := range ps {
 		if err := g.require(p, no); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// guards recognizes how matches on transport headers begin: (hotdrop at fragment offset
-// 1,) no at any other offset but 0, hotdrop when bytes are missing. n is how many
-// predicates that are, 0 for another beginning.
-func guards(ps pred.And) (n int, bytes uint16, hotFragment bool) {
-	if len(ps) > 0 && ps[0] == pred.Pred(pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)}) {
-		hotFragment = true
-		n++
-	}
-	if len(ps) < n+2 || ps[n] != pred.Pred(pred.Eq(pred.FieldFragOff, 0)) {
-		return 0, 0, false
-	}
-	cut, ok := ps[n+1].(pred.HotdropIf)
-	if !ok {
-		return 0, 0, false
-	}
-	not, ok := cut.P.(pred.Not)
-	if !ok {
-		return 0, 0, false
-	}
-	have, ok := not.P.(pred.Have)
-	if !ok || have.Base != pred.BaseL4 || have.Len == 0 {
-		return 0, 0, false
-	}
-	return n + 2, have.Len, hotFragment
 }
 
 // exclude falls through on no and goes to yes otherwise.

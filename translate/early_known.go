@@ -22,6 +22,8 @@ func (e *earlyRewriter) known(p pred.Pred) (known pred.Pred, whole bool) {
 		return e.knownAny(p)
 	case pred.Cmp:
 		return e.knownValue(p)
+	case pred.Header, pred.Transport:
+		return p, true
 	case pred.Have:
 		return p, p.Base != pred.BaseExt
 	case pred.Addr:

@@ -52,16 +52,15 @@ func (b *Builder) Range(c Cell, mask, lo, hi uint32, no Label) {
 	b.inRange(mask, full, lo, hi, no)
 }
 
-// HaveL4 falls through when the packet is no later fragment and has so many bytes of
-// transport header. Otherwise it goes to hot, or for a later fragment to no; with
-// hotFragment, a fragment at offset 1 goes to hot, too.
-func (b *Builder) HaveL4(bytes uint32, hotFragment bool, no, hot Label) {
+// Header falls through when the bytes of the transport header that a predicate asks for are
+// there. Otherwise it goes to hot, or for a later fragment to no. Clobbers regVal.
+func (b *Builder) Header(p pred.Header, no, hot Label) {
 	ok := b.NewLabel()
 	b.loadRaw(regVal, cellL4Good)
-	b.branch(asm.JGE.Imm32(regVal, int32(bytes), ""), ok)
+	b.branch(asm.JGE.Imm32(regVal, int32(p.Len), ""), ok)
 	b.loadRaw(regVal, fieldCells[pred.FieldFragOff])
 	last := int32(0)
-	if hotFragment {
+	if p.HotFragment {
 		last = 1
 	}
 	b.branch(asm.JGT.Imm32(regVal, last, ""), no)

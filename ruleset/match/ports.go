@@ -156,23 +156,15 @@ func l4Header(f *packet.Facts, n int) ([]byte, pred.Answer) {
 	return header, pred.Yes
 }
 
-// lowerL4Header is l4Header as predicates.
-func lowerL4Header(n uint16) pred.And {
-	return append(make(pred.And, 0, 4), firstPart, needL4(n)) // with room for two more
-}
+// lowerL4Header is l4Header as predicates, with room for two more.
+func lowerL4Header(n uint16) pred.And { return append(make(pred.And, 0, 3), headers()[n]) }
 
-// firstPart asks for a packet that is no later fragment. It and the predicates of needL4
-// are shared by all rules.
-var firstPart pred.Pred = pred.Eq(pred.FieldFragOff, 0)
-
-// needL4 is hotdrop without n bytes of the transport header, of which 20 can be asked.
-func needL4(n uint16) pred.Pred { return l4Needs()[n] }
-
-var l4Needs = sync.OnceValue(func() (needs [21]pred.Pred) {
-	for n := range needs {
-		needs[n] = pred.HotdropIf{P: pred.Not{P: pred.Have{Base: pred.BaseL4, Len: uint16(n)}}}
+// headers ask for so many bytes of the transport header. All rules share the predicates.
+var headers = sync.OnceValue(func() (ask [21]pred.Pred) {
+	for n := range ask {
+		ask[n] = pred.Header{Len: uint16(n)}
 	}
-	return needs
+	return ask
 })
 
 // l4Byte is one byte of the transport header.

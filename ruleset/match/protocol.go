@@ -161,8 +161,7 @@ func (m *protocolMatch) Lower(in *ruleset.Place) pred.Pred {
 	if in.Family == packet.IPv4 {
 		return is
 	}
-	found := pred.Eq(pred.FieldL4State, uint32(packet.L4Found))
-	return simplify(pred.And{pred.HotdropIf{P: pred.Not{P: found}}, is})
+	return simplify(pred.And{pred.Transport{}, is})
 }
 
 // isProto asks for a protocol. All rules share the predicates.

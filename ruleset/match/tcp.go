@@ -181,16 +181,16 @@ func (m *tcp) Eval(f *packet.Facts) pred.Answer {
 	return pred.Eval(pred.Negated(pred.TCPOption{Kind: m.option}, m.negateOpt), f)
 }
 
-// overFlags drops a fragment that begins inside the header.
-var overFlags pred.Pred = pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)}
+// tcpHeaders ask for the header, by family: of IPv6 the offset of a fragment counts in bytes,
+// and none begins at 1.
+var tcpHeaders = map[packet.Family]pred.Pred{
+	packet.IPv4: pred.Header{Len: 20, HotFragment: true},
+	packet.IPv6: pred.Header{Len: 20},
+}
 
 // Lower gives the same in predicates.
 func (m *tcp) Lower(in *ruleset.Place) pred.Pred {
-	p := make(pred.And, 0, 7)
-	if in.Family == packet.IPv4 { // of IPv6 the offset counts in bytes and is never 1
-		p = append(p, overFlags)
-	}
-	p = append(p, lowerL4Header(20)...)
+	p := append(make(pred.And, 0, 5), tcpHeaders[in.Family])
 	p = append(p, m.ports.src.lower(0), m.ports.dst.lower(2))
 	if m.mask != 0 || m.comp != 0 || m.negateFlags {
 		p = append(p, pred.Negated(pred.Masked(l4Byte(13), uint32(m.mask), uint32(m.comp)), m.negateFlags))

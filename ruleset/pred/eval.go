@@ -39,6 +39,10 @@ func (e *evaluator) eval(p Pred) Answer {
 	case Cmp:
 		v := e.value(p.Of) & p.Mask
 		return Bool(p.Lo <= v && v <= p.Hi)
+	case Header:
+		return p.eval(e.f)
+	case Transport:
+		return p.eval(e.f)
 	case Have:
 		_, ok := e.bytes(p.Base, 0, int(p.Len))
 		return Bool(ok)

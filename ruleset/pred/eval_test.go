@@ -19,6 +19,8 @@ var samples = map[string]pred.Pred{
 	"Or":          pred.Or{},
 	"HotdropIf":   pred.HotdropIf{P: pred.Const(pred.No)},
 	"Cmp":         pred.Eq(pred.FieldLen, 1),
+	"Header":      pred.Header{Len: 20, HotFragment: true},
+	"Transport":   pred.Transport{},
 	"Have":        pred.Have{Base: pred.BaseL4, Len: 4},
 	"FindExt":     pred.FindExt{Header: 44},
 	"Addr":        pred.Addr{},

@@ -31,7 +31,7 @@ func InMemory(p Pred) bool { return !Any(p, called) }
 
 func called(part Pred) bool {
 	switch p := part.(type) {
-	case Const, Have:
+	case Const, Have, Header, Transport:
 		return false
 	case Cmp:
 		f, isField := p.Of.(Field)

@@ -32,6 +32,10 @@ func ReadsOf(family packet.Family, p Pred) (r Reads) {
 		return readsOfAll(family, p)
 	case Cmp:
 		return readsOfValue(family, p.Of)
+	case Header:
+		return ReadsL4
+	case Transport:
+		return FieldL4State.Reads(family)
 	case Have:
 		return readsOfBase(p.Base)
 	case Name:

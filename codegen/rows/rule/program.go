@@ -133,6 +133,10 @@ func (a *assembler) require(p pred.Pred, no label) error {
 		return a.hotdropIf(p.P)
 	case pred.Cmp:
 		return a.compare(p, no)
+	case pred.Header:
+		return a.header(p, no)
+	case pred.Transport:
+		return a.hotdropIf(pred.Not{P: pred.Eq(pred.FieldL4State, uint32(packet.L4Found))})
 	case pred.Have:
 		return a.have(p, no)
 	case pred.Addr:
@@ -243,6 +247,19 @@ func (a *assembler) have(p pred.Have, no label) error {
 		a.inFact(c, math.MaxUint32, uint32(p.Len), math.MaxUint32, no)
 	}
 	return nil
+}
+
+// header asks for a header in the order that its answers have.
+func (a *assembler) header(p pred.Header, no label) error {
+	if p.HotFragment {
+		if err := a.hotdropIf(pred.Eq(pred.FieldFragOff, 1)); err != nil {
+			return err
+		}
+	}
+	if err := a.require(pred.Eq(pred.FieldFragOff, 0), no); err != nil {
+		return err
+	}
+	return a.hotdropIf(pred.Not{P: pred.Have{Base: pred.BaseL4, Len: p.Len}})
 }
 
 func (a *assembler) addressLen() int { return a.family.Bits() / 8 }

@@ -87,8 +87,7 @@ type Target struct {
 // gives is valid until the next call.
 type Scratch struct {
 	compiler
-	atoms []pred.Pred
-	rows  []Row
+	rows []Row
 }
 
 // Compile does what the function of that name does.
@@ -97,17 +96,8 @@ func (s *Scratch) Compile(family packet.Family, r *plan.Rule, to Target) ([]Row,
 	*c = compiler{family: family, prog: c.prog.empty()}
 	c.prog.Target = to
 	c.Row = Row{ID: r.ID, SPort: anyPort, DPort: anyPort}
-	s.atoms = flatten(s.atoms[:0], r.Conds)
-	atoms := s.atoms
-	for i := 0; i < len(atoms) && !c.never; {
-		n, err := c.take(atoms[i:])
-		if err != nil {
-			return nil, err
-		}
-		i += n
-	}
-	if c.never {
-		return nil, nil
+	if err := c.all(r.Conds); err != nil || c.never {
+		return nil, err
 	}
 	if err := c.finishProgram(); err != nil {
 		return nil, err
@@ -116,80 +106,54 @@ func (s *Scratch) Compile(family packet.Family, r *plan.Rule, to Target) ([]Row,
 	return s.rows, nil
 }
 
-// flatten lists conditions that are asked one after the other.
-func flatten(out []pred.Pred, ps []pred.Pred) []pred.Pred {
+// all deals with conditions that are asked one after the other.
+func (c *compiler) all(ps []pred.Pred) error {
 	for _, p := range ps {
 		if and, ok := p.(pred.And); ok {
-			out = flatten(out, and)
+			if err := c.all(and); err != nil {
+				return err
+			}
 			continue
 		}
-		out = append(out, p)
+		if c.never {
+			return nil
+		}
+		if err := c.take(p); err != nil {
+			return err
+		}
 	}
-	return out
+	return nil
 }
 
-// take deals with the first of some conditions, or the first few; n is how many.
-func (c *compiler) take(atoms []pred.Pred) (n int, err error) {
-	if p, ok := atoms[0].(pred.Const); ok && pred.Answer(p) == pred.Yes {
-		return 1, nil
-	}
-	if c.fixed {
-		return 1, c.toProgram(atoms[0])
-	}
-	if p, ok := atoms[0].(pred.Const); ok && pred.Answer(p) == pred.No && !c.guarded() {
+// take deals with one condition.
+func (c *compiler) take(p pred.Pred) error {
+	answer, always := p.(pred.Const)
+	switch {
+	case always && pred.Answer(answer) == pred.Yes:
+		return nil
+	case c.fixed:
+		return c.toProgram(p)
+	case always && pred.Answer(answer) == pred.No && !c.guarded():
 		c.never = true
-		return 1, nil
+		return nil
+	case c.guard(p), c.field(p):
+		return nil
 	}
-	if n, bytes, hot := headerGuard(atoms); n > 0 && c.guardHeader(bytes, hot) {
-		return n, nil
-	}
-	if c.guardTransport(atoms[0]) || c.field(atoms[0]) {
-		return 1, nil
-	}
-	c.note(atoms[0])
-	return 1, c.toProgram(atoms[0])
+	c.note(p)
+	return c.toProgram(p)
 }
 
 // guarded says whether the rule, even if it matches nothing, may answer hotdrop for a
 // packet with a broken header.
 func (c *compiler) guarded() bool { return c.headerSet || c.Flags&abi.NeedTransport != 0 }
 
-// headerGuard recognizes how matches on transport headers begin: (hotdrop at fragment
-// offset 1,) no at any other offset but 0, hotdrop when bytes are missing.
-func headerGuard(atoms []pred.Pred) (n int, bytes uint8, hotFragment bool) {
-	if isPred(atoms[0], pred.HotdropIf{P: pred.Eq(pred.FieldFragOff, 1)}) {
-		hotFragment = true
-		n++
-	}
-	if len(atoms) < n+2 || !isPred(atoms[n], pred.Eq(pred.FieldFragOff, 0)) {
-		return 0, 0, false
-	}
-	cut, ok := atoms[n+1].(pred.HotdropIf)
-	if !ok {
-		return 0, 0, false
-	}
-	not, ok := cut.P.(pred.Not)
-	if !ok {
-		return 0, 0, false
-	}
-	have, ok := not.P.(pred.Have)
-	if !ok || have.Base != pred.BaseL4 || have.Len == 0 || have.Len > 20 {
-		return 0, 0, false
-	}
-	return n + 2, uint8(have.Len), hotFragment
-}
-
-// isPred compares predicates that are comparable.
-func isPred(p, want pred.Pred) bool {
+// guard makes a predicate that guards others a field of the row.
+func (c *compiler) guard(p pred.Pred) bool {
 	switch p := p.(type) {
-	case pred.Cmp:
-		return p == want
-	case pred.HotdropIf:
-		w, ok := want.(pred.HotdropIf)
-		return ok && isPred(p.P, w.P)
-	case pred.Not:
-		w, ok := want.(pred.Not)
-		return ok && isPred(p.P, w.P)
+	case pred.Header:
+		return p.Len > 0 && p.Len <= 20 && c.guardHeader(uint8(p.Len), p.HotFragment)
+	case pred.Transport:
+		return c.guardTransport()
 	}
 	return false
 }
@@ -221,11 +185,7 @@ func (c *compiler) plainProto() bool {
 	return c.Flags&abi.HasProto != 0 && c.Flags&abi.NotProto == 0
 }
 
-func (c *compiler) guardTransport(p pred.Pred) bool {
-	found := pred.Eq(pred.FieldL4State, uint32(packet.L4Found))
-	if !isPred(p, pred.HotdropIf{P: pred.Not{P: found}}) {
-		return false
-	}
+func (c *compiler) guardTransport() bool {
 	if c.Flags&abi.NeedTransport == 0 {
 		if c.headerSet || c.States != 0 || c.Flags&abi.HasProto != 0 {
 			return false
