@@ -46,7 +46,7 @@ func (g *generator) require(p pred.Pred, no emit.Label) error {
 	case pred.Header:
 		g.Header(p, no, g.hot)
 	case pred.Transport:
-		return g.exclude(pred.Not{P: pred.Eq(pred.FieldL4State, uint32(packet.L4Found))}, g.hot)
+		return g.compare(pred.Eq(pred.FieldL4State, uint32(packet.L4Found)), g.hot)
 	case pred.Have:
 		return g.have(p, no)
 	case pred.Addr:

@@ -47,11 +47,6 @@ func weight(p pred.Pred) int {
 		return weightAll(p)
 	case pred.Or:
 		return weightAll(p)
-	case pred.Header:
-		if p.HotFragment {
-			return 20
-		}
-		return 13
 	case pred.Addr, pred.Name, pred.AddrRange:
 		return 12
 	case pred.U32:
