@@ -238,6 +238,13 @@ func (g *generator) foretell(e pred.Effect) error {
 		g.ChangeHeader(c)
 		return nil
 	}
+	if pred.ChangesLength(e) {
+		g.needs |= abi.NeedL4 | abi.NeedWide
+		done := g.NewLabel()
+		g.CallAnswer(abi.FuncAddMSS, 0, done, g.hot)
+		g.Bind(done)
+		return nil
+	}
 	s, is := pred.MarkChange(e)
 	if !is {
 		return nil

@@ -16,6 +16,7 @@ func TestForeseen(t *testing.T) {
 	const (
 		bytes = "-m u32 --u32 0x0=0x1"
 		ttl   = "-m ttl --ttl-eq 1"
+		syn   = "-p tcp -m tcp --syn"
 	)
 	for _, c := range []struct {
 		name, rules, why string // why: part of the reason for which netfilter has the table
@@ -28,6 +29,9 @@ func TestForeseen(t *testing.T) {
 		{"in a chain that comes first", "-A INPUT -j b\n-A b " + bytes + "\n-A INPUT -j a\n-A a -j TOS --set-tos 1", ""},
 		{"deeper", "-A INPUT -j a\n-A a -j b\n-A b -j DSCP --set-dscp 1\n-A INPUT " + bytes, "u32"},
 		{"behind a goto", "-A INPUT -s 192.0.2.1 -g a\n-A a -j TOS --set-tos 1\n-A INPUT " + bytes, "u32"},
+		{"options asked before", "-A FORWARD " + syn + " -m tcpmss --mss 1400:1500 -j TCPMSS --set-mss 1300\n-A FORWARD " + syn + " -j TCPMSS --clamp-mss-to-pmtu", ""},
+		{"options asked behind", "-A FORWARD " + syn + " -j TCPMSS --set-mss 1300\n-A FORWARD " + syn + " -m tcpmss --mss 1:5", "tcpmss"},
+		{"length asked behind", "-A FORWARD " + syn + " -j TCPMSS --set-mss 1300\n-A FORWARD -m length --length 40", ""},
 		{"queued at OUTPUT", "-A OUTPUT -j MARK --set-mark 1\n-A OUTPUT -j NFQUEUE", "NFQUEUE"},
 		{"queued at INPUT", "-A INPUT -j MARK --set-mark 1\n-A INPUT -j NFQUEUE", ""},
 		{"queued unchanged", "-A OUTPUT -j CONNMARK --set-mark 1\n-A OUTPUT -j NFQUEUE", ""},

@@ -108,6 +108,7 @@ const (
 	NetfilterClassHowHOW_ALWAYS  NetfilterClassHow = 0
 	NetfilterClassHowHOW_TRACKED NetfilterClassHow = 1
 	NetfilterClassHowHOW_ADD     NetfilterClassHow = 2
+	NetfilterClassHowHOW_ADD_MSS NetfilterClassHow = 3
 )
 
 type NetfilterClassKind uint32
@@ -178,6 +179,7 @@ const (
 	NetfilterClassOpOP_U32RIGHT    NetfilterClassOp = 26
 	NetfilterClassOpOP_U32ADVANCE  NetfilterClassOp = 27
 	NetfilterClassOpOP_U32IN       NetfilterClassOp = 28
+	NetfilterClassOpOP_ADD_MSS     NetfilterClassOp = 29
 )
 
 type NetfilterClassRow uint32

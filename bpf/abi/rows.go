@@ -56,6 +56,7 @@ const (
 	HowAlways  = uint32(NetfilterClassHowHOW_ALWAYS)
 	HowTracked = uint32(NetfilterClassHowHOW_TRACKED)
 	HowAdd     = uint32(NetfilterClassHowHOW_ADD)
+	HowAddMSS  = uint32(NetfilterClassHowHOW_ADD_MSS)
 
 	RowLabel   = uint32(NetfilterClassRowROW_LABEL)
 	RowBorn    = uint32(NetfilterClassRowROW_BORN)
@@ -135,6 +136,7 @@ const (
 	OpU32Left    = uint32(NetfilterClassOpOP_U32LEFT)
 	OpU32Right   = uint32(NetfilterClassOpOP_U32RIGHT)
 	OpU32Advance = uint32(NetfilterClassOpOP_U32ADVANCE)
+	OpAddMSS     = uint32(NetfilterClassOpOP_ADD_MSS)
 	OpU32In      = uint32(NetfilterClassOpOP_U32IN)
 )
 

@@ -79,6 +79,38 @@ __noinline int tcp_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 range)
 	return A_NO;
 }
 
+/* add_mss does to the facts what TCPMSS does to the packet (tcpmss_mangle_packet(),
+ * net/netfilter/xt_TCPMSS.c): a SYN without data that has not announced a size gets the option.
+ * Hotdrop where TCPMSS drops the packet. What it announces then is not known here. */
+__noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 unused)
+{
+	u8 op[TCP_OPTIONS_MAX + 4] = {};
+	u32 i = 0, turn;
+	int n;
+
+	if (!f)
+		return A_NO;
+	if (f->fragoff || f->len != ctx->skb->len) /* it has been here before */
+		return A_YES;
+	n = tcp_options(ctx, f, op);
+	if (n < 0)
+		return A_HOTDROP;
+	for (turn = 0; turn < TCP_OPTIONS_MAX; turn++) {
+		if (i > TCP_OPTIONS_MAX - TCPOLEN_MSS || (int)i > n - TCPOLEN_MSS)
+			break;
+		if (op[i] == TCPOPT_MSS && op[i + 1] == TCPOLEN_MSS)
+			return A_YES;
+		i += op[i] < 2 || !op[i + 1] ? 1 : op[i + 1];
+	}
+	if (f->l4avail > TCP_HEADER + n || n >= TCP_OPTIONS_MAX)
+		return A_YES;
+	f->len += TCPOLEN_MSS;
+	f->l4avail += TCPOLEN_MSS;
+	f->l4good += TCPOLEN_MSS;
+	f->l4[12] += TCPOLEN_MSS / 4 << 4;
+	return A_YES;
+}
+
 struct dccp_walk {
 	struct bpf_nf_ctx *ctx;
 	u32 at;	  /* offset of the options in the packet */

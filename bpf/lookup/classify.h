@@ -244,8 +244,9 @@ __noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 #else
 		case DO_NOTE:
 			f->rule = row[ROW_ID];
-			if (take_note(ctx, f, row[ROW_ARG]))
-				return V_DROP;
+			verdict = take_note(ctx, f, row[ROW_ARG]);
+			if (verdict != V_CONTINUE)
+				return verdict;
 			continue;
 #endif
 		default:

@@ -73,4 +73,13 @@ static __always_inline bool within(const u32 *range, u32 v)
 	return range[1] <= v && v <= range[2];
 }
 
+/* The instructions (1 << kind) that programs may have: what is not among them costs the
+ * verifier nothing. */
+const volatile u32 program_ops;
+
+static __always_inline bool has(enum class_op op)
+{
+	return program_ops >> op & 1;
+}
+
 #endif

@@ -7,10 +7,6 @@
 
 #include "lookup/index.h"
 
-/* The instructions (1 << kind) that programs may have: what is not among them costs the
- * verifier nothing. */
-const volatile u32 program_ops;
-
 /* same_bytes compares up to four words of the facts under a mask. */
 static __always_inline bool same_bytes(const struct facts *f, const u32 *op, u32 n)
 {
@@ -52,11 +48,6 @@ static __always_inline bool in_bounds(const struct facts *f, const u32 *op)
 }
 
 #define U32_PLACES 0x7fffffff /* beyond any packet; compared with before it wraps */
-
-static __always_inline bool has(enum class_op op)
-{
-	return program_ops >> op & 1;
-}
 
 /* run_program answers for the conditions of one row. fired is the guard that failed
  * where the packet has a broken header (enum class_guard). What it keeps from instruction to

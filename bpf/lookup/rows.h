@@ -183,6 +183,7 @@ enum class_how {
 	HOW_ALWAYS,
 	HOW_TRACKED, /* only with a conntrack entry */
 	HOW_ADD, /* SET_XOR is added to the byte at SET_DST, between 0 and 255 */
+	HOW_ADD_MSS, /* as add_mss() says */
 };
 
 /* Instructions of a program: kind | a << 8 | else << 16, then words. "Else" is where it
@@ -217,6 +218,7 @@ enum class_op {
 	OP_U32_RIGHT,
 	OP_U32_ADVANCE,
 	OP_U32_IN, /* words: lo, hi */
+	OP_ADD_MSS, /* of notes, with HOW_ADD_MSS */
 };
 
 /* Which test of a row without program failed for a packet with a broken header. */

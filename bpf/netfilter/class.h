@@ -16,7 +16,7 @@ static __always_inline void set_fact(struct facts *f, const u32 *set)
 	s32 shift = set[SET_SHIFT], sum;
 	u32 *to;
 
-	if (dst > sizeof(*f) - 4 || (set[SET_HOW] == HOW_TRACKED && !f->hasconn))
+	if (set[SET_HOW] == HOW_ADD_MSS || dst > sizeof(*f) - 4 || (set[SET_HOW] == HOW_TRACKED && !f->hasconn))
 		return;
 	if (set[SET_HOW] == HOW_ADD) {
 		sum = ((u8 *)f)[dst] + (s32)set[SET_XOR];
@@ -31,27 +31,31 @@ static __always_inline void set_fact(struct facts *f, const u32 *set)
 
 #define NOTE_SETS_MAX 4
 
-/* take_note does what a rule with a target of netfilter does; 1: it ends the traversal. */
-__noinline int take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 at)
+/* take_note does what a rule with a target of netfilter does; the answer is the verdict if that ends
+ * the traversal. */
+__noinline enum verdict take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 at)
 {
 	const u32 *index = class_words(), *n;
 	u32 i, sets;
 
 	if (!f)
-		return 1;
+		return V_HOTDROP;
 	n = index_at(index, at);
 	sets = n[NOTE_NSETS];
 	note(ctx, f, n[NOTE_NUMBER]);
 	if (n[NOTE_TERMINAL])
-		return 1;
+		return V_DROP;
 	count_packet(f, f->rule);
 #pragma unroll
 	for (i = 0; i < NOTE_SETS_MAX; i++)
 		if (i < sets)
 			set_fact(f, n + NOTE_SETS + i * SET_SIZE);
+	if (has(OP_ADD_MSS) && sets && n[NOTE_SETS + SET_HOW] == HOW_ADD_MSS &&
+	    add_mss(ctx, f, 0) == A_HOTDROP)
+		return V_HOTDROP;
 	if (n[NOTE_UNTRACK] && !f->hasconn && !(f->ctstate & STATE_MET))
 		f->ctstate = STATE_UNTRACKED;
-	return 0;
+	return V_CONTINUE;
 }
 
 #include "lookup/classify.h"

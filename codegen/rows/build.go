@@ -160,11 +160,11 @@ func (b *builder) add(chain uint32, r *rule.Row, label uint32, from *plan.Rule) 
 	}
 	if len(r.Program) > 0 {
 		program = b.intern(r.Program)
-		if b.early {
-			b.EarlyOps |= r.Ops
-		} else {
-			b.Ops |= r.Ops
-		}
+	}
+	if b.early {
+		b.EarlyOps |= r.Ops
+	} else {
+		b.Ops |= r.Ops
 	}
 	n = b.NewRow()
 	b.Write(n, label, layout.FirstVersion, r, program, arg)

@@ -53,8 +53,6 @@ func rewrites(e pred.Effect) string {
 		return "ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c"
 	case pred.SetECN:
 		return "ecn_tg(), net/ipv4/netfilter/ipt_ECN.c"
-	case pred.SetMSS:
-		return "tcpmss_mangle_packet(), net/netfilter/xt_TCPMSS.c"
 	case pred.StripTCPOptions:
 		return "tcpoptstrip_mangle_packet(), net/netfilter/xt_TCPOPTSTRIP.c"
 	case pred.FillChecksum:

@@ -18,7 +18,7 @@ var told = map[pred.Effect]bool{
 	pred.Dup{Gateway: netip.IPv6Unspecified()}:                          true, pred.FillChecksum{}: false, pred.IdleTimer{}: true, pred.Log{}: true,
 	pred.NAT{}: false, pred.NFLog{}: true, pred.NoTrack{}: true, pred.NPT{}: false, pred.NewOpaque([]string{"X"}): false, pred.Queue{}: true,
 	pred.RateEst{}: true, pred.Reject{Reset: true}: true, pred.RestoreSecMark{}: true, pred.SaveSecMark{}: true, pred.SecMark{}: true,
-	pred.SetDSCP{}: true, pred.SetECN{}: false, pred.SetMark{Dst: pred.FieldMark, Src: pred.FieldMark}: true, pred.SetMSS{}: false,
+	pred.SetDSCP{}: true, pred.SetECN{}: false, pred.SetMark{Dst: pred.FieldMark, Src: pred.FieldMark}: true, pred.SetMSS{}: true,
 	pred.SetPriority{}: true, pred.SetTOS{}: true, pred.SetTTL{}: true, pred.StripTCPOptions{}: false, pred.SynProxy{}: false,
 	pred.TProxy{}: false, pred.Trace{}: true, pred.Track{}: true,
 }
@@ -53,7 +53,7 @@ func TestCan(t *testing.T) {
 // The kernel looks for these options in the rule itself.
 func TestGuard(t *testing.T) {
 	for e, want := range map[pred.Effect][]string{
-		pred.Reject{Reset: true}: {"-p", "tcp"}, pred.Reject{}: nil,
+		pred.Reject{Reset: true}: {"-p", "tcp"}, pred.Reject{}: nil, pred.SetMSS{}: {"-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN", "SYN"},
 		pred.Track{Helper: "ftp", Proto: 6}: {"-p", "6"}, pred.Track{Zone: 1}: nil,
 	} {
 		if got := guard(e); !reflect.DeepEqual(got, want) {

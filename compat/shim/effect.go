@@ -50,6 +50,8 @@ func expressions(family packet.Family, e pred.Effect) (anchor.Rule, error) {
 		return anchor.Target("AUDIT", 0, []byte{byte(e.Type)}), nil
 	case pred.Dup:
 		return dup(e), nil
+	case pred.SetMSS:
+		return mss(e), nil
 	}
 	return nil, fmt.Errorf("a table of ours in nf_tables cannot run the effect %s", e)
 }
@@ -104,6 +106,16 @@ func mark(family packet.Family, e pred.SetMark) (anchor.Rule, error) {
 		return anchor.Target("CONNMARK", 2, append(info, right, t.Shift, byte(t.Mode), 0)), nil
 	}
 	return nil, fmt.Errorf("a table of ours in nf_tables cannot run the effect %s", e)
+}
+
+// mss is struct xt_tcpmss_info (include/uapi/linux/netfilter/xt_TCPMSS.h). The target names no
+// table; that packets are SYNs of TCP, which it asks of a rule of iptables, the rules have asked.
+func mss(e pred.SetMSS) anchor.Rule {
+	size := e.MSS
+	if e.ToPathMTU {
+		size = 0xffff // XT_TCPMSS_CLAMP_PMTU
+	}
+	return anchor.Target("TCPMSS", 0, append(binary.NativeEndian.AppendUint16(nil, size), make([]byte, 6)...))
 }
 
 // dup is struct xt_tee_tginfo (include/uapi/linux/netfilter/xt_TEE.h): gateway, interface,

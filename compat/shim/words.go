@@ -30,6 +30,8 @@ func guard(e pred.Effect) []string {
 		if e.Reset {
 			return []string{"-p", "tcp"}
 		}
+	case pred.SetMSS: // tcpmss_tg4_check(), net/netfilter/xt_TCPMSS.c
+		return []string{"-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN", "SYN"}
 	case pred.Track:
 		if e.Proto != 0 {
 			return []string{"-p", strconv.Itoa(int(e.Proto))}

@@ -65,6 +65,10 @@ func (w *rulesetWriter) table(name string) {
 // chain writes the rules of a chain, which may jump to the user chains behind it.
 func (w *rulesetWriter) chain(name string, self, users int) {
 	for range w.r.Intn(7) {
+		if w.name == "mangle" && w.r.Intn(6) == 0 {
+			fmt.Fprintf(&w.out, "-A %s%s\n", name, w.mss(name))
+			continue
+		}
 		fmt.Fprintf(&w.out, "-A %s%s%s\n", name, w.matches(name), w.target(name, self, users))
 	}
 }
@@ -185,6 +189,15 @@ func (w *rulesetWriter) general(chain string) string {
 		choices = append(choices, " -m connmark --mark "+w.pick("0x0", "7", "0x1/0x1"))
 	}
 	return choices[w.r.Intn(len(choices))]
+}
+
+// mss is a rule that changes the size that a SYN announces.
+func (w *rulesetWriter) mss(chain string) string {
+	to := w.pick("set-mss 500", "set-mss 1200", "set-mss 1460")
+	if chain == "FORWARD" || chain == "POSTROUTING" {
+		to = w.pick(to, "clamp-mss-to-pmtu")
+	}
+	return " -p tcp -m tcp " + w.pick("--syn", "--tcp-flags SYN,RST SYN", "--tcp-flags SYN SYN") + w.pick("", " -m tcpmss --mss 1000:65535") + " -j TCPMSS --" + to
 }
 
 // rewrite is a target that changes the IP header.

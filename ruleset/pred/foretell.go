@@ -45,6 +45,14 @@ func ChangesHeader(family packet.Family, e Effect) (change HeaderChange, is bool
 	return HeaderChange{}, false
 }
 
+// ChangesLength says whether an effect may make the packet longer, as later rules count it: by
+// the option in which a TCP SYN announces its maximum segment size (tcpmss_mangle_packet(),
+// net/netfilter/xt_TCPMSS.c).
+func ChangesLength(e Effect) bool {
+	_, is := e.(SetMSS)
+	return is
+}
+
 // changedTOS is a change of the type of service, which IPv6 has behind the version.
 func changedTOS(family packet.Family, keep, xor uint8) HeaderChange {
 	if family == packet.IPv6 {
@@ -60,12 +68,17 @@ type Hidden uint8
 const (
 	HiddenBytes Hidden = 1 << iota // some bytes, for what reads them where they lie
 	HiddenWay                      // what the packet is routed by (ip_route_me_harder(), net/ipv4/netfilter.c)
+	HiddenOptions                  // options of TCP
+	HiddenSums                     // checksums, and lengths in headers
 )
 
 // Hides says what rules behind an effect cannot be told.
 func Hides(family packet.Family, e Effect) (h Hidden) {
 	if _, is := ChangesHeader(family, e); is {
 		h |= HiddenBytes | HiddenWay
+	}
+	if ChangesLength(e) {
+		h |= HiddenBytes | HiddenOptions | HiddenSums
 	}
 	if m, is := MarkChange(e); is && m.Dst == FieldMark {
 		h |= HiddenWay
@@ -76,12 +89,35 @@ func Hides(family packet.Family, e Effect) (h Hidden) {
 // AsksHidden says what of that a predicate asks.
 func AsksHidden(p Pred) (h Hidden) {
 	Any(p, func(part Pred) bool {
-		if _, is := part.(U32); is {
+		switch p := part.(type) {
+		case U32:
 			h |= HiddenBytes
+		case TCPOption, TCPMSS:
+			h |= HiddenOptions
+		case Cmp:
+			if l, is := p.Of.(Load); is && l.readsSum() {
+				h |= HiddenSums
+			}
 		}
 		return false
 	})
 	return h
+}
+
+// readsSum says whether a number of a header has bytes of a checksum or a length: those of IPv4
+// and IPv6, of TCP, or of UDP.
+func (l Load) readsSum() bool {
+	switch l.Base {
+	case BaseL3:
+		return l.overlaps(2, 6) || l.overlaps(10, 12)
+	case BaseL4:
+		return l.overlaps(4, 8) || l.overlaps(16, 18)
+	}
+	return false
+}
+
+func (l Load) overlaps(from, to int) bool {
+	return int(l.Off) < to && int(l.Off)+int(l.Width) > from
 }
 
 // NeedsHidden says what of that an effect goes by. Netfilter's chains that route a packet

@@ -82,6 +82,9 @@ func (a *Action) Reads(family packet.Family) (r Reads) {
 	if change, is := MarkChange(a.Effect); is {
 		r |= change.Dst.Reads(family) | change.Src.Reads(family)
 	}
+	if ChangesLength(a.Effect) {
+		r |= ReadsL4 | ReadsWide
+	}
 	if Untracks(a.Effect) {
 		r |= FieldHasConn.Reads(family)
 	}

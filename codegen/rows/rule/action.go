@@ -53,6 +53,10 @@ func note(family packet.Family, r *plan.Rule) ([]uint32, error) {
 		words[3]++
 		return append(words, header(c)...), nil
 	}
+	if pred.ChangesLength(r.Action.Effect) {
+		words[3]++
+		return append(words, 0, 0, 0, 0, 0, 0, abi.HowAddMSS), nil
+	}
 	s, is := pred.MarkChange(r.Action.Effect)
 	if !is {
 		return words, nil

@@ -102,6 +102,9 @@ func (s *Scratch) Compile(family packet.Family, r *plan.Rule, to Target) ([]Row,
 	if err := c.finishProgram(); err != nil {
 		return nil, err
 	}
+	if pred.ChangesLength(r.Action.Effect) {
+		c.Ops |= 1 << abi.OpAddMSS
+	}
 	s.rows = c.expand(s.rows[:0])
 	return s.rows, nil
 }
