@@ -125,6 +125,15 @@ func (c *Classes) with(name string, n int, do func(*ebpf.Map) error) error {
 	return errors.Join(do(m), m.Close())
 }
 
+// Version is how often the rules of the runner's program were changed in place.
+func (r *Runner) Version() (uint32, error) {
+	c, err := r.Classes()
+	if err != nil || c == nil {
+		return 0, err
+	}
+	return c.Chains.Version() - layout.FirstVersion, c.Close()
+}
+
 // Classes opens the classified chains of the runner's program; nil when it has none.
 func (r *Runner) Classes() (*Classes, error) {
 	c := &Classes{

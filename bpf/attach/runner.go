@@ -20,11 +20,17 @@ import (
 type Runner struct {
 	family packet.Family
 	hook   packet.Hook
+	prog   *ebpf.Program
+	*memory
+}
+
+// memory is what the programs of a plan share.
+type memory struct {
 	maps   maps.Set
 	sets   namedSets
 	given  *ebpf.Map
 	result *ebpf.Map
-	prog   *ebpf.Program
+	users  int // runners that are open
 }
 
 // Outcome is what a program did with a packet.
@@ -47,78 +53,113 @@ var probeObject = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 // NewRunner loads a program. ticks is the clock rate of the facts that it will be given
 // (packet.World.Ticks).
 func NewRunner(p *codegen.Program, ticks uint64) (*Runner, error) {
+	all, err := NewRunners([]codegen.Program{*p}, ticks)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// NewRunners loads the programs of a plan, which count and remember together.
+func NewRunners(progs []codegen.Program, ticks uint64) (out []*Runner, err error) {
 	all, err := probeObject()
 	if err != nil {
 		return nil, fmt.Errorf("test program: %w", err)
 	}
+	m := &memory{}
+	if err := m.make(all, progs, uint32(ticks)); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	for i := range progs {
+		r := &Runner{family: progs[i].Family, hook: progs[i].Hook, memory: m}
+		m.users++
+		out = append(out, r)
+		if err := r.load(all, &progs[i], uint32(ticks)); err != nil {
+			for _, r := range out {
+				err = errors.Join(err, r.Close())
+			}
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (r *Runner) load(all *ebpf.CollectionSpec, p *codegen.Program, ticks uint32) (err error) {
 	spec, prog := part(all, abi.ProbeProgProbe)
 	if prog.Instructions, err = rewrite.Fill(prog.Instructions, p.Insns, nil, chainSymbol); err != nil {
-		return nil, err
+		return err
 	}
 	values := placeVariables(place{hook: p.Hook}, 1)
 	values[abi.ProbeVarFamily] = uint32(p.Family)
 	values[abi.ProbeVarNeeds] = p.Needs
 	values[abi.ProbeVarAtomic] = boolean(p.Atomic)
 	values[abi.ProbeVarBaseClass] = uint32(p.Base)
-	values[abi.ProbeVarHz] = uint32(ticks)
-	values[abi.ProbeVarCreditsPerJiffy] = maps.CreditsPerJiffy(uint32(ticks))
+	values[abi.ProbeVarHz] = ticks
+	values[abi.ProbeVarCreditsPerJiffy] = maps.CreditsPerJiffy(ticks)
 	if err := set(spec, values); err != nil {
-		return nil, err
+		return err
 	}
 	if err := setClasses(spec, p.Image); err != nil {
-		return nil, err
-	}
-	r := &Runner{family: p.Family, hook: p.Hook}
-	if err := r.makeMaps(all, p, uint32(ticks)); err != nil {
-		return nil, errors.Join(err, r.Close())
+		return err
 	}
 	given := map[string]*ebpf.Map{abi.ProbeMapGiven: r.given, abi.ProbeMapOutcomes: r.result}
 	for name, m := range r.maps {
 		given[name] = m
 	}
 	if r.prog, err = load(spec, prog, given); err != nil {
-		return nil, errors.Join(refused(p, prog.Instructions, err), r.Close())
+		return refused(p, prog.Instructions, err)
 	}
-	return r, nil
+	return nil
 }
 
-func (r *Runner) makeMaps(spec *ebpf.CollectionSpec, p *codegen.Program, ticks uint32) error {
-	st, err := states([]codegen.Program{*p})
+func (m *memory) make(spec *ebpf.CollectionSpec, progs []codegen.Program, ticks uint32) error {
+	st, err := states(progs)
 	if err != nil {
 		return err
 	}
 	st.HZ = ticks
-	if r.sets, err = openSets(spec.Maps, st, nil); err != nil {
+	if m.sets, err = openSets(spec.Maps, st, nil); err != nil {
 		return err
 	}
-	if err := r.sets.grow(); err != nil {
+	if err := m.sets.grow(); err != nil {
 		return err
 	}
-	if r.maps, err = maps.New(spec.Maps, st); err != nil {
+	if m.maps, err = maps.New(spec.Maps, st); err != nil {
 		return err
 	}
-	if r.given, err = ebpf.NewMap(spec.Maps[abi.ProbeMapGiven].Copy()); err != nil {
+	if m.given, err = ebpf.NewMap(spec.Maps[abi.ProbeMapGiven].Copy()); err != nil {
 		return err
 	}
-	r.result, err = ebpf.NewMap(spec.Maps[abi.ProbeMapOutcomes].Copy())
+	m.result, err = ebpf.NewMap(spec.Maps[abi.ProbeMapOutcomes].Copy())
 	return err
 }
 
-// Close frees everything.
-func (r *Runner) Close() error {
-	errs := []error{r.maps.Close(), r.sets.Close()}
-	for _, m := range []*ebpf.Map{r.given, r.result} {
-		if m != nil {
-			errs = append(errs, m.Close())
+func (m *memory) close() error {
+	errs := []error{m.maps.Close(), m.sets.Close()}
+	for _, one := range []*ebpf.Map{m.given, m.result} {
+		if one != nil {
+			errs = append(errs, one.Close())
 		}
-	}
-	if r.prog != nil {
-		errs = append(errs, r.prog.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// Counters are the counters of the program's rules.
+// Hook is the hook whose packets the program is for.
+func (r *Runner) Hook() packet.Hook { return r.hook }
+
+// Close frees the program, and with the last one all that they share.
+func (r *Runner) Close() error {
+	var errs []error
+	if r.prog != nil {
+		errs = append(errs, r.prog.Close())
+	}
+	if r.users--; r.users == 0 {
+		errs = append(errs, r.memory.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Counters are the counters of the rules of all programs that were loaded together.
 func (r *Runner) Counters() ([]abi.Counter, error) {
 	return maps.Counters(r.maps[abi.NetfilterMapCounters])
 }

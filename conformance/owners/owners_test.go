@@ -31,7 +31,7 @@ func program(t *testing.T, tags string) string {
 		t.Skip("needs root")
 	}
 	file := filepath.Join(t.TempDir(), "fence")
-	if out, err := exec.Command("go", "build", "-tags", tags, "-o", file, "./fence").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-tags", tags, "-o", file, "./fence/command").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return file

@@ -1,13 +1,10 @@
-// Command fence is an owner of rules beside iptables, for tests: a frontend with a language
+// Package fence is an owner of rules beside iptables, for tests: a frontend with a language
 // of its own, of which a line is
 //
 //	FAMILY TABLE CHAIN HOOK PRIORITY POLICY                 a base chain
 //	FAMILY TABLE CHAIN saddr|daddr ADDRESS accept|drop      a rule
 //	FAMILY TABLE CHAIN udp PORT accept|drop|continue        a rule
-//
-// "fence apply" makes its input the tables of the owner, in both families at once; "list" prints
-// the packets of each rule; "restore FAMILY" is iptables-restore, "remove FAMILY" takes all away.
-package main
+package fence
 
 import (
 	"bufio"
@@ -15,61 +12,19 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 
-	"github.com/bpftables/bpftables/engine/apply"
-	"github.com/bpftables/bpftables/engine/datapaths"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
-const owner = "fence"
+// Owner is the name of the owner.
+const Owner = "fence"
 
-func main() {
-	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "fence:", err)
-		os.Exit(1)
-	}
-}
-
-func run(args []string, in io.Reader, out io.Writer) error {
-	engines := map[string]*apply.Engine{}
-	for _, f := range []packet.Family{packet.IPv4, packet.IPv6} {
-		e, err := datapaths.Open(f)
-		if err != nil {
-			return err
-		}
-		defer e.Close()
-		e.Speak(dialect{})
-		engines[f.String()] = e
-	}
-	switch {
-	case len(args) == 2 && args[0] == "restore":
-		return engines[args[1]].Restore(&apply.Request{Text: in, File: "stdin"})
-	case len(args) == 1 && args[0] == "apply":
-		wanted, err := read(in)
-		if err != nil {
-			return err
-		}
-		var changes []apply.Change
-		for f, e := range engines {
-			changes = append(changes, apply.Change{Engine: e, Owner: owner,
-				Edit: func([]*ruleset.Table) ([]*ruleset.Table, error) { return wanted[f], nil }})
-		}
-		return apply.Apply(changes...)
-	case len(args) == 2 && args[0] == "remove":
-		return engines[args[1]].FlushAll()
-	case len(args) == 1 && args[0] == "list":
-		return errors.Join(list(engines["ipv4"], out), list(engines["ipv6"], out))
-	}
-	return errors.New("give apply, list or restore FAMILY")
-}
-
-// read makes tables of lines, by family.
-func read(in io.Reader) (map[string][]*ruleset.Table, error) {
+// Read makes tables of lines, by family.
+func Read(in io.Reader) (map[string][]*ruleset.Table, error) {
 	out := map[string][]*ruleset.Table{}
 	tables := map[string]*ruleset.Table{}
 	families := map[string]packet.Family{"ipv4": packet.IPv4, "ipv6": packet.IPv6}
@@ -82,7 +37,7 @@ func read(in io.Reader) (map[string][]*ruleset.Table, error) {
 		key := words[0] + " " + words[1]
 		t := tables[key]
 		if t == nil {
-			t = &ruleset.Table{Family: families[words[0]], Name: words[1], Owner: owner}
+			t = &ruleset.Table{Family: families[words[0]], Name: words[1], Owner: Owner}
 			tables[key], out[words[0]] = t, append(out[words[0]], t)
 		}
 		c := t.Chain(words[2])
@@ -98,7 +53,7 @@ func read(in io.Reader) (map[string][]*ruleset.Table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		r.Pos = ruleset.Pos{File: owner, Line: n}
+		r.Pos = ruleset.Pos{File: Owner, Line: n}
 		c.Rules = append(c.Rules, r)
 	}
 	return out, lines.Err()
@@ -173,26 +128,18 @@ func (v verdict) Args() []string                   { return []string{v.word} }
 func (v verdict) Check(*ruleset.Place) error       { return nil }
 func (v verdict) Lower(*ruleset.Place) pred.Action { return pred.Action{Op: v.op} }
 
-// dialect is how rules are stored.
-type dialect struct{}
+// Dialect is how rules are stored.
+type Dialect struct{}
 
-func (dialect) Owner() string { return owner }
-func (dialect) Append(b []byte, r *ruleset.Rule) []byte {
+// Owner is the name of the owner.
+func (Dialect) Owner() string { return Owner }
+
+// Append appends the words of a rule.
+func (Dialect) Append(b []byte, r *ruleset.Rule) []byte {
 	return append(b, strings.Join(append(r.Matches[0].Args(), r.Target.Word()), " ")...)
 }
-func (dialect) Read(text []byte) (*ruleset.Rule, error) {
-	return readRule(strings.Fields(string(text)))
-}
 
-func list(e *apply.Engine, out io.Writer) error {
-	tables, err := e.Owned(owner)
-	for _, t := range tables {
-		for _, c := range t.Chains {
-			fmt.Fprintln(out, e.Family(), t.Name, c.Name, "policy", c.Counters.Packets)
-			for _, r := range c.Rules {
-				fmt.Fprintln(out, e.Family(), t.Name, c.Name, string(dialect{}.Append(nil, r)), r.Counters.Packets)
-			}
-		}
-	}
-	return err
+// Read reads them again.
+func (Dialect) Read(text []byte) (*ruleset.Rule, error) {
+	return readRule(strings.Fields(string(text)))
 }
