@@ -53,7 +53,7 @@ const (
 	FuncGetName    = "get_name"    // R3: pred.NamePhysIn or NamePhysOut; fills tmp
 	FuncFindExt    = "find_ext"    // R3: header | hot<<8; an answer; fills tmp, tmplen
 	FuncTCPOption  = "tcp_option"  // R3: kind; an answer
-	FuncAddMSS     = "add_mss"     // R3: not used; an answer
+	FuncAddMSS     = "add_mss"     // no argument; an answer
 	FuncTCPMSS     = "tcp_mss"     // R3: lo | hi<<16; an answer
 	FuncDCCPOption = "dccp_option" // R3: kind; an answer
 	FuncSCTPChunks = "sctp_chunks" // R3: slot; an answer

@@ -82,7 +82,7 @@ __noinline int tcp_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 range)
 /* add_mss does to the facts what TCPMSS does to the packet (tcpmss_mangle_packet(),
  * net/netfilter/xt_TCPMSS.c): a SYN without data that has not announced a size gets the option.
  * Hotdrop where TCPMSS drops the packet. What it announces then is not known here. */
-__noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 unused)
+__noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f)
 {
 	u8 op[TCP_OPTIONS_MAX + 4] = {};
 	u32 i = 0, turn;

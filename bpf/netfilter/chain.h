@@ -19,7 +19,7 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	find_ext(ctx, f, 0);
 	tcp_option(ctx, f, 0);
 	tcp_mss(ctx, f, 0);
-	add_mss(ctx, f, 0);
+	add_mss(ctx, f);
 	dccp_option(ctx, f, 0);
 	sctp_chunks(ctx, f, 0);
 	load_be32(ctx, f, 0);

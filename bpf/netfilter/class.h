@@ -51,7 +51,7 @@ __noinline enum verdict take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 a
 		if (i < sets)
 			set_fact(f, n + NOTE_SETS + i * SET_SIZE);
 	if (has(OP_ADD_MSS) && sets && n[NOTE_SETS + SET_HOW] == HOW_ADD_MSS &&
-	    add_mss(ctx, f, 0) == A_HOTDROP)
+	    add_mss(ctx, f) == A_HOTDROP)
 		return V_HOTDROP;
 	if (n[NOTE_UNTRACK] && !f->hasconn && !(f->ctstate & STATE_MET))
 		f->ctstate = STATE_UNTRACKED;

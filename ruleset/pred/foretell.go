@@ -66,10 +66,10 @@ type Hidden uint8
 
 // What can be hidden.
 const (
-	HiddenBytes Hidden = 1 << iota // some bytes, for what reads them where they lie
-	HiddenWay                      // what the packet is routed by (ip_route_me_harder(), net/ipv4/netfilter.c)
-	HiddenOptions                  // options of TCP
-	HiddenSums                     // checksums, and lengths in headers
+	HiddenBytes   Hidden = 1 << iota // some bytes, for what reads them where they lie
+	HiddenWay                        // what the packet is routed by (ip_route_me_harder(), net/ipv4/netfilter.c)
+	HiddenOptions                    // options of TCP
+	HiddenSums                       // checksums, and lengths in headers
 )
 
 // Hides says what rules behind an effect cannot be told.
