@@ -33,7 +33,8 @@ func GenerateEarly(p *plan.Plan, image *rows.Image) (*EarlyProgram, error) {
 	if p.Early == nil {
 		return nil, nil
 	}
-	g := &generator{family: p.Family, early: true}
+	stage := &earlyStage{}
+	g := &generator{family: p.Family, stage: stage}
 	g.needClasses(p.Early.Classes)
 	out := &EarlyProgram{Exact: p.Early.Exact}
 	for _, c := range p.Early.Chains {
@@ -44,7 +45,7 @@ func GenerateEarly(p *plan.Plan, image *rows.Image) (*EarlyProgram, error) {
 			}
 		}
 	}
-	out.TellsInvalid = g.tells
+	out.TellsInvalid = stage.tells
 	out.Program = Program{
 		Family: p.Family, Table: "early stage", Needs: g.needs, Insns: g.insns, Rules: p.Counters,
 		Image: image,
@@ -75,20 +76,6 @@ func classStates(c *plan.Class) (mask uint32, asks bool) {
 	return mask, asks
 }
 
-// ensureClass makes the conntrack state good before a classified chain is asked whose rows
-// ask for it: a lookup asks all rows at once.
-func (g *generator) ensureClass(c *plan.Class) {
-	if mask, asks := classStates(c); asks {
-		g.ensureState(mask)
-	}
-}
-
-// ensureState makes the conntrack state good for a question about some states.
-func (g *generator) ensureState(mask uint32) {
-	g.tells = g.tells || tells(mask)
-	g.EnsureState(mask, tells(mask), g.hot)
-}
-
 // askedStates gives the states that each question of a chain, and of those that it calls,
 // tells from the others.
 func askedStates(c *plan.Class, seen map[*plan.Class]bool, ask func(mask uint32)) {
@@ -99,8 +86,12 @@ func askedStates(c *plan.Class, seen map[*plan.Class]bool, ask func(mask uint32)
 	for r := range c.All() {
 		for _, cond := range r.Conds {
 			pred.Any(cond, func(p pred.Pred) bool {
-				if mask := statesAsked(p); mask != 0 {
-					ask(mask)
+				cmp, is := p.(pred.Cmp)
+				field, isField := cmp.Of.(pred.Field)
+				if is && isField {
+					if mask := statesAsked(field, cmp.Mask); mask != 0 {
+						ask(mask)
+					}
 				}
 				return false
 			})
@@ -111,68 +102,67 @@ func askedStates(c *plan.Class, seen map[*plan.Class]bool, ask func(mask uint32)
 	}
 }
 
-// statesAsked is the mask that early_ct() is given for a question about conntrack; 0: it
-// is none.
-func statesAsked(p pred.Pred) uint32 {
-	cmp, ok := p.(pred.Cmp)
-	if !ok {
-		return 0
-	}
-	switch cmp.Of {
-	case pred.Value(pred.FieldCtState):
-		return cmp.Mask
-	case pred.Value(pred.FieldHasConn), pred.Value(pred.FieldCtMark):
+// statesAsked is the mask that early_ct() is given for a question about some bits of a field;
+// 0: it is not about conntrack.
+func statesAsked(f pred.Field, mask uint32) uint32 {
+	switch f {
+	case pred.FieldCtState:
+		return mask
+	case pred.FieldHasConn, pred.FieldCtMark:
 		return packet.CtNew
 	}
 	return 0
 }
 
-// accept ends a table's traversal. In the early stage the next table follows.
-func (g *generator) accept(rule uint32) {
-	if !g.early {
-		g.Decide(rule, emit.Accept)
-		return
-	}
-	g.Pass(rule, g.hot)
+// earlyStage is the stage of early programs.
+type earlyStage struct {
+	tells bool // a rule tells NEW from INVALID
+}
+
+// accept notes the rule; the next table follows.
+func (s *earlyStage) accept(g *generator, rule uint32) {
+	s.count(g, rule)
 	g.Return(emit.Accept)
 }
 
-// count credits a rule that does not end the traversal.
-func (g *generator) count(rule uint32) {
-	if g.early {
-		g.Pass(rule, g.hot)
-		return
-	}
-	g.Count(rule, g.atomic)
-}
+// count notes the rule, which gets its credit if the packet is dropped.
+func (s *earlyStage) count(g *generator, rule uint32) { g.Pass(rule, g.hot) }
 
-// unclear is what a function returns where g.hot is: the early stage leaves packets with
-// cut headers to the hooks, as everything else that it does not decide.
-func (g *generator) unclear() emit.Result {
-	if g.early {
-		return emit.Up
-	}
-	return emit.Hotdrop
-}
+// hotdrop leaves packets with cut headers to the hooks, as everything else that is not decided
+// here.
+func (s *earlyStage) hotdrop() emit.Result { return emit.Up }
 
-// ensure makes the facts good that a comparison reads, where they are not filled before
-// the first rule.
-func (g *generator) ensure(p pred.Cmp) {
-	if !g.early {
-		return
+func (s *earlyStage) ensure(g *generator, f pred.Field, mask uint32) {
+	if states := statesAsked(f, mask); states != 0 {
+		s.ensureState(g, states)
 	}
-	if mask := statesAsked(p); mask != 0 {
-		g.ensureState(mask)
-	}
-	if p.Of == pred.Value(pred.FieldLen) {
+	if f == pred.FieldLen {
 		g.Ensure(abi.FuncEarlyLen, 0, g.hot)
 	}
 }
 
-// local asks whether the packet is for this host: the one type of address that the early
-// stage knows.
-func (g *generator) local(no emit.Label) {
-	g.Call(abi.FuncEarlyLocal, 0)
+// ensureClass makes the conntrack state good before rows ask for it: a lookup asks all rows at
+// once.
+func (s *earlyStage) ensureClass(g *generator, c *plan.Class) {
+	if mask, asks := classStates(c); asks {
+		s.ensureState(g, mask)
+	}
+}
+
+// ensureState makes the conntrack state good for a question about some states.
+func (s *earlyStage) ensureState(g *generator, mask uint32) {
+	s.tells = s.tells || tells(mask)
+	g.EnsureState(mask, tells(mask), g.hot)
+}
+
+// ask asks whether the packet is for this host: the one type of address that the early stage
+// knows.
+func (s *earlyStage) ask(g *generator, p pred.Pred, no emit.Label) bool {
+	if _, is := p.(pred.AddrType); !is {
+		return false
+	}
+	g.Builder.Call(abi.FuncEarlyLocal, 0)
 	g.JumpIfResult(emit.Up, g.hot)
 	g.JumpIfResult(emit.Result(abi.No), no)
+	return true
 }

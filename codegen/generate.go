@@ -54,7 +54,8 @@ func classNeeds(p *plan.Plan) uint32 {
 }
 
 func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, looks uint32) (Program, error) {
-	g := &generator{family: p.Family, atomic: h.Hook.Local()}
+	stage := hookStage{atomic: h.Hook.Local()}
+	g := &generator{family: p.Family, stage: stage}
 	for _, f := range h.Funcs {
 		if err := g.function(f); err != nil {
 			return Program{}, fmt.Errorf("chain %s: %w", f.Chain, err)
@@ -69,7 +70,7 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, 
 	}
 	return Program{
 		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority,
-		Needs: g.tracked(p), Atomic: g.atomic, Shim: h.Shim, Insns: g.insns,
+		Needs: g.tracked(p), Atomic: stage.atomic, Shim: h.Shim, Insns: g.insns,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, Lists: p.Lists, SCTPs: p.Chunks,
 	}, nil
 }
@@ -82,16 +83,10 @@ func (g *generator) function(f *plan.Func) error {
 	if f.Class != nil {
 		g.classify(f.Class)
 		g.ReturnResult()
-		if g.early {
-			g.Bind(g.hot)
-			g.Return(g.unclear())
-		}
-		insns, err := g.Finish()
-		g.insns = append(g.insns, insns...)
-		return err
+		return g.finish()
 	}
 	for _, part := range f.Parts {
-		g.Call(part)
+		g.Builder.Call(part)
 		g.JumpIfResult(emit.Continue, end)
 		g.ReturnUnless(emit.NextPart)
 	}
@@ -108,10 +103,15 @@ func (g *generator) function(f *plan.Func) error {
 	case f.Policy.Drop:
 		g.Decide(f.Policy.ID, emit.Drop)
 	default:
-		g.accept(f.Policy.ID)
+		g.stage.accept(g, f.Policy.ID)
 	}
+	return g.finish()
+}
+
+// finish ends a function.
+func (g *generator) finish() error {
 	g.Bind(g.hot)
-	g.Return(g.unclear())
+	g.Return(g.stage.hotdrop())
 	insns, err := g.Finish()
 	g.insns = append(g.insns, insns...)
 	return err
@@ -139,13 +139,13 @@ func (g *generator) rules(rules []*plan.Rule, end emit.Label) error {
 func (g *generator) action(r *plan.Rule, end emit.Label) error {
 	switch r.Action.Op {
 	case pred.Accept:
-		g.accept(r.ID)
+		g.stage.accept(g, r.ID)
 	case pred.Drop:
 		g.Decide(r.ID, emit.Drop)
 	case pred.Continue:
-		g.count(r.ID)
+		g.stage.count(g, r.ID)
 	case pred.Return:
-		g.count(r.ID)
+		g.stage.count(g, r.ID)
 		g.Jump(end)
 	case pred.Jump:
 		return g.jump(r)
@@ -162,7 +162,7 @@ func (g *generator) action(r *plan.Rule, end emit.Label) error {
 }
 
 func (g *generator) jump(r *plan.Rule) error {
-	g.count(r.ID)
+	g.stage.count(g, r.ID)
 	if g.called(r) {
 		g.ReturnUnless(emit.Continue)
 		return nil
@@ -179,7 +179,7 @@ func (g *generator) called(r *plan.Rule) bool {
 	case r.Class != nil:
 		g.classify(r.Class)
 	case r.Call != "":
-		g.Call(r.Call)
+		g.Builder.Call(r.Call)
 	default:
 		return false
 	}
@@ -189,15 +189,13 @@ func (g *generator) called(r *plan.Rule) bool {
 // classify calls the lookup of a classified chain.
 func (g *generator) classify(c *plan.Class) {
 	g.classified = true
-	if g.early {
-		g.ensureClass(c)
-	}
-	g.Call(abi.FuncClassify, uint32(c.Number))
+	g.stage.ensureClass(g, c)
+	g.Builder.Call(abi.FuncClassify, uint32(c.Number))
 }
 
 // goTo runs a chain whose end is the end of this one.
 func (g *generator) goTo(r *plan.Rule, end emit.Label) error {
-	g.count(r.ID)
+	g.stage.count(g, r.ID)
 	if g.called(r) {
 		g.ReturnUnless(emit.Continue)
 	} else if err := g.rules(r.Inline, end); err != nil {
@@ -205,20 +203,4 @@ func (g *generator) goTo(r *plan.Rule, end emit.Label) error {
 	}
 	g.Jump(end)
 	return nil
-}
-
-// tell notes the effect for whoever runs it, and does to the facts what it will do to the
-// packet. One that ends the traversal leaves Drop as the verdict: should nobody run it, the
-// packet is not let through.
-func (g *generator) tell(r *plan.Rule) error {
-	ends := r.Action.Ends()
-	if !ends {
-		g.Count(r.ID, g.atomic)
-	}
-	g.Call(abi.FuncNote, uint32(r.Note))
-	if ends {
-		g.Decide(r.ID, emit.Drop)
-		return nil
-	}
-	return g.foretell(r.Action.Effect)
 }

@@ -104,14 +104,14 @@ func (b *Builder) U32Start() {
 
 // U32Load reads the word at base + place by a call of the C part, or goes to no
 // when it is not there.
-func (b *Builder) U32Load(symbol string, place uint32, no Label) {
+func (b *Builder) U32Load(place uint32, no Label) {
 	b.add(asm.LoadMem(asm.R3, regFacts, cellBase.off, asm.Word))
 	b.add(asm.Mov.Imm32(asm.R1, int32(place)))
 	b.add(asm.Add.Reg(asm.R3, asm.R1))
 	b.branch(asm.JGT.Imm(asm.R3, maxPlace, ""), no)
 	b.add(asm.Mov.Reg(asm.R1, regCtx))
 	b.add(asm.Mov.Reg(asm.R2, regFacts))
-	b.add(asm.Call.Label(symbol))
+	b.add(asm.Call.Label(abi.FuncLoadBE32))
 	b.branch(asm.JSLT.Imm(asm.R0, 0, ""), no)
 	b.add(asm.StoreMem(regFacts, cellWord.off, asm.R0, asm.Word))
 }

@@ -4,18 +4,17 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/condition"
 	"github.com/bpftables/bpftables/codegen/emit"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
-// label is a place in a program that instructions go on at.
-type label int
-
-// assembler writes the program of one row: conditions that must all be met, in order.
-// The zero value is an empty program.
+// assembler writes the program of one row: conditions that must all be met, in order
+// (condition.Writer). The zero value is an empty program.
 type assembler struct {
 	family packet.Family
 	words  []uint32
@@ -34,18 +33,20 @@ func (a *assembler) empty() assembler {
 
 type reference struct {
 	at int
-	to label
+	to emit.Label
 }
 
-func (a *assembler) newLabel() label {
+// NewLabel makes a label that Bind must place.
+func (a *assembler) NewLabel() emit.Label {
 	a.bound = append(a.bound, -1)
-	return label(len(a.bound) - 1)
+	return emit.Label(len(a.bound) - 1)
 }
 
-func (a *assembler) bind(l label) { a.bound[l] = len(a.words) }
+// Bind places a label before the next instruction.
+func (a *assembler) Bind(l emit.Label) { a.bound[l] = len(a.words) }
 
 // op writes an instruction that goes on at otherwise when its answer is no.
-func (a *assembler) op(kind, arg uint32, otherwise label, words ...uint32) {
+func (a *assembler) op(kind, arg uint32, otherwise emit.Label, words ...uint32) {
 	if arg > maxArgument {
 		a.err = fmt.Errorf("instruction %d of a row has the argument %d; at most %d fit", kind, arg, maxArgument)
 	}
@@ -60,24 +61,37 @@ func (a *assembler) plain(kind, arg uint32, words ...uint32) {
 	a.words = append(a.words, words...)
 }
 
-// no is the label of the program's end with the answer no.
-func (a *assembler) no() label {
-	if len(a.bound) == 0 {
-		a.newLabel()
+// Jump goes on elsewhere.
+func (a *assembler) Jump(to emit.Label) { a.op(abi.OpJump, 0, to) }
+
+// The ends of a program with the answers no and hotdrop.
+const (
+	endNo emit.Label = iota
+	endHot
+	numEnds
+)
+
+// begin makes the labels of the ends.
+func (a *assembler) begin() {
+	for len(a.bound) < int(numEnds) {
+		a.NewLabel()
 	}
-	return 0
 }
+
+// Hot is the end with hotdrop.
+func (a *assembler) Hot() emit.Label { return endHot }
 
 // guard marks the place at which a guard of the row stands.
 func (a *assembler) guard(which uint32) {
-	a.no()
+	a.begin()
 	a.plain(abi.OpGuard, which)
 }
 
 // condition adds a predicate that must be yes.
 func (a *assembler) condition(family packet.Family, p pred.Pred) error {
 	a.family, a.asks = family, true
-	return a.require(p, a.no())
+	a.begin()
+	return condition.Require(a, family, p, endNo)
 }
 
 // maxArgument is the largest argument of an instruction that goes on elsewhere.
@@ -92,8 +106,12 @@ func (a *assembler) finish() ([]uint32, error) {
 		return nil, nil
 	}
 	a.plain(abi.OpYes, 0)
-	a.bind(a.no())
+	a.Bind(endNo)
 	a.plain(abi.OpNo, 0)
+	if a.goesTo(endHot) {
+		a.Bind(endHot)
+		a.plain(abi.OpHot, 0)
+	}
 	if a.err != nil {
 		return nil, a.err
 	}
@@ -109,92 +127,8 @@ func (a *assembler) finish() ([]uint32, error) {
 	return a.words, nil
 }
 
-// require falls through on yes and goes to no otherwise; hotdrop ends the program.
-func (a *assembler) require(p pred.Pred, no label) error {
-	switch p := p.(type) {
-	case pred.Const:
-		switch pred.Answer(p) {
-		case pred.No:
-			a.op(abi.OpJump, 0, no)
-		case pred.Hotdrop:
-			a.plain(abi.OpHot, 0)
-		}
-	case pred.Not:
-		return a.exclude(p.P, no)
-	case pred.And:
-		for _, one := range p {
-			if err := a.require(one, no); err != nil {
-				return err
-			}
-		}
-	case pred.Or:
-		return a.either(p, no)
-	case pred.HotdropIf:
-		return a.hotdropIf(p.P)
-	case pred.Cmp:
-		return a.compare(p, no)
-	case pred.Header:
-		return a.header(p, no)
-	case pred.Transport:
-		return a.hotdropIf(pred.Not{P: pred.Eq(pred.FieldL4State, uint32(packet.L4Found))})
-	case pred.Have:
-		return a.have(p, no)
-	case pred.Addr:
-		a.bytes(a.address(p.Of), p.Value[:a.addressLen()], p.Mask[:a.addressLen()], no)
-	case pred.AddrRange:
-		a.bounds(p, no)
-	case pred.Name:
-		a.bytes(a.name(p.Of), p.Value[:], p.Mask[:], no)
-	case pred.U32:
-		a.u32(p, no)
-	default:
-		return a.call(p, no)
-	}
-	return nil
-}
-
-// exclude falls through on no and goes to yes otherwise.
-func (a *assembler) exclude(p pred.Pred, yes label) error {
-	no := a.newLabel()
-	if err := a.require(p, no); err != nil {
-		return err
-	}
-	a.op(abi.OpJump, 0, yes)
-	a.bind(no)
-	return nil
-}
-
-func (a *assembler) hotdropIf(p pred.Pred) error {
-	no := a.newLabel()
-	if err := a.require(p, no); err != nil {
-		return err
-	}
-	a.plain(abi.OpHot, 0)
-	a.bind(no)
-	return nil
-}
-
-func (a *assembler) either(ps pred.Or, no label) error {
-	if len(ps) == 0 {
-		a.op(abi.OpJump, 0, no)
-		return nil
-	}
-	yes := a.newLabel()
-	last := len(ps) - 1
-	for _, p := range ps[:last] {
-		if err := a.exclude(p, yes); err != nil {
-			return err
-		}
-	}
-	if err := a.require(ps[last], no); err != nil {
-		return err
-	}
-	a.bind(yes)
-	return nil
-}
-
-// inFact asks lo <= (number & mask) <= hi of a cell of the facts.
-func (a *assembler) inFact(c emit.Cell, mask, lo, hi uint32, no label) {
+// Range asks lo <= (number & mask) <= hi of a cell of the facts.
+func (a *assembler) Range(c emit.Cell, mask, lo, hi uint32, no emit.Label) {
 	off, size, wire := c.Place()
 	how := uint32(size)
 	if wire && size > 1 {
@@ -203,69 +137,37 @@ func (a *assembler) inFact(c emit.Cell, mask, lo, hi uint32, no label) {
 	a.op(abi.OpFact, how, no, off, mask, lo, hi)
 }
 
-func (a *assembler) compare(p pred.Cmp, no label) error {
-	switch of := p.Of.(type) {
-	case pred.Field:
-		// The early stage does not always know the length, and tells.
-		if c, ok := emit.FieldCell(of); ok && !(a.Early && of == pred.FieldLen) {
-			a.inFact(c, p.Mask, p.Lo, p.Hi, no)
-			return nil
-		}
-		a.op(abi.OpField, 0, no, uint32(of), p.Mask, p.Lo, p.Hi)
-		return nil
-	case pred.Load:
-		area, size := emit.L3, 20
-		switch {
-		case of.Base == pred.BaseL4:
-			area = emit.L4
-		case of.Base == pred.BaseExt:
-			area, size = emit.Scratch, 24
-		case a.family == packet.IPv6:
-			size = 40
-		}
-		if int(of.Off)+int(of.Width) > size {
-			return fmt.Errorf("%s lies beyond the %d bytes that the datapath keeps", of, size)
-		}
-		a.inFact(emit.PacketCell(area, int16(of.Off), of.Width), p.Mask, p.Lo, p.Hi, no)
-		return nil
-	}
-	return fmt.Errorf("predicate %s compares an unknown value", p)
+// goesTo says whether some instruction goes on at a label.
+func (a *assembler) goesTo(l emit.Label) bool {
+	return slices.ContainsFunc(a.refs, func(r reference) bool { return r.to == l })
 }
 
-func (a *assembler) have(p pred.Have, no label) error {
-	c, ok := emit.ScratchLen, true
-	switch p.Base {
-	case pred.BaseL4:
-		c, ok = emit.FieldCell(pred.FieldL4Avail)
-	case pred.BaseL3:
-		c, ok = emit.FieldCell(pred.FieldLen)
-	}
-	if !ok {
-		return fmt.Errorf("%s: length is not in the facts", p)
-	}
-	if p.Len > 0 {
-		a.inFact(c, math.MaxUint32, uint32(p.Len), math.MaxUint32, no)
-	}
-	return nil
+// Cell is where a field lies. The early stage does not always know the length, and tells.
+func (a *assembler) Cell(f pred.Field, _ uint32) (emit.Cell, bool) {
+	c, ok := emit.FieldCell(f)
+	return c, ok && !(a.Early && f == pred.FieldLen)
 }
 
-// header asks for a header in the order that its answers have.
-func (a *assembler) header(p pred.Header, no label) error {
+// FieldRange asks lo <= (number & mask) <= hi of a field that the datapath finds out.
+func (a *assembler) FieldRange(f pred.Field, mask, lo, hi uint32, no emit.Label) {
+	a.op(abi.OpField, 0, no, uint32(f), mask, lo, hi)
+}
+
+// Header asks for a header in the order that its answers have.
+func (a *assembler) Header(p pred.Header, no emit.Label) {
+	offset, _ := a.Cell(pred.FieldFragOff, math.MaxUint32)
 	if p.HotFragment {
-		if err := a.hotdropIf(pred.Eq(pred.FieldFragOff, 1)); err != nil {
-			return err
-		}
+		a.Range(offset, math.MaxUint32, 0, 1, no)
+		a.Range(offset, math.MaxUint32, 0, 0, a.Hot())
+	} else {
+		a.Range(offset, math.MaxUint32, 0, 0, no)
 	}
-	if err := a.require(pred.Eq(pred.FieldFragOff, 0), no); err != nil {
-		return err
-	}
-	return a.hotdropIf(pred.Not{P: pred.Have{Base: pred.BaseL4, Len: p.Len}})
+	there, _ := a.Cell(pred.FieldL4Avail, math.MaxUint32)
+	a.Range(there, math.MaxUint32, uint32(p.Len), math.MaxUint32, a.Hot())
 }
 
-func (a *assembler) addressLen() int { return a.family.Bits() / 8 }
-
-// address makes an address available and says where it lies.
-func (a *assembler) address(of pred.AddrField) emit.Area {
+// Address makes an address available and says where it lies.
+func (a *assembler) Address(of pred.AddrField) emit.Area {
 	if of <= pred.AddrDst {
 		return emit.Address(a.family, of == pred.AddrDst)
 	}
@@ -273,8 +175,8 @@ func (a *assembler) address(of pred.AddrField) emit.Area {
 	return emit.Scratch
 }
 
-// name makes an interface name available and says where it lies.
-func (a *assembler) name(of pred.NameField) emit.Area {
+// Name makes an interface name available and says where it lies.
+func (a *assembler) Name(of pred.NameField) emit.Area {
 	switch {
 	case of == pred.NameIn && a.Needs&abi.NeedIif != 0:
 		return emit.InName
@@ -285,8 +187,8 @@ func (a *assembler) name(of pred.NameField) emit.Area {
 	return emit.Scratch
 }
 
-// bytes asks (bytes & mask) == value.
-func (a *assembler) bytes(area emit.Area, value, mask []byte, no label) {
+// Bytes asks (bytes & mask) == value.
+func (a *assembler) Bytes(area emit.Area, value, mask []byte, no emit.Label) {
 	words := make([]uint32, 9)
 	words[0] = area.Place()
 	for i := 0; i < len(value); i += 4 {
@@ -297,52 +199,41 @@ func (a *assembler) bytes(area emit.Area, value, mask []byte, no label) {
 	a.op(abi.OpBytes, uint32(len(value)/4), no, words...)
 }
 
-// bounds asks lo <= address <= hi.
-func (a *assembler) bounds(p pred.AddrRange, no label) {
-	area := a.address(p.Of)
-	if a.family == packet.IPv4 {
-		a.inFact(emit.PacketCell(area, 0, 4), math.MaxUint32,
-			binary.BigEndian.Uint32(p.Lo[:]), binary.BigEndian.Uint32(p.Hi[:]), no)
+// BytesRange asks lo <= address <= hi.
+func (a *assembler) BytesRange(area emit.Area, lo, hi []byte, no emit.Label) {
+	if len(lo) == 4 {
+		a.Range(emit.PacketCell(area, 0, 4), math.MaxUint32, binary.BigEndian.Uint32(lo), binary.BigEndian.Uint32(hi), no)
 		return
 	}
 	words := []uint32{area.Place()}
-	for _, limit := range [][16]byte{p.Lo, p.Hi} {
-		for i := 0; i < 16; i += 4 {
+	for _, limit := range [][]byte{lo, hi} {
+		for i := 0; i < len(limit); i += 4 {
 			words = append(words, binary.LittleEndian.Uint32(limit[i:]))
 		}
 	}
 	a.op(abi.OpBounds, 0, no, words...)
 }
 
-// u32Ops are the instructions of -m u32 that change the word at hand.
+// U32Start sets the base to the IP header.
+func (a *assembler) U32Start() { a.plain(abi.OpU32Start, 0) }
+
+// U32Load reads the word at base + place.
+func (a *assembler) U32Load(place uint32, no emit.Label) { a.op(abi.OpU32Load, 0, no, place) }
+
+// U32Advance adds the word to the base.
+func (a *assembler) U32Advance(no emit.Label) { a.op(abi.OpU32Advance, 0, no) }
+
+// U32Op changes the word.
+func (a *assembler) U32Op(op byte, arg uint32) { a.plain(u32Ops[op], 0, arg) }
+
+// u32Ops are the instructions that change the word.
 var u32Ops = map[byte]uint32{'&': abi.OpU32And, '<': abi.OpU32Left, '>': abi.OpU32Right}
 
-func (a *assembler) u32(p pred.U32, no label) {
-	for _, t := range p.Tests {
-		a.plain(abi.OpU32Start, 0)
-		a.op(abi.OpU32Load, 0, no, t.Start)
-		for _, op := range t.Ops {
-			if op.Op == '@' {
-				a.op(abi.OpU32Advance, 0, no)
-				a.op(abi.OpU32Load, 0, no, op.Arg)
-				continue
-			}
-			a.plain(u32Ops[op.Op], 0, op.Arg)
-		}
-		found := a.newLabel()
-		for _, r := range t.Ranges {
-			other := a.newLabel()
-			a.op(abi.OpU32In, 0, other, r[0], r[1])
-			a.op(abi.OpJump, 0, found)
-			a.bind(other)
-		}
-		a.op(abi.OpJump, 0, no)
-		a.bind(found)
-	}
-}
+// U32InRange asks whether the word lies in a range.
+func (a *assembler) U32InRange(lo, hi uint32, no emit.Label) { a.op(abi.OpU32In, 0, no, lo, hi) }
 
-// call asks a function of the datapath.
-func (a *assembler) call(p pred.Pred, no label) error {
+// Call asks a function of the datapath.
+func (a *assembler) Call(p pred.Pred, no emit.Label) error {
 	symbol, arg, ok := Call(p)
 	if !ok {
 		return fmt.Errorf("predicate %s cannot be looked up", p)
