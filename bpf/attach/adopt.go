@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -112,9 +113,28 @@ func mapsOf(p *ebpf.Program) (map[string]*ebpf.Map, error) {
 	return out, nil
 }
 
+// besideSuffix ends the name of what is pinned until it gets the name of another pin: bpffs
+// has no names with dots.
+const besideSuffix = "~"
+
+// completePins gives links the names that a process, which was killed, had pinned them for. The
+// kernel has the links: a priority that one of them stands at is not free.
+func (s *Space) completePins() error {
+	beside, err := filepath.Glob(filepath.Join(s.linkDir(), "*"+besideSuffix))
+	if err != nil {
+		return err
+	}
+	for _, temp := range beside {
+		if err := os.Rename(temp, strings.TrimSuffix(temp, besideSuffix)); err != nil {
+			return fmt.Errorf("pin of a link: %w", err)
+		}
+	}
+	return nil
+}
+
 // repin pins something in the place of what is pinned there, in one step.
 func repin(pin func(string) error, path string) error {
-	temp := path + "~"  // bpffs has no names with dots
+	temp := path + besideSuffix
 	_ = os.Remove(temp) // of a process that was killed
 	if err := pin(temp); err != nil {
 		return err

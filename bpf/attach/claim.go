@@ -46,7 +46,7 @@ func (s *Space) claim() error {
 		}
 	}
 	failpoint.At("stale removed")
-	if err := s.mark(); err != nil {
+	if err := errors.Join(s.mark(), s.completePins()); err != nil {
 		return err
 	}
 	if err := Reap(nil); err != nil {

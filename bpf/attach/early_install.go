@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 )
 
 // Install puts the early stage in the place of the one before; it lets packets go up until
@@ -28,6 +29,7 @@ func (e *Early) Install() error {
 		if err != nil {
 			return fmt.Errorf("early stage (%s): %w", kind.name, err)
 		}
+		failpoint.At("early installed")
 	}
 	return nil
 }
@@ -97,7 +99,8 @@ func (s *Space) DropEarly() error {
 }
 
 // RemoveEarly takes the family out of the early stage. With the last family, the
-// interfaces are left.
+// interfaces are left. The directory that says that there is one goes last: who finds it
+// completes what a killed process began.
 func (s *Space) RemoveEarly() error {
 	if err := s.HaltEarly(); err != nil {
 		return err
@@ -106,9 +109,12 @@ func (s *Space) RemoveEarly() error {
 	if err != nil {
 		return err
 	}
-	errs := []error{os.RemoveAll(s.earlyDir())}
+	failpoint.At("early family left")
 	if !others {
-		errs = append(errs, s.detachEarly(), os.RemoveAll(s.sharedEarlyDir()))
+		if err := errors.Join(s.detachEarly(), os.RemoveAll(s.sharedEarlyDir())); err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	failpoint.At("early detached from all")
+	return os.RemoveAll(s.earlyDir())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/bpf/steady"
 )
 
@@ -193,7 +194,10 @@ func (s *Space) attachWay(index int, w earlyWay) error {
 		return err
 	}
 	defer l.Close()
-	return l.Pin(s.earlyPin(w.name, index))
+	failpoint.At("early attached")
+	err = l.Pin(s.earlyPin(w.name, index))
+	failpoint.At("early pinned")
+	return err
 }
 
 // frontProgram is what is attached: pinned, as all interfaces have the same.
@@ -238,6 +242,7 @@ func unpinLink(path string) error {
 	defer l.Close()
 	// The interface may be gone: then nothing is attached any more.
 	_ = l.Detach()
+	failpoint.At("early detached")
 	return os.Remove(path)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/bpf/steady"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -81,9 +82,11 @@ func (s *Space) SyncEarly(w EarlyWish) (*EarlyState, error) {
 	if err != nil {
 		return nil, err
 	}
+	failpoint.At("early surveyed")
 	if state.Links, err = s.syncLinks(w.Mode); err != nil {
 		return nil, err
 	}
+	failpoint.At("early linked")
 	return state, maps[abi.EarlyXdpMapEarlyConfigs].Put(uint32(0), config)
 }
 

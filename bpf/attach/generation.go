@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
@@ -190,6 +191,7 @@ func (g *Generation) Install(shims []ShimProgram) error {
 	if err != nil {
 		return err
 	}
+	failpoint.At("generation pinned")
 	if err := g.space.fillHalf(live, g.places(), nil); err != nil {
 		return err
 	}
@@ -200,6 +202,7 @@ func (g *Generation) Install(shims []ShimProgram) error {
 	if err := g.space.fillHalf(g.number, g.places(), rules); err != nil {
 		return err
 	}
+	failpoint.At("programs beside")
 	return g.link()
 }
 
@@ -220,6 +223,7 @@ func (g *Generation) pin(shims []ShimProgram) error {
 			return err
 		}
 	}
+	failpoint.At("maps pinned")
 	if err := g.sets.pin(dir); err != nil {
 		return err
 	}

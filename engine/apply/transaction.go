@@ -163,6 +163,7 @@ func announce(engines []*Engine, ready []*prepared) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
+	failpoint.At("switch beside")
 	return os.Rename(temporary, path)
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/engine/datapath"
@@ -115,6 +116,7 @@ func (n *netfilter) add(layouts []*shim.Layout) error {
 		own, inOwn = append(own, chains...), append(inOwn, l)
 	}
 	refused := n.own.Replace(names(own), own)
+	failpoint.At("own table")
 	if refused != nil {
 		rest = append(rest, inOwn...)
 	}
@@ -260,11 +262,13 @@ func (d *Datapath) Mend(live *datapath.Live) error {
 			return err
 		}
 	}
+	failpoint.At("conntrack put back")
 	if err := d.netfilter.tools.edit(lost, func(table, saved string) string {
 		return shim.Removal(table, saved, d.space.Pins(), 0)
 	}); err != nil {
 		return err
 	}
+	failpoint.At("remains removed")
 	if err := d.netfilter.add(layouts); err != nil {
 		return fmt.Errorf("what netfilter does for the rules was removed by another program and cannot be put back: %w", err)
 	}

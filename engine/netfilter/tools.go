@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -80,6 +81,7 @@ func (t *tools) edit(tables []string, change func(table, saved string) string) e
 				if err := one.Restore(text); err != nil {
 					return fmt.Errorf("remove old rules from netfilter's %s table: %w", table, err)
 				}
+				failpoint.At("table edited")
 			}
 		}
 	}

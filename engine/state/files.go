@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bpftables/bpftables/bpf/failpoint"
 )
 
 // basePath and journalPath are the files of a generation.
@@ -35,9 +37,11 @@ func replaceFile(path string, parts ...[]byte) error {
 	if err := f.Close(); err != nil {
 		return errors.Join(fmt.Errorf("state: %w", err), os.Remove(tmp))
 	}
+	failpoint.At("state beside")
 	if err := os.Rename(tmp, path); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
+	failpoint.At("state renamed")
 	return nil
 }
 
@@ -95,6 +99,7 @@ func Remove(dir string, keep uint32) error {
 		for f, gen := range files {
 			if gen != keep && strings.HasSuffix(f, ".db") == bases {
 				errs = append(errs, removeFile(f))
+				failpoint.At("state removed")
 			}
 		}
 	}

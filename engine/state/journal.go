@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/ruleset"
 )
 
@@ -175,6 +176,7 @@ func (s *Store) appendJournal(batch []byte) error {
 		return fmt.Errorf("state: %w", err)
 	}
 	err = f.Truncate(s.end)
+	failpoint.At("journal cut")
 	if err == nil {
 		_, err = f.WriteAt(batch, s.end)
 	}
