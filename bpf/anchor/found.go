@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/steady"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // Found is a chain that is in the table.
@@ -63,6 +64,36 @@ func (t Table) Chains() ([]Found, error) {
 	return out, nil
 }
 
+// Tables gives those of some tables that nf_tables has, of any owner.
+func Tables(family packet.Family, names ...string) (out []string, err error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, fmt.Errorf("nf_tables: %w", err)
+	}
+	defer c.Close()
+	for _, name := range names {
+		only, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_TABLE_NAME, Data: append([]byte(name), 0)}})
+		if err != nil {
+			return nil, err
+		}
+		_, err = c.Execute(netlink.Message{
+			Header: netlink.Header{Type: nfTables(unix.NFT_MSG_GETTABLE), Flags: netlink.Request | netlink.Acknowledge},
+			Data:   append(Of(family).head(), only...),
+		})
+		switch {
+		case err == nil:
+			out = append(out, name)
+		case !errors.Is(err, unix.ENOENT) && !missing(err):
+			return nil, fmt.Errorf("table %s of nf_tables: %w", name, err)
+		}
+	}
+	return out, nil
+}
+
+// head is struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h) of a question about the
+// family.
+func (t Table) head() []byte { return []byte{byte(t.nft().Family), unix.NFNETLINK_V0, 0, 0} }
+
 // dump asks nf_tables for a list of the family.
 func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.AttributeDecoder) error) error {
 	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
@@ -74,10 +105,9 @@ func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.At
 	if err != nil {
 		return err
 	}
-	// struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h).
-	head := []byte{byte(t.nft().Family), unix.NFNETLINK_V0, 0, 0}
+	head := t.head()
 	var messages []netlink.Message
-	err = steady.Tables(func() (err error) {
+	err = steady.TablesBy(c, func() (err error) {
 		messages, err = c.Execute(netlink.Message{
 			Header: netlink.Header{Type: nfTables(what), Flags: netlink.Request | netlink.Dump},
 			Data:   append(head, attributes...),

@@ -166,9 +166,14 @@ func present(names []string, have []Found) (out []string) {
 	return out
 }
 
-// Remove removes the table with everything in it, if it is there.
+// Remove removes the table with everything in it, if it is there. A transaction that fails
+// makes the kernel wait, too.
 func (t Table) Remove() error {
-	err := t.transaction(0, func(c *nftables.Conn, table *nftables.Table) { c.DelTable(table) })
+	there, err := Tables(t.family, Name)
+	if err != nil || len(there) == 0 {
+		return err
+	}
+	err = t.transaction(0, func(c *nftables.Conn, table *nftables.Table) { c.DelTable(table) })
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, ErrMissing) {
 		return nil
 	}

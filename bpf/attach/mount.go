@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strings"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,17 +50,26 @@ func mountNamespace(proc string) bool {
 	return err == nil
 }
 
-// parent is the parent of a process; 0 when it is not known.
+// parent is the parent of a process; 0 when it is not known. There may be many to ask: the
+// file is read with nothing around it.
 func parent(pid int) int {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/stat", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	var room [256]byte // the name of a command has at most 64 bytes
+	n, err := unix.Read(fd, room[:])
 	if err != nil {
 		return 0
 	}
 	// "pid (command) state ppid": a command may contain anything.
-	_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
-	var state string
-	var ppid int
-	if _, err := fmt.Sscan(rest, &state, &ppid); err != nil {
+	fields := bytes.Fields(room[bytes.LastIndexByte(room[:n], ')')+1 : n])
+	if len(fields) < 2 {
+		return 0
+	}
+	ppid, err := strconv.Atoi(string(fields[1]))
+	if err != nil {
 		return 0
 	}
 	return ppid

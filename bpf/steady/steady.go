@@ -51,6 +51,11 @@ func Tables(read func() error) error {
 		return fmt.Errorf("nf_tables: %w", err)
 	}
 	defer c.Close()
+	return TablesBy(c, read)
+}
+
+// TablesBy is Tables for a caller that has a connection to nf_tables.
+func TablesBy(c *netlink.Conn, read func() error) error {
 	return unchanged(func() (uint32, error) { return generation(c) }, read)
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -106,8 +107,7 @@ func RunFor(c *caller.Caller, args []string, engines Engines) int {
 		}
 	}
 	exited := -1
-	var cli commands
-	parser, err := kong.New(&cli, append(kongOptions(),
+	parser, err := kong.New(grammar(args), append(kongOptions(),
 		kong.Writers(s.out, s.err),
 		kong.Exit(func(code int) {
 			if exited < 0 {
@@ -128,6 +128,23 @@ func RunFor(c *caller.Caller, args []string, engines Engines) int {
 		return exitUsage
 	}
 	return exitCode(ctx.Run(s), s.err)
+}
+
+// grammar is what is needed of commands to read a command line: to build the rest takes longer
+// than a small command.
+func grammar(args []string) any {
+	all := reflect.TypeFor[commands]()
+	for i := range all.NumField() {
+		f := all.Field(i)
+		name := f.Tag.Get("name")
+		if name == "" {
+			name = strings.ToLower(f.Name)
+		}
+		if len(args) > 0 && args[0] == name {
+			return reflect.New(reflect.StructOf([]reflect.StructField{f})).Interface()
+		}
+	}
+	return new(commands)
 }
 
 func kongOptions() []kong.Option {

@@ -17,10 +17,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
-	"github.com/bpftables/bpftables/bpf/steady"
+	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -253,7 +252,7 @@ func (t *Tool) restoreWith(text string, args ...string) error {
 // table in this namespace. Asking iptables-legacy-save for a table would create it,
 // and starting a program to hear that there is nothing takes milliseconds.
 func (t *Tool) Save(table string) (string, error) {
-	if !t.Has(table) {
+	if len(t.Present(table)) == 0 {
 		return "", nil
 	}
 	cmd, done, err := t.child(t.save, "-c", "-t", table)
@@ -270,49 +269,47 @@ func (t *Tool) Save(table string) (string, error) {
 	return string(out), nil
 }
 
-// Has says whether the kernel has a table of the tool's in this namespace.
-func (t *Tool) Has(table string) bool {
-	if t.legacy {
-		return t.exists(table)
-	}
-	return t.existsNFT(table)
-}
-
-// exists reads the kernel's list of legacy tables in this namespace. The thread's
-// own entry is read: the namespace of a thread may differ from its process's.
-func (t *Tool) exists(table string) bool {
-	file := "/proc/thread-self/net/ip_tables_names"
-	if t.family == packet.IPv6 {
-		file = "/proc/thread-self/net/ip6_tables_names"
-	}
-	names, err := os.ReadFile(file)
-	if err != nil {
-		return false
-	}
-	for _, name := range strings.Fields(string(names)) {
-		if name == table {
+// Any says whether either variant may have one of some tables in this namespace: without
+// looking for the tools, which the host may not have.
+func Any(family packet.Family, tables ...string) bool {
+	for _, legacy := range []bool{true, false} {
+		t := &Tool{family: family, legacy: legacy}
+		if len(t.Present(tables...)) > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// existsNFT looks for the table among those of nf_tables in this namespace, where the
-// nft variant keeps it under the same name. Where they cannot be listed, the tool is
-// left to say why.
-func (t *Tool) existsNFT(table string) bool {
-	family := nftables.TableFamilyIPv4
+// Present gives those of some tables that the kernel has of the tool's in this namespace.
+// Where they cannot be listed, the tool is left to say why.
+func (t *Tool) Present(tables ...string) []string {
+	if t.legacy {
+		return t.listed(tables)
+	}
+	out, err := anchor.Tables(t.family, tables...) // the nft variant keeps them under the same names
+	if err != nil {
+		return tables
+	}
+	return out
+}
+
+// listed reads the kernel's list of legacy tables in this namespace. The thread's
+// own entry is read: the namespace of a thread may differ from its process's.
+func (t *Tool) listed(tables []string) (out []string) {
+	file := "/proc/thread-self/net/ip_tables_names"
 	if t.family == packet.IPv6 {
-		family = nftables.TableFamilyIPv6
+		file = "/proc/thread-self/net/ip6_tables_names"
 	}
-	c, err := nftables.New()
+	names, err := os.ReadFile(file)
 	if err != nil {
-		return true
+		return nil
 	}
-	var tables []*nftables.Table
-	err = steady.Tables(func() (err error) { tables, err = c.ListTablesOfFamily(family); return err })
-	if err != nil {
-		return true
+	have := strings.Fields(string(names))
+	for _, table := range tables {
+		if slices.Contains(have, table) {
+			out = append(out, table)
+		}
 	}
-	return slices.ContainsFunc(tables, func(have *nftables.Table) bool { return have.Name == table })
+	return out
 }

@@ -91,7 +91,8 @@ func (e *Engine) complete(live *Live) error {
 	return e.sweep()
 }
 
-// sweptFile tells that the datapath has nothing of ours but generations that have a state. Where somebody removed our files it is missing: then everything is looked for.
+// sweptFile tells that the datapath has nothing of ours but generations that have a state.
+// Where somebody removed our files it is missing: then everything is looked for.
 const sweptFile = "swept"
 
 func (e *Engine) swept() bool {

@@ -127,7 +127,7 @@ func (d *Datapath) Retire(live *datapath.Live) error {
 		return err
 	}
 	failpoint.At("cleaned")
-	if !conntrack {
+	if !conntrack && keep != 0 { // else it went with our table
 		if err := d.netfilter.own.ConntrackOff(); err != nil {
 			return err
 		}

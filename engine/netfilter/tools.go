@@ -64,12 +64,15 @@ func (t *tools) saveWhole(table string) (string, error) {
 // edit changes tables by the text that change gives for what is in them; "" leaves
 // a table as it is.
 func (t *tools) edit(tables []string, change func(table, saved string) string) error {
+	if !tool.Any(t.family, tables...) {
+		return nil
+	}
 	installed, err := t.installed()
 	if err != nil {
 		return err
 	}
 	for _, one := range installed {
-		for _, table := range tables {
+		for _, table := range one.Present(tables...) {
 			saved, err := one.Save(table)
 			if err != nil {
 				return err
