@@ -94,7 +94,7 @@ func collectLate() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	debug.SetGCPercent(800) // of at least 4 MB
+	debug.SetGCPercent(200) // of at least 4 MB
 	runtime.AddCleanup(new([16]byte), func(percent int) { debug.SetGCPercent(percent) }, 50)
 }
 
