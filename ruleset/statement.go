@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"iter"
+	"slices"
 
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
@@ -56,14 +57,20 @@ func (r *Rule) Parts() iter.Seq[*Rule] {
 }
 
 // Statements are the conditions and effects in written order.
-func (r *Rule) Statements() (out []Statement) {
-	for part := range r.Parts() {
-		for _, m := range part.Matches {
-			out = append(out, m)
-		}
-		if part.Target != nil {
-			out = append(out, part.Target)
+func (r *Rule) Statements() []Statement { return slices.Collect(r.All()) }
+
+// All walks the statements of a rule in their order.
+func (r *Rule) All() iter.Seq[Statement] {
+	return func(yield func(Statement) bool) {
+		for part := r; part != nil; part = part.Then {
+			for _, m := range part.Matches {
+				if !yield(m) {
+					return
+				}
+			}
+			if part.Target != nil && !yield(part.Target) {
+				return
+			}
 		}
 	}
-	return out
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -15,6 +16,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -64,7 +66,8 @@ func (s *Space) Load(number uint32, progs []codegen.Program) (*Generation, error
 }
 
 // LoadWith is Load for a generation that also gets an early stage, or nil: it counts
-// rules, and looks rows up, of tables that have no programs. LoadEarly loads it.
+// rules, and looks rows up, of tables that have no programs. LoadEarly loads it. What the
+// maps hold then is forgotten: chains that are looked up are loaded once.
 func (s *Space) LoadWith(number uint32, progs []codegen.Program, early *codegen.EarlyProgram) (*Generation, error) {
 	live, err := s.live()
 	if err != nil {
@@ -113,6 +116,9 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 	if g.maps, err = maps.New(spec.Maps, st); err != nil {
 		return nil, errors.Join(err, g.sets.Close())
 	}
+	if shared != nil {
+		release(st.Image)
+	}
 	given := map[string]*ebpf.Map{}
 	for _, set := range []map[string]*ebpf.Map{g.maps, shared} {
 		for name, m := range set {
@@ -127,6 +133,17 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 		g.progs = append(g.progs, prog)
 	}
 	return g, nil
+}
+
+// release forgets what the maps hold by now. While the kernel verifies the programs, another
+// processor takes back the memory of a long ruleset.
+func release(image *rows.Image) {
+	const long = 1 << 20 // words
+	collect := image != nil && len(image.Rows)+len(image.Index) > long
+	image.Release()
+	if collect {
+		go runtime.GC()
+	}
 }
 
 // explain names what the kernel lacks, if that may be why it does not load a program.

@@ -88,13 +88,13 @@ func Run(args []string, in io.Reader, out, errOut io.Writer) int {
 	return RunFor(caller.Self(in, out, errOut), args, openEngine)
 }
 
-// collectLate lets the first garbage collection wait until the heap has 32 MB: most
+// collectLate lets the first garbage collection wait until the heap has 16 MB: most
 // commands have ended by then. Then they come often: long rulesets fill the memory.
 func collectLate() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	debug.SetGCPercent(200) // of at least 4 MB
+	debug.SetGCPercent(400) // of at least 4 MB
 	runtime.AddCleanup(new([16]byte), func(percent int) { debug.SetGCPercent(percent) }, 50)
 }
 

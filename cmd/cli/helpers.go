@@ -14,7 +14,8 @@ import (
 type noHelpers struct {
 	in    *bufio.Reader
 	pins  string
-	ready []byte
+	ready []byte // what is not given out yet
+	room  []byte // that it may lie in
 	err   error
 	found bool // some were left out
 }
@@ -48,7 +49,8 @@ func (h *noHelpers) fill() {
 	some, _ := h.in.Peek(h.in.Buffered())
 	whole := bytes.LastIndexByte(some, '\n') + 1
 	if whole > 0 && !bytes.Contains(some[:whole], ours) {
-		h.ready = append(h.ready[:0], some[:whole]...)
+		h.room = append(h.room[:0], some[:whole]...)
+		h.ready = h.room
 		_, h.err = h.in.Discard(whole)
 		return
 	}

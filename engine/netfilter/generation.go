@@ -130,7 +130,6 @@ func (d *Datapath) Load(in *datapath.Input) (datapath.Generation, error) {
 		Expects: in.Result.Plan.Helpers, Last: lastPriority(in),
 	}
 	g.early, g.EarlyOff = loadEarly(g.Generation, b)
-	b.image.Release()
 	return g, nil
 }
 

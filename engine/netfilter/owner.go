@@ -3,7 +3,6 @@ package netfilter
 import (
 	"fmt"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -37,8 +36,10 @@ func foreignOwners(rs *ruleset.Ruleset) (map[string]string, error) {
 func asksOwner(t *ruleset.Table) bool {
 	for _, c := range t.Chains {
 		for _, r := range c.Rules {
-			if slices.ContainsFunc(r.Statements(), func(s ruleset.Statement) bool { return ruleset.AsksOwner(s) }) {
-				return true
+			for s := range r.All() {
+				if ruleset.AsksOwner(s) {
+					return true
+				}
 			}
 		}
 	}

@@ -73,11 +73,12 @@ func (p portPair) has(header []byte) bool {
 }
 
 // exact are the words of a word that prints its ports only where they are not all; nil:
-// nothing of them is lost. args is what it prints.
-func (p *portPair) exact(args []string) []string {
+// nothing of them is lost. printed is what it prints.
+func (p *portPair) exact(printed func() []string) []string {
 	if !p.src.unprinted() && !p.dst.unprinted() {
 		return nil
 	}
+	args := printed()
 	if p.src.unprinted() {
 		args = append(args, p.src.args("--sport")...)
 	}

@@ -150,10 +150,10 @@ func (m *tcp) AppendText(b []byte) []byte {
 // match nothing.
 func (m *tcp) ExactArgs() []string {
 	if m.mask != 0 || m.comp == 0 || m.negateFlags {
-		return m.ports.exact(m.Args())
+		return m.ports.exact(m.Args)
 	}
 	args := append(m.Args(), "--tcp-flags", "NONE", printTCPFlags(m.comp))
-	if exact := m.ports.exact(args); exact != nil {
+	if exact := m.ports.exact(func() []string { return args }); exact != nil {
 		return exact
 	}
 	return args

@@ -56,7 +56,7 @@ func (m *udp) AppendText(b []byte) []byte {
 }
 
 // ExactArgs has a negated range of all ports, too: it matches nothing.
-func (m *udp) ExactArgs() []string { return m.ports.exact(m.Args()) }
+func (m *udp) ExactArgs() []string { return m.ports.exact(m.Args) }
 
 // Check wants -p udp.
 func (m *udp) Check(in *ruleset.Place) error { return needProtocol(in, protoUDP) }
