@@ -26,11 +26,23 @@ static __always_inline int tcp_options(struct bpf_nf_ctx *ctx, struct facts *f, 
 	return n;
 }
 
+/* option_length is that of one option (optlen(), net/netfilter/xt_TCPMSS.c). A byte follows
+ * it, or 0 where there is none. */
+static __always_inline u32 option_length(const u8 *op)
+{
+	return op[0] < 2 || !op[1] ? 1 : op[1];
+}
+
+/* each_tcp_option walks over the options that begin in n bytes, from i on. */
+#define each_tcp_option(op, i, n)                                                           \
+	for (u32 turn = 0; turn < TCP_OPTIONS_MAX && (int)(i) < (n) && (i) < TCP_OPTIONS_MAX; \
+	     turn++, (i) += option_length((op) + (i)))
+
 /* tcp_option is tcp_find_option() of net/netfilter/xt_tcpudp.c. */
 __noinline enum answer tcp_option(struct bpf_nf_ctx *ctx, struct facts *f, u32 kind)
 {
 	u8 op[TCP_OPTIONS_MAX + 1] = {};
-	u32 i = 0, turn;
+	u32 i = 0;
 	int n;
 
 	if (!f)
@@ -38,16 +50,9 @@ __noinline enum answer tcp_option(struct bpf_nf_ctx *ctx, struct facts *f, u32 k
 	n = tcp_options(ctx, f, op);
 	if (n < 0)
 		return A_HOTDROP;
-	for (turn = 0; turn < TCP_OPTIONS_MAX; turn++) {
-		if (i >= n || i >= TCP_OPTIONS_MAX)
-			break;
+	each_tcp_option(op, i, n)
 		if (op[i] == kind)
 			return A_YES;
-		if (op[i] < 2 || i == n - 1 || !op[i + 1])
-			i++;
-		else
-			i += op[i + 1];
-	}
 	return A_NO;
 }
 
@@ -56,7 +61,7 @@ __noinline enum answer tcp_option(struct bpf_nf_ctx *ctx, struct facts *f, u32 k
 __noinline int tcp_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 range)
 {
 	u8 op[TCP_OPTIONS_MAX + 4] = {};
-	u32 i = 0, turn, mss;
+	u32 i = 0, mss;
 	int n;
 
 	if (!f)
@@ -64,17 +69,11 @@ __noinline int tcp_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 range)
 	n = tcp_options(ctx, f, op);
 	if (n < 0)
 		return A_HOTDROP;
-	for (turn = 0; turn < TCP_OPTIONS_MAX; turn++) {
-		if (i >= n || i >= TCP_OPTIONS_MAX)
-			break;
+	each_tcp_option(op, i, n) {
 		if (op[i] == TCPOPT_MSS && n - i >= TCPOLEN_MSS && op[i + 1] == TCPOLEN_MSS) {
 			mss = be16_at(op + i + 2);
 			return mss >= (range & 0xffff) && mss <= range >> 16;
 		}
-		if (op[i] < 2 || i == n - 1 || !op[i + 1])
-			i++;
-		else
-			i += op[i + 1];
 	}
 	return A_NO;
 }
@@ -85,7 +84,7 @@ __noinline int tcp_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 range)
 __noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f)
 {
 	u8 op[TCP_OPTIONS_MAX + 4] = {};
-	u32 i = 0, turn;
+	u32 i = 0;
 	int n;
 
 	if (!f)
@@ -95,13 +94,9 @@ __noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f)
 	n = tcp_options(ctx, f, op);
 	if (n < 0)
 		return A_HOTDROP;
-	for (turn = 0; turn < TCP_OPTIONS_MAX; turn++) {
-		if (i > TCP_OPTIONS_MAX - TCPOLEN_MSS || (int)i > n - TCPOLEN_MSS)
-			break;
+	each_tcp_option(op, i, n - TCPOLEN_MSS + 1)
 		if (op[i] == TCPOPT_MSS && op[i + 1] == TCPOLEN_MSS)
 			return A_YES;
-		i += op[i] < 2 || !op[i + 1] ? 1 : op[i + 1];
-	}
 	if (f->l4avail > TCP_HEADER + n || n >= TCP_OPTIONS_MAX)
 		return A_YES;
 	f->len += TCPOLEN_MSS;
@@ -134,10 +129,7 @@ static long dccp_turn(u64 turn, struct dccp_walk *w)
 		w->answer = A_YES;
 		return 1;
 	}
-	if (op[0] < 2 || w->i == w->n - 1 || !op[1])
-		w->i++;
-	else
-		w->i += op[1];
+	w->i += option_length(op);
 	return 0;
 }
 

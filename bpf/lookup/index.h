@@ -6,26 +6,10 @@
 #include "facts/facts.h"
 #include "lookup/rows.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__uint(key_size, 4);
-	__uint(value_size, 4 * HDR_SIZE);
-} class_index SEC(".maps");
+words_map(class_index, class_words, HDR_SIZE)
 
 /* Words of the index, a power of two, less one. */
 const volatile u32 index_mask;
-
-/* class_words is where the index begins. The loader makes the instruction give the address of
- * the map's only value, instead of the map: there is nothing to look up. */
-static __always_inline const u32 *class_words(void)
-{
-	const u32 *words;
-
-	asm("%0 = class_index ll" : "=r"(words));
-	return words;
-}
 
 static __always_inline const u32 *index_at(const u32 *index, u32 off)
 {

@@ -7,25 +7,10 @@
 #include "lookup/program.h"
 #include "lookup/rows.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__uint(key_size, 4);
-	__uint(value_size, 4 * ROW_SIZE6);
-} class_rows SEC(".maps");
+words_map(class_rows, row_words, ROW_SIZE6)
 
 /* Rows, a power of two, less one. */
 const volatile u32 rows_mask;
-
-/* row_words is where the rows begin, see class_words(). */
-static __always_inline const u32 *row_words(void)
-{
-	const u32 *words;
-
-	asm("%0 = class_rows ll" : "=r"(words));
-	return words;
-}
 
 static __always_inline const u32 *row_at(const u32 *rows, u32 n)
 {
