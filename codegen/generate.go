@@ -71,7 +71,7 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, 
 	return Program{
 		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority,
 		Needs: g.tracked(p), Atomic: stage.atomic, Shim: h.Shim, Insns: g.insns,
-		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, Lists: p.Lists, SCTPs: p.Chunks,
+		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, SCTPs: p.Chunks,
 	}, nil
 }
 

@@ -44,7 +44,6 @@ type Program struct {
 	Limits  []pred.Limit
 	Nths    []pred.Nth
 	Recents []pred.Recent
-	Lists   []pred.Recent // see plan.Plan
 	SCTPs   []pred.SCTPChunks
 	SetUses []SetUse    // by slot
 	Sets    []*plan.Set // of the plan

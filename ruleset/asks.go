@@ -30,7 +30,7 @@ type SYNAsker interface {
 // SetKeeper is a match that keeps what it knows in a named set of its own, which all rules
 // of a network namespace share that give the name.
 type SetKeeper interface {
-	KeepsSet() string
+	KeepsSet() *Set
 }
 
 // asks says whether a word answers yes to a question.
@@ -51,12 +51,12 @@ func GivesHelper(word any) bool { return asks(word, HelperGiver.GivesHelper) }
 // AsksSYN says whether a match makes sure that a packet is a TCP SYN.
 func AsksSYN(word any) bool { return asks(word, SYNAsker.AsksSYN) }
 
-// KeptSet is the set that a match keeps; "" when it keeps none.
-func KeptSet(word any) string {
+// KeptSet is the set that a match keeps, as it declares it; nil when it keeps none.
+func KeptSet(word any) *Set {
 	if n, is := word.(SetKeeper); is {
 		return n.KeepsSet()
 	}
-	return ""
+	return nil
 }
 
 // Remark is a match that every packet passes: it is for people.

@@ -6,7 +6,8 @@ import (
 )
 
 // Set is a named set: elements that rules look up, and that rules or commands change. It is
-// one for the whole network namespace and lives on when rules that name it go.
+// one for the whole network namespace and lives on when rules that name it go, but for those
+// with SetKept.
 type Set struct {
 	Name     string // frontends put their own scope before it: no two owners mean different sets by one name
 	Owner    string // the frontend that made it, and alone removes it
@@ -16,6 +17,10 @@ type Set struct {
 	Timeout  time.Duration // of elements that say none; 0: they stay
 	Size     int           // how many elements there may be; 0: DefaultSetSize
 	Elements []Element
+	// With SetStamps: the bits of addresses that count, and how often rules ask to have seen
+	// one; 0: they do not say.
+	Mask [16]byte
+	Hits []uint32
 }
 
 // DefaultSetSize is how many elements a set may have that does not say so (the default of
@@ -30,6 +35,8 @@ const (
 	SetConstant SetFlags = 1 << iota // it is not changed any more
 	SetDynamic                       // rules change it
 	SetTimeouts                      // elements may leave it after a time
+	SetStamps                        // elements have the times at which they were seen; names of such sets are their own
+	SetKept                          // rules declare it, and it goes with the last of them
 )
 
 // Element is an element of a set.

@@ -2,9 +2,11 @@ package translate
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 
 	"github.com/bpftables/bpftables/ruleset"
-	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // shareLists leaves to netfilter the tables that use a list of -m recent which a
@@ -44,10 +46,39 @@ func shareLists(rs *ruleset.Ruleset, o Options, res *Result, s *slots) {
 func lists(t *ruleset.Table) map[string]*ruleset.Rule {
 	out := map[string]*ruleset.Rule{}
 	for _, c := range t.Chains {
-		for _, r := range c.Rules {
-			for _, m := range r.Matches {
-				if name := ruleset.KeptSet(m); name != "" && out[name] == nil {
-					out[name] = r
+		for s, r := range kept(c) {
+			if out[s.Name] == nil {
+				out[s.Name] = r
+			}
+		}
+	}
+	return out
+}
+
+// keptSets are the sets that rules of tables in BPF keep, also those that no packet meets. The
+// first rule that names one makes it, with its mask. The kernel checks a table's rules as they
+// stand in memory (translate_table(), net/ipv4/netfilter/ip_tables.c), where iptables has put
+// the built-in chains first and then the others by name, as Table.Chains has them.
+func keptSets(rs *ruleset.Ruleset, res *Result) (out []*plan.Set) {
+	made := map[string]*plan.Set{}
+	for i, t := range rs.Tables {
+		if !res.Plan.Tables[i].InBPF || len(res.Plan.Recents) == 0 && len(res.Unmet) == 0 {
+			continue
+		}
+		for _, c := range t.Chains {
+			if len(res.Plan.Recents) == 0 && !res.Unmet[c] {
+				continue
+			}
+			for s := range kept(c) {
+				to := made[s.Name]
+				if to == nil {
+					to = &plan.Set{Name: s.Name, KeyLen: s.KeyLen(), Room: s.Room(), Stamps: &plan.Stamps{Mask: s.Mask}}
+					made[s.Name], out = to, append(out, to)
+				}
+				for _, h := range s.Hits {
+					if !slices.Contains(to.Stamps.Hits, h) {
+						to.Stamps.Hits = append(to.Stamps.Hits, h)
+					}
 				}
 			}
 		}
@@ -55,41 +86,15 @@ func lists(t *ruleset.Table) map[string]*ruleset.Rule {
 	return out
 }
 
-// allLists gives plan.Plan.Lists: the rules of tables in BPF, also those that no packet
-// meets. The kernel checks a table's rules as they stand in memory (translate_table(),
-// net/ipv4/netfilter/ip_tables.c), where iptables has put the built-in chains first and
-// then the others by name, as Table.Chains has them.
-func allLists(rs *ruleset.Ruleset, res *Result) []pred.Recent {
-	var out []pred.Recent
-	for i, t := range rs.Tables {
-		if !res.Plan.Tables[i].InBPF || len(res.Plan.Recents) == 0 && len(res.Unmet) == 0 {
-			continue
-		}
-		in := t.Place(rs.Family, 0)
-		for _, c := range t.Chains {
-			if len(res.Plan.Recents) == 0 && !res.Unmet[c] {
-				continue
-			}
-			for _, r := range c.Rules {
-				in.Rule = r
-				out = appendLists(out, in)
+// kept gives the sets that the rules of a chain keep.
+func kept(c *ruleset.Chain) iter.Seq2[*ruleset.Set, *ruleset.Rule] {
+	return func(yield func(*ruleset.Set, *ruleset.Rule) bool) {
+		for _, r := range c.Rules {
+			for _, m := range r.Matches {
+				if s := ruleset.KeptSet(m); s != nil && !yield(s, r) {
+					return
+				}
 			}
 		}
 	}
-	return out
-}
-
-func appendLists(out []pred.Recent, in *ruleset.Place) []pred.Recent {
-	for _, m := range in.Rule.Matches {
-		if ruleset.KeptSet(m) == "" {
-			continue
-		}
-		pred.Any(m.Lower(in), func(part pred.Pred) bool {
-			if l, ok := part.(pred.Recent); ok {
-				out = append(out, l)
-			}
-			return false
-		})
-	}
-	return out
 }

@@ -91,3 +91,25 @@ func TestStatementsInPlans(t *testing.T) {
 		}
 	}
 }
+
+// TestKeptSets: rules of -m recent declare their sets, which are made by the first of them and
+// hold what all of them ask for.
+func TestKeptSets(t *testing.T) {
+	rs, _, err := iptables.Read(strings.NewReader(`*filter
+:INPUT ACCEPT [0:0]
+:zz - [0:0]
+-A zz -m recent --set --name B
+-A INPUT -m recent --rcheck --name A --mask 255.255.0.0
+-A INPUT -m recent --update --name A --hitcount 5 -j DROP
+COMMIT
+`), iptables.Options{Family: packet.IPv4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := translate.Translate(rs, translate.Options{Can: shim.Can}).Plan.String()
+	want := "set \"A\" stamps mask=ffff0000000000000000000000000000 hits=[0 5] room=100\n" +
+		"set \"B\" stamps mask=ffffffff000000000000000000000000 hits=[0] room=100\n"
+	if !strings.Contains(p, want) {
+		t.Errorf("plan:\n%s\nwants:\n%s", p, want)
+	}
+}

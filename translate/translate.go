@@ -78,7 +78,7 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 		res.Plan.Tables = append(res.Plan.Tables, newTable(rs.Family, t, o, res, slots).plan())
 	}
 	shareLists(rs, o, res, slots)
-	res.Plan.Lists = allLists(rs, res)
+	res.Plan.Sets = append(res.Plan.Sets, keptSets(rs, res)...)
 	u.credit(res)
 	return res
 }

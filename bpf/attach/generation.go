@@ -183,7 +183,6 @@ func states(progs []codegen.Program) (*maps.States, error) {
 		for _, r := range p.Recents {
 			st.Recents[r.Slot] = r
 		}
-		st.Lists = p.Lists
 		for slot, u := range p.SetUses {
 			st.SetUses[slot] = u
 		}

@@ -51,7 +51,7 @@ func countRecents(rules []recentRule) codegen.Program {
 			r.pred.Mask = mask4(255, 255, 255, 255)
 		}
 		p.Recents = append(p.Recents, r.pred)
-		p.Lists = p.Recents
+		p.Sets = stampsOf(p.Recents)
 		next := fmt.Sprintf("next%d", i)
 		p.Insns = append(p.Insns,
 			asm.Mov.Reg(asm.R1, asm.R6), asm.Mov.Reg(asm.R2, asm.R7), asm.Mov.Imm(asm.R3, int32(i)),

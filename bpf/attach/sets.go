@@ -12,30 +12,22 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/codegen"
-	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// namedSets are the named sets that a generation uses, the lists of -m recent among them. A
-// set is pinned in every generation that names it, of either family, and lives as long as
+// namedSets are the named sets that a generation uses. A set is pinned in every generation that names it, of either family, and lives as long as
 // one of them.
 type namedSets struct {
-	maps  map[string]*ebpf.Map // by pin
-	lists []pred.Recent        // of all rules that name one
+	maps map[string]*ebpf.Map // by pin
+	sets []*plan.Set
 }
 
 // openSets opens the sets that the rules name with find, which may be nil, and makes those
 // that it does not find.
 func openSets(specs map[string]*ebpf.MapSpec, st *maps.States, find func(pin string) (*ebpf.Map, error)) (namedSets, error) {
-	n := namedSets{maps: st.Named, lists: st.Lists}
-	for _, r := range st.Lists {
-		// A list is made for the first rule that names it.
-		fresh := func() (*ebpf.Map, error) { return maps.NewRecentList(specs[abi.NetfilterMapRecentList], r) }
-		if _, err := n.open(maps.ListPin(r.List), find, fresh); err != nil {
-			return n, errors.Join(err, n.Close())
-		}
-	}
+	n := namedSets{maps: st.Named, sets: st.Sets}
 	for _, set := range st.Sets {
-		m, err := n.open(maps.SetPin(set.Name), find, func() (*ebpf.Map, error) { return maps.NewKeySet(specs, set) })
+		m, err := n.open(maps.PinOf(set), find, func() (*ebpf.Map, error) { return maps.NewSet(specs, set) })
 		if err == nil {
 			err = maps.SameSet(m, set)
 		}
@@ -126,8 +118,11 @@ func (n namedSets) Close() error {
 
 // grow makes lists of time stamps fit for the rules of the generation.
 func (n namedSets) grow() error {
-	for _, r := range n.lists {
-		if err := maps.GrowRecentList(n.maps[maps.ListPin(r.List)], r); err != nil {
+	for _, set := range n.sets {
+		if set.Stamps == nil {
+			continue
+		}
+		if err := maps.GrowStamps(n.maps[maps.PinOf(set)], set); err != nil {
 			return err
 		}
 	}
@@ -159,8 +154,11 @@ func refuseRecents(progs []codegen.Program) error {
 		if !p.Looks && !slices.Contains(p.Insns.FunctionReferences(), abi.FuncRecent) {
 			continue
 		}
-		for _, r := range p.Lists {
-			if err := maps.CheckRecent(r); err != nil {
+		for _, s := range p.Sets {
+			if s.Stamps == nil {
+				continue
+			}
+			if err := maps.CheckStamps(s); err != nil {
 				return &RefusedError{Table: p.Table, Hook: p.Hook, Reason: err.Error(), Err: err}
 			}
 		}

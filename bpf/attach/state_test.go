@@ -10,6 +10,7 @@ import (
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // ifYes is a chain that drops what a function says yes to and counts it for rule 0; the
@@ -70,6 +71,19 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// stampsOf are the sets that rules keep.
+func stampsOf(recents []pred.Recent) (out []*plan.Set) {
+	of := map[string]*plan.Set{}
+	for _, r := range recents {
+		if of[r.List] == nil {
+			of[r.List] = &plan.Set{Name: r.List, Stamps: &plan.Stamps{Mask: r.Mask}}
+			out = append(out, of[r.List])
+		}
+		of[r.List].Stamps.Hits = append(of[r.List].Stamps.Hits, r.Hits)
+	}
+	return out
+}
+
 func TestRecent(t *testing.T) {
 	inNamespace(t)
 	receiver(t, "127.0.0.1:9")
@@ -79,20 +93,20 @@ func TestRecent(t *testing.T) {
 		{Slot: 0, List: "other", Op: pred.RecentSet, Mask: all},
 		{Slot: 1, List: "a.b", Op: pred.RecentUpdate, Mask: all, Seconds: 60, Hits: 4, Negate: true},
 	}
-	p.Lists = p.Recents
+	p.Sets = stampsOf(p.Recents)
 	if yes, no := packets(t, p, 3); yes != 3 || no != 0 {
 		t.Errorf("not updated: yes %d, no %d", yes, no)
 	}
 	s := open(t, packet.IPv4)
 	p = ifYes(packet.IPv4, abi.FuncRecent, 0)
 	p.Recents = []pred.Recent{{Slot: 0, List: "a.b", Op: pred.RecentSet, Mask: all}}
-	p.Lists = p.Recents
+	p.Sets = stampsOf(p.Recents)
 	apply(t, s, p)
 	for range 3 {
 		send(t, "127.0.0.1:9", "x")
 	}
 	p.Recents = []pred.Recent{{Slot: 0, List: "a.b", Op: pred.RecentUpdate, Mask: all, Seconds: 60, Hits: 5}}
-	p.Lists = p.Recents
+	p.Sets = stampsOf(p.Recents)
 	g := apply(t, s, p)
 	if err := s.Retire(g.Number()); err != nil {
 		t.Fatal(err)
@@ -104,6 +118,7 @@ func TestRecent(t *testing.T) {
 		t.Errorf("five hits: %v", got)
 	}
 	p.Recents[0].Hits = 3
+	p.Sets = stampsOf(p.Recents)
 	g = apply(t, s, p)
 	send(t, "127.0.0.1:9", "x")
 	if got := counters(t, g); got[0] != (abi.Counter{Packets: 1, Bytes: 29}) {

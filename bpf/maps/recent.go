@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // recentList is the layout of a list.
@@ -36,53 +37,56 @@ func parameter(name string, otherwise uint32) uint32 {
 	return uint32(n)
 }
 
-// CheckRecent says whether BPF can keep the list of a rule as netfilter does.
-func CheckRecent(r pred.Recent) error {
+// CheckStamps says whether BPF can keep a list as netfilter does.
+func CheckStamps(s *plan.Set) error {
 	if total := parameter("ip_list_tot", 100); int(total) != recentTotal {
 		return fmt.Errorf("recent: xt_recent keeps %d addresses for each list (ip_list_tot), BPF keeps %d", total, recentTotal)
 	}
-	if n := stamps(r); int(n) > recentStamps {
-		return fmt.Errorf("recent: list %s needs %d time stamps for each address, BPF keeps %d", r.List, n, recentStamps)
+	if n := stamps(s); int(n) > recentStamps {
+		return fmt.Errorf("recent: list %s needs %d time stamps for each address, BPF keeps %d", s.Name, n, recentStamps)
 	}
 	return nil
 }
 
-func stamps(r pred.Recent) uint32 {
-	return pred.RecentStamps(r.Hits, parameter("ip_pkt_list_tot", 0))
+// stamps is how many time stamps the rule wants that wants most.
+func stamps(s *plan.Set) (n uint32) {
+	for _, hits := range s.Stamps.Hits {
+		n = max(n, pred.RecentStamps(hits, parameter("ip_pkt_list_tot", 0)))
+	}
+	return n
 }
 
-// NewRecentList makes the list of a rule that is the first to name it: the mask of
-// the list is that of this rule (recent_mt_check()).
-func NewRecentList(spec *ebpf.MapSpec, r pred.Recent) (*ebpf.Map, error) {
+// NewStamps makes a list.
+func NewStamps(spec *ebpf.MapSpec, s *plan.Set) (*ebpf.Map, error) {
 	m, err := ebpf.NewMap(spec.Copy())
 	if err != nil {
-		return nil, fmt.Errorf("recent list %s: %w", r.List, err)
+		return nil, fmt.Errorf("recent list %s: %w", s.Name, err)
 	}
-	list := &recentList{StampMask: stamps(r) - 1}
+	list := &recentList{StampMask: stamps(s) - 1}
 	for i := range list.Mask {
-		list.Mask[i] = binary.NativeEndian.Uint32(r.Mask[4*i:])
+		list.Mask[i] = binary.NativeEndian.Uint32(s.Stamps.Mask[4*i:])
 	}
 	if err := m.Update(uint32(0), list, ebpf.UpdateLock); err != nil {
 		m.Close()
-		return nil, fmt.Errorf("recent list %s: %w", r.List, err)
+		return nil, fmt.Errorf("recent list %s: %w", s.Name, err)
 	}
 	return m, nil
 }
 
-// GrowRecentList makes a list fit for one more rule. When it must keep more stamps
+// GrowStamps makes a list fit for the rules that name it now. When it must keep more stamps
 // than before, it is emptied, as recent_mt_check() does.
-func GrowRecentList(m *ebpf.Map, r pred.Recent) error {
+func GrowStamps(m *ebpf.Map, s *plan.Set) error {
 	list := new(recentList)
 	if err := m.LookupWithFlags(uint32(0), list, ebpf.LookupLock); err != nil {
-		return fmt.Errorf("recent list %s: %w", r.List, err)
+		return fmt.Errorf("recent list %s: %w", s.Name, err)
 	}
-	want := stamps(r) - 1
+	want := stamps(s) - 1
 	if want <= list.StampMask {
 		return nil
 	}
 	*list = recentList{StampMask: want, Mask: list.Mask}
 	if err := m.Update(uint32(0), list, ebpf.UpdateLock); err != nil {
-		return fmt.Errorf("recent list %s: %w", r.List, err)
+		return fmt.Errorf("recent list %s: %w", s.Name, err)
 	}
 	return nil
 }

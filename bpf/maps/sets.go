@@ -26,9 +26,24 @@ const longestName = 100
 // SetPin is the name of a named set's pin.
 func SetPin(set string) string { return pinName(keysPrefix, set) }
 
-// ListPin is the same for the list of a -m recent: a set of addresses with the times at
-// which they were seen.
+// ListPin is the same for a set of addresses with the times at which they were seen.
 func ListPin(list string) string { return pinName(stampsPrefix, list) }
+
+// PinOf is the name of the pin of a set.
+func PinOf(s *plan.Set) string {
+	if s.Stamps != nil {
+		return ListPin(s.Name)
+	}
+	return SetPin(s.Name)
+}
+
+// NewSet makes a set.
+func NewSet(specs map[string]*ebpf.MapSpec, s *plan.Set) (*ebpf.Map, error) {
+	if s.Stamps != nil {
+		return NewStamps(specs[abi.NetfilterMapRecentList], s)
+	}
+	return newKeySet(specs, s)
+}
 
 // pinName spells a name in letters that a bpffs allows.
 func pinName(prefix, name string) string {
@@ -55,8 +70,8 @@ type KeySet struct {
 	keyLen int
 }
 
-// NewKeySet makes a set with its elements.
-func NewKeySet(specs map[string]*ebpf.MapSpec, set *plan.Set) (*ebpf.Map, error) {
+// newKeySet makes a set with its elements.
+func newKeySet(specs map[string]*ebpf.MapSpec, set *plan.Set) (*ebpf.Map, error) {
 	name := abi.NetfilterMapLongSet
 	if set.KeyLen <= shortKey {
 		name = abi.NetfilterMapShortSet
@@ -88,6 +103,9 @@ func OpenKeySet(m *ebpf.Map, keyLen int) (*KeySet, error) {
 
 // SameSet says whether a map holds a set of the same type and size.
 func SameSet(m *ebpf.Map, set *plan.Set) error {
+	if set.Stamps != nil {
+		return nil // those of one name are one, and grow
+	}
 	if _, err := OpenKeySet(m, set.KeyLen); err != nil {
 		return fmt.Errorf("set %s is there with another type: %w; remove it first, or give another name", set.Name, err)
 	}

@@ -20,7 +20,6 @@ type States struct {
 	Limits  map[int]pred.Limit
 	Nths    map[int]pred.Nth
 	Recents map[int]pred.Recent
-	Lists   []pred.Recent // see plan.Plan
 	SCTPs   map[int]pred.SCTPChunks
 	SetUses map[int]codegen.SetUse
 	Sets    []*plan.Set          // of the plan

@@ -102,8 +102,17 @@ func (m *recent) Done(env *ruleset.Env) error {
 // Match gives the match itself.
 func (m *recent) Match() ruleset.Match { return m }
 
-// KeepsSet is the list.
-func (m *recent) KeepsSet() string { return m.name }
+// KeepsSet is the list. Its mask is that of the first rule that names it.
+func (m *recent) KeepsSet() *ruleset.Set {
+	t := ruleset.KeyAddr4
+	if m.family == packet.IPv6 {
+		t = ruleset.KeyAddr6
+	}
+	return &ruleset.Set{
+		Name: m.name, Type: []ruleset.KeyType{t}, Flags: ruleset.SetDynamic | ruleset.SetStamps | ruleset.SetKept,
+		Size: recentRoom, Mask: m.maskBits(), Hits: []uint32{m.hits},
+	}
+}
 
 // Word is "recent".
 func (m *recent) Word() string { return "recent" }

@@ -25,14 +25,10 @@ type Plan struct {
 	Limits  []pred.Limit
 	Nths    []pred.Nth
 	Recents []pred.Recent
-	// Lists are all rules that name a list of -m recent, in the order in which the kernel
-	// checks them: the first makes the list, with its mask (recent_mt_check(),
-	// net/netfilter/xt_recent.c).
-	Lists  []pred.Recent
-	Chunks []pred.SCTPChunks
+	Chunks  []pred.SCTPChunks
 	// SetUses are the questions to named sets, and their changes: InSet and SetUpdate.
 	SetUses []pred.Pred
-	// Sets are the named sets. The lists of Recents are sets of their own kind.
+	// Sets are the named sets, those that rules keep among them.
 	Sets []*Set
 	// Classes are the classified chains by number: rows that are looked up.
 	Classes []*Class
