@@ -53,21 +53,22 @@ var probeObject = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 // NewRunner loads a program. ticks is the clock rate of the facts that it will be given
 // (packet.World.Ticks).
 func NewRunner(p *codegen.Program, ticks uint64) (*Runner, error) {
-	all, err := NewRunners([]codegen.Program{*p}, ticks)
+	all, err := NewRunners([]codegen.Program{*p}, ticks, nil)
 	if err != nil {
 		return nil, err
 	}
 	return all[0], nil
 }
 
-// NewRunners loads the programs of a plan, which count and remember together.
-func NewRunners(progs []codegen.Program, ticks uint64) (out []*Runner, err error) {
+// NewRunners loads the programs of a plan, which count and remember together. Named sets are
+// those in sets, which gets those that are new; nil: all are new.
+func NewRunners(progs []codegen.Program, ticks uint64, sets *RunnerSets) (out []*Runner, err error) {
 	all, err := probeObject()
 	if err != nil {
 		return nil, fmt.Errorf("test program: %w", err)
 	}
 	m := &memory{}
-	if err := m.make(all, progs, uint32(ticks)); err != nil {
+	if err := m.make(all, progs, uint32(ticks), sets); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	for i := range progs {
@@ -112,13 +113,16 @@ func (r *Runner) load(all *ebpf.CollectionSpec, p *codegen.Program, ticks uint32
 	return nil
 }
 
-func (m *memory) make(spec *ebpf.CollectionSpec, progs []codegen.Program, ticks uint32) error {
+func (m *memory) make(spec *ebpf.CollectionSpec, progs []codegen.Program, ticks uint32, sets *RunnerSets) error {
 	st, err := states(progs)
 	if err != nil {
 		return err
 	}
 	st.HZ = ticks
-	if m.sets, err = openSets(spec.Maps, st, nil); err != nil {
+	if m.sets, err = openSets(spec.Maps, st, sets.find); err != nil {
+		return err
+	}
+	if err := sets.add(m.sets); err != nil {
 		return err
 	}
 	if err := m.sets.grow(); err != nil {

@@ -71,16 +71,22 @@ func (s *Space) findSet(pin string) (*ebpf.Map, error) {
 }
 
 // NamedSet opens a set of keys that rules of the namespace name, to look at it or change
-// it; nil when there is none. done frees what was opened.
-func (s *Space) NamedSet(name string, keyLen int) (set *maps.KeySet, done func() error, err error) {
+// it; nil when there is none.
+func (s *Space) NamedSet(name string, keyLen int) (*maps.KeySet, error) {
 	m, err := s.findSet(maps.SetPin(name))
+	return keySet(name, keyLen, m, err)
+}
+
+// keySet is the set of keys in a map that was found, or nil.
+func keySet(name string, keyLen int, m *ebpf.Map, err error) (*maps.KeySet, error) {
 	if err != nil || m == nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if set, err = maps.OpenKeySet(m, keyLen); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("set %s: %w", name, err), m.Close())
+	set, err := maps.OpenKeySet(m, keyLen)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("set %s: %w", name, err), m.Close())
 	}
-	return set, m.Close, nil
+	return set, nil
 }
 
 // SweepSets takes elements whose time has come out of the named sets of the generation that

@@ -136,14 +136,20 @@ func (s *KeySet) Add(key []byte, timeout time.Duration) error {
 	return s.m.Put(full, value)
 }
 
-// Delete removes an element; one that is not there is ebpf.ErrKeyNotExist.
+// Delete removes an element; one that is not there is no failure.
 func (s *KeySet) Delete(key []byte) error {
 	full, err := s.padded(key)
 	if err != nil {
 		return err
 	}
-	return s.m.Delete(full)
+	if err := s.m.Delete(full); !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	return nil
 }
+
+// Close gives the map back; the set stays.
+func (s *KeySet) Close() error { return s.m.Close() }
 
 // Elements are what is in the set, with the time that each has left.
 func (s *KeySet) Elements() (out []plan.Element, err error) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/engine/datapath"
@@ -60,7 +61,7 @@ func (d *Datapath) Load(in *datapath.Input) (datapath.Generation, error) {
 		return cmp.Or(cmp.Compare(a.Hook, b.Hook), cmp.Compare(a.Priority, b.Priority))
 	})
 	g := &generation{d: d, number: in.Number, image: image, programs: &programs{users: 1}}
-	if g.runners, err = attach.NewRunners(progs, ticks); err != nil {
+	if g.runners, err = attach.NewRunners(progs, ticks, &d.kernel.sets); err != nil {
 		return nil, err
 	}
 	image.Release()
@@ -117,7 +118,27 @@ func (d *Datapath) Retire(live *datapath.Live) error {
 			errs = append(errs, d.remove(number))
 		}
 	}
-	return errors.Join(append(errs, d.kernel.makeDir(d.family))...)
+	return errors.Join(append(errs, d.kernel.keepSets(), d.kernel.makeDir(d.family))...)
+}
+
+// Set opens a set of a generation.
+func (d *Datapath) Set(s *ruleset.Set) (datapath.Set, error) {
+	in, err := d.kernel.sets.Named(s.Name, s.KeyLen())
+	if err != nil || in == nil {
+		return nil, err
+	}
+	return keySet{in}, nil
+}
+
+type keySet struct{ *maps.KeySet }
+
+// Elements are what is in the set.
+func (s keySet) Elements() (out []ruleset.Element, err error) {
+	all, err := s.KeySet.Elements()
+	for _, e := range all {
+		out = append(out, ruleset.Element(e))
+	}
+	return out, err
 }
 
 // Lost is what Kernel.Lose has taken.

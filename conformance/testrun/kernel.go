@@ -25,6 +25,7 @@ type Kernel struct {
 	// Fail names a step of a family that fails, as "ipv6 install".
 	Fail  string
 	hosts map[packet.Family]*host
+	sets  attach.RunnerSets
 }
 
 // host is the generations of one family.
@@ -62,7 +63,18 @@ func (k *Kernel) Close() error {
 			errs = append(errs, h.remove(number))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, k.keepSets())...)
+}
+
+// keepSets removes the sets that no generation has.
+func (k *Kernel) keepSets() error {
+	var all []*attach.Runner
+	for _, h := range k.hosts {
+		for _, p := range h.installed {
+			all = append(all, p.runners...)
+		}
+	}
+	return k.sets.Keep(all)
 }
 
 // Lose makes something of what is enforced lost, until it is mended; Mended is how often

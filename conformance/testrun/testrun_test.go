@@ -74,8 +74,7 @@ func (b *box) fence(text string) error {
 	}
 	var changes []apply.Change
 	for _, f := range families {
-		changes = append(changes, apply.Change{Engine: b.engines[f], Owner: fence.Owner,
-			Edit: func([]*ruleset.Table) ([]*ruleset.Table, error) { return wanted[f.String()], nil }})
+		changes = append(changes, fence.Change(b.engines[f], wanted[f.String()]))
 	}
 	return apply.Apply(changes...)
 }

@@ -71,6 +71,8 @@ type extra struct {
 	Notes map[string][]plan.Note `json:"notes,omitempty"` // by table
 	// Owned are the tables of other owners than iptables.
 	Owned map[string]*owned `json:"owned,omitempty"`
+	// Sets are the sets that there are, without elements.
+	Sets []*ruleset.Set `json:"sets,omitempty"`
 	// Datapath is what the datapath wants to know of the generation.
 	Datapath json.RawMessage `json:"datapath,omitempty"`
 	// What changes in place have to know, by table; those without classified chains are

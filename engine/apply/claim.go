@@ -38,7 +38,7 @@ func (e *Engine) settle() (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.complete(live); err != nil {
+	if err := errors.Join(e.completeSets(live), e.complete(live)); err != nil {
 		return nil, errors.Join(err, live.Close())
 	}
 	if live == nil {

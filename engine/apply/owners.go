@@ -130,7 +130,7 @@ func (e *Engine) join(c *change) error {
 		return &all
 	}
 	c.before, c.after = with(c.before, before), with(c.after, after)
-	return nil
+	return e.joinSets(c)
 }
 
 // edited are the tables with those of one owner changed.

@@ -49,6 +49,8 @@ type change struct {
 	classifier translate.Classifier
 	early      string    // mode of the early stage; "": as before
 	edits      []*Change // of other owners than iptables
+	sets       []*Change // of the sets of owners
+	setEdits   []SetEdit // of sets that are there
 	joined     bool      // before and after have the tables of all owners
 }
 
@@ -238,6 +240,9 @@ func (e *Engine) stage(p *prepared) error {
 	if err := e.writeState(p); err != nil {
 		return err
 	}
+	if err := e.noteSets(p); err != nil {
+		return err
+	}
 	failpoint.At("state")
 	return p.gen.Install()
 }
@@ -246,7 +251,7 @@ func (e *Engine) stage(p *prepared) error {
 func (e *Engine) finish() error {
 	live, err := e.settle()
 	if err != nil {
-		return fmt.Errorf("the new rules are enforced, but the old ones are not all removed: %w", err)
+		return fmt.Errorf("the new rules are enforced, but not everything that belongs to them is done: %w", err)
 	}
 	return live.Close()
 }
@@ -336,6 +341,7 @@ func (e *Engine) writeState(p *prepared) error {
 		}
 	}
 	x.addPlaces(res.Plan)
+	x.addSets(c.after, res.Plan)
 	data, err := x.bytes()
 	if err != nil {
 		return err

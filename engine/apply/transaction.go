@@ -20,7 +20,13 @@ type Change struct {
 	Owner  string
 	// Edit gets the owner's tables as they are enforced and gives those that are to be. A
 	// rule that is the same value goes on counting.
+	// nil: they stay.
 	Edit func(before []*ruleset.Table) ([]*ruleset.Table, error)
+	// Sets gets the owner's sets with the elements that they have now, and gives those that are
+	// to be. One that is the same value stays as it is, whatever packets do to it meanwhile;
+	// of others with the name of one that is there, the elements are changed in place. nil:
+	// all stay. iptables has none: its rules declare those that they keep.
+	Sets func(before []*ruleset.Set) ([]*ruleset.Set, error)
 }
 
 // Apply makes changes of any owners and families as one: all of them, or none. The caller
@@ -53,15 +59,14 @@ func applyAll(engines []*Engine, of map[*Engine][]*Change) error {
 		}
 		p, err := e.prepare(c)
 		if err != nil {
-			return err
-		}
-		defer p.Close()
-		ready = append(ready, p)
-	}
-	for i, p := range ready {
-		if err := engines[i].stage(p); err != nil {
 			return errors.Join(err, giveUp(engines))
 		}
+		defer p.Close()
+		// What is staged is found by the next family: a set is one for both.
+		if err := e.stage(p); err != nil {
+			return errors.Join(err, giveUp(engines))
+		}
+		ready = append(ready, p)
 	}
 	if err := switchAll(engines, ready); err != nil {
 		return err
@@ -95,6 +100,12 @@ func (e *Engine) merged(live *Live, wanted []*Change) (*change, error) {
 	}
 	c := &change{live: live, before: before, after: before, filled: true}
 	for _, w := range wanted {
+		if w.Sets != nil {
+			c.sets = append(c.sets, w)
+		}
+		if w.Edit == nil {
+			continue
+		}
 		if w.Owner != tables.Owner {
 			c.edits = append(c.edits, w)
 			continue
@@ -151,7 +162,11 @@ func announce(engines []*Engine, ready []*prepared) error {
 	if err != nil {
 		return err
 	}
-	path := engines[0].switchFile()
+	return writeWhole(engines[0].switchFile(), data)
+}
+
+// writeWhole writes a file that others read whole or not at all.
+func writeWhole(path string, data []byte) error {
 	temporary := path + ".new"
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -61,6 +61,8 @@ type Datapath interface {
 	Drift(*Live) (Drift, error)
 	// Follow makes it fit again, and is called after each switch.
 	Follow(*Live) error
+	// Set opens a set that a generation has, of either family; nil when none does.
+	Set(*ruleset.Set) (Set, error)
 	// Sweep removes what has had its time.
 	Sweep() error
 	// Status describes what is enforced; of nil, what is left of what was.

@@ -4,6 +4,11 @@
 //	FAMILY TABLE CHAIN HOOK PRIORITY POLICY                 a base chain
 //	FAMILY TABLE CHAIN saddr|daddr ADDRESS accept|drop      a rule
 //	FAMILY TABLE CHAIN udp PORT accept|drop|continue        a rule
+//	FAMILY TABLE CHAIN in SET accept|drop                   is the source, or the port, in a set?
+//	FAMILY TABLE CHAIN add SET continue                     the source, or the port, comes into it
+//	FAMILY set SET addr|port SIZE ELEMENT,ELEMENT           a set; - is no element
+//
+// A set has either addresses of its family or ports; sets of ports are one for both families.
 package fence
 
 import (
@@ -15,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -23,40 +29,64 @@ import (
 // Owner is the name of the owner.
 const Owner = "fence"
 
-// Read makes tables of lines, by family.
-func Read(in io.Reader) (map[string][]*ruleset.Table, error) {
-	out := map[string][]*ruleset.Table{}
-	tables := map[string]*ruleset.Table{}
-	families := map[string]packet.Family{"ipv4": packet.IPv4, "ipv6": packet.IPv6}
+// Change makes a ruleset that of the owner.
+func Change(e *apply.Engine, wanted *ruleset.Ruleset) apply.Change {
+	return apply.Change{Engine: e, Owner: Owner,
+		Edit: func([]*ruleset.Table) ([]*ruleset.Table, error) { return wanted.Tables, nil },
+		Sets: func([]*ruleset.Set) ([]*ruleset.Set, error) { return wanted.Sets, nil },
+	}
+}
+
+// reader reads the lines of both families.
+type reader struct {
+	out    map[string]*ruleset.Ruleset // by family
+	tables map[string]*ruleset.Table
+}
+
+// Read makes rulesets of lines, by family.
+func Read(in io.Reader) (map[string]*ruleset.Ruleset, error) {
+	r := reader{map[string]*ruleset.Ruleset{}, map[string]*ruleset.Table{}}
+	for _, f := range []packet.Family{packet.IPv4, packet.IPv6} {
+		r.out[f.String()] = &ruleset.Ruleset{Family: f}
+	}
 	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 1<<20) // a set is a line
 	for n := 1; lines.Scan(); n++ {
 		words := strings.Fields(lines.Text())
-		if len(words) != 6 || families[words[0]] == 0 {
+		if len(words) != 6 || r.out[words[0]] == nil {
 			return nil, fmt.Errorf("line %d: give six words, the first ipv4 or ipv6", n)
 		}
-		key := words[0] + " " + words[1]
-		t := tables[key]
-		if t == nil {
-			t = &ruleset.Table{Family: families[words[0]], Name: words[1], Owner: Owner}
-			tables[key], out[words[0]] = t, append(out[words[0]], t)
-		}
-		c := t.Chain(words[2])
-		if c == nil {
-			base, err := readBase(words[3:])
-			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", n, err)
-			}
-			t.AddChain(&ruleset.Chain{Name: words[2], Base: base})
-			continue
-		}
-		r, err := readRule(words[3:])
-		if err != nil {
+		if err := r.line(r.out[words[0]], words, ruleset.Pos{File: Owner, Line: n}); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		r.Pos = ruleset.Pos{File: Owner, Line: n}
-		c.Rules = append(c.Rules, r)
 	}
-	return out, lines.Err()
+	return r.out, lines.Err()
+}
+
+func (r reader) line(rs *ruleset.Ruleset, words []string, at ruleset.Pos) error {
+	if words[1] == "set" {
+		s, err := readSet(rs.Family, words[2:])
+		rs.Sets = append(rs.Sets, s)
+		return err
+	}
+	key := words[0] + " " + words[1]
+	t := r.tables[key]
+	if t == nil {
+		t = &ruleset.Table{Family: rs.Family, Name: words[1], Owner: Owner}
+		r.tables[key], rs.Tables = t, append(rs.Tables, t)
+	}
+	c := t.Chain(words[2])
+	if c == nil {
+		base, err := readBase(words[3:])
+		t.AddChain(&ruleset.Chain{Name: words[2], Base: base})
+		return err
+	}
+	rule, err := readRule(words[3:])
+	if err == nil {
+		rule.Pos = at
+		c.Rules = append(c.Rules, rule)
+	}
+	return err
 }
 
 func readBase(words []string) (*ruleset.Base, error) {
@@ -70,6 +100,9 @@ func readBase(words []string) (*ruleset.Base, error) {
 }
 
 func readRule(words []string) (*ruleset.Rule, error) {
+	if words[0] == "add" {
+		return &ruleset.Rule{Target: add(words[1])}, nil
+	}
 	c := condition{words[0], words[1]}
 	if _, err := c.pred(); err != nil {
 		return nil, err
@@ -101,6 +134,9 @@ func (c condition) pred() (pred.Pred, error) {
 		port, err := strconv.ParseUint(c.value, 10, 16)
 		return pred.And{pred.In(pred.FieldProto, udp, udp),
 			pred.In(pred.Load{Base: pred.BaseL4, Off: 2, Width: 2}, uint32(port), uint32(port))}, err
+	}
+	if c.of == "in" {
+		return pred.InSet{Set: Owner + "/" + c.value, Key: keyOf(c.value)}, nil
 	}
 	a, err := netip.ParseAddr(c.value)
 	if err != nil {
@@ -136,6 +172,9 @@ func (Dialect) Owner() string { return Owner }
 
 // Append appends the words of a rule.
 func (Dialect) Append(b []byte, r *ruleset.Rule) []byte {
+	if a, is := r.Target.(add); is {
+		return fmt.Append(b, "add ", string(a), " continue")
+	}
 	return append(b, strings.Join(append(r.Matches[0].Args(), r.Target.Word()), " ")...)
 }
 

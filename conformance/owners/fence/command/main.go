@@ -12,7 +12,6 @@ import (
 	"github.com/bpftables/bpftables/conformance/owners/fence"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/datapaths"
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -44,8 +43,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		}
 		var changes []apply.Change
 		for f, e := range engines {
-			changes = append(changes, apply.Change{Engine: e, Owner: fence.Owner,
-				Edit: func([]*ruleset.Table) ([]*ruleset.Table, error) { return wanted[f], nil }})
+			changes = append(changes, fence.Change(e, wanted[f]))
 		}
 		return apply.Apply(changes...)
 	case len(args) == 2 && args[0] == "remove":
@@ -57,6 +55,13 @@ func run(args []string, in io.Reader, out io.Writer) error {
 }
 
 func list(e *apply.Engine, out io.Writer) error {
+	sets, err := e.Sets(fence.Owner)
+	if err != nil {
+		return err
+	}
+	for _, s := range sets {
+		fmt.Fprintln(out, e.Family(), "set", s.Name, len(s.Elements), "elements", 0)
+	}
 	tables, err := e.Owned(fence.Owner)
 	for _, t := range tables {
 		for _, c := range t.Chains {
