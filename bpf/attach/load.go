@@ -90,7 +90,10 @@ func innerMaps(spec *ebpf.CollectionSpec) error {
 // Prepare begins to read the C object, for a caller that will load programs and has
 // something else to do first.
 func Prepare() {
-	go func() { _, _ = netfilterObject.linked() }() // what fails here fails again when it is needed
+	go func() {
+		defer func() { _ = recover() }() // a panic comes again, too, where a command waits for it
+		_, _ = netfilterObject.linked()  // what fails here fails again when it is needed
+	}()
 }
 
 // kernelTypes is the kernel's BTF, which takes longer to read than most programs to

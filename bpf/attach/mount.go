@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -102,11 +103,16 @@ func mountPins() error {
 		return err
 	}
 	defer own.Close()
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, as its view of the
 		// file system is another one.
 		runtime.LockOSThread()
+		defer func() {
+			if why := recover(); why != nil {
+				done <- fmt.Errorf("mount our bpffs: panic: %v\n%s", why, debug.Stack())
+			}
+		}()
 		done <- mountBoth(outer, own)
 	}()
 	return <-done

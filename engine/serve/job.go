@@ -111,3 +111,11 @@ func safely(run func() error) (err error) {
 	}()
 	return run()
 }
+
+// logged runs something of the server's that nobody waits for; a panic is logged, and does not end
+// the server.
+func logged(log func(string), run func()) {
+	if err := safely(func() error { run(); return nil }); err != nil {
+		log(err.Error())
+	}
+}

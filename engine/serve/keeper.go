@@ -63,7 +63,7 @@ func (k *keeper) start(ctx context.Context) {
 		k.hosts = append(k.hosts, t)
 		k.ended.Go(func() { t.follow(ctx, func(j Job) error { return j.Run(ctx, nil) }, k.log) })
 	}
-	k.ended.Go(func() { watchMounts(ctx, func() { k.tell(Mounts) }, k.log) })
+	k.ended.Go(func() { logged(k.log, func() { watchMounts(ctx, func() { k.tell(Mounts) }, k.log) }) })
 	k.tell(Started)
 	if err := k.takeOver(); err != nil {
 		k.log(err.Error())
@@ -156,7 +156,7 @@ func (k *keeper) ran() {
 		n.start(k.ctx, k.jobs, k.log)
 	case n != nil && !occupied:
 		delete(k.served, inode)
-		k.ended.Go(func() { k.release(n) })
+		k.ended.Go(func() { logged(k.log, func() { k.release(n) }) })
 	case n != nil:
 		n.tell(Changed)
 	}
@@ -168,7 +168,7 @@ func (k *keeper) close() {
 	k.mu.Lock()
 	for inode, n := range k.served {
 		delete(k.served, inode)
-		k.ended.Go(func() { k.release(n) })
+		k.ended.Go(func() { logged(k.log, func() { k.release(n) }) })
 	}
 	k.mu.Unlock()
 	k.ended.Wait()

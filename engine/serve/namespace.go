@@ -76,9 +76,9 @@ func (n *Namespace) start(ctx context.Context, jobs []Job, log func(string)) {
 			}, log)
 		})
 	}
-	n.ended.Go(func() { n.hear(ctx, n.socket, interfaces, log) })
+	n.ended.Go(func() { logged(log, func() { n.hear(ctx, n.socket, interfaces, log) }) })
 	if n.tables != nil {
-		n.ended.Go(func() { n.hear(ctx, n.tables, takenAway, log) })
+		n.ended.Go(func() { logged(log, func() { n.hear(ctx, n.tables, takenAway, log) }) })
 	}
 	n.tell(Started)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/serve/client"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/parallel"
 )
 
 // TestPanic: a command that panics, or touches a file that is not there any more, ends with
@@ -30,6 +31,11 @@ func TestPanic(t *testing.T) {
 				panic("as the test wants it")
 			case "list":
 				t.Log(cutFile(t)[0])
+			case "status": // in other goroutines
+				cut := cutFile(t)
+				parallel.Each(100, func(int) { t.Log(cut[0]) })
+			case "flush":
+				onThread(func() { panic("on another thread") })
 			}
 			return nil
 		})
@@ -53,7 +59,7 @@ func TestPanic(t *testing.T) {
 	for _, c := range []struct {
 		command string
 		code    int
-	}{{"save", exitPanic}, {"check", 0}, {"list", exitPanic}, {"check", 0}} {
+	}{{"save", exitPanic}, {"check", 0}, {"list", exitPanic}, {"status", exitPanic}, {"flush", exitPanic}, {"check", 0}} {
 		if code, done := client.Forward([]string{c.command}); !done || code != c.code {
 			t.Errorf("%s: exit code %d, want %d; served: %t", c.command, code, c.code, done)
 		}

@@ -4,17 +4,18 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/ruleset/parallel"
 )
 
 // onThread calls f on a thread that ends with it, so that f may move it to another
-// namespace, and waits.
+// namespace, and waits. When f panics, so does onThread.
 func onThread(f func()) {
-	done := make(chan struct{})
-	go spare(func() {
-		defer close(done)
-		f()
-	})
-	<-done
+	done, guarded := make(chan *parallel.Thrown, 1), parallel.Guard(f)
+	go spare(func() { done <- guarded() })
+	if thrown := <-done; thrown != nil {
+		panic(thrown)
+	}
 }
 
 // spare calls f on a thread that ends with it. It must be the whole of a goroutine.

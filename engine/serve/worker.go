@@ -48,7 +48,7 @@ func (s *Server) worker() {
 	go spare(s.worker)
 	defer s.active.Add(-1)
 	defer unix.Close(conn)
-	s.handle(conn)
+	logged(s.o.Log, func() { s.handle(conn) })
 }
 
 // accept waits for a connection; -1 when the server is to end.
