@@ -33,6 +33,14 @@ func (f Feature) Answer() string {
 	return fmt.Sprintf("no (needs Linux %s, this is %s): %s", f.Since, Release(), f.Why)
 }
 
+// need is the feature with its verb.
+func (f Feature) need() string {
+	if f.Name == netfilterPrograms {
+		return f.Name + " need"
+	}
+	return f.Name + " needs"
+}
+
 // Release is the version of the running kernel.
 func Release() string {
 	var u unix.Utsname
@@ -62,7 +70,7 @@ func Features() []Feature {
 func askAll() []Feature {
 	return []Feature{
 		ask("BTF", "5.4", func() error { _, err := btf.LoadKernelSpec(); return err }),
-		ask("netfilter programs", "6.4", func() error { return features.HaveProgramType(ebpf.Netfilter) }),
+		ask(netfilterPrograms, "6.4", func() error { return features.HaveProgramType(ebpf.Netfilter) }),
 		ask("dynptr from skb", "6.4", func() error { return haveFunc("bpf_dynptr_from_skb") }),
 		ask("cast to kernel types", "6.2", func() error { return haveFunc("bpf_rdonly_cast") }),
 		ask("bpf_loop", "5.17", func() error { return features.HaveProgramHelper(ebpf.SocketFilter, asm.FnLoop) }),
@@ -77,14 +85,17 @@ func Missing() error {
 	var errs []error
 	for _, f := range Features() {
 		if !f.Have && f.Name != "conntrack" && f.Name != loops {
-			errs = append(errs, fmt.Errorf("%s needs Linux %s, this is %s; use netfilter's own iptables here", f.Name, f.Since, Release()))
+			errs = append(errs, fmt.Errorf("%s Linux %s, this is %s; use netfilter's own iptables here", f.need(), f.Since, Release()))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// loops is what classified chains need.
-const loops = "loops (may_goto)"
+// loops is what classified chains need, netfilterPrograms what everything does.
+const (
+	loops             = "loops (may_goto)"
+	netfilterPrograms = "netfilter programs"
+)
 
 // Loops says whether the kernel runs classified chains; without that, all rules have to
 // be code.

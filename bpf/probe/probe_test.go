@@ -53,3 +53,14 @@ func TestFeatures(t *testing.T) {
 		}
 	}
 }
+
+// What a kernel lacks is told as a sentence.
+func TestNeeds(t *testing.T) {
+	for name, want := range map[string]string{
+		netfilterPrograms: "netfilter programs need", "BTF": "BTF needs", "cast to kernel types": "cast to kernel types needs",
+	} {
+		if got := (Feature{Name: name}).need(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
