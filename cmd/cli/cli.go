@@ -100,7 +100,12 @@ func collectLate() {
 
 // RunFor executes one command line for a caller and gives the exit code.
 func RunFor(c *caller.Caller, args []string, engines Engines) int {
-	s := &streams{in: c.In, out: c.Out, err: c.Err, caller: c, engine: engines}
+	out := &output{Writer: c.Out}
+	return out.code((&streams{in: c.In, out: out, err: c.Err, caller: c, engine: engines}).run(args), c.Err)
+}
+
+// run executes one command line and gives the exit code.
+func (s *streams) run(args []string) int {
 	if len(args) > 0 {
 		if family, ok := ruleFamily(args[0]); ok {
 			return s.ruleCommand(family, args)

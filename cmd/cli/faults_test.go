@@ -209,3 +209,26 @@ func TestHostFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) { faults(t, alone(t, script)) })
 	}
 }
+
+// Output that cannot be written is lost, and the exit code says so: a stored ruleset that is
+// cut off in the middle must not look like a whole one. Closed outputs are no reason to do
+// less, or to panic.
+func TestLostOutput(t *testing.T) {
+	for name, start := range map[string]string{"alone": "", "served": "serve\n"} {
+		t.Run(name, func(t *testing.T) { faults(t, alone(t, start+lostOutput)) })
+	}
+}
+
+const lostOutput = `
+printf '*filter\n-A OUTPUT -p udp --dport 9 -j DROP\nCOMMIT\n' > rules
+$B restore -w < rules
+for words in save status "status --json" list "iptables -S" "iptables -L" "iptables -V" "explain udp" "check rules" "takeover --dry-run" version; do
+	$B $words > /dev/full 2> err; rc=$?
+	[ $rc = 1 ] && grep -q 'no space left on device' err || says "$words: exit code $rc with a full output: $(cat err)"
+	$B $words > /dev/full 2> /dev/full; [ $? = 1 ] || says "$words: both outputs full: another exit code"
+	$B $words >&- 2> err || says "$words: fails with a closed output: $(cat err)"
+	grep -q 'panic\|goroutine' err && says "$words: $(head -3 err)"
+done
+$B iptables -w -A OUTPUT -p udp --dport 10 -j DROP <&- >&- 2>&- || says "a change fails with all closed"
+[ $($B iptables -S OUTPUT | grep -c ^-A) = 2 ] || says "the change with all closed is not there"
+`

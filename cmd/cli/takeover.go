@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/bpftables/bpftables/compat/takeover"
@@ -52,18 +53,18 @@ func (c *takeoverCmd) Run(s *streams) error {
 	var errs []error
 	for _, family := range c.families() {
 		errs = append(errs, s.locked(c.waitFlag, family, func(e *apply.Engine) error {
-			m := takeover.New(e, s.caller)
+			report := s.out
 			if !c.DryRun {
-				m.Quiet()
+				report = io.Discard
 			}
-			return m.Check()
+			return takeover.New(e, s.caller, report).Check()
 		}))
 	}
 	if err := errors.Join(errs...); err != nil || c.DryRun {
 		return err
 	}
 	for _, family := range c.families() {
-		err := s.locked(c.waitFlag, family, func(e *apply.Engine) error { return takeover.New(e, s.caller).Take() })
+		err := s.locked(c.waitFlag, family, func(e *apply.Engine) error { return takeover.New(e, s.caller, s.out).Take() })
 		if err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ command is killed: run it again then.`
 // Run gives the rules back.
 func (c *giveBackCmd) Run(s *streams) error {
 	for _, family := range c.families() {
-		err := s.locked(c.waitFlag, family, func(e *apply.Engine) error { return takeover.New(e, s.caller).Give() })
+		err := s.locked(c.waitFlag, family, func(e *apply.Engine) error { return takeover.New(e, s.caller, s.out).Give() })
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func (m *Mover) Give() error {
 	}
 	if ours == nil { // also where a killed Give has left only parts of it
 		if was == nil {
-			fmt.Fprintf(m.Report, "%s: nothing of ours is enforced\n", m.e.Family())
+			fmt.Fprintf(m.report, "%s: nothing of ours is enforced\n", m.e.Family())
 			return nil
 		}
 		return errors.Join(m.e.Withdraw(), forget(m.e.Dir()))
@@ -49,7 +49,7 @@ func (m *Mover) Give() error {
 	for _, g := range gifts {
 		for _, t := range g.tables {
 			h := theirs.Held{Variant: g.variant, Family: m.e.Family(), Table: t.Name}
-			fmt.Fprintf(m.Report, "%s: table %s: given back\n", h.Tool(), t.Name)
+			fmt.Fprintf(m.report, "%s: table %s: given back\n", h.Tool(), t.Name)
 		}
 	}
 	return nil

@@ -40,19 +40,16 @@ type Mover struct {
 	e *apply.Engine
 	c *caller.Caller
 	n *theirs.Netfilter
-	// Report gets a line for each table that was moved.
-	Report io.Writer
+	report io.Writer
 }
 
-// New gives the mover for an engine and a caller.
-func New(e *apply.Engine, c *caller.Caller) *Mover {
-	m := &Mover{e: e, c: c, Report: c.Out}
+// New gives the mover for an engine and a caller. report gets a line for each table that
+// was moved.
+func New(e *apply.Engine, c *caller.Caller, report io.Writer) *Mover {
+	m := &Mover{e: e, c: c, report: report}
 	m.look()
 	return m
 }
-
-// Quiet reports nothing.
-func (m *Mover) Quiet() { m.Report = io.Discard }
 
 // look forgets what was seen of netfilter.
 func (m *Mover) look() {
@@ -130,7 +127,7 @@ func (m *Mover) done(was *memory) error {
 }
 
 func (m *Mover) nothing() error {
-	fmt.Fprintf(m.Report, "%s: netfilter holds no rules of iptables beside bpftables\n", m.e.Family())
+	fmt.Fprintf(m.report, "%s: netfilter holds no rules of iptables beside bpftables\n", m.e.Family())
 	return nil
 }
 
@@ -144,7 +141,7 @@ func (m *Mover) finish() error {
 
 func (m *Mover) tell(j *job, what string) error {
 	for _, s := range j.sources {
-		fmt.Fprintf(m.Report, "%s: %s\n", s, what)
+		fmt.Fprintf(m.report, "%s: %s\n", s, what)
 	}
 	return nil
 }
