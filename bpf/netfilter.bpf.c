@@ -13,6 +13,7 @@
 #include "facts/fill.h"
 #include "netfilter/count.h"
 #include "netfilter/notes.h"
+#include "netfilter/nat.h"
 #include "facts/fields.h"
 #include "facts/exthdr.h"
 #include "facts/options.h"
@@ -80,11 +81,21 @@ int hook(struct bpf_nf_ctx *ctx)
 	} stack;
 	struct facts *f = opaque(ctx, &stack);
 	enum verdict verdict;
+	enum asked first;
 
+	if (nat_done && is_established(ctx->skb))
+		return NF_ACCEPT;
 	if (!in_process || shim)
 		note_reset(ctx, shim);
+	if (nat_done) {
+		first = asked(ctx);
+		if (first != ASKED_FIRST)
+			return first == ASKED_NOT;
+	}
 	if (!fill(ctx, f))
 		return NF_DROP;
+	if (nat_done && !is_new(ctx->skb, f))
+		return NF_ACCEPT;
 	verdict = run_base(ctx, f);
 	if (verdict == V_ACCEPT || verdict == V_DROP)
 		count_packet(f, f->rule);
@@ -95,41 +106,31 @@ int hook(struct bpf_nf_ctx *ctx)
 	return verdict == V_ACCEPT;
 }
 
-/* IPS_SRC_NAT_DONE or IPS_DST_NAT_DONE for chains that translate addresses, else 0. */
-const volatile u32 nat_done;
-
-/* first_of_connection says whether netfilter asks its chains for the translation of this
- * packet's connection (nf_nat_inet_fn(), net/netfilter/nf_nat_core.c). Those of connections
- * that belong to others are not counted among them: most are ICMP errors, which follow their
- * connection. */
-static __always_inline bool first_of_connection(struct sk_buff *skb)
-{
-	ulong ct = conn_of(skb);
-
-	return ct && (skb->_nfct & NFCT_INFOMASK) == IP_CT_NEW && !(load8(conn_at(ct, status)) & nat_done);
-}
-
 /* whole stands before a table that is left to netfilter. Should someone remove our rules
  * from there, the guard drops the packet. */
 SEC("netfilter")
 int whole(struct bpf_nf_ctx *ctx)
 {
+	struct sk_buff *skb = ctx->skb;
+	enum asked first;
+
 	note_reset(ctx, true);
-	if (nat_done && !first_of_connection(ctx->skb))
-		return NF_ACCEPT;
-	return note_whole((u64)ctx->skb, nat_done >> 3); /* from IPS_*_NAT_DONE to IPS_*_NAT */
-}
-
-static __always_inline bool translated(struct sk_buff *skb, u32 bits)
-{
-	ulong ct = conn_of(skb);
-
-	return ct && load8(conn_at(ct, status)) & bits;
+	if (nat_done) {
+		first = asked(ctx);
+		if (first == ASKED_CLOSED)
+			return NF_DROP;
+		/* Packets of connections that belong to others are not counted among the first ones:
+		 * most are ICMP errors, which are translated as the connection is. */
+		if (first == ASKED_NOT || (skb->_nfct & NFCT_INFOMASK) != IP_CT_NEW)
+			return NF_ACCEPT;
+	}
+	return note_whole((u64)skb);
 }
 
 /* guard stands behind the table of netfilter where rules have actions for it. A packet
  * that comes here with a note of the live generation has missed them: someone has removed
- * our rules from the table. The packet is dropped, as "left" would have done. */
+ * our rules from the table. The packet is dropped, as the rules there would have done. What another
+ * chain has translated before ours passes: netfilter asks no further one. */
 SEC("netfilter")
 int guard(struct bpf_nf_ctx *ctx)
 {
@@ -143,7 +144,7 @@ int guard(struct bpf_nf_ctx *ctx)
 	live = bpf_map_lookup_elem(&active, &zero);
 	if (!live || *live != note->gen)
 		return NF_ACCEPT;
-	drop = note->next != NOTE_WHOLE || !translated(ctx->skb, note->action[0]);
+	drop = !note->unless || !passes(ctx->skb, note->unless);
 	note->n = 0;
 	if (in_process)
 		bpf_map_delete_elem(&out_notes, &skb);

@@ -13,7 +13,7 @@ extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
 
 const volatile u32 gen;
 const volatile u32 note_slot;
-const volatile u32 lo, hi;
+const volatile u32 bit_number;
 
 static __always_inline u64 address(struct __sk_buff *skb)
 {
@@ -49,7 +49,7 @@ static __always_inline void forget(u64 skb, struct note_entry *note)
 /* pending, at receive hooks: the packet has actions. Every hook program leaves its
  * packet's address in the slot; another address means that the slot was overwritten on
  * the way here (a packet reinjected by a queue is not protected from softirqs), and
- * what the packet had to do is lost: then "left" drops it. */
+ * what the packet had to do is lost: then "drop" drops it. */
 SEC("socket")
 int pending(struct __sk_buff *ctx)
 {
@@ -79,29 +79,27 @@ int pending_out(struct __sk_buff *ctx)
 	return note && note->gen == gen;
 }
 
-/* range: the next action lies between lo and hi. */
+/* bit: a bit of the number of the next action. */
 SEC("socket")
-int range(struct __sk_buff *ctx)
+int bit(struct __sk_buff *ctx)
 {
 	struct note_entry *note = find(address(ctx));
-	u32 action;
 
 	if (!note || note->next >= note->n)
 		return 0;
-	action = note->action[note->next & (NOTE_ACTIONS - 1)];
-	return lo <= action && action <= hi;
+	return note->action[note->next & (NOTE_ACTIONS - 1)] >> (bit_number & 15) & 1;
 }
 
-/* take: the next action is lo; it is done now. A packet that is to be dropped is
+/* take: the action that the rules have found is done now. A packet that is to be dropped is
  * forgotten with its last action, as that may be a target that ends the traversal;
- * should it not, "left" drops the packet. */
+ * should it not, "drop" drops the packet. */
 SEC("socket")
 int take(struct __sk_buff *ctx)
 {
 	u64 skb = address(ctx);
 	struct note_entry *note = find(skb);
 
-	if (!note || note->next >= note->n || note->action[note->next & (NOTE_ACTIONS - 1)] != lo)
+	if (!note || note->next >= note->n)
 		return 0;
 	note->next++;
 	if (note->next == note->n && note->verdict != V_ACCEPT)
@@ -109,22 +107,16 @@ int take(struct __sk_buff *ctx)
 	return 1;
 }
 
-/* left: not everything was done, or nobody knows. The packet must be dropped. */
+/* done: no action is left, or nobody knows. */
 SEC("socket")
-int left(struct __sk_buff *ctx)
+int done(struct __sk_buff *ctx)
 {
-	u64 skb = address(ctx);
-	struct note_entry *note = find(skb);
+	struct note_entry *note = find(address(ctx));
 
-	if (!note)
-		return 1;
-	if (note->next >= note->n)
-		return 0;
-	forget(skb, note);
-	return 1;
+	return !note || note->next >= note->n;
 }
 
-/* drop: everything was done and the packet is to be dropped. The note ends here. */
+/* drop: everything was done and the packet is to be dropped, or nobody knows. The note ends here. */
 SEC("socket")
 int drop(struct __sk_buff *ctx)
 {

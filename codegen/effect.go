@@ -18,7 +18,7 @@ func (g *generator) tell(r *plan.Rule) error {
 	if !ends {
 		g.stage.count(g, r.ID)
 	}
-	g.Builder.Call(abi.FuncNote, uint32(r.Note))
+	g.Builder.Call(abi.FuncNote, r.Noted())
 	if ends {
 		g.Decide(r.ID, emit.Drop)
 		return nil

@@ -64,12 +64,16 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, 
 	if g.classified {
 		g.needs |= looks
 	}
+	if h.NAT {
+		// Whether the packet is an error of ICMP is in its transport header.
+		g.needs |= abi.NeedL4 | abi.NeedCt
+	}
 	base := 0
 	if c := h.Funcs[0].Class; c != nil {
 		base = c.Number + 1
 	}
 	return Program{
-		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority,
+		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority, NAT: h.NAT,
 		Needs: g.tracked(p), Atomic: stage.atomic, Shim: h.Shim, Insns: g.insns,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, SCTPs: p.Chunks,
 	}, nil

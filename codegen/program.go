@@ -27,7 +27,9 @@ type Program struct {
 	// Whole says that the base chain is left to netfilter. There is no code: each packet is
 	// noted, and dropped behind netfilter's table if the rules there were taken away.
 	Whole bool
-	NAT   bool // with Whole: netfilter asks the chain once for each connection
+	// NAT says that the base chain translates addresses: netfilter asks it for the first
+	// packet of a connection.
+	NAT bool
 
 	Needs  uint32 // abi.Need* bits
 	Atomic bool   // count with atomic adds: the hook may be interrupted by itself

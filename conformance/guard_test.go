@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -18,23 +19,36 @@ func TestFlushesOfOthers(t *testing.T) {
 	restore(t, binary, l.Host(), `*filter
 -A INPUT -p udp -m udp --dport 7 -j REJECT
 -A INPUT -p udp -m udp --dport 8 -j LOG
+-A INPUT -p udp -m udp --dport 11 -j REJECT --reject-with icmp-admin-prohibited
 -A INPUT -p udp -m conntrack --ctstate ESTABLISHED -j ACCEPT
 -A OUTPUT -p udp -m udp --dport 9 -j REJECT
 COMMIT
+*nat
+-A PREROUTING -p udp -m udp --dport 53 -j REDIRECT --to-ports 11
+COMMIT
 *mangle
--A PREROUTING -p udp -m udp --dport 11 -j TTL --ttl-set 9
+-A PREROUTING -p udp -m udp --dport 12 -j TTL --ttl-set 9
 -A PREROUTING -m ttl --ttl-eq 9 -j TOS --set-tos 0x10/0xff
 COMMIT
 `)
 	const (
-		rejected = "udp 198.18.0.2:5000 > 198.18.0.1:7 in eth0"
-		logged   = "udp 198.18.0.2:5000 > 198.18.0.1:8 in eth0"
-		other    = "udp 198.18.0.2:5000 > 198.18.0.1:10 in eth0"
-		changed  = "udp 198.18.0.2:5000 > 198.18.0.1:11 in eth0"
-		sent     = "@udp udp 198.18.0.1:5000 > 198.18.1.2:9"
+		redirected = "udp 198.18.0.2:%d > 198.18.0.1:53 in eth0"
+		rejected   = "udp 198.18.0.2:5000 > 198.18.0.1:7 in eth0"
+		logged     = "udp 198.18.0.2:5000 > 198.18.0.1:8 in eth0"
+		other      = "udp 198.18.0.2:5000 > 198.18.0.1:10 in eth0"
+		changed    = "udp 198.18.0.2:5000 > 198.18.0.1:12 in eth0"
+		sent       = "@udp udp 198.18.0.1:5000 > 198.18.1.2:9"
 	)
+	port := 6000
+	first := func() string { // packet of a new connection
+		port++
+		return fmt.Sprintf(redirected, port)
+	}
 	enforced := func(when string) {
 		t.Helper()
+		if got := events(t, l, first()); !strings.Contains(got, "type 3/13") {
+			t.Errorf("%s: redirected: %s", when, got)
+		}
 		for text, want := range map[string]string{rejected: "type 3/3", logged: "type 3/3", other: "type 3/3", changed: "4510001c000000000911", sent: "EPERM"} {
 			if got := events(t, l, text); !strings.Contains(got, want) {
 				t.Errorf("%s: %s: %s", when, text, got)
@@ -47,7 +61,7 @@ COMMIT
 	}
 	enforced("before")
 	for _, tool := range []string{"iptables-legacy", "iptables-nft"} {
-		for _, table := range []string{"filter", "mangle"} {
+		for _, table := range []string{"filter", "nat", "mangle"} {
 			command(t, l.Host(), "", tool, "-w", "60", "-t", table, "-F")
 			command(t, l.Host(), "", tool, "-w", "60", "-t", table, "-X")
 		}
@@ -57,7 +71,7 @@ COMMIT
 		}
 	}
 	command(t, l.Host(), "", "nft", "flush", "ruleset")
-	for _, text := range []string{rejected, logged, changed} {
+	for _, text := range []string{rejected, logged, changed, first()} {
 		if got := events(t, l, text); got != "" {
 			t.Errorf("nft flush ruleset: %s: %s", text, got)
 		}
@@ -66,7 +80,7 @@ COMMIT
 		t.Errorf("nft flush ruleset: %s: %s", sent, got)
 	}
 	status := string(command(t, l.Host(), "", binary, "status"))
-	for _, want := range []string{"table filter was removed or changed", "conntrack was switched off"} {
+	for _, want := range []string{"table filter was removed or changed", "table nat was removed or changed", "table mangle was removed or changed", "conntrack was switched off"} {
 		if !strings.Contains(status, want) {
 			t.Errorf("nft flush ruleset: status does not say %q: %s", want, status)
 		}
@@ -88,6 +102,7 @@ func TestFlushOfWholeTable(t *testing.T) {
 COMMIT
 *nat
 -A PREROUTING -p udp -m udp --dport 53 -j REDIRECT --to-ports 8
+-A PREROUTING -p udp -m udp --dport 1000:1009 -j DNAT --to-destination 192.0.2.1:2000-2009/1000
 COMMIT
 `)
 	const (
@@ -117,6 +132,10 @@ COMMIT
 	}
 	command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", "raw", "-A", "PREROUTING", "-s", "192.0.2.1")
 	enforced("after a change of another table")
+	command(t, l.Host(), "", "nft", "flush", "ruleset")
+	if got := events(t, l, "udp 198.18.0.2:5004 > 198.18.0.1:53 in eth0"); strings.Contains(got, "input in eth0") {
+		t.Errorf("nft flush ruleset: %s", got)
+	}
 }
 
 // events are what the lab sees of a packet.

@@ -10,32 +10,26 @@ import (
 )
 
 // number gives each different target its action number, in the order in which a
-// walk through the chains meets them; targets that end the traversal come last.
-// The shim runs actions in the order of their numbers, so most packets need one
-// pass; how many passes the longest possible sequence needs is computed from
-// sequences(): a packet's actions are a subsequence of one, and a subsequence
-// never has more descents than the whole.
+// walk through the chains meets them.
 func (t *table) number() {
 	t.numbers = map[pred.Effect]int{}
-	for _, terminal := range []bool{false, true} {
-		seen := map[*ruleset.Chain]bool{}
-		var visit func(c *ruleset.Chain)
-		visit = func(c *ruleset.Chain) {
-			if c == nil || seen[c] {
-				return
-			}
-			seen[c] = true
-			for _, r := range c.Rules {
-				if a := t.lines[r].action; a.Op == pred.Do && a.Ends() == terminal {
-					t.addAction(a.Effect)
-				}
-				visit(t.src.Chain(t.callee(r)))
-			}
+	seen := map[*ruleset.Chain]bool{}
+	var visit func(c *ruleset.Chain)
+	visit = func(c *ruleset.Chain) {
+		if c == nil || seen[c] {
+			return
 		}
-		for _, c := range t.src.Chains {
-			if t.hooks[c] != 0 {
-				visit(c)
+		seen[c] = true
+		for _, r := range c.Rules {
+			if a := t.lines[r].action; a.Op == pred.Do {
+				t.addAction(a.Effect)
 			}
+			visit(t.src.Chain(t.callee(r)))
+		}
+	}
+	for _, c := range t.src.Chains {
+		if t.hooks[c] != 0 {
+			visit(c)
 		}
 	}
 	if n := len(t.out.Actions); n > plan.MaxActions {
@@ -59,8 +53,8 @@ const tooMany = 1 << 30
 
 // sequence bounds the actions that packets can collect on a set of paths.
 type sequence struct {
-	n, descents int
-	first, last int // smallest first and largest last action; valid if n > 0
+	n   int
+	all pred.Effect // what all actions are, if that is one; valid if n > 0
 }
 
 func (s sequence) then(o sequence) sequence {
@@ -70,11 +64,19 @@ func (s sequence) then(o sequence) sequence {
 	if s.n == 0 {
 		return o
 	}
-	out := sequence{n: min(s.n+o.n, tooMany), descents: min(s.descents+o.descents, tooMany), first: min(s.first, o.first), last: max(s.last, o.last)}
-	if o.first <= s.last {
-		out.descents++
+	out := sequence{n: min(s.n+o.n, tooMany), all: same(s, o)}
+	if out.all != nil && pred.Idempotent(out.all) {
+		out.n = 1 // it is noted once
 	}
 	return out
+}
+
+// same is the effect of all actions of two sequences; nil when they differ.
+func same(s, o sequence) pred.Effect {
+	if s.all == o.all {
+		return s.all
+	}
+	return nil
 }
 
 // count is the number of actions for messages.
@@ -92,7 +94,7 @@ func (s sequence) or(o sequence) sequence {
 	if s.n == 0 {
 		return o
 	}
-	return sequence{n: max(s.n, o.n), descents: max(s.descents, o.descents), first: min(s.first, o.first), last: max(s.last, o.last)}
+	return sequence{n: max(s.n, o.n), all: same(s, o)}
 }
 
 // flow is what a chain can do: paths that come back to the caller, and all paths.
@@ -130,7 +132,6 @@ func (t *table) bound() {
 		if !met {
 			continue
 		}
-		t.out.Passes = max(t.out.Passes, min(s.descents+1, s.n))
 		t.out.Longest = max(t.out.Longest, s.n)
 		if s.n > plan.MaxNotes {
 			t.out.Notes = append(t.out.Notes, plan.Note{
@@ -202,8 +203,7 @@ func (t *table) sequenceOf(rules []*ruleset.Rule) sequence {
 	var s sequence
 	for _, r := range rules {
 		if a := t.lines[r].action; a.Op == pred.Do {
-			k := t.numbers[a.Effect]
-			s = s.then(sequence{n: 1, first: k, last: k})
+			s = s.then(sequence{n: 1, all: a.Effect})
 		}
 	}
 	return s
@@ -232,8 +232,7 @@ func (t *table) chainFlow(c *ruleset.Chain, walk func(*ruleset.Chain) flow, loos
 		case pred.Return:
 			back, returns, ends = back.or(cur), true, true
 		case pred.Do:
-			k := t.numbers[l.action.Effect]
-			one := sequence{n: 1, first: k, last: k}
+			one := sequence{n: 1, all: l.action.Effect}
 			if l.action.Ends() {
 				any, ends = any.or(cur.then(one)), true
 			} else {

@@ -36,7 +36,7 @@ func (t *table) loosen() {
 // holds says whether the bounds hold for loose chains, and how many actions there are at most.
 func (t *table) holds(loose map[*ruleset.Chain]bool) (longest int, ok bool) {
 	for _, s := range t.sequences(loose) {
-		if s.n > plan.MaxNotes || s.descents+1 > t.out.Passes {
+		if s.n > plan.MaxNotes {
 			return 0, false
 		}
 		longest = max(longest, s.n)

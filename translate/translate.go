@@ -12,10 +12,7 @@ import (
 // AtHooks says why a base chain cannot run in a program at a hook of netfilter; "": it
 // can. Options.Runs is this where nothing else is given.
 func AtHooks(b *ruleset.Base) string {
-	switch {
-	case b.Type == ruleset.NAT:
-		return b.Type.String() + " chains change where packets go, which programs at a hook of netfilter cannot"
-	case len(b.Devices) > 0:
+	if len(b.Devices) > 0 {
 		return "the hooks of netfilter are for all interfaces"
 	}
 	return ""
@@ -128,7 +125,7 @@ type lowered struct {
 func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, s *slots) *table {
 	t := &table{
 		family: family, src: src, o: o, res: res, slots: s,
-		out:   &plan.Table{Name: src.Name, Passes: 1},
+		out:   &plan.Table{Name: src.Name},
 		hooks: src.Hooks(family), asks: map[*ruleset.Chain]bool{}, reads: map[*ruleset.Chain]pred.Reads{},
 		lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{}, coded: map[*ruleset.Chain]bool{},
 	}

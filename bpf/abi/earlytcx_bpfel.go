@@ -116,7 +116,8 @@ type EarlyTcxNoteEntry struct {
 	Next    uint16
 	Stamp   uint32
 	Verdict uint8
-	Pad     [3]uint8
+	Unless  uint8
+	Pad     [2]uint8
 	Action  [256]uint16
 }
 

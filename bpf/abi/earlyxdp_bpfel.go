@@ -156,7 +156,8 @@ type EarlyXdpNoteEntry struct {
 	Next    uint16
 	Stamp   uint32
 	Verdict uint8
-	Pad     [3]uint8
+	Unless  uint8
+	Pad     [2]uint8
 	Action  [256]uint16
 }
 

@@ -102,7 +102,8 @@ type ProbeNoteEntry struct {
 	Next    uint16
 	Stamp   uint32
 	Verdict uint8
-	Pad     [3]uint8
+	Unless  uint8
+	Pad     [2]uint8
 	Action  [256]uint16
 }
 
@@ -235,6 +236,7 @@ const (
 	ProbeVarHookNumber       = "hook_number"
 	ProbeVarHz               = "hz"
 	ProbeVarIndexMask        = "index_mask"
+	ProbeVarNatDone          = "nat_done"
 	ProbeVarNeeds            = "needs"
 	ProbeVarNoteSlot         = "note_slot"
 	ProbeVarProgramOps       = "program_ops"
@@ -331,6 +333,7 @@ type ProbeVariableSpecs struct {
 	HookNumber      *ebpf.VariableSpec `ebpf:"hook_number"`
 	Hz              *ebpf.VariableSpec `ebpf:"hz"`
 	IndexMask       *ebpf.VariableSpec `ebpf:"index_mask"`
+	NatDone         *ebpf.VariableSpec `ebpf:"nat_done"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
 	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
@@ -423,6 +426,7 @@ type ProbeVariables struct {
 	HookNumber      *ebpf.Variable `ebpf:"hook_number"`
 	Hz              *ebpf.Variable `ebpf:"hz"`
 	IndexMask       *ebpf.Variable `ebpf:"index_mask"`
+	NatDone         *ebpf.Variable `ebpf:"nat_done"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
 	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`

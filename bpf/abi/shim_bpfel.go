@@ -30,7 +30,8 @@ type ShimNoteEntry struct {
 	Next    uint16
 	Stamp   uint32
 	Verdict uint8
-	Pad     [3]uint8
+	Unless  uint8
+	Pad     [2]uint8
 	Action  [256]uint16
 }
 
@@ -44,16 +45,15 @@ const (
 	ShimMapOutNotes    = "out_notes"
 	ShimMapProgs       = "progs"
 	ShimProgActiveGen  = "active_gen"
+	ShimProgBit        = "bit"
+	ShimProgDone       = "done"
 	ShimProgDrop       = "drop"
 	ShimProgEnter      = "enter"
-	ShimProgLeft       = "left"
 	ShimProgPending    = "pending"
 	ShimProgPendingOut = "pending_out"
-	ShimProgRange      = "range"
 	ShimProgTake       = "take"
+	ShimVarBitNumber   = "bit_number"
 	ShimVarGen         = "gen"
-	ShimVarHi          = "hi"
-	ShimVarLo          = "lo"
 	ShimVarNoteSlot    = "note_slot"
 )
 
@@ -100,12 +100,12 @@ type ShimSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ShimProgramSpecs struct {
 	ActiveGen  *ebpf.ProgramSpec `ebpf:"active_gen"`
+	Bit        *ebpf.ProgramSpec `ebpf:"bit"`
+	Done       *ebpf.ProgramSpec `ebpf:"done"`
 	Drop       *ebpf.ProgramSpec `ebpf:"drop"`
 	Enter      *ebpf.ProgramSpec `ebpf:"enter"`
-	Left       *ebpf.ProgramSpec `ebpf:"left"`
 	Pending    *ebpf.ProgramSpec `ebpf:"pending"`
 	PendingOut *ebpf.ProgramSpec `ebpf:"pending_out"`
-	Range      *ebpf.ProgramSpec `ebpf:"range"`
 	Take       *ebpf.ProgramSpec `ebpf:"take"`
 }
 
@@ -124,10 +124,9 @@ type ShimMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ShimVariableSpecs struct {
-	Gen      *ebpf.VariableSpec `ebpf:"gen"`
-	Hi       *ebpf.VariableSpec `ebpf:"hi"`
-	Lo       *ebpf.VariableSpec `ebpf:"lo"`
-	NoteSlot *ebpf.VariableSpec `ebpf:"note_slot"`
+	BitNumber *ebpf.VariableSpec `ebpf:"bit_number"`
+	Gen       *ebpf.VariableSpec `ebpf:"gen"`
+	NoteSlot  *ebpf.VariableSpec `ebpf:"note_slot"`
 }
 
 // ShimObjects contains all objects after they have been loaded into the kernel.
@@ -171,10 +170,9 @@ func (m *ShimMaps) Close() error {
 //
 // It can be passed to LoadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ShimVariables struct {
-	Gen      *ebpf.Variable `ebpf:"gen"`
-	Hi       *ebpf.Variable `ebpf:"hi"`
-	Lo       *ebpf.Variable `ebpf:"lo"`
-	NoteSlot *ebpf.Variable `ebpf:"note_slot"`
+	BitNumber *ebpf.Variable `ebpf:"bit_number"`
+	Gen       *ebpf.Variable `ebpf:"gen"`
+	NoteSlot  *ebpf.Variable `ebpf:"note_slot"`
 }
 
 // ShimPrograms contains all programs after they have been loaded into the kernel.
@@ -182,24 +180,24 @@ type ShimVariables struct {
 // It can be passed to LoadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ShimPrograms struct {
 	ActiveGen  *ebpf.Program `ebpf:"active_gen"`
+	Bit        *ebpf.Program `ebpf:"bit"`
+	Done       *ebpf.Program `ebpf:"done"`
 	Drop       *ebpf.Program `ebpf:"drop"`
 	Enter      *ebpf.Program `ebpf:"enter"`
-	Left       *ebpf.Program `ebpf:"left"`
 	Pending    *ebpf.Program `ebpf:"pending"`
 	PendingOut *ebpf.Program `ebpf:"pending_out"`
-	Range      *ebpf.Program `ebpf:"range"`
 	Take       *ebpf.Program `ebpf:"take"`
 }
 
 func (p *ShimPrograms) Close() error {
 	return _ShimClose(
 		p.ActiveGen,
+		p.Bit,
+		p.Done,
 		p.Drop,
 		p.Enter,
-		p.Left,
 		p.Pending,
 		p.PendingOut,
-		p.Range,
 		p.Take,
 	)
 }

@@ -72,14 +72,7 @@ func Tables(family packet.Family, names ...string) (out []string, err error) {
 	}
 	defer c.Close()
 	for _, name := range names {
-		only, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_TABLE_NAME, Data: append([]byte(name), 0)}})
-		if err != nil {
-			return nil, err
-		}
-		_, err = c.Execute(netlink.Message{
-			Header: netlink.Header{Type: nfTables(unix.NFT_MSG_GETTABLE), Flags: netlink.Request | netlink.Acknowledge},
-			Data:   append(Of(family).head(), only...),
-		})
+		err := Of(family).get(c, name)
 		switch {
 		case err == nil:
 			out = append(out, name)
@@ -88,6 +81,36 @@ func Tables(family packet.Family, names ...string) (out []string, err error) {
 		}
 	}
 	return out, nil
+}
+
+// Missing says whether this kernel has no nf_tables.
+func (t Table) Missing() (bool, error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return false, fmt.Errorf("nf_tables: %w", err)
+	}
+	defer c.Close()
+	err = t.get(c, Name)
+	if missing(err) {
+		return true, nil
+	}
+	if errors.Is(err, unix.ENOENT) {
+		err = nil
+	}
+	return false, err
+}
+
+// get asks for a table of the family by its name.
+func (t Table) get(c *netlink.Conn, name string) error {
+	only, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_TABLE_NAME, Data: append([]byte(name), 0)}})
+	if err != nil {
+		return err
+	}
+	_, err = c.Execute(netlink.Message{
+		Header: netlink.Header{Type: nfTables(unix.NFT_MSG_GETTABLE), Flags: netlink.Request | netlink.Acknowledge},
+		Data:   append(t.head(), only...),
+	})
+	return err
 }
 
 // head is struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h) of a question about the

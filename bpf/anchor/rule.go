@@ -13,6 +13,12 @@ type Rule []expr.Any
 // Jump goes to a chain and comes back.
 func Jump(chain string) expr.Any { return &expr.Verdict{Kind: expr.VerdictJump, Chain: chain} }
 
+// Goto goes to a chain and comes back to where the one before was called.
+func Goto(chain string) expr.Any { return &expr.Verdict{Kind: expr.VerdictGoto, Chain: chain} }
+
+// Return goes back to behind the jump that led here.
+func Return() expr.Any { return &expr.Verdict{Kind: expr.VerdictReturn} }
+
 // Drop ends the packet.
 func Drop() expr.Any { return &expr.Verdict{Kind: expr.VerdictDrop} }
 

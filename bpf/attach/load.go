@@ -238,6 +238,17 @@ const (
 	dstNATDone = 1 << 8
 )
 
+// natDone is the bit for the base chain of a program; 0 when it does not translate addresses.
+func natDone(p *codegen.Program) uint32 {
+	switch {
+	case !p.NAT:
+		return 0
+	case p.Hook == packet.Prerouting || p.Hook == packet.Output:
+		return dstNATDone
+	}
+	return srcNATDone
+}
+
 // loadWhole loads the program that stands before a base chain that is left to netfilter.
 func loadWhole(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgWhole)
@@ -245,12 +256,9 @@ func loadWhole(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.
 		return nil, err
 	}
 	values := placeVariables(at, gen)
-	if p.NAT {
-		values[abi.NetfilterVarNatDone] = srcNATDone
-		if p.Hook == packet.Prerouting || p.Hook == packet.Output {
-			values[abi.NetfilterVarNatDone] = dstNATDone
-		}
-	}
+	values[abi.NetfilterVarNatDone] = natDone(p)
+	values[abi.NetfilterVarFamily] = uint32(p.Family)
+	values[abi.NetfilterVarNeeds] = p.Needs
 	if err := set(spec, values); err != nil {
 		return nil, err
 	}
@@ -295,6 +303,7 @@ func specOf(p *codegen.Program, at place, gen uint32) (*ebpf.CollectionSpec, *eb
 	values[abi.NetfilterVarNeeds] = p.Needs
 	values[abi.NetfilterVarAtomic] = boolean(p.Atomic || p.Hook.Local())
 	values[abi.NetfilterVarShim] = boolean(p.Shim)
+	values[abi.NetfilterVarNatDone] = natDone(p)
 	values[abi.NetfilterVarBaseClass] = uint32(p.Base)
 	if err := set(spec, values); err != nil {
 		return nil, nil, err

@@ -67,7 +67,7 @@ type seat struct {
 	guard    bool  // netfilter runs actions at the chain's priority: a guard stands behind it
 	program  int   // its number among those to be loaded
 	table    string
-	whole    bool // the table is left to netfilter
+	alone    bool // the chain has matches of its own: it is left to netfilter, or translates
 	at       place
 	behind   int32 // priority of the guard
 }
@@ -81,7 +81,7 @@ func seatsOf(progs []codegen.Program) []*seat {
 	var out []*seat
 	for i := range progs {
 		p := &progs[i]
-		out = append(out, &seat{hook: p.Hook, priority: p.Priority, guard: p.Shim, program: i, table: p.Table, whole: p.Whole})
+		out = append(out, &seat{hook: p.Hook, priority: p.Priority, guard: p.Shim, program: i, table: p.Table, alone: p.Whole || p.NAT})
 	}
 	return out
 }

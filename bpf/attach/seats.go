@@ -137,7 +137,7 @@ func level(seats []*seat, guards []place) error {
 			continue
 		}
 		notes := s.table
-		if s.whole { // each base chain has a match of its own
+		if s.alone {
 			notes += " " + s.hook.String()
 		}
 		have, ok := of[notes]

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/codegen"

@@ -16,10 +16,9 @@ func shims(table string) []attach.ShimProgram {
 	return []attach.ShimProgram{
 		{Name: "pending", Kind: "pending", Table: table},
 		{Name: "pending-out", Kind: "pending_out", Table: table},
-		{Name: "take-0", Kind: "take", Table: table, Lo: 0, Hi: 0},
-		{Name: "take-1", Kind: "take", Table: table, Lo: 1, Hi: 1},
-		{Name: "range-0-1", Kind: "range", Table: table, Lo: 0, Hi: 1},
-		{Name: "left", Kind: "left", Table: table},
+		{Name: "take", Kind: "take", Table: table},
+		{Name: "bit-0", Kind: "bit", Table: table},
+		{Name: "done", Kind: "done", Table: table},
 		{Name: "drop", Kind: "drop", Table: table},
 		{Name: "active", Kind: "active_gen", Table: table},
 	}
@@ -40,15 +39,18 @@ func shimRules(chain, pending, pins, reject string, gen uint32) string {
 	dir := fmt.Sprintf("%s/gen-%d", pins, gen)
 	match := "-m bpf --object-pinned " + dir + "/"
 	return strings.Join([]string{
-		"*filter", ":shim - [0:0]", ":shim-t - [0:0]",
+		"*filter", ":shim - [0:0]", ":shim-0 - [0:0]", ":shim-1 - [0:0]", ":shim-end - [0:0]",
 		"-A " + chain + " " + match + pending + " -j shim",
 		"-A " + chain + " -m mark --mark 0x17 -j ACCEPT",
-		"-A shim " + match + "range-0-1 -j shim-t",
-		"-A shim " + match + "range-0-1 -j shim-t",
-		"-A shim " + match + "left -j DROP",
-		"-A shim " + match + "drop -j DROP",
-		"-A shim-t " + match + "take-0 -j MARK --set-mark 0x17",
-		"-A shim-t " + match + "take-1 -j REJECT --reject-with " + reject,
+		"-A shim -j shim-0",
+		"-A shim " + match + "done -g shim-end",
+		"-A shim -j shim-0",
+		"-A shim " + match + "done -g shim-end",
+		"-A shim -j DROP",
+		"-A shim-end " + match + "drop -j DROP",
+		"-A shim-0 " + match + "bit-0 -g shim-1",
+		"-A shim-0 " + match + "take -j MARK --set-mark 0x17",
+		"-A shim-1 " + match + "take -j REJECT --reject-with " + reject,
 		"COMMIT", "",
 	}, "\n")
 }
@@ -123,7 +125,7 @@ func testShim(t *testing.T, c shimCase, hook packet.Hook) {
 	send(t, c.host+":10", "through")
 	expect(t, other, "through")
 	for _, r := range []struct{ rule, packets string }{
-		{"take-0", "5"}, {"take-1", "5"}, {"/left", "0"}, {"/drop", "0"},
+		{"/take -j MARK", "5"}, {"/take -j REJECT", "5"}, {"/drop", "0"},
 	} {
 		if got := counted(t, tool, r.rule+" "); got != r.packets {
 			t.Errorf("%s: %s packets, want %s", r.rule, got, r.packets)

@@ -14,10 +14,11 @@ import (
 // bpf/shim.bpf.c. It is pinned under Name in the directory of the generation.
 type ShimProgram struct {
 	Name   string
-	Kind   string      // pending, pending_out, range, take, left, drop, enter or active_gen
-	Table  string      // whose notes it reads; any for active_gen
-	Hook   packet.Hook // enter: the chain of the table that it stands in
-	Lo, Hi uint16
+	Kind   string // pending, pending_out, bit, take, done, drop, enter or active_gen
+	Table  string // whose notes it reads; any for active_gen
+	AtHook bool   // it reads those of one base chain only, that at
+	Hook   packet.Hook
+	Bit    uint8 // bit: which one of the number of the next action
 }
 
 // shimObject has the match programs.
@@ -49,8 +50,7 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 	}
 	spec, prog := part(all, s.Kind)
 	err = set(spec, map[string]uint32{
-		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: g.noteSlot(s),
-		abi.ShimVarLo: uint32(s.Lo), abi.ShimVarHi: uint32(s.Hi),
+		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: g.noteSlot(s), abi.ShimVarBitNumber: uint32(s.Bit),
 	})
 	if err != nil {
 		return nil, err
@@ -58,14 +58,10 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 	return loadConstant(spec, prog, g.space.maps)
 }
 
-// enterKind is the match of tables that are left to netfilter, whose base chains may stand at
-// several priorities.
-const enterKind = "enter"
-
 // noteSlot is where the notes are that a match program reads.
 func (g *Generation) noteSlot(p *ShimProgram) uint32 {
 	for _, s := range g.seats {
-		if s.table == p.Table && (p.Kind != enterKind || s.hook == p.Hook) {
+		if s.table == p.Table && (!p.AtHook || s.hook == p.Hook) {
 			return s.at.note()
 		}
 	}

@@ -29,14 +29,8 @@
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
 #define ETH_HLEN 14
-#define IPPROTO_ICMP 1
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define IPPROTO_ICMPV6 58
 #define ARPHRD_ETHER 1
 #define IFF_EBRIDGE (1 << 1)
-#define IFF_L3MDEV_MASTER (1 << 18)
-#define IFF_L3MDEV_SLAVE (1 << 21)
 
 #define be16_at(p) __builtin_bswap16(*(const u16 *)(p))
 

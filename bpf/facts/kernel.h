@@ -30,6 +30,15 @@ typedef unsigned long ulong;
 #define NULL ((void *)0)
 #endif
 
+/* Private flags of interfaces (enum netdev_priv_flags, include/linux/netdevice.h). */
+#define IFF_L3MDEV_MASTER (1 << 18)
+#define IFF_L3MDEV_SLAVE (1 << 21)
+
+#define IPPROTO_ICMP 1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_ICMPV6 58
+
 #define NF_DROP 0
 #define NF_ACCEPT 1
 

@@ -66,6 +66,7 @@ enum recent_op {
 
 enum plan_number {
 	NOTE_ACTIONS = 256,
+	NOTE_ONCE = 65536,
 	CLASS_DEPTH = 12,
 	SET_PARTS = 4,
 	SET_WORDS = 10,

@@ -62,7 +62,8 @@ struct note_entry {
 	u16 next;
 	u32 stamp; /* jiffies, to sweep entries that nobody took */
 	u8 verdict;
-	u8 pad[3];
+	u8 unless; /* bits of the state of the connection with which a packet may leave it, see nat.h */
+	u8 pad[2];
 	u16 action[NOTE_ACTIONS];
 };
 

@@ -3,8 +3,8 @@
  *
  *   hook program (priority p-1)        table of netfilter (priority p)
  *   rules hit: LOG, then REJECT   -->  -m bpf "pending"      -j shim chain
- *   note {actions 3, 7; DROP}          -m bpf "take 3" -j LOG, ... "take 7" -j REJECT
- *                                      -m bpf "left" -j DROP, -m bpf "drop" -j DROP
+ *   note {actions 3, 7; DROP}          -m bpf "bit" ..., "take" -j LOG, then -j REJECT
+ *                                      -m bpf "done", "drop" -j DROP
  *
  * Receive hooks: one slot per CPU and table. It carries the address of the skb, so
  * a slot that was overwritten is noticed and the packet is dropped. Every hook program
@@ -22,6 +22,10 @@
 const volatile u32 gen;		/* generation of the program */
 const volatile u32 note_slot;	/* level of the place */
 const volatile u32 hook_number; /* enum nf_inet_hooks */
+const volatile u32 nat_done;	/* IPS_SRC_NAT_DONE or IPS_DST_NAT_DONE for chains that translate, else 0 */
+
+/* The bit which says that the addresses did change: IPS_SRC_NAT or IPS_DST_NAT. */
+#define nat_bit (nat_done >> 3)
 
 /* The hook is also met in process context, where the CPU is another program's in between. */
 #define in_process (hook_number == HOOK_OUTPUT || hook_number == HOOK_POSTROUTING)
@@ -85,14 +89,16 @@ static __always_inline struct note_entry *note_open(u64 skb)
 	note->gen = gen;
 	note->stamp = now;
 	note->verdict = V_DROP;
+	note->unless = nat_bit;
 	return note;
 }
 
-/* note appends an action to the packet's note. What does not fit is remembered and
- * drops the packet in the end. */
-__noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 action)
+/* note appends an action to the packet's note; one with NOTE_ONCE not behind itself. What does
+ * not fit is remembered and drops the packet in the end. */
+__noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 number)
 {
 	u64 skb = (u64)ctx->skb;
+	u16 action = number;
 	struct note_entry *note;
 	u32 n;
 
@@ -104,6 +110,8 @@ __noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 action)
 		f->notes = NOTES_OVERFLOW;
 		return 0;
 	}
+	if (number & NOTE_ONCE && n && note->action[(n - 1) & (NOTE_ACTIONS - 1)] == action)
+		return 0;
 	note->action[n & (NOTE_ACTIONS - 1)] = action;
 	note->n = n + 1;
 	f->notes = n + 1;
@@ -128,10 +136,8 @@ static __always_inline int note_close(struct bpf_nf_ctx *ctx, struct facts *f, u
 #define NOTE_WHOLE 0xffff /* in place of the next action: the table takes the note */
 
 /* note_whole notes that a table of netfilter has to judge the packet: the first rule there
- * takes the note. unless are bits of the state of the packet's connection with which it
- * need not: another rule in the same table has translated it before. The answer is what the
- * hook returns. */
-static __always_inline int note_whole(u64 skb, u32 unless)
+ * takes the note. The answer is what the hook returns. */
+static __always_inline int note_whole(u64 skb)
 {
 	struct note_entry *note = note_open(skb);
 
@@ -139,7 +145,6 @@ static __always_inline int note_whole(u64 skb, u32 unless)
 		return NF_DROP;
 	note->n = 1;
 	note->next = NOTE_WHOLE;
-	note->action[0] = unless;
 	note->verdict = V_ACCEPT;
 	return NF_ACCEPT;
 }

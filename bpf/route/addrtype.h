@@ -8,9 +8,6 @@
 #include "route/fib.h"
 #include "facts/fill.h"
 
-#define IFF_L3MDEV_MASTER (1 << 18)
-#define IFF_L3MDEV_SLAVE (1 << 21)
-
 /* addr_type_v4 is __inet_dev_addr_type() (net/ipv4/fib_frontend.c). */
 static __always_inline u32 addr_type_v4(struct bpf_nf_ctx *ctx, u32 addr, ulong dev)
 {

@@ -23,7 +23,7 @@ func Can(e pred.Effect, hooks uint8) (translate.How, string) {
 func unfit(e pred.Effect, hooks uint8) string {
 	switch e := e.(type) {
 	case pred.NAT:
-		return "it translates addresses (nf_nat_setup_info(), net/netfilter/nf_nat_core.c)"
+		return untranslatable(e)
 	case pred.SynProxy:
 		return "it takes, drops or passes the packet by its cookie (synproxy_tg4(), net/ipv4/netfilter/ipt_SYNPROXY.c)"
 	case pred.TProxy:

@@ -13,19 +13,19 @@ import (
 	"github.com/bpftables/bpftables/ruleset/target"
 )
 
-// runs gives the rules of nf_tables that run an effect.
-func runs(family packet.Family, e pred.Effect) ([]run, error) {
+// runs gives the rules of nf_tables that run an effect on packets of a hook.
+func runs(family packet.Family, hook packet.Hook, e pred.Effect) ([]run, error) {
 	if c, is := pred.ChangesHeader(family, e); is {
 		return changeHeader(family, c), nil
 	}
-	one, err := expressions(family, e)
+	one, err := expressions(family, hook, e)
 	return []run{{then: one}}, err
 }
 
-// expressions gives the expressions of nf_tables that run an effect. What iptables and
+// expressions gives the expressions of nf_tables that run an effect on packets of a hook. What iptables and
 // nf_tables both have calls the same functions of the kernel; the rest is the target of
 // xtables itself, if that may stand in a table of any name.
-func expressions(family packet.Family, e pred.Effect) (anchor.Rule, error) {
+func expressions(family packet.Family, hook packet.Hook, e pred.Effect) (anchor.Rule, error) {
 	switch e := e.(type) {
 	case pred.Log:
 		return anchor.Log(e.Level, uint8(e.Flags), e.Prefix), nil
@@ -50,6 +50,8 @@ func expressions(family packet.Family, e pred.Effect) (anchor.Rule, error) {
 		return anchor.Target("AUDIT", 0, []byte{byte(e.Type)}), nil
 	case pred.Dup:
 		return dup(e), nil
+	case pred.NAT:
+		return translation(family, hook, e), nil
 	case pred.SetMSS:
 		return mss(e), nil
 	}

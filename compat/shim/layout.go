@@ -14,6 +14,7 @@ import (
 type Layout struct {
 	Family packet.Family
 	Table  string
+	Root   string // starts the names of all its chains
 	// Exact says that among netfilter's tools only iptables-legacy runs the rules exactly:
 	// whole tables, and targets that need -p in their rule, which nf_tables asks in another
 	// way.
@@ -38,6 +39,7 @@ type Entry struct {
 // Chain is a chain that packets reach by jumps.
 type Chain struct {
 	Name  string
+	Hook  packet.Hook // from which packets come, where that is one
 	Rules []Rule
 }
 
@@ -46,8 +48,8 @@ type Chain struct {
 type Rule struct {
 	Ask    string        // path of a pinned program; "" asks nothing
 	Jump   string        // a chain
+	Goto   string        // a chain, without coming back
 	Effect pred.Effect   // that netfilter runs
-	Next   string        // path of a program that says whether the effect is next; Ask takes it
 	Policy string        // ACCEPT or DROP
 	Rule   *ruleset.Rule // of a table that is left to netfilter, with
 	Text   string        // the line that iptables reads
@@ -58,8 +60,9 @@ type Program struct {
 	Name   string
 	Kind   Kind
 	Table  string
-	Hook   packet.Hook // of Enter
-	Lo, Hi uint16
+	AtHook bool // it is for packets of one base chain, at
+	Hook   packet.Hook
+	Bit    uint8 // of Bit
 }
 
 // Kind is a program that a "-m bpf" match runs (bpf/shim.bpf.c).
@@ -69,9 +72,9 @@ type Kind string
 const (
 	Pending    Kind = "pending"
 	PendingOut Kind = "pending_out" // at OUTPUT and POSTROUTING, which processes come to
-	Range      Kind = "range"
+	Bit        Kind = "bit"         // of the number of the next action
 	Take       Kind = "take"
-	Left       Kind = "left"
+	Done       Kind = "done"
 	DropNoted  Kind = "drop"
 	Enter      Kind = "enter" // of one hook
 	ActiveGen  Kind = "active_gen"
@@ -103,27 +106,38 @@ func PinDir(pins string, gen uint32) string { return fmt.Sprintf("%s/gen-%d", pi
 // builder collects a Layout.
 type builder struct {
 	Layout
-	gen  uint32
 	pins string
+	at   *packet.Hook // of the chain that is laid out, where each has its own
 }
 
 func (b *builder) chain(name string, rules ...Rule) {
-	b.Chains = append(b.Chains, Chain{name, rules})
+	c := Chain{Name: name, Rules: rules}
+	if b.at != nil {
+		c.Hook = *b.at
+	}
+	b.Chains = append(b.Chains, c)
 }
 
 // ask gives the path of a program.
-func (b *builder) ask(kind Kind, lo, hi int) string {
-	name := fmt.Sprintf("%s-%s", b.Table, kind)
-	if kind == Take || kind == Range {
-		name = fmt.Sprintf("%s-%d-%d", name, lo, hi)
+func (b *builder) ask(kind Kind) string { return b.askOf(Program{Name: string(kind), Kind: kind}) }
+
+// askBit gives the path of a program that tells a bit of the number of the next action.
+func (b *builder) askBit(bit int) string {
+	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", Bit, bit), Kind: Bit, Bit: uint8(bit)})
+}
+
+func (b *builder) askOf(p Program) string {
+	p.Name, p.Table = b.Table+"-"+p.Name, b.Table
+	if b.at != nil {
+		p.Name, p.AtHook, p.Hook = fmt.Sprintf("%s-%s", p.Name, *b.at), true, *b.at
 	}
-	return b.load(Program{Name: name, Kind: kind, Table: b.Table, Lo: uint16(lo), Hi: uint16(hi)})
+	return b.load(p)
 }
 
 // enter gives the path of the program by which a table that is left to netfilter takes a
 // packet at a hook.
 func (b *builder) enter(h packet.Hook) string {
-	return b.load(Program{Name: fmt.Sprintf("%s-%s-%s", b.Table, Enter, h), Kind: Enter, Table: b.Table, Hook: h})
+	return b.load(Program{Name: fmt.Sprintf("%s-%s-%s", b.Table, Enter, h), Kind: Enter, Table: b.Table, AtHook: true, Hook: h})
 }
 
 // load gives the path of a program and asks for it once.

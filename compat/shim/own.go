@@ -2,6 +2,7 @@ package shim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -18,18 +19,18 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 	}
 	var out []anchor.Chain
 	for _, e := range l.Entries {
-		rules, err := ownRules(l.Family, e.Rules)
+		rules, err := ownRules(l.Family, e.Hook, e.Rules)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, anchor.Chain{
-			Name:  entryName(l, e.Hook),
+			Name:  l.Root + "-" + e.Hook.String(),
 			Base:  &anchor.Base{Type: chainType(&e), Hook: e.Hook, Priority: e.Priority},
 			Rules: rules,
 		})
 	}
 	for _, c := range l.Chains {
-		rules, err := ownRules(l.Family, c.Rules)
+		rules, err := ownRules(l.Family, c.Hook, c.Rules)
 		if err != nil {
 			return nil, err
 		}
@@ -52,25 +53,16 @@ func chainType(e *Entry) nftables.ChainType {
 	return nftables.ChainTypeFilter
 }
 
-// entryName is the name of the base chain of a hook: that of the first chain behind it
-// with the hook.
-func entryName(l *Layout, h packet.Hook) string {
-	first, _, _ := strings.Cut(l.Chains[0].Name, "-")
-	return chainOf(first, l.Table) + "-" + h.String()
-}
-
-func ownRules(family packet.Family, rules []Rule) ([]anchor.Rule, error) {
+func ownRules(family packet.Family, hook packet.Hook, rules []Rule) ([]anchor.Rule, error) {
 	out := make([]anchor.Rule, 0, len(rules))
 	for i := range rules {
 		r := &rules[i]
 		if r.Effect != nil {
-			effect, err := runs(family, r.Effect)
+			effect, err := runs(family, hook, r.Effect)
 			if err != nil {
 				return nil, err
 			}
-			for _, one := range effect {
-				out = append(out, r.own(one))
-			}
+			out = append(out, r.own(effect)...)
 			continue
 		}
 		var one anchor.Rule
@@ -80,6 +72,8 @@ func ownRules(family packet.Family, rules []Rule) ([]anchor.Rule, error) {
 		switch {
 		case r.Jump != "":
 			one = append(one, anchor.Jump(r.Jump))
+		case r.Goto != "":
+			one = append(one, anchor.Goto(r.Goto))
 		case r.Policy == "DROP":
 			one = append(one, anchor.Drop())
 		default:
@@ -90,17 +84,21 @@ func ownRules(family packet.Family, rules []Rule) ([]anchor.Rule, error) {
 	return out, nil
 }
 
-// own is a rule that runs an effect.
-func (r *Rule) own(of run) anchor.Rule {
-	var out anchor.Rule
-	if len(of.first) > 0 {
-		out = append(append(out, anchor.Ask(r.Next)), of.first...)
+// own gives the rules that run an effect: one of them takes the action and does it.
+func (r *Rule) own(all []run) []anchor.Rule {
+	out := make([]anchor.Rule, len(all))
+	for i, one := range all {
+		out[i] = append(append(slices.Clone(one.first), anchor.Ask(r.Ask)), one.then...)
+		if i < len(all)-1 {
+			out[i] = append(out[i], anchor.Return())
+		}
 	}
-	return append(append(out, anchor.Ask(r.Ask)), of.then...)
+	return out
 }
 
 // Belongs says whether a chain of our table in nf_tables is of a generation and a table.
 func Belongs(chain string, gen uint32, table string) bool {
 	name := chainName(gen, table)
-	return chain == name || strings.HasPrefix(chain, name+"-")
+	rest, is := strings.CutPrefix(chain, name)
+	return is && (rest == "" || rest[0] == '-' || rest[0] >= '0' && rest[0] <= '9')
 }

@@ -8,15 +8,21 @@
 // Everything carries the generation's number, so that rules of two generations stand
 // side by side during a switch:
 //
-//	entry:      -m bpf pending -j bpftables7     something is noted for this packet
-//	bpftables7: -j bpftables7-a0-9               the tree of targets
-//	            -m bpf range -j bpftables7-a0-9  again, where the order asks for it
-//	            -m bpf left -j DROP              never: fails closed
-//	            -m bpf drop -j DROP              the verdict that follows the targets
+//	entry:          -m bpf pending -j bpftables7-f   something is noted for this packet
+//	bpftables7-f:   -j bpftables7-f-a0               runs the next action
+//	                -m bpf done -g bpftables7-f-end  that was the last one
+//	                ...                              as often as a packet may need it
+//	                -j DROP                          never: fails closed
+//	bpftables7-f-a0: -m bpf bit 0 -g bpftables7-f-a1 the number of the action is odd
+//	                 -m bpf take -j LOG              action 0
+//	bpftables7-f-a1: -m bpf take -j REJECT           action 1
+//	bpftables7-f-end: -m bpf drop -j DROP            the verdict that follows the actions
 package shim
 
 import (
 	"fmt"
+	"math/bits"
+	"slices"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -24,87 +30,132 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// fanout is how many matches a packet meets on one level of the tree of targets.
-const fanout = 12
-
 // Targets lays out the actions of a table that runs in BPF. pins is the directory
 // of the generation's pins. Nil when the table has no such actions.
 func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layout {
+	b := &builder{Layout: Layout{Family: family, Table: t.Name, Root: chainName(gen, t.Name)}, pins: pins}
+	if translates(t) {
+		b.translations(t)
+		return &b.Layout
+	}
 	if len(t.Actions) == 0 {
 		return nil
 	}
-	b := &builder{Layout: Layout{Family: family, Table: t.Name}, gen: gen, pins: pins}
 	// iptables-nft hangs this table at priority 150, behind the guard.
 	b.Exact = t.Name == "security"
 	for _, a := range t.Actions {
 		b.Exact = b.Exact || len(guard(a.Effect)) > 0
 	}
-	root := chainName(gen, t.Name)
 	for _, h := range t.Hooks {
-		if !h.Shim {
-			continue
+		if h.Shim {
+			b.entry(h, b.Root)
 		}
-		kind := Pending
-		if h.Hook == packet.Output || h.Hook == packet.Postrouting {
-			kind = PendingOut
-		}
-		b.Entries = append(b.Entries, Entry{
-			Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Route: h.Route, Chain: h.Hook.String(),
-			Rules: []Rule{{Ask: b.ask(kind, 0, 0), Jump: root}},
-		})
 	}
-	top := treeName(root, 0, len(t.Actions))
-	b.chain(root, b.passes(top, t.Passes)...)
-	b.tree(root, t.Actions, 0, len(t.Actions))
+	b.actions(b.Root, numbered(t), steps(t))
 	return &b.Layout
 }
 
-// passes runs the tree, and again while actions are left. The passes stand side by side,
-// as nf_tables nests at most 16 jumps (NFT_JUMP_STACK_SIZE).
-func (b *builder) passes(top string, n int) []Rule {
-	rules := []Rule{{Jump: top}}
-	for range n - 1 {
-		rules = append(rules, Rule{Ask: b.ask(Range, 0, anyAction), Jump: top})
-	}
-	return append(rules,
-		Rule{Ask: b.ask(Left, 0, 0), Policy: "DROP"},
-		Rule{Ask: b.ask(DropNoted, 0, 0), Policy: "DROP"})
+// translates says whether netfilter asks the base chains of a table about the first packets
+// of connections.
+func translates(t *plan.Table) bool {
+	return len(t.Hooks) > 0 && t.Hooks[0].NAT
 }
 
-// anyAction is beyond the number of every action.
-const anyAction = 0xffff
-
-func treeName(root string, lo, hi int) string { return fmt.Sprintf("%s-a%d-%d", root, lo, hi) }
-
-// tree adds the chains that run actions lo to hi-1.
-func (b *builder) tree(root string, actions []plan.Action, lo, hi int) {
-	step := 1
-	for (hi-lo+step-1)/step > fanout {
-		step *= fanout
-	}
-	at := len(b.Chains)
-	b.chain(treeName(root, lo, hi))
-	var rules []Rule
-	for i := lo; i < hi; i += step {
-		end := min(i+step, hi)
-		if step == 1 {
-			rules = append(rules, b.take(i, actions[i].Effect))
+// translations lays out a table that translates addresses. Its base chains are there without
+// actions, too: where one is, connections that nothing translates are kept apart from others
+// (nf_nat_alloc_null_binding(), net/netfilter/nf_nat_core.c). Each has its own tree, of those
+// actions that may stand there; and matches of its own, as the chains stand at two priorities.
+func (b *builder) translations(t *plan.Table) {
+	for _, h := range t.Hooks {
+		b.at = &h.Hook
+		root := fmt.Sprintf("%s%d", b.Root, h.Hook)
+		var here []action
+		for _, a := range numbered(t) {
+			if standsAt(a.effect, h.Hook) {
+				here = append(here, a)
+			}
+		}
+		if !h.Shim || len(here) == 0 {
+			b.Entries = append(b.Entries, entry(h))
 			continue
 		}
-		rules = append(rules, Rule{Ask: b.ask(Range, i, end-1), Jump: treeName(root, i, end)})
-		b.tree(root, actions, i, end)
+		b.entry(h, root)
+		b.actions(root, here, steps(t))
 	}
-	b.Chains[at].Rules = rules
 }
 
-// take runs one action. Where the rule can fail to do it, another program asks first whether
-// it is next.
-func (b *builder) take(i int, e pred.Effect) Rule {
-	r := Rule{Ask: b.ask(Take, i, i), Effect: e}
-	if _, is := pred.ChangesHeader(b.Family, e); is {
-		r.Next = b.ask(Range, i, i)
+// steps are how many actions a packet can have: one more may come with changes in place.
+func steps(t *plan.Table) int { return min(t.Longest+1, plan.MaxNotes) }
+
+// action is an action of a table and its number.
+type action struct {
+	number int
+	effect pred.Effect
+}
+
+func numbered(t *plan.Table) []action {
+	out := make([]action, len(t.Actions))
+	for i, a := range t.Actions {
+		out[i] = action{i, a.Effect}
 	}
-	return r
+	return out
+}
+
+// entry is the place of a base chain.
+func entry(h *plan.Hook) Entry {
+	return Entry{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Route: h.Route, Chain: h.Hook.String()}
+}
+
+// entry adds an entry that leads packets with actions to a chain.
+func (b *builder) entry(h *plan.Hook, root string) {
+	kind := Pending
+	if h.Hook.Local() {
+		kind = PendingOut
+	}
+	e := entry(h)
+	e.Rules = []Rule{{Ask: b.ask(kind), Jump: root}}
+	b.Entries = append(b.Entries, e)
+}
+
+// actions adds the chains that run actions, one after the other, in the order of a note. The
+// steps stand side by side, as nf_tables nests at most 16 jumps (NFT_JUMP_STACK_SIZE).
+func (b *builder) actions(root string, all []action, longest int) {
+	high := bits.Len(uint(all[len(all)-1].number))
+	end := root + "-end"
+	at := len(b.Chains)
+	b.chain(root)
+	top := b.tree(root, all, high)
+	var rules []Rule
+	for range max(longest, 1) {
+		rules = append(rules, Rule{Jump: top}, Rule{Ask: b.ask(Done), Goto: end})
+	}
+	b.Chains[at].Rules = append(rules, Rule{Policy: "DROP"})
+	b.chain(end, Rule{Ask: b.ask(DropNoted), Policy: "DROP"})
+}
+
+// tree adds the chains that run one of some actions, whose numbers differ in their low bits,
+// and gives the first. Each asks for the bits from the highest on, and has the action whose
+// remaining bits are all 0 at its end.
+func (b *builder) tree(root string, some []action, low int) string {
+	name := fmt.Sprintf("%s-a%d", root, some[0].number>>low<<low)
+	at := len(b.Chains)
+	b.chain(name)
+	var rules []Rule
+	for low > 0 && len(some) > 0 {
+		low--
+		i := slices.IndexFunc(some, func(a action) bool { return a.number>>low&1 == 1 })
+		if i < 0 {
+			rules = append(rules, Rule{Ask: b.askBit(low), Policy: "DROP"}) // there is none
+			continue
+		}
+		rules = append(rules, Rule{Ask: b.askBit(low), Goto: b.tree(root, some[i:], low)})
+		some = some[:i]
+	}
+	if len(some) > 0 {
+		rules = append(rules, Rule{Ask: b.ask(Take), Effect: some[0].effect})
+	}
+	b.Chains[at].Rules = rules
+	return name
 }
 
 // Whole lays out a table that is left to netfilter: every chain under a name of the
@@ -113,14 +164,14 @@ func (b *builder) take(i int, e pred.Effect) Rule {
 // note with which a program before the table sees that its rules are there. line writes a rule
 // as the tool reads it, or says why that is not possible.
 func Whole(family packet.Family, t *ruleset.Table, gen uint32, pins string, line func(r *ruleset.Rule, chain string) (string, error)) (*Layout, error) {
-	b := &builder{Layout: Layout{Family: family, Table: t.Name, Exact: true, Whole: true}, gen: gen, pins: pins}
+	b := &builder{Layout: Layout{Family: family, Table: t.Name, Root: chainName(gen, t.Name), Exact: true, Whole: true}, pins: pins}
 	names := map[string]string{}
 	for i, c := range t.Chains {
 		names[c.Name] = wholeName(gen, t.Name, i)
 	}
 	for _, c := range t.Chains {
 		if c.BuiltIn() {
-			live := b.ask(ActiveGen, 0, 0)
+			live := b.ask(ActiveGen)
 			b.Entries = append(b.Entries, Entry{
 				Hook: c.Base.Hook, Priority: c.Base.Priority, NAT: c.Base.Type == ruleset.NAT, Chain: c.Name,
 				Rules: []Rule{

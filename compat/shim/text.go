@@ -42,8 +42,10 @@ func writeRules(b *strings.Builder, family packet.Family, chain string, rules []
 		if r.Ask != "" {
 			words = append(words, "-m", "bpf", "--object-pinned", r.Ask)
 		}
-		words = append(words, "-j")
+		words = append(words, "-"+jumpOption(r))
 		switch {
+		case r.Goto != "":
+			words = append(words, r.Goto)
 		case r.Effect != nil:
 			words = append(words, Words(family, r.Effect)...)
 		case r.Jump != "":
@@ -53,6 +55,14 @@ func writeRules(b *strings.Builder, family packet.Family, chain string, rules []
 		}
 		fmt.Fprintln(b, quoteAll(words))
 	}
+}
+
+// jumpOption is the option that names where a rule goes.
+func jumpOption(r *Rule) string {
+	if r.Goto != "" {
+		return "g"
+	}
+	return "j"
 }
 
 func quoteAll(args []string) string {

@@ -109,7 +109,7 @@ func programs(layouts []*shim.Layout) []attach.ShimProgram {
 	var out []attach.ShimProgram
 	for _, l := range layouts {
 		for _, p := range l.Programs {
-			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, Hook: p.Hook, Lo: p.Lo, Hi: p.Hi})
+			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, AtHook: p.AtHook, Hook: p.Hook, Bit: p.Bit})
 		}
 	}
 	return out

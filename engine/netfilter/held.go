@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/codegen"
@@ -62,6 +63,10 @@ func (n *netfilter) holds(layouts []*shim.Layout, p *plan.Plan) []held {
 // wholes are the programs that stand before the tables that are left to netfilter.
 func wholes(rs *ruleset.Ruleset, p *plan.Plan) []codegen.Program {
 	var out []codegen.Program
+	needs := uint32(0)
+	if p.Conntrack {
+		needs = abi.NeedTracked
+	}
 	for _, t := range p.Tables {
 		if t.InBPF {
 			continue
@@ -72,7 +77,7 @@ func wholes(rs *ruleset.Ruleset, p *plan.Plan) []codegen.Program {
 			}
 			out = append(out, codegen.Program{
 				Table: t.Name, Family: rs.Family, Hook: c.Base.Hook, Priority: c.Base.Priority,
-				Shim: true, Whole: true, NAT: c.Base.Type == ruleset.NAT,
+				Shim: true, Whole: true, Needs: needs, NAT: c.Base.Type == ruleset.NAT,
 			})
 		}
 	}
@@ -85,7 +90,7 @@ func targetsOf(p *plan.Plan, name string) *plan.Table {
 		if t.Name != name {
 			continue
 		}
-		out := &plan.Table{Name: t.Name, InBPF: true, Actions: t.Actions, Passes: t.Passes}
+		out := &plan.Table{Name: t.Name, InBPF: true, Actions: t.Actions, Longest: t.Longest}
 		for _, h := range t.Hooks {
 			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Route: h.Route, Shim: h.Shim})
 		}

@@ -3,6 +3,7 @@ package netfilter
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -12,6 +13,35 @@ import (
 // initialUserNamespace is the inode of the first user namespace (PROC_USER_INIT_INO,
 // include/linux/proc_ns.h).
 const initialUserNamespace = 0xEFFFFFFD
+
+// leave are the tables to leave to netfilter whatever they hold, with the reason.
+func (d *Datapath) leave(rs *ruleset.Ruleset) (map[string]string, error) {
+	out, err := foreignOwners(rs)
+	if err != nil {
+		return nil, err
+	}
+	missing, asked := false, false
+	for _, t := range rs.Tables {
+		if !translates(t) {
+			continue
+		}
+		if !asked {
+			asked = true
+			if missing, err = d.netfilter.own.Missing(); err != nil {
+				return nil, err
+			}
+		}
+		if missing {
+			out[t.Name] = "this kernel has no nf_tables (CONFIG_NF_TABLES), which would translate addresses for it"
+		}
+	}
+	return out, nil
+}
+
+// translates says whether a table has chains that translate addresses.
+func translates(t *ruleset.Table) bool {
+	return slices.ContainsFunc(t.Bases(), func(b *ruleset.Base) bool { return b.Type == ruleset.NAT })
+}
 
 // foreignOwners gives the tables that ask for users or groups in a network namespace
 // that belongs to another user namespace than the first: owner_mt()

@@ -48,7 +48,6 @@ type Table struct {
 	Notes   []Note   // why it is left to netfilter; empty for nat
 	Hooks   []*Hook  // empty unless InBPF
 	Actions []Action // what the shim behind the table can be told to do, by number
-	Passes  int      // how often the shim must walk its actions
 	Longest int      // how many actions a packet can collect, at most
 	Limits  []int    // slots of its rules, see Plan
 	Nths    []int
@@ -109,9 +108,9 @@ type Func struct {
 // holds two of their numbers, of 16 bits each (ROW_ARG in bpf/lookup/rows.h), and the facts one.
 const MaxClasses = 1 << 16
 
-// MaxActions is how many actions a table has: a note holds their numbers, of 16 bits each
-// (struct note_entry in bpf/netfilter/maps.h).
-const MaxActions = 1 << 16
+// MaxActions is how many actions a table has: they are found by the bits of their numbers, each a
+// jump, of which nf_tables nests 16 (NFT_JUMP_STACK_SIZE); two lead there.
+const MaxActions = 1 << 13
 
 // Class is a chain whose rules are looked up instead of run as code; so are all chains
 // that it calls.
@@ -174,6 +173,19 @@ type Rule struct {
 	Note   int     // Do: number of the action
 	Text   string  // the rule as iptables-save prints it, for messages
 	Pos    string  // where it was written
+}
+
+// NoteOnce is added to the number of an action that a packet need not note twice in a row.
+const NoteOnce = 1 << 16
+
+// Noted is what the datapath is told to note for a packet that the rule matches (note() in
+// bpf/netfilter/notes.h).
+func (r *Rule) Noted() uint32 {
+	n := uint32(r.Note)
+	if pred.Idempotent(r.Action.Effect) {
+		n |= NoteOnce
+	}
+	return n
 }
 
 // String is the plan as text.

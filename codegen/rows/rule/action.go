@@ -48,7 +48,7 @@ func Action(family packet.Family, r *plan.Rule, chain uint32) (do, arg uint32, w
 
 // note is what a rule asks of whoever runs its effect, as the datapath reads it.
 func note(family packet.Family, r *plan.Rule) ([]uint32, error) {
-	words := []uint32{uint32(r.Note), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
+	words := []uint32{r.Noted(), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
 	if c, is := pred.ChangesHeader(family, r.Action.Effect); is {
 		words[3]++
 		return append(words, header(c)...), nil

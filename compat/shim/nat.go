@@ -1,0 +1,74 @@
+package shim
+
+import (
+	"net/netip"
+
+	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// translation gives the expressions of nf_tables that translate the addresses of a
+// connection, for packets that come from a hook.
+func translation(family packet.Family, hook packet.Hook, e pred.NAT) anchor.Rule {
+	n := anchor.NAT{
+		Min: e.Min, Max: e.Max, Ports: e.Ports, Lo: e.Lo, Hi: e.Hi,
+		Random: e.Random, FullyRandom: e.Fully, Persistent: e.Persistent,
+	}
+	switch e.Kind {
+	case pred.NATMasquerade:
+		return anchor.Masquerade(n)
+	case pred.NATRedirect:
+		return anchor.Redirect(n)
+	case pred.NATNetmap:
+		n.Map, n.Min, n.Max = true, e.Net.Masked().Addr(), last(e.Net)
+	}
+	if translatesSource(hook) {
+		return anchor.Source(family, n)
+	}
+	return anchor.Destination(family, n)
+}
+
+// translatesSource says which of the addresses is settled at a hook (HOOK2MANIP(),
+// include/net/netfilter/nf_nat.h).
+func translatesSource(h packet.Hook) bool { return h == packet.Input || h == packet.Postrouting }
+
+// untranslatable says why nf_tables cannot translate as a rule asks; "": it can.
+func untranslatable(e pred.NAT) string {
+	switch {
+	case e.Base != 0:
+		return "it moves ports by a distance (NF_NAT_RANGE_PROTO_OFFSET, net/netfilter/nf_nat_core.c), which nf_tables does not"
+	case e.Kind == pred.NATMasquerade && e.Ports:
+		return "it masquerades with ports, which nf_tables takes with a flag (nft_masq_init(), net/netfilter/nft_masq.c) that its Go library does not send"
+	}
+	return ""
+}
+
+// last is the last address of a network.
+func last(p netip.Prefix) netip.Addr {
+	bytes := p.Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(bytes); i++ {
+		bytes[i/8] |= 0x80 >> (i % 8)
+	}
+	out, _ := netip.AddrFromSlice(bytes)
+	return out
+}
+
+// standsAt says whether an effect can stand at a hook: the kernel looks at all that a base
+// chain reaches (nft_nat_validate(), nft_masq_validate(), nft_redir_validate()), and what
+// iptables refuses elsewhere no packet meets there.
+func standsAt(e pred.Effect, h packet.Hook) bool {
+	n, is := e.(pred.NAT)
+	if !is {
+		return true
+	}
+	switch n.Kind {
+	case pred.NATMasquerade:
+		return h == packet.Postrouting
+	case pred.NATSource:
+		return translatesSource(h)
+	case pred.NATDestination, pred.NATRedirect:
+		return !translatesSource(h)
+	}
+	return true
+}
