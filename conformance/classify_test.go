@@ -100,9 +100,7 @@ func newJudges(rs *ruleset.Ruleset, hook packet.Hook) (*judges, error) {
 	family := rs.Family
 	j := &judges{rs: rs, machine: interp.New(family, rs.Tables[0], interp.ByLower), world: &packet.World{State: map[any]any{}}}
 	j.machine.Load(j.world)
-	for _, s := range rs.Sets {
-		fillSet(j.world, s)
-	}
+	interp.LoadSets(j.world, rs.Sets)
 	for _, how := range []translate.Classifier{translate.ClassifyCode, translate.ClassifyTuples, translate.ClassifyTree, translate.ClassifyAuto} {
 		w := &way{name: translate.ClassifierNames[how]}
 		w.res = translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: how, Can: shim.Can})

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand"
 	"testing"
-	"time"
 
 	"github.com/bpftables/bpftables/conformance/gen"
 	"github.com/bpftables/bpftables/ruleset"
@@ -75,19 +74,6 @@ func addSets(r *rand.Rand, rs *ruleset.Ruleset) {
 				}
 			}
 		}
-	}
-}
-
-// fillSet puts the elements of a set into a world.
-func fillSet(w *packet.World, s *ruleset.Set) {
-	state := pred.StateOf(w, s.Name)
-	state.Size = s.Room()
-	for _, e := range s.Elements {
-		expires := uint64(0)
-		if e.Timeout > 0 {
-			expires = w.Nanoseconds() + uint64(e.Timeout/time.Nanosecond)
-		}
-		state.Elements[string(e.Key)] = expires
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"io"
 	"strings"
 
+	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/interp"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -38,12 +40,18 @@ func (c *explainCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	rs, err := c.rules(s, family)
+	all, err := c.rules(s, family)
 	if err != nil {
 		return err
 	}
 	f.World.AddrType = localTypes()
-	stops := interp.Walk(rs, f, interp.ByEval)
+	interp.LoadSets(f.World, all.Rules.Sets)
+	stops := interp.Walk(all.Rules, f, interp.ByEval)
+	for i := range stops {
+		if owner, is := all.Unread[stops[i].Table]; is {
+			stops[i].Note = "passed over: this program cannot read the rules of " + owner
+		}
+	}
 	if c.JSON {
 		return writeJSON(s.out, jsonStops(stops))
 	}
@@ -55,23 +63,24 @@ func (c *explainCmd) Run(s *streams) error {
 	return nil
 }
 
-func (c *explainCmd) rules(s *streams, family packet.Family) (*ruleset.Ruleset, error) {
+func (c *explainCmd) rules(s *streams, family packet.Family) (*apply.All, error) {
 	if c.Ruleset != "" {
-		return s.readRuleset(c.Ruleset, family)
+		rs, err := s.readRuleset(c.Ruleset, family)
+		return &apply.All{Rules: rs}, err
 	}
-	rs, err := s.current(family)
+	all, err := s.everyone(family)
 	if err != nil {
 		return nil, err
 	}
 	// Lines of the stored text are not lines of a file of the user's.
-	for _, t := range rs.Tables {
+	for _, t := range all.Rules.Tables {
 		for _, chain := range t.Chains {
 			for _, r := range chain.Rules {
 				r.Pos = ruleset.Pos{}
 			}
 		}
 	}
-	return rs, nil
+	return all, nil
 }
 
 // verdict is the outcome of the whole way, and who decided it.
@@ -107,8 +116,16 @@ func decidedBy(s interp.Stop) string {
 	return at
 }
 
+// chainOf says which chain it is, where the table and the hook do not.
+func chainOf(s interp.Stop) string {
+	if s.Owner == tables.Owner {
+		return ""
+	}
+	return fmt.Sprintf(", chain %s, priority %d", s.Chain, s.Priority)
+}
+
 func printStop(w io.Writer, s interp.Stop) {
-	fmt.Fprintf(w, "table %s at %s\n", s.Table, s.Hook)
+	fmt.Fprintf(w, "table %s at %s%s\n", s.Table, s.Hook, chainOf(s))
 	if s.Note != "" {
 		fmt.Fprintf(w, "  %s\n", s.Note)
 		return
@@ -127,11 +144,14 @@ func printStop(w io.Writer, s interp.Stop) {
 // The JSON forms of an explanation.
 type (
 	jsonStop struct {
-		Table   string     `json:"table"`
-		Hook    string     `json:"hook"`
-		Note    string     `json:"note,omitempty"`
-		Verdict string     `json:"verdict,omitempty"`
-		Steps   []jsonStep `json:"steps,omitempty"`
+		Table    string     `json:"table"`
+		Owner    string     `json:"owner"`
+		Chain    string     `json:"chain"`
+		Hook     string     `json:"hook"`
+		Priority int32      `json:"priority"`
+		Note     string     `json:"note,omitempty"`
+		Verdict  string     `json:"verdict,omitempty"`
+		Steps    []jsonStep `json:"steps,omitempty"`
 	}
 	jsonStep struct {
 		Chain  string `json:"chain"`
@@ -148,7 +168,7 @@ type (
 func jsonStops(stops []interp.Stop) []jsonStop {
 	out := []jsonStop{}
 	for _, s := range stops {
-		js := jsonStop{Table: s.Table, Hook: s.Hook.String(), Note: s.Note}
+		js := jsonStop{Table: s.Table, Owner: s.Owner, Chain: s.Chain, Hook: s.Hook.String(), Priority: s.Priority, Note: s.Note}
 		if s.Note == "" {
 			js.Verdict = s.Result.Verdict.String()
 		}

@@ -3,11 +3,13 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/datapath"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -115,10 +117,34 @@ func printStatus(w io.Writer, st *apply.Status) {
 			fmt.Fprintf(w, "    %s\n", n)
 		}
 	}
+	printOrder(w, st)
 	if st.ConntrackLost {
 		fmt.Fprintln(w, "  conntrack was switched off by another program: "+lostAdvice)
 	}
 	printEarly(w, st.Early)
+}
+
+// printOrder says in which order packets meet the rules, where iptables is not their only owner,
+// and which sets there are.
+func printOrder(w io.Writer, st *apply.Status) {
+	if slices.ContainsFunc(st.Order, func(b apply.BaseStatus) bool { return b.Owner != tables.Owner }) {
+		fmt.Fprint(w, "  in the order in which packets meet them, by priority:")
+		hook, between := "", ""
+		for _, b := range st.Order {
+			if between = ", "; b.Hook != hook {
+				hook, between = b.Hook, "\n    "+b.Hook+": "
+			}
+			fmt.Fprint(w, between, b)
+		}
+		fmt.Fprintln(w)
+	}
+	for _, s := range st.Sets {
+		if s.Elements == nil {
+			fmt.Fprintf(w, "  set %s of %s: up to %d elements\n", s.Name, s.Owner, s.Size)
+			continue
+		}
+		fmt.Fprintf(w, "  set %s of %s: %d elements, up to %d\n", s.Name, s.Owner, *s.Elements, s.Size)
+	}
 }
 
 const lostAdvice = "packets that need it are dropped; the next change of the rules puts it back, 'bpftables serve' at once"

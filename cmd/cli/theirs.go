@@ -12,6 +12,7 @@ import (
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // A table in which bpftables holds nothing, and a tool of netfilter's does, is that tool's
@@ -119,15 +120,31 @@ func (s *streams) view(e *apply.Engine) (*ruleset.Ruleset, error) {
 	if live != nil {
 		rs.Tables = live.Tables
 	}
+	return rs, s.addTheirs(e, rs)
+}
+
+// addTheirs puts the tables that only netfilter's tools hold into a ruleset.
+func (s *streams) addTheirs(e *apply.Engine, rs *ruleset.Ruleset) error {
 	b, err := s.beside(e, "")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b.warnBoth(s.err)
 	for _, t := range b.tables(s, e) {
 		rs.Tables = append(without(rs.Tables, t.Name), t)
 	}
-	return rs, nil
+	return nil
+}
+
+// everyone is the rules of all owners, with the tables that only netfilter's tools hold.
+func (s *streams) everyone(family packet.Family) (all *apply.All, err error) {
+	err = s.withEngine(family, func(e *apply.Engine) error {
+		if all, err = e.All(); err != nil {
+			return err
+		}
+		return s.addTheirs(e, all.Rules)
+	})
+	return all, err
 }
 
 func without(tables []*ruleset.Table, name string) []*ruleset.Table {

@@ -281,6 +281,35 @@ func TestOwners(t *testing.T) {
 	h.judge("fence has none")
 }
 
+// TestOthersAreShown: status and explain show the chains of all owners in the order in which a
+// packet meets them, although the program cannot read the rules of all.
+func TestOthersAreShown(t *testing.T) {
+	h := newHost(t, "")
+	h.load(small(1002, 0), iptablesRules)
+	bpftables := filepath.Join(t.TempDir(), "bpftables")
+	if out, err := exec.Command("go", "build", "-o", bpftables, "../../cmd/bpftables").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	status := inside(t, h.ours, "", bpftables, "status")
+	for _, want := range []string{
+		"    INPUT: -7 fence/guard early, 0 filter, 3 fence/guard late\n",
+		"    POSTROUTING: -7 fence/guard last\n", "  set fence/bad_ipv6 of fence: 200 elements, up to 10000\n",
+	} {
+		if !strings.Contains(status, want) {
+			t.Errorf("status lacks %q:\n%s", want, status)
+		}
+	}
+	explained := inside(t, h.ours, "", bpftables, "explain", "udp 192.0.2.1:5000 > 192.0.2.2:1005 in eth0")
+	for _, want := range []string{
+		"table fence/guard at INPUT, chain early, priority -7\n  passed over: this program cannot read the rules of fence\ntable filter at INPUT\n",
+		"verdict: DROP by table filter, rule 1 of INPUT\n",
+	} {
+		if !strings.Contains(explained, want) {
+			t.Errorf("explain lacks %q:\n%s", want, explained)
+		}
+	}
+}
+
 // TestOwnerKilled kills fence at every step of a change of both families: all of its rules are
 // the old ones or all are the new, and iptables' are what they were.
 func TestOwnerKilled(t *testing.T) {

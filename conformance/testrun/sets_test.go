@@ -84,6 +84,11 @@ func TestSets(t *testing.T) {
 		t.Errorf("packets have put %s into the set", got)
 	}
 	e := b.engines[packet.IPv4]
+	st, err := e.Status()
+	b.must(err)
+	if len(st.Sets) != 2 || st.Sets[0].Owner != fence.Owner || *st.Sets[0].Elements != 2 || *st.Sets[1].Elements != 5 {
+		t.Errorf("sets %+v", st.Sets)
+	}
 	b.must(e.ChangeSet(fence.Owner, apply.SetEdit{Name: "fence/port-bad", Add: []ruleset.Element{element(4)}, Delete: [][]byte{element(1).Key}}))
 	b.wantAccepted("changed in place", "1 3 5")
 	b.iptables(allow(1, 3))

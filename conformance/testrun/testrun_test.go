@@ -111,16 +111,9 @@ func (b *box) must(err error) {
 // rules are those of all owners.
 func (b *box) rules(f packet.Family) *ruleset.Ruleset {
 	b.Helper()
-	rs := &ruleset.Ruleset{Family: f}
-	ipt, err := b.engines[f].Current()
+	all, err := b.engines[f].All()
 	b.must(err)
-	if ipt != nil {
-		rs.Tables = append(rs.Tables, ipt.Tables...)
-	}
-	own, err := b.engines[f].Owned(fence.Owner)
-	b.must(err)
-	rs.Tables = append(rs.Tables, own...)
-	return rs
+	return all.Rules
 }
 
 // judge compares what the programs say with the interpreter, and gives the ports of packets
@@ -148,6 +141,8 @@ func (b *box) judge(f packet.Family) string {
 
 // atHook are the stops of a packet at its own hook.
 func atHook(rs *ruleset.Ruleset, f *packet.Facts) []interp.Stop {
+	f.World.State = nil
+	interp.LoadSets(f.World, rs.Sets)
 	return slices.DeleteFunc(interp.Walk(rs, f, interp.ByLower), func(s interp.Stop) bool { return s.Hook != f.Hook })
 }
 
@@ -303,7 +298,7 @@ func TestCounters(t *testing.T) {
 	for _, c := range []struct {
 		table, chain string
 		want         []uint64
-	}{{"filter", "INPUT", []uint64{3, 6, 0}}, {"guard", "early", []uint64{3}}, {"guard", "late", []uint64{6, 0}}} {
+	}{{"filter", "INPUT", []uint64{3, 6, 0}}, {"fence/guard", "early", []uint64{3}}, {"fence/guard", "late", []uint64{6, 0}}} {
 		if got := counted(c.table, c.chain); !slices.Equal(got, c.want) {
 			t.Errorf("%s %s counted %v, not %v", c.table, c.chain, got, c.want)
 		}
@@ -320,6 +315,13 @@ func TestStatus(t *testing.T) {
 	b.must(err)
 	if want := []string{"INPUT", "INPUT", "INPUT", "FORWARD", "OUTPUT"}; !slices.Equal(st.Usage.Hooks, want) || st.Usage.Programs != len(want) || len(st.Tables) != 2 {
 		t.Errorf("status %+v", st)
+	}
+	var order []string
+	for _, base := range st.Order {
+		order = append(order, base.Hook+" "+base.String())
+	}
+	if want := []string{"INPUT -7 fence/guard early", "INPUT 0 filter", "INPUT 3 fence/guard late", "FORWARD 0 filter", "OUTPUT 0 filter"}; !slices.Equal(order, want) {
+		t.Errorf("order %q", order)
 	}
 	b.kernel.Lose(packet.IPv6, "a link")
 	b.must(e.Mend(func(change func() error) error { return change() }))

@@ -12,6 +12,9 @@ type Status struct {
 	Family     string        `json:"family"`
 	Generation uint32        `json:"generation"`
 	Tables     []TableStatus `json:"tables"`
+	// Order are the base chains of all owners as packets meet them, and Sets the named sets.
+	Order []BaseStatus `json:"order,omitempty"`
+	Sets  []SetStatus  `json:"sets,omitempty"`
 	// Lost says what is left of rules whose files were removed; "": nothing.
 	Lost      string `json:"lost,omitempty"`
 	Conntrack bool   `json:"conntrack"` // kept on for the rules
@@ -65,5 +68,7 @@ func (e *Engine) Status() (*Status, error) {
 		}
 		out.Tables = append(out.Tables, ts)
 	}
-	return out, nil
+	out.Order = order(live.State, live.extra)
+	out.Sets, err = e.setsOf(live.extra)
+	return out, err
 }

@@ -10,11 +10,13 @@ import (
 
 // Stop is one base chain on the way of a packet.
 type Stop struct {
-	Table  string
-	Chain  string
-	Hook   packet.Hook
-	Note   string // why the chain was not run; empty: Result is valid
-	Result Result
+	Table    string
+	Owner    string
+	Chain    string
+	Hook     packet.Hook
+	Priority int32
+	Note     string // why the chain was not run; empty: Result is valid
+	Result   Result
 }
 
 // ways are the hooks that a packet meets, by the one that it is explained for.
@@ -56,7 +58,7 @@ func Walk(rs *ruleset.Ruleset, f *packet.Facts, mode Mode) []Stop {
 	var stops []Stop
 	for _, h := range ways[f.Hook] {
 		for _, at := range stations(rs, h) {
-			s := Stop{Table: at.table.Name, Chain: at.chain.Name, Hook: h}
+			s := Stop{Table: at.table.Name, Owner: at.table.Owner, Chain: at.chain.Name, Hook: h, Priority: at.chain.Base.Priority}
 			if at.chain.Base.Type == ruleset.NAT {
 				s.Note = natNote
 				stops = append(stops, s)
