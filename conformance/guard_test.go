@@ -85,8 +85,20 @@ COMMIT
 			t.Errorf("nft flush ruleset: status does not say %q: %s", want, status)
 		}
 	}
-	command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", "raw", "-A", "PREROUTING", "-s", "192.0.2.1")
+	change := func() {
+		command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", "raw", "-A", "PREROUTING", "-s", "192.0.2.1")
+	}
+	change()
 	enforced("after a change of another table")
+	command(t, l.Host(), "", "nft", "add table ip bpftables { flags dormant; }")
+	if got := events(t, l, rejected); got != "" {
+		t.Errorf("dormant: %s: %s", rejected, got)
+	}
+	if status := string(command(t, l.Host(), "", binary, "status")); !strings.Contains(status, "table filter was removed or changed") {
+		t.Errorf("dormant: status: %s", status)
+	}
+	change()
+	enforced("after another change")
 }
 
 // A table that is left to netfilter as a whole is in iptables-legacy: without its rules

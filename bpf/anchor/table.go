@@ -95,6 +95,9 @@ func (t Table) replace(remove []string, add []Chain) error {
 	if len(remove)+len(add) == 0 {
 		return nil
 	}
+	if err := t.wake(); err != nil {
+		return err
+	}
 	size := 0
 	for _, c := range add {
 		size += chainRoom

@@ -180,6 +180,10 @@ func (n *netfilter) lost(gen uint32, all []held, pins string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
+	sleeps, err := n.own.Dormant()
+	if err != nil {
+		return nil, err
+	}
 	var out []string
 	for _, h := range all {
 		uses := map[string]uint32{}
@@ -189,7 +193,7 @@ func (n *netfilter) lost(gen uint32, all []held, pins string) ([]string, error) 
 			}
 		}
 		if h.Sum != 0 && len(uses) > 0 {
-			if sum(uses) != h.Sum {
+			if sleeps || sum(uses) != h.Sum {
 				out = append(out, h.Table)
 			}
 			continue
