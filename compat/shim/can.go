@@ -26,8 +26,6 @@ func unfit(e pred.Effect, hooks uint8) string {
 		return untranslatable(e)
 	case pred.SynProxy:
 		return "it takes, drops or passes the packet by its cookie (synproxy_tg4(), net/ipv4/netfilter/ipt_SYNPROXY.c)"
-	case pred.TProxy:
-		return "it takes or drops the packet by the sockets of this host (tproxy_tg4(), net/netfilter/xt_TPROXY.c)"
 	case pred.ChangeKernelSet:
 		if e.Map.Set != "" {
 			return "it takes values from a set (set_target_v3(), net/netfilter/xt_set.c)"
@@ -55,8 +53,6 @@ func rewrites(e pred.Effect) string {
 		return "ecn_tg(), net/ipv4/netfilter/ipt_ECN.c"
 	case pred.StripTCPOptions:
 		return "tcpoptstrip_mangle_packet(), net/netfilter/xt_TCPOPTSTRIP.c"
-	case pred.FillChecksum:
-		return "checksum_tg(), net/netfilter/xt_CHECKSUM.c"
 	}
 	return ""
 }

@@ -15,12 +15,12 @@ import (
 var told = map[pred.Effect]bool{
 	pred.Audit{}: true, pred.BlinkLED{}: true, pred.ChangeKernelSet{Add: pred.KernelSetKey{Set: "a", Dirs: "src"}}: true,
 	pred.ChangeKernelSet{Map: pred.KernelSetKey{Set: "a", Dirs: "src"}}: false,
-	pred.Dup{Gateway: netip.IPv6Unspecified()}:                          true, pred.FillChecksum{}: false, pred.IdleTimer{}: true, pred.Log{}: true,
+	pred.Dup{Gateway: netip.IPv6Unspecified()}:                          true, pred.FillChecksum{}: true, pred.IdleTimer{}: true, pred.Log{}: true,
 	pred.NAT{}: true, pred.NAT{Kind: pred.NATDestination, Ports: true, Base: 1}: false, pred.NAT{Kind: pred.NATMasquerade, Ports: true}: false, pred.NFLog{}: true, pred.NoTrack{}: true, pred.NPT{}: false, pred.NewOpaque([]string{"X"}): false, pred.Queue{}: true,
 	pred.RateEst{}: true, pred.Reject{Reset: true}: true, pred.RestoreSecMark{}: true, pred.SaveSecMark{}: true, pred.SecMark{}: true,
 	pred.SetDSCP{}: true, pred.SetECN{}: false, pred.SetMark{Dst: pred.FieldMark, Src: pred.FieldMark}: true, pred.SetMSS{}: true,
 	pred.SetPriority{}: true, pred.SetTOS{}: true, pred.SetTTL{}: true, pred.StripTCPOptions{}: false, pred.SynProxy{}: false,
-	pred.TProxy{}: false, pred.Trace{}: true, pred.Track{}: true,
+	pred.TProxy{}: true, pred.Trace{}: true, pred.Track{}: true,
 }
 
 // TestCan fails when an effect is not decided about, or is to be told without words.
@@ -54,7 +54,7 @@ func TestCan(t *testing.T) {
 func TestGuard(t *testing.T) {
 	for e, want := range map[pred.Effect][]string{
 		pred.Reject{Reset: true}: {"-p", "tcp"}, pred.Reject{}: nil, pred.SetMSS{}: {"-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN", "SYN"},
-		pred.Track{Helper: "ftp", Proto: 6}: {"-p", "6"}, pred.Track{Zone: 1}: nil,
+		pred.Track{Helper: "ftp", Proto: 6}: {"-p", "6"}, pred.Track{Zone: 1}: nil, pred.TProxy{Proto: 17}: {"-p", "17"},
 	} {
 		if got := guard(e); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %q, want %q", e, got, want)

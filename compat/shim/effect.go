@@ -18,6 +18,9 @@ func runs(family packet.Family, hook packet.Hook, e pred.Effect) ([]run, error) 
 	if c, is := pred.ChangesHeader(family, e); is {
 		return changeHeader(family, c), nil
 	}
+	if e, is := e.(pred.TProxy); is {
+		return proxy(family, e), nil
+	}
 	one, err := expressions(family, hook, e)
 	return []run{{then: one}}, err
 }
@@ -54,6 +57,10 @@ func expressions(family packet.Family, hook packet.Hook, e pred.Effect) (anchor.
 		return translation(family, hook, e), nil
 	case pred.SetMSS:
 		return mss(e), nil
+	case pred.Track:
+		if e == (pred.Track{Zone: e.Zone}) {
+			return anchor.Zone(e.Zone), nil
+		}
 	}
 	return nil, fmt.Errorf("a table of ours in nf_tables cannot run the effect %s", e)
 }
@@ -118,6 +125,13 @@ func mss(e pred.SetMSS) anchor.Rule {
 		size = 0xffff // XT_TCPMSS_CLAMP_PMTU
 	}
 	return anchor.Target("TCPMSS", 0, append(binary.NativeEndian.AppendUint16(nil, size), make([]byte, 6)...))
+}
+
+// proxy hands the packet to a socket, and drops it where there is none (tproxy_tg4(),
+// net/netfilter/xt_TPROXY.c).
+func proxy(family packet.Family, e pred.TProxy) []run {
+	found := append(anchor.Proxy(family, e.Addr, e.Port), anchor.SetMark(^e.Mask, e.Value)...)
+	return []run{{first: found, then: anchor.Rule{anchor.Accept()}}, {then: anchor.Rule{anchor.Drop()}}}
 }
 
 // dup is struct xt_tee_tginfo (include/uapi/linux/netfilter/xt_TEE.h): gateway, interface,

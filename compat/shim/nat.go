@@ -54,14 +54,8 @@ func last(p netip.Prefix) netip.Addr {
 	return out
 }
 
-// standsAt says whether an effect can stand at a hook: the kernel looks at all that a base
-// chain reaches (nft_nat_validate(), nft_masq_validate(), nft_redir_validate()), and what
-// iptables refuses elsewhere no packet meets there.
-func standsAt(e pred.Effect, h packet.Hook) bool {
-	n, is := e.(pred.NAT)
-	if !is {
-		return true
-	}
+// translatesAt is standsAt for translations.
+func translatesAt(n pred.NAT, h packet.Hook) bool {
 	switch n.Kind {
 	case pred.NATMasquerade:
 		return h == packet.Postrouting

@@ -46,6 +46,10 @@ func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layo
 	for _, a := range t.Actions {
 		b.Exact = b.Exact || len(guard(a.Effect)) > 0
 	}
+	if parted(t) {
+		b.parts(t)
+		return &b.Layout
+	}
 	for _, h := range t.Hooks {
 		if h.Shim {
 			b.entry(h, b.Root)
@@ -69,16 +73,24 @@ func (b *builder) translations(t *plan.Table) {
 	for _, h := range t.Hooks {
 		b.at = &h.Hook
 		root := fmt.Sprintf("%s%d", b.Root, h.Hook)
-		var here []action
-		for _, a := range numbered(t) {
-			if standsAt(a.effect, h.Hook) {
-				here = append(here, a)
-			}
-		}
+		here := actionsAt(t, h.Hook)
 		if !h.Shim || len(here) == 0 {
 			b.Entries = append(b.Entries, entry(h))
 			continue
 		}
+		b.entry(h, root)
+		b.actions(root, here, steps(t))
+	}
+}
+
+// parts lays out a table in which some actions can stand at some hooks only.
+func (b *builder) parts(t *plan.Table) {
+	for _, h := range t.Hooks {
+		here := actionsAt(t, h.Hook)
+		if !h.Shim || len(here) == 0 {
+			continue
+		}
+		root := fmt.Sprintf("%s%d", b.Root, h.Hook)
 		b.entry(h, root)
 		b.actions(root, here, steps(t))
 	}

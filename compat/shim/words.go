@@ -32,6 +32,8 @@ func guard(e pred.Effect) []string {
 		}
 	case pred.SetMSS: // tcpmss_tg4_check(), net/netfilter/xt_TCPMSS.c
 		return []string{"-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN", "SYN"}
+	case pred.TProxy: // tproxy_tg4_check(), net/netfilter/xt_TPROXY.c
+		return []string{"-p", strconv.Itoa(int(e.Proto))}
 	case pred.Track:
 		if e.Proto != 0 {
 			return []string{"-p", strconv.Itoa(int(e.Proto))}

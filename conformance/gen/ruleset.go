@@ -65,6 +65,14 @@ func (w *rulesetWriter) table(name string) {
 // chain writes the rules of a chain, which may jump to the user chains behind it.
 func (w *rulesetWriter) chain(name string, self, users int) {
 	for range w.r.Intn(7) {
+		if w.name == "mangle" && name == "PREROUTING" && w.r.Intn(8) == 0 {
+			fmt.Fprintf(&w.out, "-A %s -p %s%s -j TPROXY --on-port %s --tproxy-mark 0x1/0xf\n", name, w.pick("tcp", "udp"), w.pick("", " -m length --length 60:"), w.pick("0", "80"))
+			continue
+		}
+		if w.name == "mangle" && w.r.Intn(16) == 0 {
+			fmt.Fprintf(&w.out, "-A %s -p udp -j CHECKSUM --checksum-fill\n", name)
+			continue
+		}
 		if w.name == "mangle" && w.r.Intn(6) == 0 {
 			fmt.Fprintf(&w.out, "-A %s%s\n", name, w.mss(name))
 			continue
@@ -227,7 +235,7 @@ func (w *rulesetWriter) target(chain string, self, users int) string {
 	case "mangle":
 		choices = []string{" -j MARK --set-xmark " + w.pick("0x1/0x1", "0x7/0xffffffff"), " -j CONNMARK --save-mark", " -j CONNMARK --restore-mark", "", " -j RETURN", " -j ACCEPT", w.rewrite(), w.rewrite()}
 	case "raw":
-		choices = append(choices, " -j NOTRACK", " -j CT --notrack")
+		choices = append(choices, " -j NOTRACK", " -j CT --notrack", " -j CT --zone "+w.pick("1", "2"))
 	}
 	return choices[w.r.Intn(len(choices))]
 }

@@ -20,6 +20,7 @@ type Queue struct {
 
 // TProxy hands the packet to a local socket without changing it (net/netfilter/xt_TPROXY.c).
 type TProxy struct {
+	Proto       uint8 // TCP or UDP
 	Addr        netip.Addr
 	Port        uint16 // 0: that of the packet
 	Value, Mask uint32 // mark = (mark & ^Mask) ^ Value
@@ -49,7 +50,7 @@ func (e Queue) String() string {
 }
 
 func (e TProxy) String() string {
-	return fmt.Sprintf("tproxy %s port=%d mark=%#x/%#x", e.Addr, e.Port, e.Value, e.Mask)
+	return fmt.Sprintf("tproxy proto=%d %s port=%d mark=%#x/%#x", e.Proto, e.Addr, e.Port, e.Value, e.Mask)
 }
 
 func (e SynProxy) String() string {

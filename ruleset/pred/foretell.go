@@ -80,6 +80,9 @@ func Hides(family packet.Family, e Effect) (h Hidden) {
 	if ChangesLength(e) {
 		h |= HiddenBytes | HiddenOptions | HiddenSums
 	}
+	if _, is := e.(FillChecksum); is {
+		h |= HiddenBytes | HiddenSums
+	}
 	if m, is := MarkChange(e); is && m.Dst == FieldMark {
 		h |= HiddenWay
 	}

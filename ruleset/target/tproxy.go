@@ -105,8 +105,9 @@ func (t *TProxy) Check(in *ruleset.Place) error {
 }
 
 // Lower gives the hand-over.
-func (t *TProxy) Lower(*ruleset.Place) pred.Action {
-	return pred.Doing(pred.TProxy{Addr: t.Addr, Port: t.Port, Value: t.Value, Mask: t.Mask})
+func (t *TProxy) Lower(in *ruleset.Place) pred.Action {
+	proto, _, _ := in.Proto()
+	return pred.Doing(pred.TProxy{Proto: proto, Addr: t.Addr, Port: t.Port, Value: t.Value, Mask: t.Mask})
 }
 
 func tproxyOf(e pred.TProxy) *TProxy {
