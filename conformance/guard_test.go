@@ -150,6 +150,30 @@ COMMIT
 	}
 }
 
+// iptables-nft has table security at another priority than netfilter: on a host without
+// iptables-legacy the program and the guard stand around that.
+func TestSecurityOfNFT(t *testing.T) {
+	needRoot(t)
+	t.Setenv("BPFTABLES_IPTABLES", "nft")
+	binary := buildBinary(t, "")
+	l := newLab(t, binary)
+	apply := lab.Command{Path: binary}
+	for _, rules := range []string{
+		"-A INPUT -p udp -m string --string good --algo bm -j ACCEPT\n-A INPUT -p udp -m udp --dport 9 -j DROP", // the whole table
+		"-A INPUT -p udp -m udp --dport 8 -j IDLETIMER --timeout 600 --label bpftables-test\n-A INPUT -p udp -m udp --dport 9 -j DROP",
+	} {
+		if err := apply.Apply(l.Host(), packet.IPv4, []byte("*security\n"+rules+"\nCOMMIT\n")); err != nil {
+			t.Fatal(err)
+		}
+		for port, want := range map[int]bool{8: true, 9: false} {
+			got := events(t, l, fmt.Sprintf("udp 198.18.0.2:5000 > 198.18.0.1:%d in eth0", port))
+			if strings.Contains(got, "client eth0: icmp") != want {
+				t.Errorf("%s: port %d: %q", rules, port, got)
+			}
+		}
+	}
+}
+
 // events are what the lab sees of a packet.
 func events(t *testing.T, l *lab.Lab, text string) string {
 	t.Helper()

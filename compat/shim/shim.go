@@ -41,7 +41,7 @@ func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layo
 	if len(t.Actions) == 0 {
 		return nil
 	}
-	// iptables-nft hangs this table at priority 150, behind the guard.
+	// Of the two tools this one has the table where netfilter has it.
 	b.Exact = t.Name == "security"
 	for _, a := range t.Actions {
 		b.Exact = b.Exact || len(guard(a.Effect)) > 0

@@ -79,8 +79,10 @@ func (d *Datapath) build(in *datapath.Input) (*build, error) {
 		return nil, err
 	}
 	b.progs = append(b.progs, wholes(in.Result.Plain(), p)...)
-	b.layouts, err = d.layouts(b)
-	return b, err
+	if b.layouts, err = d.layouts(b); err != nil {
+		return nil, err
+	}
+	return b, d.netfilter.place(b)
 }
 
 // layouts are the rules that netfilter gets.
