@@ -160,7 +160,7 @@ func TestSecurityOfNFT(t *testing.T) {
 	apply := lab.Command{Path: binary}
 	for _, rules := range []string{
 		"-A INPUT -p udp -m string --string good --algo bm -j ACCEPT\n-A INPUT -p udp -m udp --dport 9 -j DROP", // the whole table
-		"-A INPUT -p udp -m udp --dport 8 -j IDLETIMER --timeout 600 --label bpftables-test\n-A INPUT -p udp -m udp --dport 9 -j DROP",
+		"-A INPUT -p udp -m udp --dport 8 -j RATEEST --rateest-name bpftables --rateest-interval 250ms --rateest-ewmalog 500ms\n-A INPUT -p udp -m udp --dport 9 -j DROP",
 	} {
 		if err := apply.Apply(l.Host(), packet.IPv4, []byte("*security\n"+rules+"\nCOMMIT\n")); err != nil {
 			t.Fatal(err)

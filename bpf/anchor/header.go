@@ -75,12 +75,16 @@ func Map(to [256]byte) expr.Any {
 	return &byteMap{&expr.Lookup{SourceRegister: reg, DestRegister: reg, IsDestRegSet: true}, to}
 }
 
-// add adds the set for a rule of the transaction, with a number of its own there.
-func (m *byteMap) add(c *nftables.Conn, table *nftables.Table, number uint32) error {
+// room is about what its elements take in a transaction, in bytes.
+func (m *byteMap) room() int { return mapRoom }
+
+// prepare adds the set, with a number of its own in the transaction.
+func (m *byteMap) prepare(c *nftables.Conn, table *nftables.Table, numbers *uint32) error {
+	*numbers++
 	one := nftables.TypeInteger
 	one.Bytes = 1
 	set := &nftables.Set{
-		Table: table, ID: number, Name: "__map%d", Anonymous: true, Constant: true, IsMap: true, KeyType: one, DataType: one,
+		Table: table, ID: *numbers, Name: "__map%d", Anonymous: true, Constant: true, IsMap: true, KeyType: one, DataType: one,
 	}
 	elements := make([]nftables.SetElement, len(m.to))
 	for i, v := range m.to {

@@ -102,7 +102,7 @@ func (t Table) replace(remove []string, add []Chain) error {
 	for _, c := range add {
 		size += chainRoom
 		for _, r := range c.Rules {
-			size += ruleRoom + mapRoom*len(r.maps())
+			size += r.room()
 		}
 	}
 	var failed error
@@ -117,13 +117,10 @@ func (t Table) replace(remove []string, add []Chain) error {
 		for i := range add {
 			c.AddChain(add[i].nft(table))
 		}
-		maps := uint32(0)
+		sets := uint32(0)
 		for _, chain := range add {
 			for _, r := range chain.Rules {
-				for _, m := range r.maps() {
-					maps++
-					failed = errors.Join(failed, m.add(c, table, maps))
-				}
+				failed = errors.Join(failed, r.prepare(c, table, &sets))
 				c.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: chain.Name, Table: table}, Exprs: r})
 			}
 		}

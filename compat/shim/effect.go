@@ -3,6 +3,7 @@ package shim
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -57,6 +58,10 @@ func expressions(family packet.Family, hook packet.Hook, e pred.Effect) (anchor.
 		return translation(family, hook, e), nil
 	case pred.SetMSS:
 		return mss(e), nil
+	case pred.IdleTimer:
+		return idleTimer(e), nil
+	case pred.ChangeKernelSet:
+		return changeSets(family, e)
 	case pred.Track:
 		if e == (pred.Track{Zone: e.Zone}) {
 			return anchor.Zone(e.Zone), nil
@@ -132,6 +137,40 @@ func mss(e pred.SetMSS) anchor.Rule {
 func proxy(family packet.Family, e pred.TProxy) []run {
 	found := append(anchor.Proxy(family, e.Addr, e.Port), anchor.SetMark(^e.Mask, e.Value)...)
 	return []run{{first: found, then: anchor.Rule{anchor.Accept()}}, {then: anchor.Rule{anchor.Drop()}}}
+}
+
+// idleTimer is struct idletimer_tg_info_v1 (include/uapi/linux/netfilter/xt_IDLETIMER.h): seconds,
+// label, whether it tells by netlink (it does not), the kind of timer, a pointer of the kernel's own.
+func idleTimer(e pred.IdleTimer) anchor.Rule {
+	info := make([]byte, 48)
+	binary.NativeEndian.PutUint32(info, e.Timeout)
+	copy(info[4:4+27], e.Label)
+	if e.Alarm {
+		info[33] = 1 // XT_IDLETIMER_ALARM
+	}
+	return anchor.Target("IDLETIMER", 1, info)
+}
+
+func changeSets(family packet.Family, e pred.ChangeKernelSet) (anchor.Rule, error) {
+	if e.Map.Set != "" {
+		return nil, fmt.Errorf("a table of ours in nf_tables cannot run the effect %s", e)
+	}
+	timeout := uint32(anchor.NoTimeout)
+	if e.HasTimeout {
+		timeout = e.Timeout
+	}
+	return anchor.ChangeSets(family, kernelSet(e.Add), kernelSet(e.Del), e.Exist, timeout), nil
+}
+
+func kernelSet(k pred.KernelSetKey) anchor.KernelSet {
+	out := anchor.KernelSet{Name: k.Set}
+	if k.Set == "" {
+		return out
+	}
+	for d := range strings.SplitSeq(k.Dirs, ",") {
+		out.Sources = append(out.Sources, d == "src")
+	}
+	return out
 }
 
 // dup is struct xt_tee_tginfo (include/uapi/linux/netfilter/xt_TEE.h): gateway, interface,
