@@ -6,7 +6,7 @@
  *                                       or whole, where netfilter has the table
  *   link -> guard, behind a table of netfilter that does something for us
  *
- * "chain" is the hole: the loader puts the generated rules in its place. */
+ * "chain" and "lead" are holes: the loader puts the generated rules in their places. */
 #include "facts/kernel.h"
 #include "facts/facts.h"
 #include "netfilter/maps.h"
@@ -43,12 +43,8 @@ static __always_inline void tail_call(struct bpf_nf_ctx *ctx, u32 slot)
 SEC("netfilter")
 int entry(struct bpf_nf_ctx *ctx)
 {
-	u32 zero = 0, *live = bpf_map_lookup_elem(&active, &zero);
-
-	if (!live)
-		return NF_DROP;
 	/* Two calls, as the kernel makes jumps of calls whose index it knows. */
-	if (*live & 1)
+	if (*value_of(active) & 1)
 		tail_call(ctx, SLOTS_HALF + entry_slot);
 	else
 		tail_call(ctx, entry_slot);
@@ -92,11 +88,15 @@ int hook(struct bpf_nf_ctx *ctx)
 		if (first != ASKED_FIRST)
 			return first == ASKED_NOT;
 	}
-	if (!fill(ctx, f))
+	if (!fill_first(ctx, f))
 		return NF_DROP;
-	if (nat_done && !is_new(ctx->skb, f))
-		return NF_ACCEPT;
-	verdict = run_base(ctx, f);
+	if (nat_done) {
+		if (!fill_rest(ctx, f))
+			return NF_DROP;
+		if (!is_new(ctx->skb, f))
+			return NF_ACCEPT;
+	}
+	verdict = run_base(ctx, f, nat_done);
 	if (verdict == V_ACCEPT || verdict == V_DROP)
 		count_packet(f, f->rule);
 	else
@@ -136,13 +136,11 @@ int guard(struct bpf_nf_ctx *ctx)
 {
 	u64 skb = (u64)ctx->skb;
 	struct note_entry *note = note_find(skb);
-	u32 zero = 0, *live;
 	bool drop;
 
 	if (!note || note->skb != skb || !note->n)
 		return NF_ACCEPT;
-	live = bpf_map_lookup_elem(&active, &zero);
-	if (!live || *live != note->gen)
+	if (*value_of(active) != note->gen)
 		return NF_ACCEPT;
 	drop = !note->unless || !passes(ctx->skb, note->unless);
 	note->n = 0;

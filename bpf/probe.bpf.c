@@ -128,13 +128,13 @@ int probe(struct bpf_nf_ctx *ctx)
 	struct facts f;
 	u32 zero = 0;
 
-	/* What fill() leaves alone must not matter. */
+	/* What is left alone must not matter. */
 	__builtin_memset(&f, 0xa5, sizeof(f));
 	o = bpf_map_lookup_elem(&outcomes, &zero);
-	if (!o || !g || !fill(ctx, &f))
+	if (!o || !g || !fill_first(ctx, &f) || !fill_rest(ctx, &f))
 		return NF_DROP;
 	override(&f, &g->facts);
-	o->verdict = run_base(ctx, &f);
+	o->verdict = run_base(ctx, &f, true);
 	o->rule = f.rule;
 	report_notes(ctx, &f, o);
 	if (o->verdict == V_ACCEPT || o->verdict == V_DROP)

@@ -22,9 +22,7 @@ static __always_inline u64 address(struct __sk_buff *skb)
 
 static __always_inline bool is_live(void)
 {
-	u32 zero = 0, *live = bpf_map_lookup_elem(&active, &zero);
-
-	return live && *live == gen;
+	return *value_of(active) == gen;
 }
 
 static __always_inline struct note_entry *find(u64 skb)

@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/emit"
@@ -24,7 +25,11 @@ type EarlyChain struct {
 	Symbol    string // of its function, and of its hole in the datapath (plan.EarlyChain)
 	Class     uint32 // 1 more than the number of its class; 0: it is code
 	AsksState bool   // a class whose rows ask for the conntrack state
+	AsksFirst bool   // its first rules ask for it
 	States    uint32 // for early_ct() then
+	// Of a class whose first rules are code, its function: the label of the last of them, and
+	// the last row up to there.
+	Label, Row uint32
 }
 
 // GenerateEarly makes the program of a plan's early stage; nil when it has none. Its
@@ -38,9 +43,9 @@ func GenerateEarly(p *plan.Plan, image *rows.Image) (*EarlyProgram, error) {
 	g.needClasses(p.Early.Classes)
 	out := &EarlyProgram{Exact: p.Early.Exact}
 	for _, c := range p.Early.Chains {
-		out.Chains = append(out.Chains, earlyChain(c))
+		out.Chains = append(out.Chains, earlyChain(c, image))
 		for _, f := range c.Funcs {
-			if err := g.function(f); err != nil {
+			if err := stage.function(g, f); err != nil {
 				return nil, fmt.Errorf("%s early stage: table %s: chain %s: %w", p.Family, c.Table, f.Chain, err)
 			}
 		}
@@ -53,13 +58,36 @@ func GenerateEarly(p *plan.Plan, image *rows.Image) (*EarlyProgram, error) {
 	return out, nil
 }
 
-func earlyChain(c *plan.EarlyChain) EarlyChain {
-	out := EarlyChain{Symbol: c.Symbol}
-	if class := c.Funcs[0].Class; class != nil {
-		out.Class = uint32(class.Number) + 1
-		out.States, out.AsksState = classStates(class)
+func earlyChain(c *plan.EarlyChain, image *rows.Image) EarlyChain {
+	lead := leadOf(c.Funcs[0])
+	out := EarlyChain{Symbol: c.Symbol, AsksFirst: slices.ContainsFunc(lead, asksState)}
+	class := c.Funcs[0].Class
+	if class == nil {
+		return out
+	}
+	out.Class = uint32(class.Number) + 1
+	out.States, out.AsksState = classStates(class)
+	if len(lead) > 0 {
+		out.Label = rows.Label(class, len(lead)-1)
+		out.Row = image.LastUpTo(class.Number, out.Label)
 	}
 	return out
+}
+
+// function generates a function. That of a classified chain is its lead.
+func (s *earlyStage) function(g *generator, f *plan.Func) error {
+	if f.Class == nil {
+		return g.function(f)
+	}
+	mask, _ := classStates(f.Class)
+	s.tells = s.tells || tells(mask)
+	rules := leadOf(f)
+	if len(rules) == 0 {
+		return nil // the datapath looks rows up
+	}
+	insns, err := g.lead(f.Symbol, rules)
+	g.insns = append(g.insns, insns...)
+	return err
 }
 
 // tells says whether a question about some states tells NEW from INVALID.
@@ -84,22 +112,33 @@ func askedStates(c *plan.Class, seen map[*plan.Class]bool, ask func(mask uint32)
 	}
 	seen[c] = true
 	for r := range c.All() {
-		for _, cond := range r.Conds {
-			pred.Any(cond, func(p pred.Pred) bool {
-				cmp, is := p.(pred.Cmp)
-				field, isField := cmp.Of.(pred.Field)
-				if is && isField {
-					if mask := statesAsked(field, cmp.Mask); mask != 0 {
-						ask(mask)
-					}
-				}
-				return false
-			})
-		}
+		eachState(r, ask)
 		if r.Class != nil {
 			askedStates(r.Class, seen, ask)
 		}
 	}
+}
+
+// eachState gives the states that each question of a rule tells from the others.
+func eachState(r *plan.Rule, ask func(mask uint32)) {
+	for _, cond := range r.Conds {
+		pred.Any(cond, func(p pred.Pred) bool {
+			cmp, is := p.(pred.Cmp)
+			field, isField := cmp.Of.(pred.Field)
+			if is && isField {
+				if mask := statesAsked(field, cmp.Mask); mask != 0 {
+					ask(mask)
+				}
+			}
+			return false
+		})
+	}
+}
+
+// asksState says whether a rule asks for the conntrack state.
+func asksState(r *plan.Rule) (asks bool) {
+	eachState(r, func(uint32) { asks = true })
+	return asks
 }
 
 // statesAsked is the mask that early_ct() is given for a question about some bits of a field;

@@ -56,7 +56,14 @@ func classNeeds(p *plan.Plan) uint32 {
 func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, looks uint32) (Program, error) {
 	stage := hookStage{atomic: h.Hook.Local()}
 	g := &generator{family: p.Family, stage: stage}
-	for _, f := range h.Funcs {
+	lead, first, err := g.leadIn(h.Funcs[0], image)
+	if err != nil {
+		return Program{}, err
+	}
+	for i, f := range h.Funcs {
+		if i == 0 {
+			f = first
+		}
 		if err := g.function(f); err != nil {
 			return Program{}, fmt.Errorf("chain %s: %w", f.Chain, err)
 		}
@@ -74,7 +81,7 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, 
 	}
 	return Program{
 		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority, NAT: h.NAT,
-		Needs: g.tracked(p), Atomic: stage.atomic, Shim: h.Shim, Insns: g.insns,
+		Needs: g.tracked(p), Atomic: stage.atomic, Shim: h.Shim, Insns: g.insns, Lead: lead,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, SCTPs: p.Chunks,
 	}, nil
 }

@@ -114,7 +114,7 @@ func instructions(t *testing.T, res *translate.Result) []byte {
 	}
 	var b bytes.Buffer
 	for _, p := range progs {
-		fmt.Fprintf(&b, "# %s %s needs=%#x\n%v\n", p.Table, p.Hook, p.Needs, p.Insns)
+		fmt.Fprintf(&b, "# %s %s needs=%#x\n%v%v\n", p.Table, p.Hook, p.Needs, p.Lead.Insns, p.Insns)
 	}
 	return b.Bytes()
 }

@@ -152,9 +152,12 @@ const (
 	EarlyTcxVarHashKey2      = "hash_key2"
 	EarlyTcxVarHashKey3      = "hash_key3"
 	EarlyTcxVarIndexMask     = "index_mask"
+	EarlyTcxVarLeadLabels    = "lead_labels"
+	EarlyTcxVarLeadRows      = "lead_rows"
 	EarlyTcxVarNeeds         = "needs"
 	EarlyTcxVarProgramOps    = "program_ops"
 	EarlyTcxVarRowsMask      = "rows_mask"
+	EarlyTcxVarStateFirst    = "state_first"
 	EarlyTcxVarTellsInvalid  = "tells_invalid"
 )
 
@@ -239,9 +242,12 @@ type EarlyTcxVariableSpecs struct {
 	HashKey2     *ebpf.VariableSpec `ebpf:"hash_key2"`
 	HashKey3     *ebpf.VariableSpec `ebpf:"hash_key3"`
 	IndexMask    *ebpf.VariableSpec `ebpf:"index_mask"`
+	LeadLabels   *ebpf.VariableSpec `ebpf:"lead_labels"`
+	LeadRows     *ebpf.VariableSpec `ebpf:"lead_rows"`
 	Needs        *ebpf.VariableSpec `ebpf:"needs"`
 	ProgramOps   *ebpf.VariableSpec `ebpf:"program_ops"`
 	RowsMask     *ebpf.VariableSpec `ebpf:"rows_mask"`
+	StateFirst   *ebpf.VariableSpec `ebpf:"state_first"`
 	TellsInvalid *ebpf.VariableSpec `ebpf:"tells_invalid"`
 }
 
@@ -312,9 +318,12 @@ type EarlyTcxVariables struct {
 	HashKey2     *ebpf.Variable `ebpf:"hash_key2"`
 	HashKey3     *ebpf.Variable `ebpf:"hash_key3"`
 	IndexMask    *ebpf.Variable `ebpf:"index_mask"`
+	LeadLabels   *ebpf.Variable `ebpf:"lead_labels"`
+	LeadRows     *ebpf.Variable `ebpf:"lead_rows"`
 	Needs        *ebpf.Variable `ebpf:"needs"`
 	ProgramOps   *ebpf.Variable `ebpf:"program_ops"`
 	RowsMask     *ebpf.Variable `ebpf:"rows_mask"`
+	StateFirst   *ebpf.Variable `ebpf:"state_first"`
 	TellsInvalid *ebpf.Variable `ebpf:"tells_invalid"`
 }
 

@@ -194,9 +194,12 @@ const (
 	EarlyXdpVarHashKey2      = "hash_key2"
 	EarlyXdpVarHashKey3      = "hash_key3"
 	EarlyXdpVarIndexMask     = "index_mask"
+	EarlyXdpVarLeadLabels    = "lead_labels"
+	EarlyXdpVarLeadRows      = "lead_rows"
 	EarlyXdpVarNeeds         = "needs"
 	EarlyXdpVarProgramOps    = "program_ops"
 	EarlyXdpVarRowsMask      = "rows_mask"
+	EarlyXdpVarStateFirst    = "state_first"
 	EarlyXdpVarTellsInvalid  = "tells_invalid"
 )
 
@@ -283,9 +286,12 @@ type EarlyXdpVariableSpecs struct {
 	HashKey2     *ebpf.VariableSpec `ebpf:"hash_key2"`
 	HashKey3     *ebpf.VariableSpec `ebpf:"hash_key3"`
 	IndexMask    *ebpf.VariableSpec `ebpf:"index_mask"`
+	LeadLabels   *ebpf.VariableSpec `ebpf:"lead_labels"`
+	LeadRows     *ebpf.VariableSpec `ebpf:"lead_rows"`
 	Needs        *ebpf.VariableSpec `ebpf:"needs"`
 	ProgramOps   *ebpf.VariableSpec `ebpf:"program_ops"`
 	RowsMask     *ebpf.VariableSpec `ebpf:"rows_mask"`
+	StateFirst   *ebpf.VariableSpec `ebpf:"state_first"`
 	TellsInvalid *ebpf.VariableSpec `ebpf:"tells_invalid"`
 }
 
@@ -358,9 +364,12 @@ type EarlyXdpVariables struct {
 	HashKey2     *ebpf.Variable `ebpf:"hash_key2"`
 	HashKey3     *ebpf.Variable `ebpf:"hash_key3"`
 	IndexMask    *ebpf.Variable `ebpf:"index_mask"`
+	LeadLabels   *ebpf.Variable `ebpf:"lead_labels"`
+	LeadRows     *ebpf.Variable `ebpf:"lead_rows"`
 	Needs        *ebpf.Variable `ebpf:"needs"`
 	ProgramOps   *ebpf.Variable `ebpf:"program_ops"`
 	RowsMask     *ebpf.Variable `ebpf:"rows_mask"`
+	StateFirst   *ebpf.Variable `ebpf:"state_first"`
 	TellsInvalid *ebpf.Variable `ebpf:"tells_invalid"`
 }
 

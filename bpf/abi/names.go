@@ -68,6 +68,12 @@ const (
 	FuncNote       = "note"        // R3: action
 )
 
+// The holes of the datapath that generated functions fill.
+const (
+	FuncChain = "chain" // the base chain
+	FuncLead  = "lead"  // its first rules, where they ask for no headers
+)
+
 // MapCounters is the per-CPU array of blocks of Counter, for generated code that counts by
 // itself (asm.Instruction.WithReference).
 const MapCounters = NetfilterMapCounters

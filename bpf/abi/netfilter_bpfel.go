@@ -47,16 +47,18 @@ const (
 type NetfilterClassChain uint32
 
 const (
-	NetfilterClassChainCHAIN_KIND    NetfilterClassChain = 0
-	NetfilterClassChainCHAIN_FIRST   NetfilterClassChain = 1
-	NetfilterClassChainCHAIN_POLICY  NetfilterClassChain = 2
-	NetfilterClassChainCHAIN_TUPLES  NetfilterClassChain = 3
-	NetfilterClassChainCHAIN_NTUPLES NetfilterClassChain = 4
-	NetfilterClassChainCHAIN_TREES   NetfilterClassChain = 5
-	NetfilterClassChainCHAIN_NTREES  NetfilterClassChain = 6
-	NetfilterClassChainCHAIN_ROWS    NetfilterClassChain = 7
-	NetfilterClassChainCHAIN_TABLES  NetfilterClassChain = 8
-	NetfilterClassChainCHAIN_SIZE    NetfilterClassChain = 16
+	NetfilterClassChainCHAIN_KIND      NetfilterClassChain = 0
+	NetfilterClassChainCHAIN_FIRST     NetfilterClassChain = 1
+	NetfilterClassChainCHAIN_POLICY    NetfilterClassChain = 2
+	NetfilterClassChainCHAIN_TUPLES    NetfilterClassChain = 3
+	NetfilterClassChainCHAIN_NTUPLES   NetfilterClassChain = 4
+	NetfilterClassChainCHAIN_TREES     NetfilterClassChain = 5
+	NetfilterClassChainCHAIN_NTREES    NetfilterClassChain = 6
+	NetfilterClassChainCHAIN_ROWS      NetfilterClassChain = 7
+	NetfilterClassChainCHAIN_TABLES    NetfilterClassChain = 8
+	NetfilterClassChainCHAIN_LEAD      NetfilterClassChain = 9
+	NetfilterClassChainCHAIN_LEAD_DEAD NetfilterClassChain = 10
+	NetfilterClassChainCHAIN_SIZE      NetfilterClassChain = 16
 )
 
 type NetfilterClassEntry uint32
@@ -234,9 +236,10 @@ const (
 	NetfilterClassTupleTUPLE_WIDE    NetfilterClassTuple = 3
 	NetfilterClassTupleTUPLE_ROWS    NetfilterClassTuple = 4
 	NetfilterClassTupleTUPLE_OWN     NetfilterClassTuple = 5
-	NetfilterClassTupleTUPLE_MASK    NetfilterClassTuple = 6
+	NetfilterClassTupleTUPLE_MOST    NetfilterClassTuple = 6
+	NetfilterClassTupleTUPLE_MASK    NetfilterClassTuple = 8
 	NetfilterClassTupleTUPLE_SIZE4   NetfilterClassTuple = 16
-	NetfilterClassTupleTUPLE_SIZE6   NetfilterClassTuple = 20
+	NetfilterClassTupleTUPLE_SIZE6   NetfilterClassTuple = 22
 )
 
 type NetfilterCounter struct {
@@ -466,6 +469,9 @@ const (
 	NetfilterVarHookNumber       = "hook_number"
 	NetfilterVarHz               = "hz"
 	NetfilterVarIndexMask        = "index_mask"
+	NetfilterVarLeadLabel        = "lead_label"
+	NetfilterVarLeadRow          = "lead_row"
+	NetfilterVarLeads            = "leads"
 	NetfilterVarNatDone          = "nat_done"
 	NetfilterVarNeeds            = "needs"
 	NetfilterVarNoteSlot         = "note_slot"
@@ -567,6 +573,9 @@ type NetfilterVariableSpecs struct {
 	HookNumber      *ebpf.VariableSpec `ebpf:"hook_number"`
 	Hz              *ebpf.VariableSpec `ebpf:"hz"`
 	IndexMask       *ebpf.VariableSpec `ebpf:"index_mask"`
+	LeadLabel       *ebpf.VariableSpec `ebpf:"lead_label"`
+	LeadRow         *ebpf.VariableSpec `ebpf:"lead_row"`
+	Leads           *ebpf.VariableSpec `ebpf:"leads"`
 	NatDone         *ebpf.VariableSpec `ebpf:"nat_done"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
@@ -658,6 +667,9 @@ type NetfilterVariables struct {
 	HookNumber      *ebpf.Variable `ebpf:"hook_number"`
 	Hz              *ebpf.Variable `ebpf:"hz"`
 	IndexMask       *ebpf.Variable `ebpf:"index_mask"`
+	LeadLabel       *ebpf.Variable `ebpf:"lead_label"`
+	LeadRow         *ebpf.Variable `ebpf:"lead_row"`
+	Leads           *ebpf.Variable `ebpf:"leads"`
 	NatDone         *ebpf.Variable `ebpf:"nat_done"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`

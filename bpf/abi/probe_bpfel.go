@@ -236,6 +236,9 @@ const (
 	ProbeVarHookNumber       = "hook_number"
 	ProbeVarHz               = "hz"
 	ProbeVarIndexMask        = "index_mask"
+	ProbeVarLeadLabel        = "lead_label"
+	ProbeVarLeadRow          = "lead_row"
+	ProbeVarLeads            = "leads"
 	ProbeVarNatDone          = "nat_done"
 	ProbeVarNeeds            = "needs"
 	ProbeVarNoteSlot         = "note_slot"
@@ -333,6 +336,9 @@ type ProbeVariableSpecs struct {
 	HookNumber      *ebpf.VariableSpec `ebpf:"hook_number"`
 	Hz              *ebpf.VariableSpec `ebpf:"hz"`
 	IndexMask       *ebpf.VariableSpec `ebpf:"index_mask"`
+	LeadLabel       *ebpf.VariableSpec `ebpf:"lead_label"`
+	LeadRow         *ebpf.VariableSpec `ebpf:"lead_row"`
+	Leads           *ebpf.VariableSpec `ebpf:"leads"`
 	NatDone         *ebpf.VariableSpec `ebpf:"nat_done"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
@@ -426,6 +432,9 @@ type ProbeVariables struct {
 	HookNumber      *ebpf.Variable `ebpf:"hook_number"`
 	Hz              *ebpf.Variable `ebpf:"hz"`
 	IndexMask       *ebpf.Variable `ebpf:"index_mask"`
+	LeadLabel       *ebpf.Variable `ebpf:"lead_label"`
+	LeadRow         *ebpf.Variable `ebpf:"lead_row"`
+	Leads           *ebpf.Variable `ebpf:"leads"`
 	NatDone         *ebpf.Variable `ebpf:"nat_done"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`

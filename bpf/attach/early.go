@@ -166,7 +166,13 @@ func (g *Generation) loadEarly(kind *earlyKind, p *codegen.EarlyProgram, given m
 	if err := setEarlyClasses(spec, p.Image); err != nil {
 		return nil, err
 	}
-	if prog.Instructions, err = rewrite.Fill(prog.Instructions, p.Insns, rewrite.ConstantsOf(spec), holes(p)...); err != nil {
+	known := rewrite.ConstantsOf(spec)
+	if len(p.Insns) == 0 {
+		prog.Instructions, err = rewrite.Shorten(prog.Instructions, known)
+	} else {
+		prog.Instructions, err = rewrite.FillInline(prog.Instructions, p.Insns, known, holes(p)...)
+	}
+	if err != nil {
 		return nil, err
 	}
 	loaded, err := load(spec, prog, given)
@@ -182,14 +188,15 @@ func (g *Generation) setEarly(spec *ebpf.CollectionSpec, p *codegen.EarlyProgram
 		abi.EarlyXdpVarFamily: uint32(p.Family), abi.EarlyXdpVarNeeds: p.Needs, abi.EarlyXdpVarExact: boolean(p.Exact),
 		abi.EarlyXdpVarGeneration: g.number, abi.EarlyXdpVarTellsInvalid: boolean(p.TellsInvalid),
 	}
-	classes, states := make([]uint32, len(earlyChains)), make([]uint32, len(earlyChains))
+	var classes, states, labels, rows [len(earlyChains)]uint32
 	for _, c := range p.Chains {
-		i := slices.Index(earlyChains, c.Symbol)
+		i := slices.Index(earlyChains[:], c.Symbol)
 		if i < 0 {
 			return fmt.Errorf("the early stage has no place for %s", c.Symbol)
 		}
 		values[abi.EarlyXdpVarChains] |= 1 << i
-		classes[i] = c.Class
+		values[abi.EarlyXdpVarStateFirst] |= boolean(c.AsksFirst) << i
+		classes[i], labels[i], rows[i] = c.Class, c.Label, c.Row
 		if states[i] = c.States; c.AsksState {
 			states[i] |= abi.EarlyAsksState
 		}
@@ -199,6 +206,7 @@ func (g *Generation) setEarly(spec *ebpf.CollectionSpec, p *codegen.EarlyProgram
 	}
 	return errors.Join(
 		spec.Variables[abi.EarlyXdpVarBaseClasses].Set(classes), spec.Variables[abi.EarlyXdpVarBaseStates].Set(states),
+		spec.Variables[abi.EarlyXdpVarLeadLabels].Set(labels), spec.Variables[abi.EarlyXdpVarLeadRows].Set(rows),
 	)
 }
 
@@ -217,7 +225,7 @@ func setEarlyClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
 }
 
 // earlyChains are the holes in the order of enum early_chain.
-var earlyChains = []string{
+var earlyChains = [...]string{
 	"untracked_prerouting", "tracked_prerouting", "nat_prerouting", "first_input", "second_input", "third_input",
 	"first_forward", "second_forward", "third_forward",
 }

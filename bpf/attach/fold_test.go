@@ -74,7 +74,7 @@ func leftOf(t *testing.T, p *codegen.Program, fold bool) (out []string, loaded i
 	if !fold {
 		known = nil
 	}
-	if prog.Instructions, err = rewrite.FillInline(prog.Instructions, p.Insns, known, chainSymbol); err != nil {
+	if prog.Instructions, err = rewrite.FillInline(prog.Instructions, generated(p), known, abi.FuncChain, abi.FuncLead); err != nil {
 		t.Fatal(err)
 	}
 	st, err := states([]codegen.Program{*p})

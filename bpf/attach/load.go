@@ -138,8 +138,11 @@ func set(spec *ebpf.CollectionSpec, values map[string]uint32) error {
 	return nil
 }
 
-// valueMaps are the maps whose only value programs reach by its address.
-var valueMaps = map[string]bool{abi.NetfilterMapClassRows: true, abi.NetfilterMapClassIndex: true}
+// valueMaps are the maps whose only value programs reach by its address (value_of() of
+// bpf/facts/kernel.h).
+var valueMaps = map[string]bool{
+	abi.NetfilterMapClassRows: true, abi.NetfilterMapClassIndex: true, abi.NetfilterMapActive: true, abi.EarlyXdpMapEarlyConfigs: true,
+}
 
 // load loads the one program of a spec with the given maps; other maps that it uses
 // are made.
@@ -282,7 +285,7 @@ func loadRules(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.
 	if err != nil {
 		return nil, err
 	}
-	if prog.Instructions, err = rewrite.FillInline(prog.Instructions, chainOf(p), rewrite.ConstantsOf(spec), chainSymbol); err != nil {
+	if prog.Instructions, err = rewrite.FillInline(prog.Instructions, generated(p), rewrite.ConstantsOf(spec), abi.FuncChain, abi.FuncLead); err != nil {
 		return nil, err
 	}
 	loaded, err := load(spec, prog, given)
@@ -305,6 +308,7 @@ func specOf(p *codegen.Program, at place, gen uint32) (*ebpf.CollectionSpec, *eb
 	values[abi.NetfilterVarShim] = boolean(p.Shim)
 	values[abi.NetfilterVarNatDone] = natDone(p)
 	values[abi.NetfilterVarBaseClass] = uint32(p.Base)
+	setLead(values, p)
 	if err := set(spec, values); err != nil {
 		return nil, nil, err
 	}
@@ -314,20 +318,23 @@ func specOf(p *codegen.Program, at place, gen uint32) (*ebpf.CollectionSpec, *eb
 	return spec, prog, setClasses(spec, p.Image)
 }
 
-// chainSymbol is the function of the datapath that generated code replaces.
-const chainSymbol = "chain"
+// setLead tells the datapath of the lead of a base chain.
+func setLead(values map[string]uint32, p *codegen.Program) {
+	values[abi.NetfilterVarLeads] = boolean(p.Lead.Insns != nil)
+	values[abi.NetfilterVarLeadLabel], values[abi.NetfilterVarLeadRow] = p.Lead.Label, p.Lead.Row
+}
 
-// chainOf is what stands for the base chain.
-func chainOf(p *codegen.Program) asm.Instructions {
+// generated is what fills the holes: the base chain, and its lead.
+func generated(p *codegen.Program) asm.Instructions {
 	if p.Base != 0 {
-		return never
+		return slices.Concat(never, p.Lead.Insns)
 	}
-	return p.Insns
+	return slices.Concat(p.Insns, p.Lead.Insns)
 }
 
 // never is in the place of a chain that is not asked: its class is, directly.
 var never = asm.Instructions{
-	asm.Mov.Imm(asm.R0, abi.Hotdrop).WithSymbol(chainSymbol).WithSource(asm.Comment("not here")),
+	asm.Mov.Imm(asm.R0, abi.Hotdrop).WithSymbol(abi.FuncChain).WithSource(asm.Comment("not here")),
 	asm.Return(),
 }
 

@@ -87,7 +87,7 @@ func NewRunners(progs []codegen.Program, ticks uint64, sets *RunnerSets) (out []
 
 func (r *Runner) load(all *ebpf.CollectionSpec, p *codegen.Program, ticks uint32) (err error) {
 	spec, prog := part(all, abi.ProbeProgProbe)
-	if prog.Instructions, err = rewrite.Fill(prog.Instructions, p.Insns, nil, chainSymbol); err != nil {
+	if prog.Instructions, err = rewrite.Fill(prog.Instructions, generated(p), nil, abi.FuncChain, abi.FuncLead); err != nil {
 		return err
 	}
 	values := placeVariables(place{hook: p.Hook}, 1)
@@ -95,6 +95,7 @@ func (r *Runner) load(all *ebpf.CollectionSpec, p *codegen.Program, ticks uint32
 	values[abi.ProbeVarNeeds] = p.Needs
 	values[abi.ProbeVarAtomic] = boolean(p.Atomic)
 	values[abi.ProbeVarBaseClass] = uint32(p.Base)
+	setLead(values, p)
 	values[abi.ProbeVarHz] = ticks
 	values[abi.ProbeVarCreditsPerJiffy] = maps.CreditsPerJiffy(ticks)
 	if err := set(spec, values); err != nil {

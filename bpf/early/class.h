@@ -62,7 +62,7 @@ static __always_inline bool rules_same(struct early_packet *e)
 		return true;
 	index = class_words();
 	e->f.version = first_version;
-	e->f.begun = 0;
+	e->f.begun = BEGUN_NOT;
 	return index[HDR_VERSION] == first_version;
 }
 

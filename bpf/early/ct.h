@@ -74,11 +74,9 @@ static __always_inline int ct_entry(CTX *ctx, struct facts *f)
 static __always_inline u32 ct_find(CTX *ctx, struct early_packet *e)
 {
 	struct facts *f = &e->f;
-	u32 zero = 0, flags;
-	struct early_config *c = bpf_map_lookup_elem(&early_configs, &zero);
-	u32 first = CT_UNSURE;
+	u32 first = CT_UNSURE, flags;
 
-	if (!c || c->expects)
+	if (value_of(early_configs)->expects)
 		return CT_UNKNOWN;
 	if (f->proto == IPPROTO_TCP) {
 		flags = f->l4[13] & TH_MASK;

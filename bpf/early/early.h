@@ -164,7 +164,16 @@ enum early_chain {
 const volatile u32 base_classes[EARLY_CHAINS];
 const volatile u32 base_states[EARLY_CHAINS];
 
+/* Of a classified chain whose first rules are code: the label of the last one of them, and the
+ * last row up to there. */
+const volatile u32 lead_labels[EARLY_CHAINS], lead_rows[EARLY_CHAINS];
+
 #define ASKS_STATE (1U << 31)
+
+/* Chains whose first rules ask for the conntrack state: bits as in chains. */
+const volatile u32 state_first;
+#define INPUT_CHAINS (1 << FIRST_INPUT | 1 << SECOND_INPUT | 1 << THIRD_INPUT)
+#define FORWARD_CHAINS (1 << FIRST_FORWARD | 1 << SECOND_FORWARD | 1 << THIRD_FORWARD)
 
 /* Some rule tells NEW from INVALID. */
 const volatile u32 tells_invalid;

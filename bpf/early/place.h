@@ -50,14 +50,12 @@ static __always_inline enum early_place place_now(struct early_packet *e, struct
 /* early_local answers -m addrtype --dst-type LOCAL: 0, 1, or V_UP when it is not known. */
 __noinline enum early_verdict early_local(CTX *ctx, struct early_packet *e, u32 arg)
 {
-	u32 zero = 0;
-	struct early_config *c = bpf_map_lookup_elem(&early_configs, &zero);
 	enum early_place place;
 
 	asm volatile("" : : "r"(arg));
-	if (!e || !c)
+	if (!e)
 		return V_UP;
-	place = place_now(e, c, device_of(ctx)->nd_net.net);
+	place = place_now(e, value_of(early_configs), device_of(ctx)->nd_net.net);
 	return place == PLACE_OTHER ? V_UP : place == PLACE_LOCAL;
 }
 

@@ -36,18 +36,23 @@ EARLY_CHAIN(first_forward)
 EARLY_CHAIN(second_forward)
 EARLY_CHAIN(third_forward)
 
-/* look_up is the answer of a classified chain: the detour over generated code is saved. */
-static __always_inline int look_up(CTX *ctx, struct early_packet *e, enum early_chain chain)
+/* look_up is the answer of a classified chain, behind what its lead says. */
+static __always_inline int look_up(CTX *ctx, struct early_packet *e, enum early_chain chain, int verdict)
 {
 	u32 states = base_states[chain];
 
+	if (verdict != V_CONTINUE)
+		return verdict;
 	if (states && !ct_known(ctx, e, states & ~ASKS_STATE))
 		return V_UP;
-	return classify(ctx, &e->f, base_classes[chain] - 1);
+	return run_class(ctx, &e->f, base_classes[chain] - 1, lead_labels[chain], lead_rows[chain]);
 }
 
 /* RUN is the answer of a chain, if it is there. */
-#define RUN(bit, name) (!(chains & 1 << (bit)) ? V_ACCEPT : base_classes[bit] ? look_up(ctx, e, bit) : name(ctx, e))
+#define RUN(bit, name)                                                                             \
+	(!(chains & 1 << (bit)) ? V_ACCEPT :                                                        \
+	 !base_classes[bit] ? call_hole(name, ctx, e) :                                             \
+	 look_up(ctx, e, bit, lead_labels[bit] ? call_hole(name, ctx, e) : V_CONTINUE))
 
 /* nat sees the first packet of a connection only (nf_nat_inet_fn()). */
 static __always_inline int nat(CTX *ctx, struct early_packet *e)
@@ -199,6 +204,9 @@ static __always_inline int judge(CTX *ctx, struct early_packet *e, struct early_
 		return V_UP;
 	if (place != PLACE_LOCAL && !age(&e->f))
 		return V_UP;
+	/* Here it is a part of the program, which saves a call. */
+	if (state_first & (place == PLACE_LOCAL ? INPUT_CHAINS : FORWARD_CHAINS))
+		ct_ask(ctx, e);
 	v = place == PLACE_LOCAL ? input(ctx, e) : forward(ctx, e);
 	if (v != V_DROP || !untold(ctx, e, c))
 		return V_UP;
@@ -216,14 +224,11 @@ EARLY_SEC
 int early(CTX *ctx)
 {
 	struct net_device___early *dev = device_of(ctx);
-	struct early_config *c;
+	struct early_config *c = value_of(early_configs);
+	struct early_packet *e = this_packet();
 	struct net___early *net;
-	struct early_packet *e;
-	u32 zero = 0, *live = bpf_map_lookup_elem(&active, &zero);
 
-	c = bpf_map_lookup_elem(&early_configs, &zero);
-	e = bpf_map_lookup_elem(&early_packets, &zero);
-	if (!c || !e || !c->on || !dev || !live || *live != generation)
+	if (!e || !c->on || !dev || *value_of(active) != generation)
 		return EARLY_UP;
 	e->seen++;
 	net = dev->nd_net.net;

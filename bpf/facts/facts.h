@@ -23,7 +23,7 @@ struct facts {
 	u8 proto;	  /* transport protocol */
 	u8 l4state;	  /* enum l4state */
 	u8 ether;	  /* 1: an Ethernet source address could be read */
-	u8 begun;	  /* 1: next_row() was called before classify() */
+	u8 begun;	  /* enum begun */
 	u32 l4avail;	  /* how many there are from there on, at most 65535 */
 	u32 len;	  /* skb->len */
 	u32 mark;	  /* packet mark */
@@ -55,6 +55,14 @@ enum l4state {
 	L4_FOUND,  /* proto, thoff, fragoff are valid */
 	L4_NONE,   /* there is none: rules with -p do not match */
 	L4_BROKEN, /* a header on the way is cut: rules with -p drop the packet */
+};
+
+/* How far a lookup is when classify() is called. */
+enum begun {
+	BEGUN_NOT,
+	BEGUN_LED,    /* the chain's lead has been asked */
+	BEGUN_SEARCH, /* where it begins is set */
+	BEGUN_FOUND,  /* next_row() was called */
 };
 
 /* What the chain function answers. */

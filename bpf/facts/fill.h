@@ -164,29 +164,34 @@ static __always_inline bool fill_ipv6(struct bpf_nf_ctx *ctx, struct sk_buff *sk
 	return true;
 }
 
-/* fill reads everything that is needed; 0 when the packet must be dropped: the IP header is
- * not whole, which cannot be at a netfilter hook, or conntrack is needed and off. What no rule of the program asks stays as it is: see
- * enum need. */
-static __always_inline int fill(struct bpf_nf_ctx *ctx, struct facts *f)
+/* fill_first reads what is not in the packet's headers; 0 when the packet must be dropped:
+ * conntrack is needed and off. What no rule of the program asks stays as it is: see enum need. */
+static __always_inline int fill_first(struct bpf_nf_ctx *ctx, struct facts *f)
 {
 	struct sk_buff *skb = ctx->skb;
-	u32 len = skb->len;
 
-	f->len = len;
+	f->len = skb->len;
 	f->mark = skb->mark;
-	f->l4state = L4_FOUND;
 	f->notes = 0;
 	f->version = 0;
-	f->begun = 0;
+	f->begun = BEGUN_NOT;
 	/* The names come first: the verifier takes long for a pointer that it trusts, on each
 	 * way that leads there. */
 	if (needs & NEED_IIF)
 		fill_name(ctx->state->in, f->iif);
 	if (needs & NEED_OIF)
 		fill_name(ctx->state->out, f->oif);
-	if (!(family == 4 ? fill_ipv4(skb, f, len) : fill_ipv6(ctx, skb, f, len)))
-		return 0;
-	if (needs & NEED_CT && !fill_conntrack(ctx, skb, f))
+	return !(needs & NEED_CT) || fill_conntrack(ctx, skb, f);
+}
+
+/* fill_rest reads the headers; 0 when the IP header is not whole, which cannot be at a
+ * netfilter hook. */
+static __always_inline int fill_rest(struct bpf_nf_ctx *ctx, struct facts *f)
+{
+	struct sk_buff *skb = ctx->skb;
+
+	f->l4state = L4_FOUND;
+	if (!(family == 4 ? fill_ipv4(skb, f, skb->len) : fill_ipv6(ctx, skb, f, skb->len)))
 		return 0;
 	if (needs & NEED_MAC)
 		fill_mac(ctx, f);

@@ -170,6 +170,29 @@ struct dst_entry {
  * it out of calls. */
 #define takes(arg) asm volatile("" : : "r"(arg))
 
+/* call_hole calls a function that generated code replaces, or is it: the loader may put the code
+ * in the place of the call. It saves a call, and costs all registers. */
+#define call_hole(name, ctx, facts)                                                         \
+	({                                                                                  \
+		register void *r1_ asm("r1") = (ctx);                                       \
+		register void *r2_ asm("r2") = (facts);                                     \
+		register u64 r0_ asm("r0");                                                 \
+		asm volatile("call " #name                                                  \
+			     : "=r"(r0_), "+r"(r1_), "+r"(r2_)                              \
+			     :                                                              \
+			     : "r3", "r4", "r5", "r6", "r7", "r8", "r9", "memory");         \
+		(int)r0_;                                                                   \
+	})
+
+/* value_of is the only value of a map. The loader makes the instruction give the address of the
+ * value, instead of the map: there is nothing to look up. */
+#define value_of(map)                                                                       \
+	({                                                                                  \
+		typeof((map).value) at_;                                                    \
+		asm("%0 = " #map " ll" : "=r"(at_));                                        \
+		at_;                                                                        \
+	})
+
 extern int bpf_dynptr_from_skb(struct __sk_buff *skb, u64 flags, struct bpf_dynptr *ptr) __ksym;
 extern void *bpf_dynptr_slice(const struct bpf_dynptr *ptr, u32 off, void *buffer, u32 buffer__szk) __ksym;
 extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym;

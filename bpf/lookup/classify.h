@@ -161,11 +161,18 @@ static __always_inline enum answer ask_row(CTX *ctx, struct facts *f, const u32 
 	return guard == GUARD_NONE ? A_YES : A_HOTDROP;
 }
 
-/* start makes the search begin in the class that was asked for. */
-static __always_inline void start(struct facts *f, u32 chain)
+/* version_of gives the version of the rules that the packet meets on its whole way. */
+static __always_inline u32 version_of(struct facts *f)
 {
 	if (!f->version)
 		f->version = class_words()[HDR_VERSION];
+	return f->version;
+}
+
+/* start makes the search begin in the class that was asked for. */
+static __always_inline void start(struct facts *f, u32 chain)
+{
+	version_of(f);
 	start_chain(f);
 	f->depth = 0;
 	f->root = chain;
@@ -183,7 +190,7 @@ __noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 
 	if (!f)
 		return V_HOTDROP;
-	if (!f->begun)
+	if (f->begun == BEGUN_NOT)
 		start(f, chain);
 	for (;;) {
 		may_break;
@@ -192,12 +199,12 @@ __noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 			if (n & FOUND_HOTDROP)
 				return V_HOTDROP;
 		} else {
-			verdict = f->begun ? V_CONTINUE : next_row(f, chain);
+			verdict = f->begun == BEGUN_FOUND ? V_CONTINUE : next_row(f, chain);
 			if (verdict != V_CONTINUE)
 				return verdict;
 			n = f->word;
 		}
-		f->begun = 0;
+		f->begun = BEGUN_SEARCH;
 		answer = ask_row(ctx, f, rows, n);
 		if (answer == A_NO)
 			continue;
@@ -268,6 +275,26 @@ end:
 	}
 	f->rule = row[ROW_ID];
 	return V_DROP;
+}
+
+/* run_class runs the class of a base chain, behind its lead if that has been asked: behind a
+ * label, and the last row up to there. Most packets are decided by the first row that is found,
+ * or by the policy: for them there is one call. */
+static __always_inline enum verdict run_class(CTX *ctx, struct facts *f, u32 chain, u32 label, u32 row)
+{
+	enum verdict verdict;
+
+	start(f, chain);
+	f->after = label;
+	f->last = row;
+	f->begun = BEGUN_SEARCH;
+	if (!is_broken(f)) {
+		verdict = next_row(f, chain);
+		if (verdict != V_CONTINUE)
+			return verdict;
+		f->begun = BEGUN_FOUND;
+	}
+	return classify(ctx, f, chain);
 }
 
 #endif

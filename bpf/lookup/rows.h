@@ -58,6 +58,8 @@ enum class_chain {
 	CHAIN_NTREES,
 	CHAIN_ROWS, /* user space's: how many rows there are */
 	CHAIN_TABLES, /* and how many tables, empty ones included */
+	CHAIN_LEAD, /* label of the last rule that is also code, see lead.h; 0: none */
+	CHAIN_LEAD_DEAD, /* from this version on, the code is not what the rules say */
 	CHAIN_SIZE = 16,
 };
 
@@ -75,7 +77,8 @@ enum class_tuple {
 	TUPLE_WIDE,  /* masks beyond addresses, ports and protocol are not all zero */
 	TUPLE_ROWS,  /* user space's */
 	TUPLE_OWN,
-	TUPLE_MASK, /* pairs of words: a mask for every key word */
+	TUPLE_MOST,  /* no row has a larger label */
+	TUPLE_MASK = 8, /* pairs of words: a mask for every key word */
 	TUPLE_SIZE4 = 16,
 	TUPLE_SIZE6 = TUPLE_MASK + 14,
 };

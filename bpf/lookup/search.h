@@ -155,7 +155,7 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
 		left--;
 		tuple = index_at(index, at);
 		at += family == 4 ? TUPLE_SIZE4 : TUPLE_SIZE6;
-		if (tuple[TUPLE_LEAST] >= f->at)
+		if (tuple[TUPLE_LEAST] >= f->at || tuple[TUPLE_MOST] <= f->after)
 			continue;
 		h = tuple_hash(f, first, transport, tuple);
 		off = tuple[TUPLE_BUCKETS] + (h >> (tuple[TUPLE_SHIFT] & 63)) * BUCKET_SIZE;

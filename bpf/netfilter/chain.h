@@ -39,24 +39,23 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
  * generated code is saved. */
 const volatile u32 base_class;
 
-/* run_chain calls chain(), or is it: the loader may put the generated code in the place of the
- * call. It saves a call, and costs all registers. */
-static __always_inline enum verdict run_chain(struct bpf_nf_ctx *ctx, struct facts *f)
+/* run_base runs a base chain; the facts have what fill_first() reads, or all. */
+static __always_inline enum verdict run_base(struct bpf_nf_ctx *ctx, struct facts *f, bool all)
 {
-	register struct bpf_nf_ctx *r1 asm("r1") = ctx;
-	register struct facts *r2 asm("r2") = f;
-	register u64 r0 asm("r0");
+	enum verdict verdict;
 
-	asm volatile("call chain"
-		     : "=r"(r0), "+r"(r1), "+r"(r2)
-		     :
-		     : "r3", "r4", "r5", "r6", "r7", "r8", "r9", "memory");
-	return r0;
-}
-
-static __always_inline enum verdict run_base(struct bpf_nf_ctx *ctx, struct facts *f)
-{
-	return base_class ? run_class(ctx, f, base_class - 1) : run_chain(ctx, f);
+	if (leads && (!base_class || lead_holds(f, base_class - 1))) {
+		verdict = call_hole(lead, ctx, f);
+		if (verdict != V_CONTINUE)
+			return verdict;
+		f->begun = BEGUN_LED;
+	}
+	if (!all && !fill_rest(ctx, f))
+		return V_HOTDROP;
+	if (!base_class)
+		return call_hole(chain, ctx, f);
+	return leads && f->begun == BEGUN_LED ? run_class(ctx, f, base_class - 1, lead_label, lead_row) :
+						run_class(ctx, f, base_class - 1, 0, 0);
 }
 
 #endif

@@ -59,21 +59,6 @@ __noinline enum verdict take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 a
 }
 
 #include "lookup/classify.h"
-
-/* run_class runs the class of a base chain. Most packets are decided by the first row that is
- * found, or by the policy: for them there is one call. */
-static __always_inline enum verdict run_class(struct bpf_nf_ctx *ctx, struct facts *f, u32 chain)
-{
-	enum verdict verdict;
-
-	start(f, chain);
-	if (!is_broken(f)) {
-		verdict = next_row(f, chain);
-		if (verdict != V_CONTINUE)
-			return verdict;
-		f->begun = 1;
-	}
-	return classify(ctx, f, chain);
-}
+#include "netfilter/lead.h"
 
 #endif

@@ -63,19 +63,19 @@ const runs = 4
 func same(spec *ebpf.CollectionSpec, p *codegen.Program) (ended, events int, err error) {
 	for name, v := range map[string]uint32{
 		abi.NetfilterVarFamily: uint32(p.Family), abi.NetfilterVarNeeds: p.Needs, abi.NetfilterVarHookNumber: uint32(p.Hook),
-		abi.NetfilterVarAtomic: p.Needs & 1, abi.NetfilterVarShim: uint32(len(p.Insns)) & 1, abi.NetfilterVarGen: 7,
+		abi.NetfilterVarAtomic: p.Needs & 1, abi.NetfilterVarShim: uint32(len(p.Insns)) & 1, abi.NetfilterVarGen: 7, abi.NetfilterVarLeads: uint32(min(1, len(p.Lead.Insns))),
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return 0, 0, err
 		}
 	}
-	known := rewrite.ConstantsOf(spec)
+	known, generated := rewrite.ConstantsOf(spec), slices.Concat(p.Insns, p.Lead.Insns)
 	datapath := spec.Programs[abi.NetfilterProgHook].Instructions
-	whole, err := rewrite.Fill(datapath, p.Insns, nil, "chain")
+	whole, err := rewrite.Fill(datapath, generated, nil, "chain", "lead")
 	if err != nil {
 		return 0, 0, err
 	}
-	less, err := rewrite.FillInline(datapath, p.Insns, known, "chain")
+	less, err := rewrite.FillInline(datapath, generated, known, "chain", "lead")
 	if err != nil {
 		return 0, 0, err
 	}

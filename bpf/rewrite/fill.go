@@ -24,33 +24,38 @@ func Fill(program, generated asm.Instructions, known *Constants, holes ...string
 	return reachable(append(fixed, typed...), known)
 }
 
-// FillInline does the same with one hole, and puts the generated function in the place of its
-// call, if it can be. What the verifier knows of the facts must not depend on where it comes
-// from.
-func FillInline(program, generated asm.Instructions, known *Constants, hole string) (asm.Instructions, error) {
-	fixed, typed, err := parts(program, generated, []string{hole})
+// FillInline does the same, and puts generated functions in the place of their calls, if they
+// can be. What the verifier knows of the facts must not depend on where it comes from.
+func FillInline(program, generated asm.Instructions, known *Constants, holes ...string) (asm.Instructions, error) {
+	fixed, typed, err := parts(program, generated, holes)
 	if err != nil {
 		return nil, err
 	}
 	if known != nil {
 		fixed[0].insns, fixed[0].whole = known.Fold(fixed[0].insns), true
 	}
-	if body := typed[0].insns; canInline(body) && calls(fixed[0].insns, hole) {
-		if fixed[0].insns, err = inline(fixed[0].insns, body); err != nil {
+	for _, f := range typed {
+		if !slices.Contains(holes, f.name) || !canInline(f.insns) || !calls(fixed[0].insns, f.name) {
+			continue
+		}
+		if fixed[0].insns, err = inline(fixed[0].insns, f.insns); err != nil {
 			return nil, err
 		}
 	}
 	return reachable(append(fixed, typed...), known)
 }
 
-// parts gives the functions of a program without its holes, and the generated ones with the
-// type of a hole. Nothing is taken out of the generated ones.
+// parts gives the functions of a program without the holes that are filled, and the generated
+// ones with the type of a hole. Nothing is taken out of the generated ones. The first one must
+// fill a hole; what is in those that none fills stays.
 func parts(program, generated asm.Instructions, holes []string) (fixed, typed []function, err error) {
 	var stub *btf.Func
 	for _, f := range split(program) {
 		if slices.Contains(holes, f.name) {
 			stub = btf.FuncMetadata(&f.insns[0])
-			continue
+			if defines(generated, f.name) {
+				continue
+			}
 		}
 		fixed = append(fixed, f)
 	}
@@ -65,4 +70,9 @@ func parts(program, generated asm.Instructions, holes []string) (fixed, typed []
 		typed[i].whole = true
 	}
 	return fixed, typed, nil
+}
+
+// defines says whether instructions have a function, or a place, of some name.
+func defines(insns asm.Instructions, name string) bool {
+	return slices.ContainsFunc(insns, func(ins asm.Instruction) bool { return ins.Symbol() == name })
 }

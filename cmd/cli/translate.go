@@ -178,7 +178,7 @@ func printInsns(w io.Writer, p *plan.Plan) error {
 		return err
 	}
 	for _, prog := range progs {
-		fmt.Fprintf(w, "# %s %s %s\n%v\n", prog.Family, prog.Table, prog.Hook, prog.Insns)
+		fmt.Fprintf(w, "# %s %s %s\n%v%v\n", prog.Family, prog.Table, prog.Hook, prog.Lead.Insns, prog.Insns)
 	}
 	return nil
 }

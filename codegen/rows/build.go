@@ -100,11 +100,11 @@ type builder struct {
 }
 
 func (b *builder) chain(number int, c *plan.Class) error {
-	step := uint32(min(layout.LabelRoom/(c.Len()+1), layout.LabelStep))
 	rows := choice.NewChain(c.Len())
-	label := uint32(layout.LabelFirst)
+	rules := 0
 	for r := range c.All() {
-		label += step
+		label := Label(c, rules)
+		rules++
 		compiled, err := b.scratch.Compile(b.Family, r, rule.Target{Needs: b.needs, Early: b.early})
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Pos, err)
@@ -134,6 +134,12 @@ func (b *builder) chain(number int, c *plan.Class) error {
 	b.Trees = b.Trees || d[abi.ChainNTrees] > 0
 	copy(b.Memory.Chain(number), d)
 	return nil
+}
+
+// Label is the label that rule i of a chain has when it is laid out.
+func Label(c *plan.Class, i int) uint32 {
+	step := min(layout.LabelRoom/(c.Len()+1), layout.LabelStep)
+	return uint32(layout.LabelFirst + step*(i+1))
 }
 
 // order links the rows in the order of the rules.

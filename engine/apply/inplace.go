@@ -246,12 +246,12 @@ func (ed *editor) fail(err error) error {
 
 // Delete takes rule i away.
 func (ed *editor) Delete(table, chain string, i int) error {
-	c, in, _ := ed.place(table, chain)
+	c, in, class := ed.place(table, chain)
 	// A named set ends with the last rule that keeps it: a new generation knows.
 	if c == nil || !in.MayDelete(chain) || slices.Contains(ed.extra.Places[table].Keepers, c.Rule(i).Slot) {
 		return errNotInPlace
 	}
-	ed.rows.Delete(c.Rule(i).Row)
+	ed.rows.Delete(class.Number, c.Rule(i).Row)
 	ed.state.Delete(c, i)
 	ed.changed = true
 	return nil

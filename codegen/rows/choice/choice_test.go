@@ -88,7 +88,7 @@ func deleteSome(t *testing.T, m *edit.Chains) {
 	dead := map[uint32]bool{}
 	for i, n := range living(m) {
 		if i%3 == 0 && m.Row(n)[abi.RowDead] == layout.Forever {
-			e.Delete(n)
+			e.Delete(0, n)
 			for row := n; row != 0 && m.Row(row)[abi.RowDead] != layout.Forever; row = m.Row(row)[abi.RowOrder] {
 				dead[row] = true
 			}

@@ -172,8 +172,8 @@ func (m *Chains) checkBucket(t, bucket []uint32, number uint32, places map[uint3
 		if _, twice := places[n]; twice {
 			return fmt.Errorf("row %d lies in two tables", n)
 		}
-		if m.Row(n)[abi.RowLabel] < t[abi.TupleLeast] {
-			return fmt.Errorf("row %d has label %d below the least, %d", n, m.Row(n)[abi.RowLabel], t[abi.TupleLeast])
+		if label := m.Row(n)[abi.RowLabel]; label < t[abi.TupleLeast] || label > t[abi.TupleMost] {
+			return fmt.Errorf("row %d has label %d, not between %d and %d", n, label, t[abi.TupleLeast], t[abi.TupleMost])
 		}
 		at.tag = tagged
 		places[n] = at

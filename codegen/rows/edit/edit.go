@@ -30,6 +30,7 @@ type Batch struct {
 	version uint32 // that the batch makes
 	born    []uint32
 	died    []uint32
+	leads   []int // chains whose leads are not what the version says
 }
 
 // Edit begins a batch.
@@ -50,6 +51,11 @@ func (m *Chains) recover() {
 			e.born = append(e.born, n)
 		case w[abi.RowDead] == e.version:
 			e.died = append(e.died, n)
+		}
+	}
+	for c := range int(m.Index[abi.HeaderNChains]) {
+		if m.Chain(c)[abi.ChainLeadDead] == e.version {
+			e.leads = append(e.leads, c)
 		}
 	}
 	e.Abort()
@@ -74,8 +80,22 @@ func (e *Batch) Abort() {
 		// Born and dead at once: no version shows it. It is unlinked with other dead rows.
 		layout.Store(&e.m.Row(n)[abi.RowDead], 0)
 	}
+	for _, c := range e.leads {
+		layout.Store(&e.m.Chain(c)[abi.ChainLeadDead], layout.Forever)
+	}
 	e.m.Index[layout.OwnDead] += uint32(len(e.born))
 	e.m.Index[layout.OwnDirty] = 0
+}
+
+// touch says that a change at a label of a chain is coming. The rules of the chain's lead are
+// code, too, which stays as it is: packets that see the change do not run it.
+func (e *Batch) touch(chain int, label uint32) {
+	d := e.m.Chain(chain)
+	if label > d[abi.ChainLead] || d[abi.ChainLeadDead] <= e.version {
+		return
+	}
+	layout.Store(&d[abi.ChainLeadDead], e.version)
+	e.leads = append(e.leads, chain)
 }
 
 // Needs is what the programs of the generation fill of the facts.
@@ -108,6 +128,7 @@ func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, 
 	if err != nil {
 		return 0, 0, err
 	}
+	e.touch(chain, label)
 	for i, n := range rows {
 		c := &compiled[i]
 		c.ID = id
@@ -129,8 +150,11 @@ func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, 
 	return row, id, nil
 }
 
-// Delete takes away the rule whose first row is given.
-func (e *Batch) Delete(row uint32) {
+// Delete takes away the rule of a chain whose first row is given; 0: it has none.
+func (e *Batch) Delete(chain int, row uint32) {
+	if row != 0 {
+		e.touch(chain, e.m.Row(row)[abi.RowLabel])
+	}
 	for _, n := range e.m.rowsOf(row) {
 		layout.Store(&e.m.Row(n)[abi.RowDead], e.version)
 		e.died = append(e.died, n)

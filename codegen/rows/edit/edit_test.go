@@ -312,7 +312,7 @@ func (e *editor) insert(c *chain, at int) bool {
 
 func (e *editor) delete(c *chain, at int) {
 	e.tally["delete"]++
-	e.batch.Delete(c.entries[at].row)
+	e.batch.Delete(c.Number, c.entries[at].row)
 	c.entries = slices.Delete(c.entries, at, at+1)
 }
 

@@ -48,6 +48,9 @@ func (m *Chains) linkTuple(d []uint32, r *rule.Row, n, label uint32) error {
 	if label < t[abi.TupleLeast] {
 		layout.Store(&t[abi.TupleLeast], label)
 	}
+	if label > t[abi.TupleMost] {
+		layout.Store(&t[abi.TupleMost], label)
+	}
 	t[abi.TupleRows]++
 	m.linkBucket(m.Bucket(t, hash), &best, n, label, layout.TagOf(hash))
 	if number >= d[abi.ChainNTuples] {

@@ -34,7 +34,7 @@ func TestRoom(t *testing.T) {
 					t.Fatal(err)
 				}
 				batch := chains.Edit()
-				batch.Delete(row)
+				batch.Delete(0, row)
 				batch.Publish()
 				chains.Reclaim()
 			}
@@ -76,7 +76,7 @@ func TestSteady(t *testing.T) {
 		batch.Publish()
 		batch = chains.Edit()
 		for _, row := range placed {
-			batch.Delete(row)
+			batch.Delete(0, row)
 		}
 		if err := batch.SetPolicy(0, true); err != nil {
 			t.Fatal(err)

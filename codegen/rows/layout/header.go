@@ -67,3 +67,18 @@ func (m *Memory) Complete(ops uint32) (words, rows uint32) {
 	}
 	return words, rows
 }
+
+// SetLead says that the rules of a chain up to some label are also code.
+func (m *Memory) SetLead(chain int, label uint32) {
+	d := m.Chain(chain)
+	d[abi.ChainLead], d[abi.ChainLeadDead] = label, Forever
+}
+
+// LastUpTo gives the last row of a chain, in the order of the rules, that has no larger label;
+// 0: there is none.
+func (m *Memory) LastUpTo(chain int, label uint32) (last uint32) {
+	for n := m.Chain(chain)[abi.ChainFirst]; n != 0 && m.Row(n)[abi.RowLabel] <= label; n = m.Row(n)[abi.RowOrder] {
+		last = n
+	}
+	return last
+}

@@ -59,6 +59,13 @@ func (t *Table) least() uint32 {
 	return t.Entries[0].Label
 }
 
+func (t *Table) most() uint32 {
+	if len(t.Entries) == 0 {
+		return 0
+	}
+	return t.Entries[len(t.Entries)-1].Label
+}
+
 // bucketLoad is how many rows there are for a bucket at most: with more, many buckets would
 // need a list.
 const bucketLoad = 3
@@ -74,6 +81,7 @@ func (m *Memory) table(at uint32, t *Table) {
 	m.Index = append(m.Index, make([]uint32, abi.BucketSize<<bits)...)
 	d := m.Index[at:]
 	d[abi.TupleBuckets], d[abi.TupleShift], d[abi.TupleLeast] = begin, 64-bits, t.least()
+	d[abi.TupleMost] = t.most()
 	if t.Mask.wide() {
 		d[abi.TupleWide] = 1
 	}
