@@ -23,3 +23,11 @@ func ReadPlainly(text string, o Options) (*ruleset.Ruleset, error) {
 	rs, _, err := rd.read(strings.NewReader(text))
 	return rs, err
 }
+
+// ReadTogether reads a text on all processors, however short it is.
+func ReadTogether(text string, o Options) (*ruleset.Ruleset, error) {
+	rd := newReader(o)
+	rd.least = 1
+	rs, _, err := rd.read(strings.NewReader(text))
+	return rs, err
+}

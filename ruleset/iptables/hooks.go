@@ -135,6 +135,19 @@ const anyHook = 1<<(packet.Postrouting+1) - 1
 // That depends on hooks which are not known before the end of the table, and so does
 // whether the rule is still there.
 func (rd *reader) placeWords(c *command, r *ruleset.Rule) {
+	rd.checkWords(c, r, func(word, at int) {
+		if rd.cur.columns == nil {
+			rd.cur.columns = map[*ruleset.Rule]map[int]int{}
+		}
+		if rd.cur.columns[r] == nil {
+			rd.cur.columns[r] = map[int]int{}
+		}
+		rd.cur.columns[r][word] = rd.pos(at).Col
+	})
+}
+
+// checkWords tells which words of a rule the kernel may refuse, and where they stand.
+func (rd *reader) checkWords(c *command, r *ruleset.Rule, refused func(word, at int)) {
 	in := &rd.scratch
 	*in = ruleset.Place{Family: rd.o.Family, Bases: tables.Bases(rd.cur.name), Hooks: anyHook, Rule: r}
 	checkRule(in, func(word int, _ string, _ error) {
@@ -145,12 +158,6 @@ func (rd *reader) placeWords(c *command, r *ruleset.Rule) {
 		case word >= first:
 			at = c.words[word-first].at
 		}
-		if rd.cur.columns == nil {
-			rd.cur.columns = map[*ruleset.Rule]map[int]int{}
-		}
-		if rd.cur.columns[r] == nil {
-			rd.cur.columns[r] = map[int]int{}
-		}
-		rd.cur.columns[r][word] = rd.pos(at).Col
+		refused(word, at)
 	})
 }

@@ -28,7 +28,7 @@ func outcome(t *testing.T, text string, o iptables.Options, read func(string, ip
 	return b.String() + printed(t, rs)
 }
 
-// sameReplay wants of a reading with recipes what one without them gives.
+// sameReplay wants of a reading with recipes, and on all processors, what one without them gives.
 func sameReplay(t *testing.T, text string, o iptables.Options) {
 	t.Helper()
 	with := outcome(t, text, o, func(text string, o iptables.Options) (*ruleset.Ruleset, error) {
@@ -38,6 +38,9 @@ func sameReplay(t *testing.T, text string, o iptables.Options) {
 	without := outcome(t, text, o, iptables.ReadPlainly)
 	if with != without {
 		t.Errorf("with recipes: %s\nof %.2000s", diff(with, without), text)
+	}
+	if together := outcome(t, text, o, iptables.ReadTogether); together != without {
+		t.Errorf("read together: %s\nof %.2000s", diff(together, without), text)
 	}
 }
 

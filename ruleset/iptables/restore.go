@@ -34,17 +34,35 @@ func (rd *reader) read(r io.Reader) (*ruleset.Ruleset, Report, error) {
 		if err != nil {
 			return nil, Report{}, err
 		}
+		wait := rd.batched(l)
+		if wait && len(rd.batch) < batchMost {
+			continue
+		}
+		if !rd.flush() {
+			return rd.tooMany()
+		}
+		if wait {
+			continue
+		}
 		rd.line(l)
 		if len(rd.faults) >= faultsMax {
-			rd.faults = append(rd.faults, &ruleset.Error{Pos: ruleset.Pos{File: rd.o.File, Line: l.number}, What: "too many faults, the rest is not read"})
-			return nil, Report{}, joined(rd.faults)
+			return rd.tooMany()
 		}
+	}
+	if !rd.flush() {
+		return rd.tooMany()
 	}
 	rd.end(lines)
 	if len(rd.faults) > 0 {
 		return nil, Report{}, joined(rd.faults)
 	}
 	return rd.result(), rd.report, nil
+}
+
+// tooMany ends the reading at the current line.
+func (rd *reader) tooMany() (*ruleset.Ruleset, Report, error) {
+	rd.faults = append(rd.faults, &ruleset.Error{Pos: ruleset.Pos{File: rd.o.File, Line: rd.now.number}, What: "too many faults, the rest is not read"})
+	return nil, Report{}, joined(rd.faults)
 }
 
 // joined is the faults in the order of their places.
@@ -73,13 +91,15 @@ type reader struct {
 	faults    []error
 	usage     bool // a fault is about the command, not about what is there
 	now       line
+	batch     []line // that wait to be read together
+	least     int    // so many, at least
 	args      []arg
 	scratch   ruleset.Place // for placeWords
 	edit      Editor        // nil: changes are made in cur
 }
 
 func newReader(o Options) *reader {
-	rd := &reader{o: o, announced: map[string]bool{}, skip: o.Table != ""}
+	rd := &reader{o: o, least: batchLeast, announced: map[string]bool{}, skip: o.Table != ""}
 	rd.build = newBuilder(&rd.o)
 	rd.parser = specParser{o: &rd.o, restore: true, announced: rd.announced,
 		verdicts: map[*ruleset.TargetKind]ruleset.TargetBuilder{}}

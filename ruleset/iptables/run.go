@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/match"
 )
 
 // commandLine takes a line with a command.
@@ -205,9 +206,7 @@ func (rd *reader) withRule(c *command) *fault {
 				goal, _ = rd.build.target(c, func(name string) *chainEdit { return rd.cur.chains[name] })
 			}
 			first = false
-			r := rd.build.rule(c, s, d)
-			r.Pos, r.Target = rd.pos(c.at), goal
-			r.Source = rd.source(e.name)
+			r := rd.ruleOf(c, e, s, d, goal)
 			rd.placeWords(c, r)
 			if f := rd.place(c, e, r); f != nil {
 				return f
@@ -215,6 +214,14 @@ func (rd *reader) withRule(c *command) *fault {
 		}
 	}
 	return nil
+}
+
+// ruleOf makes the rule of the current line for one source and one destination.
+func (rd *reader) ruleOf(c *command, e *chainEdit, src, dst match.AddrMask, goal ruleset.Target) *ruleset.Rule {
+	r := rd.build.rule(c, src, dst)
+	r.Pos, r.Target = rd.pos(c.at), goal
+	r.Source = rd.source(e.name)
+	return r
 }
 
 // again reads the command of the line once more.
