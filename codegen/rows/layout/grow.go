@@ -2,6 +2,7 @@ package layout
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/ruleset/parallel"
@@ -20,11 +21,15 @@ type tree struct {
 	words  []uint32
 	most   int     // so many words may there be before leaves are not split anymore
 	ids    []int32 // room for the rows of parts
+	spare  []int32 // more of it, that nobody uses now
 	sample sample
 	later  []graft // parts that are laid out for themselves; only of a whole tree
 	whole  bool
 	leafRoom
 }
+
+// trees are those of parts that were laid out, for their room.
+var trees = sync.Pool{New: func() any { return new(tree) }}
 
 // graft is a part of a tree that is to be put into its place.
 type graft struct {
@@ -61,13 +66,14 @@ func appendTree(index []uint32, m *Memory, entries []*Entry) []uint32 {
 
 // grow lays out a part that was left for later.
 func (t *tree) grow(g *graft) {
-	sub := &tree{
-		m: t.m, rows: t.rows, dims: t.dims, spans: t.spans,
-		most: int(int64(t.most) * int64(g.part.room) / int64(treeCopies*len(t.rows))),
-	}
-	sub.words = make([]uint32, abi.NodeSize, 6*len(g.part.ids)+int(abi.NodeSize))
+	sub := trees.Get().(*tree)
+	sub.m, sub.rows, sub.dims, sub.spans = t.m, t.rows, t.dims, t.spans
+	sub.most = int(int64(t.most) * int64(g.part.room) / int64(treeCopies*len(t.rows)))
+	sub.words = append(sub.words[:0], make([]uint32, abi.NodeSize)...)
 	sub.node(0, &g.part)
-	g.words, g.part.ids = sub.words, nil
+	g.words, g.part.ids = slices.Clone(sub.words), nil
+	sub.m, sub.rows, sub.spans = nil, nil, nil
+	trees.Put(sub)
 }
 
 // appendTo appends all words, each part behind the one before.
@@ -117,7 +123,7 @@ func (t *tree) node(at int, p *part) {
 		return
 	}
 	if ids := t.ids; !t.whole {
-		defer func() { t.ids = ids }() // nobody reads those of parts below it anymore
+		defer func() { t.giveBack(ids) }() // nobody reads those of parts below it anymore
 	}
 	c, ok := t.cut(p)
 	if !ok {
@@ -196,11 +202,23 @@ func (t *tree) cut(p *part) (c decision, ok bool) {
 // take gives room for the rows of parts.
 func (t *tree) take(n int) []int32 {
 	if cap(t.ids)-len(t.ids) < n {
-		t.ids = make([]int32, 0, 3*n)
+		if cap(t.spare) < n {
+			t.spare = make([]int32, 0, 3*n)
+		}
+		t.ids, t.spare = t.spare, nil
 	}
 	at := len(t.ids)
 	t.ids = t.ids[:at+n]
 	return t.ids[at:]
+}
+
+// giveBack goes back to the room that there was before; what came instead is spare.
+func (t *tree) giveBack(before []int32) {
+	now := t.ids
+	t.ids = before
+	if cap(now) > max(cap(before), cap(t.spare)) {
+		t.spare = now[:0]
+	}
 }
 
 // leaf writes a leaf.
