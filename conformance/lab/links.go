@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -109,7 +110,28 @@ func (l *Lab) links(names []string) error {
 		}
 		l.ports = append(l.ports, p)
 	}
+	for i := range l.ports {
+		p := &l.ports[i]
+		if err := errors.Join(running(at, p.index), running(outside[p.outside], p.peerIndex)); err != nil {
+			return fmt.Errorf("interface %s: %w", p.name, err)
+		}
+	}
 	return l.defaultRoutes(at)
+}
+
+// running waits until a link sends: one that went up before its peer has no queue before the
+// kernel's worker comes by (linkwatch_do_dev(), net/core/link_watch.c), and loses all until then.
+func running(h *netlink.Handle, index int) error {
+	for deadline := time.Now().Add(patience); ; {
+		link, err := h.LinkByIndex(index)
+		if err != nil || link.Attrs().OperState == netlink.OperUp {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("it is not up within %v", patience)
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func mac(i int, end byte) net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, byte(i), end} }

@@ -14,7 +14,7 @@ import (
 const etherMark = 0x88b5
 
 // patience is how long a packet may take through the lab.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 func htons(v uint16) uint16 { return v<<8 | v>>8 }
 
