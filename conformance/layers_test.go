@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"ruleset/match":           {"ruleset", "ruleset/pred", "ruleset/packet"},
 	"ruleset/match/rows":      {"ruleset", "ruleset/iptables/tables", "ruleset/match", "ruleset/pred", "ruleset/packet"},
 	"ruleset/target":          {"ruleset", "ruleset/pred", "ruleset/packet"},
-	"ruleset/iptables":        {"ruleset", "ruleset/iptables/tables", "ruleset/match", "ruleset/target", "ruleset/pred", "ruleset/packet"},
+	"ruleset/iptables":        {"ruleset", "ruleset/parallel", "ruleset/iptables/tables", "ruleset/match", "ruleset/target", "ruleset/pred", "ruleset/packet"},
 	"ruleset/iptables/tables": {"ruleset", "ruleset/packet"},
 	"ruleset/interp":          {"ruleset", "ruleset/pred", "ruleset/packet"},
 	"translate/plan":          {"ruleset/pred", "ruleset/packet"},
