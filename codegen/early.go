@@ -158,13 +158,13 @@ type earlyStage struct {
 	tells bool // a rule tells NEW from INVALID
 }
 
-// accept notes the rule; the next table follows.
+// accept lists the rule; the next table follows.
 func (s *earlyStage) accept(g *generator, rule uint32) {
 	s.count(g, rule)
 	g.Return(emit.Accept)
 }
 
-// count notes the rule, which gets its credit if the packet is dropped.
+// count lists the rule, which gets its credit if the packet is dropped.
 func (s *earlyStage) count(g *generator, rule uint32) { g.Pass(rule, g.hot) }
 
 // hotdrop leaves packets with cut headers to the hooks, as everything else that is not decided

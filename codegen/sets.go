@@ -52,21 +52,21 @@ func setUses(p *plan.Plan) ([]SetUse, error) {
 func keyCell(family packet.Family, p pred.KeyPart) (at uint32, bytes int, ok bool) {
 	switch p.Kind {
 	case pred.KeyAddr:
-		return emit.Address(family, p.Addr == pred.AddrDst).Place(), p.Len(family), p.Addr <= pred.AddrDst
+		return emit.Address(family, p.Addr == pred.AddrDst).Offset(), p.Len(family), p.Addr <= pred.AddrDst
 	case pred.KeyName:
 		area := emit.InName
 		if p.Name == pred.NameOut {
 			area = emit.OutName
 		}
-		return area.Place(), p.Len(family), p.Name <= pred.NameOut
+		return area.Offset(), p.Len(family), p.Name <= pred.NameOut
 	case pred.KeyLoad:
 		area := emit.L3
 		if p.Load.Base == pred.BaseL4 {
 			area = emit.L4
 		}
-		return area.Place() + uint32(p.Load.Off), int(p.Load.Width), p.Load.Base != pred.BaseExt
+		return area.Offset() + uint32(p.Load.Off), int(p.Load.Width), p.Load.Base != pred.BaseExt
 	}
 	cell, ok := emit.FieldCell(p.Field)
-	at, bytes, _ = cell.Place()
+	at, bytes, _ = cell.Offset()
 	return at, bytes, ok
 }

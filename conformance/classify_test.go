@@ -105,7 +105,7 @@ func newJudges(rs *ruleset.Ruleset, hook packet.Hook) (*judges, error) {
 		w := &way{name: translate.ClassifierNames[how]}
 		w.res = translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: how, Can: shim.Can})
 		if !w.res.Plan.Tables[0].InBPF {
-			return nil, errors.Join(fmt.Errorf("%w: %s", errNotInBPF, w.res.Plan.Tables[0].Notes[0]), j.close())
+			return nil, errors.Join(fmt.Errorf("%w: %s", errNotInBPF, w.res.Plan.Tables[0].Reasons[0]), j.close())
 		}
 		progs, err := generated(w.res.Plan)
 		if err != nil {

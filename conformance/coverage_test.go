@@ -74,7 +74,7 @@ func leftToNetfilter(f CorpusFile) (map[string]bool, error) {
 		if why == nil {
 			why = map[string]bool{}
 		}
-		for _, n := range table.Notes {
+		for _, n := range table.Reasons {
 			why[n.Thing] = true
 		}
 	}

@@ -64,7 +64,7 @@ func walkText(rs *ruleset.Ruleset, f *packet.Facts, mode interp.Mode) string {
 		for _, s := range stop.Result.Steps {
 			fmt.Fprintf(&out, "  %s\n", s)
 		}
-		if stop.Note == "" {
+		if stop.Why == "" {
 			fmt.Fprintf(&out, "  %s mark %#x\n", stop.Result.Verdict, stop.Result.Facts.Mark)
 		}
 	}

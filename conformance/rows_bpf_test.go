@@ -63,8 +63,8 @@ func rowProgram(t *testing.T, r *rows.Row, how translate.Classifier) (prog *code
 		t.Fatalf("%s: %v", r.Pos, err)
 	}
 	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: how, Can: shim.Can})
-	if notes := res.Plan.Tables[0].Notes; len(notes) > 0 {
-		return nil, notes[0].Reason
+	if reasons := res.Plan.Tables[0].Reasons; len(reasons) > 0 {
+		return nil, reasons[0].Why
 	}
 	image, err := codegen.Image(res.Plan, coderows.Drawn())
 	if err != nil {

@@ -33,7 +33,7 @@ func (t *table) number() {
 		}
 	}
 	if n := len(t.out.Actions); n > plan.MaxActions {
-		t.note(nil, "table "+t.src.Name, fmt.Sprintf("its rules have %d different targets that netfilter must run; at most %d have a number", n, plan.MaxActions))
+		t.leave(nil, "table "+t.src.Name, fmt.Sprintf("its rules have %d different targets that netfilter must run; at most %d have a number", n, plan.MaxActions))
 		return
 	}
 	t.bound()
@@ -134,9 +134,9 @@ func (t *table) bound() {
 		}
 		t.out.Longest = max(t.out.Longest, s.n)
 		if s.n > plan.MaxNotes {
-			t.out.Notes = append(t.out.Notes, plan.Note{
+			t.out.Reasons = append(t.out.Reasons, plan.Reason{
 				Pos: c.Pos.String(), Thing: "chain " + c.Name,
-				Reason: fmt.Sprintf("a packet could meet %s targets that netfilter must run; at most %d fit into its note", s.count(), plan.MaxNotes),
+				Why: fmt.Sprintf("a packet could meet %s targets that netfilter must run; at most %d fit into its note", s.count(), plan.MaxNotes),
 			})
 			return
 		}

@@ -2,7 +2,7 @@
 //
 // In: a checked ruleset. Out: for every table where it runs, and for those that
 // run in BPF the functions of each hook. A table with a match or target that BPF
-// cannot do exactly is left to netfilter as a whole, with a Note that says which
+// cannot do exactly is left to netfilter as a whole, with a Reason that says which
 // line and why; nothing is refused here.
 //
 //	filter INPUT  --> func "chain" (rules, policy) --> func "c3" (user chain) ...

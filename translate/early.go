@@ -20,24 +20,24 @@ type EarlyOptions struct {
 	Exact bool
 }
 
-// earlyStep is a base chain on the way of a received packet, and its place.
+// earlyStep is a base chain on the way of a received packet, and its hole.
 type earlyStep struct {
 	table  *ruleset.Table
 	base   *ruleset.Chain
 	symbol string
 }
 
-// earlyPlaces are the places that the datapath has for filtering chains at a hook, in
+// earlyHoles are the holes that the datapath has for filtering chains at a hook, in
 // their order. At PREROUTING conntrack stands between them, and behind both is one for the
 // chain that translates addresses.
-var earlyPlaces = map[packet.Hook][]string{
+var earlyHoles = map[packet.Hook][]string{
 	packet.Input:   {"first_input", "second_input", "third_input"},
 	packet.Forward: {"first_forward", "second_forward", "third_forward"},
 }
 
 // earlyWay are the chains that a received packet meets, in order: those of PREROUTING,
 // then those of INPUT or of FORWARD. Those that translate addresses at INPUT stand behind
-// all that can drop. why says which chain has no place.
+// all that can drop. why says which chain has no hole.
 func earlyWay(rs *ruleset.Ruleset) (way []earlyStep, why string) {
 	for _, h := range []packet.Hook{packet.Prerouting, packet.Input, packet.Forward} {
 		taken := map[string]bool{}
@@ -45,7 +45,7 @@ func earlyWay(rs *ruleset.Ruleset) (way []earlyStep, why string) {
 			if h != packet.Prerouting && s.base.Base.Type == ruleset.NAT {
 				continue
 			}
-			s.symbol = earlyPlace(s.base.Base, len(taken))
+			s.symbol = earlyHole(s.base.Base, len(taken))
 			if s.symbol == "" || taken[s.symbol] || h == packet.Prerouting && taken["nat_prerouting"] {
 				return nil, fmt.Sprintf("chain %s of table %s is one too many at %s", s.base.Name, s.table.Name, h)
 			}
@@ -70,11 +70,11 @@ func basesAt(rs *ruleset.Ruleset, h packet.Hook) []earlyStep {
 	return out
 }
 
-// earlyPlace is the place of a base chain with n of its hook before it; "": there is none.
-func earlyPlace(b *ruleset.Base, n int) string {
+// earlyHole is the hole of a base chain with n of its hook before it; "": there is none.
+func earlyHole(b *ruleset.Base, n int) string {
 	switch {
-	case b.Hook != packet.Prerouting && n < len(earlyPlaces[b.Hook]):
-		return earlyPlaces[b.Hook][n]
+	case b.Hook != packet.Prerouting && n < len(earlyHoles[b.Hook]):
+		return earlyHoles[b.Hook][n]
 	case b.Hook != packet.Prerouting:
 		return ""
 	case b.Type == ruleset.NAT:

@@ -21,7 +21,7 @@ func (t *table) foreseen() {
 		now := hidden[c]
 		for _, r := range c.Rules {
 			if asked := now & t.asksHidden(r, c); asked != 0 {
-				t.note(r, thingOf(r, asked), "a rule before it changes what it asks, in a way that cannot be foretold")
+				t.leave(r, thingOf(r, asked), "a rule before it changes what it asks, in a way that cannot be foretold")
 				return
 			}
 			if to := t.src.Chain(t.callee(r)); to != nil {

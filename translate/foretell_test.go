@@ -43,12 +43,12 @@ func TestForeseen(t *testing.T) {
 			continue
 		}
 		table := translate.Translate(rs, translate.Options{Can: shim.Can}).Plan.Tables[0]
-		var notes string
-		for _, n := range table.Notes {
-			notes += n.String() + "\n"
+		var reasons string
+		for _, n := range table.Reasons {
+			reasons += n.String() + "\n"
 		}
-		if table.InBPF != (c.why == "") || !strings.Contains(notes, c.why) {
-			t.Errorf("%s: in BPF: %t, %q, want %q", c.name, table.InBPF, notes, c.why)
+		if table.InBPF != (c.why == "") || !strings.Contains(reasons, c.why) {
+			t.Errorf("%s: in BPF: %t, %q, want %q", c.name, table.InBPF, reasons, c.why)
 		}
 	}
 }

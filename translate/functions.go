@@ -35,7 +35,7 @@ func (t *table) functions() {
 		b := &hookBuilder{table: t, bit: 1 << h, sizes: map[*ruleset.Chain]int{}, inline: map[*ruleset.Chain]bool{}}
 		hook, err := b.build(c, h)
 		if err != "" {
-			t.out.Notes = append(t.out.Notes, plan.Note{Pos: c.Pos.String(), Thing: "chain " + c.Name, Reason: err})
+			t.out.Reasons = append(t.out.Reasons, plan.Reason{Pos: c.Pos.String(), Thing: "chain " + c.Name, Why: err})
 			return
 		}
 		t.out.Hooks = append(t.out.Hooks, hook)
@@ -95,7 +95,7 @@ func (b *hookBuilder) shape(base *ruleset.Chain) (why string) {
 }
 
 // longRule says whether there is a rule that no function can hold: a jump with all that
-// is copied in its place.
+// is copied instead of it.
 func (b *hookBuilder) longRule(base *ruleset.Chain) bool {
 	callers := b.callers(base)
 	for _, c := range b.src.Chains {
@@ -340,7 +340,7 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 		t.out.Keepers = append(t.out.Keepers, out.ID)
 	}
 	if l.action.Op == pred.Do {
-		out.Note = t.numbers[l.action.Effect]
+		out.Number = t.numbers[l.action.Effect]
 	}
 	return out
 }

@@ -44,11 +44,11 @@ func TestLongInline(t *testing.T) {
 	}
 	p := translate.Translate(rs, translate.Options{Can: shim.Can}).Plan
 	if _, err := codegen.Generate(p, nil); err != nil || !p.Tables[0].InBPF || len(p.Classes) == 0 {
-		t.Errorf("%d classes, %v: %v", len(p.Classes), p.Tables[0].Notes, err)
+		t.Errorf("%d classes, %v: %v", len(p.Classes), p.Tables[0].Reasons, err)
 	}
 	p = translate.Translate(rs, translate.Options{Classifier: translate.ClassifyCode, Can: shim.Can}).Plan
-	if notes := fmt.Sprint(p.Tables[0].Notes); p.Tables[0].InBPF || !strings.Contains(notes, "copied in place") && !strings.Contains(notes, "copying") {
-		t.Errorf("as code: %s", notes)
+	if reasons := fmt.Sprint(p.Tables[0].Reasons); p.Tables[0].InBPF || !strings.Contains(reasons, "copied in place") && !strings.Contains(reasons, "copying") {
+		t.Errorf("as code: %s", reasons)
 	}
 }
 
@@ -77,8 +77,8 @@ func TestNesting(t *testing.T) {
 		{strings.ReplaceAll(fork.String(), "LOG", "DROP"), "its jumps nest deeper than BPF calls can"},
 	} {
 		p := translateText(t, "rules.v4", []byte("*filter\n"+c.rules+"COMMIT\n")).Plan
-		if notes := fmt.Sprint(p.Tables[0].Notes); p.Tables[0].InBPF || !strings.Contains(notes, c.why) {
-			t.Errorf("%v, want %s", notes, c.why)
+		if reasons := fmt.Sprint(p.Tables[0].Reasons); p.Tables[0].InBPF || !strings.Contains(reasons, c.why) {
+			t.Errorf("%v, want %s", reasons, c.why)
 		}
 	}
 }
@@ -104,8 +104,8 @@ func TestNumbers(t *testing.T) {
 		{logs.String() + "-A INPUT -j LOG\n", "its rules have 65537 different targets"},
 	} {
 		p := translate.Translate(read(c.rules), translate.Options{Can: shim.Can}).Plan
-		if notes := p.Tables[0].Notes; p.Tables[0].InBPF || len(p.Classes) > 0 || len(notes) != 1 || !strings.Contains(notes[0].Reason, c.why) {
-			t.Errorf("%d classes, %.500v, want %s", len(p.Classes), notes, c.why)
+		if reasons := p.Tables[0].Reasons; p.Tables[0].InBPF || len(p.Classes) > 0 || len(reasons) != 1 || !strings.Contains(reasons[0].Why, c.why) {
+			t.Errorf("%d classes, %.500v, want %s", len(p.Classes), reasons, c.why)
 		}
 	}
 

@@ -83,20 +83,20 @@ func (p *InPlace) action(r *plan.Rule, class *plan.Class) bool {
 		return r.Class != nil && class.Hooks&^r.Class.Hooks == 0 && class.Depth > r.Class.Depth &&
 			!r.Class.Notes && (r.Action.Op == pred.Jump || !class.Fixed)
 	case pred.Do:
-		return p.note(r)
+		return p.number(r)
 	}
 	return false
 }
 
-// note finds the number of a target that netfilter runs. Only one that ends the
+// number finds the number of a target that netfilter runs. Only one that ends the
 // traversal can be noted once more without counting what packets may collect.
-func (p *InPlace) note(r *plan.Rule) bool {
+func (p *InPlace) number(r *plan.Rule) bool {
 	if !r.Action.Ends() || pred.NeedsHidden(r.Action.Effect)&p.Hidden != 0 && routedAt(p.Bases) != 0 {
 		return false
 	}
 	for i, a := range p.Actions {
 		if a.Effect == r.Action.Effect {
-			r.Note = i
+			r.Number = i
 			return true
 		}
 	}

@@ -33,7 +33,7 @@ func shareLists(rs *ruleset.Ruleset, o Options, res *Result, s *slots) {
 			for name, rule := range lists(t) {
 				if by, ok := owner[name]; ok {
 					work := newTable(rs.Family, t, o, res, s)
-					work.note(rule, "recent", fmt.Sprintf("list %s is used by table %s, which netfilter runs", name, by))
+					work.leave(rule, "recent", fmt.Sprintf("list %s is used by table %s, which netfilter runs", name, by))
 					res.Plan.Tables[i] = work.out
 					again = true
 				}

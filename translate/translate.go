@@ -144,27 +144,27 @@ func (t *table) plan() *plan.Table {
 		return t.out
 	}
 	if why, ok := t.o.Netfilter[t.src.Name]; ok {
-		t.out.Notes = append(t.out.Notes, plan.Note{Thing: "table " + t.src.Name, Reason: why})
+		t.out.Reasons = append(t.out.Reasons, plan.Reason{Thing: "table " + t.src.Name, Why: why})
 		return t.out
 	}
 	t.lower()
 	if t.nested() {
-		t.note(nil, "table "+t.src.Name, tooNested)
+		t.leave(nil, "table "+t.src.Name, tooNested)
 	}
 	if t.shims {
 		t.templates()
 		t.foreseen()
 	}
-	if t.shims && len(t.out.Notes) == 0 {
+	if t.shims && len(t.out.Reasons) == 0 {
 		t.number()
 	}
-	if len(t.out.Notes) == 0 {
+	if len(t.out.Reasons) == 0 {
 		t.functions()
 	}
-	if t.shims && len(t.out.Notes) == 0 {
+	if t.shims && len(t.out.Reasons) == 0 {
 		t.loosen()
 	}
-	t.out.InBPF = len(t.out.Notes) == 0
+	t.out.InBPF = len(t.out.Reasons) == 0
 	if !t.out.InBPF {
 		t.out.Hooks, t.out.Actions = nil, nil
 	}
@@ -207,20 +207,20 @@ func (t *table) templates() {
 	}
 	t.out.Template = template != nil
 	if template != nil && asked {
-		t.note(template, template.Target.Word(), "another rule of the table asks about the conntrack entry that this target attaches (xt_ct_target(), net/netfilter/xt_CT.c)")
+		t.leave(template, template.Target.Word(), "another rule of the table asks about the conntrack entry that this target attaches (xt_ct_target(), net/netfilter/xt_CT.c)")
 	}
 }
 
-func (t *table) note(r *ruleset.Rule, thing, reason string) {
-	n := plan.Note{Thing: thing, Reason: reason}
+func (t *table) leave(r *ruleset.Rule, thing, reason string) {
+	n := plan.Reason{Thing: thing, Why: reason}
 	if r != nil {
 		n.Pos = r.Pos.String()
 	}
-	t.out.Notes = append(t.out.Notes, n)
+	t.out.Reasons = append(t.out.Reasons, n)
 }
 
-// lower turns matches and targets into predicates and actions, and notes what BPF cannot
-// do. Rules of long chains are not kept if they can be lowered again when they are needed.
+// lower turns matches and targets into predicates and actions, and collects the reasons why BPF
+// cannot run them. Rules of long chains are not kept if they can be lowered again when they are needed.
 func (t *table) lower() {
 	place := t.src.Place(t.family, 0)
 	again := map[*ruleset.Chain]bool{}
@@ -313,7 +313,7 @@ func (l *lowered) numbered() bool {
 	return false
 }
 
-// examine notes what BPF cannot do of a rule that packets meet at some hooks.
+// examine collects reasons why BPF cannot run a rule that packets meet at some hooks.
 func (t *table) examine(r *ruleset.Rule, l *lowered, hooks uint8) {
 	for i, p := range l.conds {
 		if why := t.unfit(p); why != "" {
@@ -321,7 +321,7 @@ func (t *table) examine(r *ruleset.Rule, l *lowered, hooks uint8) {
 			if i < len(r.Matches) {
 				thing = r.Matches[i].Word()
 			}
-			t.note(r, thing, why)
+			t.leave(r, thing, why)
 		}
 	}
 	if l.action.Op != pred.Do {
@@ -329,7 +329,7 @@ func (t *table) examine(r *ruleset.Rule, l *lowered, hooks uint8) {
 	}
 	t.shims = true
 	if how, why := t.can(l.action.Effect, hooks); how == Never {
-		t.note(r, r.Target.Word(), why)
+		t.leave(r, r.Target.Word(), why)
 	}
 }
 

@@ -213,7 +213,7 @@ func (u *unfolder) inner(chain string, parts []*part, rest *ruleset.Rule) string
 	return u.hide(chain, rules)
 }
 
-// made notes for which parts of the given rules a rule counts.
+// made tells for which parts of the given rules a rule counts.
 func (u *unfolder) made(r *ruleset.Rule, p *part) *ruleset.Rule {
 	u.parts[r] = p.from
 	return r
@@ -243,7 +243,7 @@ func (h hidden) Word() string { return h.chain }
 // Args is the name of the chain.
 func (h hidden) Args() []string { return []string{h.chain} }
 
-// Check accepts every place.
+// Check accepts every rule.
 func (h hidden) Check(*ruleset.Place) error { return nil }
 
 // ChainName is the name of the chain.

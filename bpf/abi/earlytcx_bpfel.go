@@ -22,6 +22,14 @@ type EarlyTcxCounterBlock struct {
 	}
 }
 
+type EarlyTcxEarlyAddr uint32
+
+const (
+	EarlyTcxEarlyAddrADDR_FORWARD EarlyTcxEarlyAddr = 0
+	EarlyTcxEarlyAddrADDR_LOCAL   EarlyTcxEarlyAddr = 1
+	EarlyTcxEarlyAddrADDR_OTHER   EarlyTcxEarlyAddr = 2
+)
+
 type EarlyTcxEarlyAddress struct {
 	_    structs.HostLayout
 	Word [4]uint32
@@ -43,7 +51,7 @@ type EarlyTcxEarlyConfig struct {
 		More   uint32
 	}
 	On        uint32
-	Places    uint32
+	Addrs     uint32
 	Expects   uint32
 	Mtu       uint32
 	Tracks    uint32
@@ -100,14 +108,6 @@ type EarlyTcxEarlyPacket struct {
 	Bytes   [512]uint8
 }
 
-type EarlyTcxEarlyPlace uint32
-
-const (
-	EarlyTcxEarlyPlacePLACE_FORWARD EarlyTcxEarlyPlace = 0
-	EarlyTcxEarlyPlacePLACE_LOCAL   EarlyTcxEarlyPlace = 1
-	EarlyTcxEarlyPlacePLACE_OTHER   EarlyTcxEarlyPlace = 2
-)
-
 type EarlyTcxNoteEntry struct {
 	_       structs.HostLayout
 	Skb     uint64
@@ -129,10 +129,10 @@ const (
 	EarlyTcxMapClassIndex    = "class_index"
 	EarlyTcxMapClassRows     = "class_rows"
 	EarlyTcxMapCounters      = "counters"
+	EarlyTcxMapEarlyAddrs    = "early_addrs"
 	EarlyTcxMapEarlyConfigs  = "early_configs"
 	EarlyTcxMapEarlyFamilies = "early_families"
 	EarlyTcxMapEarlyPackets  = "early_packets"
-	EarlyTcxMapEarlyPlaces   = "early_places"
 	EarlyTcxMapNotes         = "notes"
 	EarlyTcxMapOutNotes      = "out_notes"
 	EarlyTcxMapProgs         = "progs"
@@ -215,10 +215,10 @@ type EarlyTcxMapSpecs struct {
 	ClassIndex    *ebpf.MapSpec `ebpf:"class_index"`
 	ClassRows     *ebpf.MapSpec `ebpf:"class_rows"`
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	EarlyAddrs    *ebpf.MapSpec `ebpf:"early_addrs"`
 	EarlyConfigs  *ebpf.MapSpec `ebpf:"early_configs"`
 	EarlyFamilies *ebpf.MapSpec `ebpf:"early_families"`
 	EarlyPackets  *ebpf.MapSpec `ebpf:"early_packets"`
-	EarlyPlaces   *ebpf.MapSpec `ebpf:"early_places"`
 	Notes         *ebpf.MapSpec `ebpf:"notes"`
 	OutNotes      *ebpf.MapSpec `ebpf:"out_notes"`
 	Progs         *ebpf.MapSpec `ebpf:"progs"`
@@ -275,10 +275,10 @@ type EarlyTcxMaps struct {
 	ClassIndex    *ebpf.Map `ebpf:"class_index"`
 	ClassRows     *ebpf.Map `ebpf:"class_rows"`
 	Counters      *ebpf.Map `ebpf:"counters"`
+	EarlyAddrs    *ebpf.Map `ebpf:"early_addrs"`
 	EarlyConfigs  *ebpf.Map `ebpf:"early_configs"`
 	EarlyFamilies *ebpf.Map `ebpf:"early_families"`
 	EarlyPackets  *ebpf.Map `ebpf:"early_packets"`
-	EarlyPlaces   *ebpf.Map `ebpf:"early_places"`
 	Notes         *ebpf.Map `ebpf:"notes"`
 	OutNotes      *ebpf.Map `ebpf:"out_notes"`
 	Progs         *ebpf.Map `ebpf:"progs"`
@@ -290,10 +290,10 @@ func (m *EarlyTcxMaps) Close() error {
 		m.ClassIndex,
 		m.ClassRows,
 		m.Counters,
+		m.EarlyAddrs,
 		m.EarlyConfigs,
 		m.EarlyFamilies,
 		m.EarlyPackets,
-		m.EarlyPlaces,
 		m.Notes,
 		m.OutNotes,
 		m.Progs,

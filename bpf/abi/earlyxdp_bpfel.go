@@ -22,6 +22,14 @@ type EarlyXdpCounterBlock struct {
 	}
 }
 
+type EarlyXdpEarlyAddr uint32
+
+const (
+	EarlyXdpEarlyAddrADDR_FORWARD EarlyXdpEarlyAddr = 0
+	EarlyXdpEarlyAddrADDR_LOCAL   EarlyXdpEarlyAddr = 1
+	EarlyXdpEarlyAddrADDR_OTHER   EarlyXdpEarlyAddr = 2
+)
+
 type EarlyXdpEarlyAddress struct {
 	_    structs.HostLayout
 	Word [4]uint32
@@ -43,7 +51,7 @@ type EarlyXdpEarlyConfig struct {
 		More   uint32
 	}
 	On        uint32
-	Places    uint32
+	Addrs     uint32
 	Expects   uint32
 	Mtu       uint32
 	Tracks    uint32
@@ -99,14 +107,6 @@ type EarlyXdpEarlyPacket struct {
 	Seen    uint64
 	Bytes   [512]uint8
 }
-
-type EarlyXdpEarlyPlace uint32
-
-const (
-	EarlyXdpEarlyPlacePLACE_FORWARD EarlyXdpEarlyPlace = 0
-	EarlyXdpEarlyPlacePLACE_LOCAL   EarlyXdpEarlyPlace = 1
-	EarlyXdpEarlyPlacePLACE_OTHER   EarlyXdpEarlyPlace = 2
-)
 
 type EarlyXdpEarlyState uint32
 
@@ -169,10 +169,10 @@ const (
 	EarlyXdpMapClassIndex    = "class_index"
 	EarlyXdpMapClassRows     = "class_rows"
 	EarlyXdpMapCounters      = "counters"
+	EarlyXdpMapEarlyAddrs    = "early_addrs"
 	EarlyXdpMapEarlyConfigs  = "early_configs"
 	EarlyXdpMapEarlyFamilies = "early_families"
 	EarlyXdpMapEarlyPackets  = "early_packets"
-	EarlyXdpMapEarlyPlaces   = "early_places"
 	EarlyXdpMapEarlyViews    = "early_views"
 	EarlyXdpMapNotes         = "notes"
 	EarlyXdpMapOutNotes      = "out_notes"
@@ -258,10 +258,10 @@ type EarlyXdpMapSpecs struct {
 	ClassIndex    *ebpf.MapSpec `ebpf:"class_index"`
 	ClassRows     *ebpf.MapSpec `ebpf:"class_rows"`
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	EarlyAddrs    *ebpf.MapSpec `ebpf:"early_addrs"`
 	EarlyConfigs  *ebpf.MapSpec `ebpf:"early_configs"`
 	EarlyFamilies *ebpf.MapSpec `ebpf:"early_families"`
 	EarlyPackets  *ebpf.MapSpec `ebpf:"early_packets"`
-	EarlyPlaces   *ebpf.MapSpec `ebpf:"early_places"`
 	EarlyViews    *ebpf.MapSpec `ebpf:"early_views"`
 	Notes         *ebpf.MapSpec `ebpf:"notes"`
 	OutNotes      *ebpf.MapSpec `ebpf:"out_notes"`
@@ -319,10 +319,10 @@ type EarlyXdpMaps struct {
 	ClassIndex    *ebpf.Map `ebpf:"class_index"`
 	ClassRows     *ebpf.Map `ebpf:"class_rows"`
 	Counters      *ebpf.Map `ebpf:"counters"`
+	EarlyAddrs    *ebpf.Map `ebpf:"early_addrs"`
 	EarlyConfigs  *ebpf.Map `ebpf:"early_configs"`
 	EarlyFamilies *ebpf.Map `ebpf:"early_families"`
 	EarlyPackets  *ebpf.Map `ebpf:"early_packets"`
-	EarlyPlaces   *ebpf.Map `ebpf:"early_places"`
 	EarlyViews    *ebpf.Map `ebpf:"early_views"`
 	Notes         *ebpf.Map `ebpf:"notes"`
 	OutNotes      *ebpf.Map `ebpf:"out_notes"`
@@ -335,10 +335,10 @@ func (m *EarlyXdpMaps) Close() error {
 		m.ClassIndex,
 		m.ClassRows,
 		m.Counters,
+		m.EarlyAddrs,
 		m.EarlyConfigs,
 		m.EarlyFamilies,
 		m.EarlyPackets,
-		m.EarlyPlaces,
 		m.EarlyViews,
 		m.Notes,
 		m.OutNotes,

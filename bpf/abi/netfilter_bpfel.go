@@ -47,18 +47,18 @@ const (
 type NetfilterClassChain uint32
 
 const (
-	NetfilterClassChainCHAIN_KIND      NetfilterClassChain = 0
-	NetfilterClassChainCHAIN_FIRST     NetfilterClassChain = 1
-	NetfilterClassChainCHAIN_POLICY    NetfilterClassChain = 2
-	NetfilterClassChainCHAIN_TUPLES    NetfilterClassChain = 3
-	NetfilterClassChainCHAIN_NTUPLES   NetfilterClassChain = 4
-	NetfilterClassChainCHAIN_TREES     NetfilterClassChain = 5
-	NetfilterClassChainCHAIN_NTREES    NetfilterClassChain = 6
-	NetfilterClassChainCHAIN_ROWS      NetfilterClassChain = 7
-	NetfilterClassChainCHAIN_TABLES    NetfilterClassChain = 8
-	NetfilterClassChainCHAIN_LEAD      NetfilterClassChain = 9
-	NetfilterClassChainCHAIN_LEAD_DEAD NetfilterClassChain = 10
-	NetfilterClassChainCHAIN_SIZE      NetfilterClassChain = 16
+	NetfilterClassChainCHAIN_KIND       NetfilterClassChain = 0
+	NetfilterClassChainCHAIN_FIRST      NetfilterClassChain = 1
+	NetfilterClassChainCHAIN_POLICY     NetfilterClassChain = 2
+	NetfilterClassChainCHAIN_TUPLES     NetfilterClassChain = 3
+	NetfilterClassChainCHAIN_NTUPLES    NetfilterClassChain = 4
+	NetfilterClassChainCHAIN_TREES      NetfilterClassChain = 5
+	NetfilterClassChainCHAIN_NTREES     NetfilterClassChain = 6
+	NetfilterClassChainCHAIN_ROWS       NetfilterClassChain = 7
+	NetfilterClassChainCHAIN_ALL_TUPLES NetfilterClassChain = 8
+	NetfilterClassChainCHAIN_LEAD       NetfilterClassChain = 9
+	NetfilterClassChainCHAIN_LEAD_DEAD  NetfilterClassChain = 10
+	NetfilterClassChainCHAIN_SIZE       NetfilterClassChain = 16
 )
 
 type NetfilterClassEntry uint32
@@ -67,7 +67,7 @@ const (
 	NetfilterClassEntryENTRY_ROW   NetfilterClassEntry = 0
 	NetfilterClassEntryENTRY_RANGE NetfilterClassEntry = 1
 	NetfilterClassEntryENTRY_SIZE  NetfilterClassEntry = 2
-	NetfilterClassEntryENTRY_PLACE NetfilterClassEntry = 24
+	NetfilterClassEntryENTRY_FACT  NetfilterClassEntry = 24
 )
 
 type NetfilterClassFlag uint32
@@ -124,7 +124,7 @@ type NetfilterClassNode uint32
 
 const (
 	NetfilterClassNodeNODE_LIMITS NetfilterClassNode = 0
-	NetfilterClassNodeNODE_PLACES NetfilterClassNode = 3
+	NetfilterClassNodeNODE_FACTS  NetfilterClassNode = 3
 	NetfilterClassNodeNODE_CHILD  NetfilterClassNode = 4
 	NetfilterClassNodeNODE_SIZE   NetfilterClassNode = 5
 	NetfilterClassNodeNODE_LEAF   NetfilterClassNode = 255

@@ -52,7 +52,7 @@ func (s *Space) Strays() error {
 }
 
 // RemoveStrays detaches links of ours whose pins are gone. A generation that was installed
-// beside them, at places of its own, enforces its rules by then.
+// beside them, at seats of its own, enforces its rules by then.
 func (s *Space) RemoveStrays() error {
 	strays, err := s.strays()
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// earlyKind is a place at an interface where the early stage can run.
+// earlyKind is a point of an interface where the early stage can run.
 type earlyKind struct {
 	name   string // in pins
 	object func() (*ebpf.CollectionSpec, error)
@@ -41,7 +41,7 @@ type Early struct {
 }
 
 // earlyMaps are those of one family that outlive generations; both kinds use the same.
-var earlyMaps = []string{abi.EarlyXdpMapEarlyConfigs, abi.EarlyXdpMapEarlyPackets, abi.EarlyXdpMapEarlyPlaces}
+var earlyMaps = []string{abi.EarlyXdpMapEarlyConfigs, abi.EarlyXdpMapEarlyPackets, abi.EarlyXdpMapEarlyAddrs}
 
 func (s *Space) earlyDir() string { return filepath.Join(s.Pins(), "early") }
 
@@ -192,7 +192,7 @@ func (g *Generation) setEarly(spec *ebpf.CollectionSpec, p *codegen.EarlyProgram
 	for _, c := range p.Chains {
 		i := slices.Index(earlyChains[:], c.Symbol)
 		if i < 0 {
-			return fmt.Errorf("the early stage has no place for %s", c.Symbol)
+			return fmt.Errorf("the early stage has no hole for %s", c.Symbol)
 		}
 		values[abi.EarlyXdpVarChains] |= 1 << i
 		values[abi.EarlyXdpVarStateFirst] |= boolean(c.AsksFirst) << i
@@ -238,7 +238,7 @@ func holes(p *codegen.EarlyProgram) (out []string) {
 	return out
 }
 
-// familyIndex is the family's place in early_families.
+// familyIndex is the family's index in early_families.
 func (s *Space) familyIndex() uint32 {
 	if s.family == packet.IPv6 {
 		return 1

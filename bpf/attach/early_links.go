@@ -151,7 +151,7 @@ func (s *Space) attachedAt(w earlyWay, index int) bool {
 	return xdp != nil && xdp.Ifindex == uint32(index)
 }
 
-// foreignAt says what of another owner is in a way's place.
+// foreignAt says what of another owner is where a way would attach.
 func foreignAt(l netlink.Link, w earlyWay) string {
 	if w.kind == earlyTCX {
 		return foreignIngress(l)

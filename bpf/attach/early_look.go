@@ -97,14 +97,14 @@ func (s *Space) foreignHook(w EarlyWish, view *abi.EarlyXdpEarlyView, chains map
 	return ""
 }
 
-// ownPriority says whether one of our links is at a place of a hook: two BPF links
+// ownPriority says whether one of our links has a priority at a hook: two BPF links
 // cannot have the same.
 func (s *Space) ownPriority(hook packet.Hook, priority int32) bool {
 	entries, guards, err := s.linked()
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(slices.Concat(entries, guards), func(p place) bool {
+	return slices.ContainsFunc(slices.Concat(entries, guards), func(p seat) bool {
 		return p.hook == hook && p.priority == priority
 	})
 }

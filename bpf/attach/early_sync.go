@@ -78,7 +78,7 @@ func (s *Space) SyncEarly(w EarlyWish) (*EarlyState, error) {
 		return nil, err
 	}
 	defer closeMaps(maps)
-	config, state, err := s.survey(w, maps[abi.EarlyXdpMapEarlyPlaces])
+	config, state, err := s.survey(w, maps[abi.EarlyXdpMapEarlyAddrs])
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (s *Space) SyncEarly(w EarlyWish) (*EarlyState, error) {
 
 // survey finds out what the early stage may do, and fills the set of addresses, if it is
 // given. The namespace is looked at between two looks at what the kernel has.
-func (s *Space) survey(w EarlyWish, places *ebpf.Map) (*abi.EarlyXdpEarlyConfig, *EarlyState, error) {
+func (s *Space) survey(w EarlyWish, addrs *ebpf.Map) (*abi.EarlyXdpEarlyConfig, *EarlyState, error) {
 	config, state := &abi.EarlyXdpEarlyConfig{}, &EarlyState{Mode: w.Mode, Off: w.Off}
 	view, err := s.look()
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Space) survey(w EarlyWish, places *ebpf.Map) (*abi.EarlyXdpEarlyConfig,
 	if err := s.surveyHooks(w, view, state); err != nil {
 		return nil, nil, err
 	}
-	if err := s.surveyRoutes(config, state, places); err != nil {
+	if err := s.surveyRoutes(config, state, addrs); err != nil {
 		return nil, nil, err
 	}
 	again, err := s.look()
@@ -113,7 +113,7 @@ func (s *Space) survey(w EarlyWish, places *ebpf.Map) (*abi.EarlyXdpEarlyConfig,
 	}
 	config.World = view.World
 	config.On = boolean(state.Off == "")
-	config.Places = boolean(state.Routes == "")
+	config.Addrs = boolean(state.Routes == "")
 	config.Tracks = boolean(tracks(view))
 	config.Expects = boolean(state.Expects != "")
 	return config, state, nil
@@ -141,15 +141,15 @@ func (s *Space) surveyHooks(w EarlyWish, view *abi.EarlyXdpEarlyView, state *Ear
 }
 
 // surveyRoutes finds out what is local, and what is never too long.
-func (s *Space) surveyRoutes(config *abi.EarlyXdpEarlyConfig, state *EarlyState, places *ebpf.Map) error {
-	list, why, err := s.localPlaces()
+func (s *Space) surveyRoutes(config *abi.EarlyXdpEarlyConfig, state *EarlyState, addrs *ebpf.Map) error {
+	list, why, err := s.localAddrs()
 	if err != nil {
 		return err
 	}
 	state.Routes = why
-	nearPlaces(config, list)
-	if places != nil {
-		if err := fillPlaces(places, list); err != nil {
+	nearAddrs(config, list)
+	if addrs != nil {
+		if err := fillAddrs(addrs, list); err != nil {
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ func callers() (out []*codegen.Program) {
 // anew each time.
 func leftOf(t *testing.T, p *codegen.Program, fold bool) (out []string, loaded int) {
 	t.Helper()
-	spec, prog, err := specOf(p, place{hook: p.Hook}, 1)
+	spec, prog, err := specOf(p, seat{hook: p.Hook}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ type Generation struct {
 	space  *Space
 	number uint32
 	maps   maps.Set
-	seats  []*seat         // of the programs
+	guests []*guest        // of the programs
 	progs  []*ebpf.Program // by seat
 	sets   namedSets
 }
@@ -107,8 +107,8 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 		return nil, err
 	}
 	g := &Generation{space: s, number: number}
-	if g.seats, err = s.seats(progs, shared != nil); err != nil {
-		return nil, noPlace(progs, err)
+	if g.guests, err = s.seats(progs, shared != nil); err != nil {
+		return nil, noSeat(progs, err)
 	}
 	if g.sets, err = openSets(spec.Maps, st, s.findSet); err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 			given[name] = m
 		}
 	}
-	for _, one := range g.seats {
+	for _, one := range g.guests {
 		prog, err := loadRules(&progs[one.program], one.at, number, given)
 		if err != nil {
 			return nil, errors.Join(explain(err), g.Close())
@@ -208,14 +208,14 @@ func (g *Generation) Install(shims []ShimProgram) error {
 		return err
 	}
 	failpoint.At("generation pinned")
-	if err := g.space.fillHalf(live, g.places(), nil); err != nil {
+	if err := g.space.fillHalf(live, g.seats(), nil); err != nil {
 		return err
 	}
 	rules := map[uint32]*ebpf.Program{}
-	for i, s := range g.seats {
+	for i, s := range g.guests {
 		rules[s.at.slot()] = g.progs[i]
 	}
-	if err := g.space.fillHalf(g.number, g.places(), rules); err != nil {
+	if err := g.space.fillHalf(g.number, g.seats(), rules); err != nil {
 		return err
 	}
 	failpoint.At("programs beside")
@@ -243,7 +243,7 @@ func (g *Generation) pin(shims []ShimProgram) error {
 	if err := g.sets.pin(dir); err != nil {
 		return err
 	}
-	for i, s := range g.seats {
+	for i, s := range g.guests {
 		if err := g.pinProgram(dir, s, g.progs[i]); err != nil {
 			return err
 		}
@@ -253,7 +253,7 @@ func (g *Generation) pin(shims []ShimProgram) error {
 
 // pinProgram pins the program of a seat; once more under the name of its guard, which is
 // how Retire knows that it is needed.
-func (g *Generation) pinProgram(dir string, s *seat, p *ebpf.Program) error {
+func (g *Generation) pinProgram(dir string, s *guest, p *ebpf.Program) error {
 	if err := p.Pin(filepath.Join(dir, s.at.pin())); err != nil || !s.guard {
 		return err
 	}
@@ -265,25 +265,25 @@ func (g *Generation) pinProgram(dir string, s *seat, p *ebpf.Program) error {
 	return again.Pin(filepath.Join(dir, guardPrefix+s.guardAt().pin()))
 }
 
-// places are those of the generation's programs.
-func (g *Generation) places() []place {
-	out := make([]place, len(g.seats))
-	for i, s := range g.seats {
+// seats are those of the generation's programs.
+func (g *Generation) seats() []seat {
+	out := make([]seat, len(g.guests))
+	for i, s := range g.guests {
 		out[i] = s.at
 	}
 	return out
 }
 
 // fillHalf puts programs by slot into the half of the program array that belongs to a
-// generation. At all other places that are linked, or about to be, comes one that accepts:
+// generation. At all other seats that are linked, or about to be, comes one that accepts:
 // for the live generation (rules is nil), only where it has nothing yet.
-func (s *Space) fillHalf(gen uint32, coming []place, rules map[uint32]*ebpf.Program) error {
+func (s *Space) fillHalf(gen uint32, coming []seat, rules map[uint32]*ebpf.Program) error {
 	linked, _, err := s.linked()
 	if err != nil {
 		return err
 	}
 	array := s.maps[abi.NetfilterMapProgs]
-	accepting := map[place]*ebpf.Program{}
+	accepting := map[seat]*ebpf.Program{}
 	defer func() {
 		for _, p := range accepting {
 			p.Close()
@@ -314,10 +314,10 @@ func filled(array *ebpf.Map, slot uint32) bool {
 
 // accepting gives a program that accepts. Places share one: it resets the notes of their
 // level at receive hooks and does nothing at OUTPUT.
-func (s *Space) accepting(made map[place]*ebpf.Program, at place, gen uint32) (*ebpf.Program, error) {
-	kind := place{level: at.level}
+func (s *Space) accepting(made map[seat]*ebpf.Program, at seat, gen uint32) (*ebpf.Program, error) {
+	kind := seat{level: at.level}
 	if at.hook == packet.Output {
-		kind = place{hook: packet.Output}
+		kind = seat{hook: packet.Output}
 	}
 	if made[kind] != nil {
 		return made[kind], nil

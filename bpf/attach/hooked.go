@@ -104,7 +104,7 @@ func (s *Space) protocol() uint32 {
 	return unix.AF_INET
 }
 
-// at finds the link at the place of one of ours: no two can be there.
+// at finds the link at the seat of one of ours: no two can be there.
 func at(links []hooked, h hookLink) (hooked, bool) {
 	for _, l := range links {
 		if l.Hook == uint32(h.hook) && l.Priority == h.priority {

@@ -18,17 +18,17 @@ import (
 
 // hookLink is one of our links at a hook.
 type hookLink struct {
-	place
+	seat
 	name string // among the pins
-	load func(at place, given map[string]*ebpf.Map) (*ebpf.Program, error)
+	load func(at seat, given map[string]*ebpf.Map) (*ebpf.Program, error)
 }
 
 // entryLink is the link through which a hook reaches the live generation.
-func entryLink(at place) hookLink { return hookLink{at, at.pin(), loadEntry} }
+func entryLink(at seat) hookLink { return hookLink{at, at.pin(), loadEntry} }
 
 // guardLink stands behind netfilter's table of the same hook; its level is that of the
 // table's program.
-func guardLink(at place) hookLink { return hookLink{at, guardPrefix + at.pin(), loadGuard} }
+func guardLink(at seat) hookLink { return hookLink{at, guardPrefix + at.pin(), loadGuard} }
 
 // link makes sure that the hooks of all programs of a generation are linked, and
 // guarded where its shims stand. A link that is pinned may have been detached, or be one of
@@ -43,7 +43,7 @@ func (g *Generation) link() error {
 			return err
 		}
 	}
-	for _, s := range g.seats {
+	for _, s := range g.guests {
 		if err := g.space.attach(entryLink(s.at), there); err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (s *Space) needed(gen uint32) (out []hookLink, err error) {
 	}
 	for _, f := range files {
 		name, guard := strings.CutPrefix(f.Name(), guardPrefix)
-		p, ok := parsePlace(name)
+		p, ok := parseSeat(name)
 		switch {
 		case ok && guard:
 			out = append(out, guardLink(p))
@@ -124,18 +124,18 @@ func (s *Space) Mend(gen uint32) error {
 	return nil
 }
 
-// attach makes a link and pins it, unless there says that the pinned one is at its place.
+// attach makes a link and pins it, unless there says that the pinned one is at its seat.
 func (s *Space) attach(h hookLink, there []hooked) error {
 	path := filepath.Join(s.linkDir(), h.name)
 	if l, ok := at(there, h); ok && l.Link == pinnedID(path) {
 		return nil
 	}
-	prog, err := h.load(h.place, s.maps)
+	prog, err := h.load(h.seat, s.maps)
 	if err != nil {
 		return fmt.Errorf("link %s: %w", h.name, err)
 	}
 	defer prog.Close()
-	l, err := link.AttachNetfilter(s.linkOptions(prog, h.place))
+	l, err := link.AttachNetfilter(s.linkOptions(prog, h.seat))
 	if errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("link %s: something else is linked there at priority %d; 'bpftool net' tells what: %w", h.name, h.priority, err)
 	}
@@ -149,8 +149,8 @@ func (s *Space) attach(h hookLink, there []hooked) error {
 	return err
 }
 
-// linkOptions are for a program at a place.
-func (s *Space) linkOptions(prog *ebpf.Program, at place) link.NetfilterOptions {
+// linkOptions are for a program at a seat.
+func (s *Space) linkOptions(prog *ebpf.Program, at seat) link.NetfilterOptions {
 	family := link.NetfilterProtocolFamily(link.NetfilterProtoIPv4)
 	if s.family == packet.IPv6 {
 		family = link.NetfilterProtoIPv6

@@ -198,8 +198,8 @@ func loadConstant(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[s
 	return load(spec, prog, given)
 }
 
-// loadEntry loads the program that is linked for a place.
-func loadEntry(at place, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+// loadEntry loads the program that is linked for a seat.
+func loadEntry(at seat, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgEntry)
 	if err != nil {
 		return nil, err
@@ -211,24 +211,24 @@ func loadEntry(at place, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 }
 
 // loadGuard loads the program that is linked behind netfilter's table.
-func loadGuard(at place, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+func loadGuard(at seat, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgGuard)
 	if err != nil {
 		return nil, err
 	}
-	if err := set(spec, placeVariables(at, 0)); err != nil {
+	if err := set(spec, seatVariables(at, 0)); err != nil {
 		return nil, err
 	}
 	return loadConstant(spec, prog, given)
 }
 
-// loadPass loads the program of a place without rules.
-func loadPass(at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+// loadPass loads the program of a seat without rules.
+func loadPass(at seat, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgPass)
 	if err != nil {
 		return nil, err
 	}
-	if err := set(spec, placeVariables(at, gen)); err != nil {
+	if err := set(spec, seatVariables(at, gen)); err != nil {
 		return nil, err
 	}
 	return loadConstant(spec, prog, given)
@@ -253,12 +253,12 @@ func natDone(p *codegen.Program) uint32 {
 }
 
 // loadWhole loads the program that stands before a base chain that is left to netfilter.
-func loadWhole(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+func loadWhole(p *codegen.Program, at seat, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgWhole)
 	if err != nil {
 		return nil, err
 	}
-	values := placeVariables(at, gen)
+	values := seatVariables(at, gen)
 	values[abi.NetfilterVarNatDone] = natDone(p)
 	values[abi.NetfilterVarFamily] = uint32(p.Family)
 	values[abi.NetfilterVarNeeds] = p.Needs
@@ -268,7 +268,7 @@ func loadWhole(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.
 	return loadConstant(spec, prog, given)
 }
 
-func placeVariables(at place, gen uint32) map[string]uint32 {
+func seatVariables(at seat, gen uint32) map[string]uint32 {
 	return map[string]uint32{
 		abi.NetfilterVarGen:        gen,
 		abi.NetfilterVarNoteSlot:   at.note(),
@@ -277,7 +277,7 @@ func placeVariables(at place, gen uint32) map[string]uint32 {
 }
 
 // loadRules loads a generated program.
-func loadRules(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+func loadRules(p *codegen.Program, at seat, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	if p.Whole {
 		return loadWhole(p, at, gen, given)
 	}
@@ -296,12 +296,12 @@ func loadRules(p *codegen.Program, at place, gen uint32, given map[string]*ebpf.
 }
 
 // specOf is the datapath for a generated program, with all variables set.
-func specOf(p *codegen.Program, at place, gen uint32) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
+func specOf(p *codegen.Program, at seat, gen uint32) (*ebpf.CollectionSpec, *ebpf.ProgramSpec, error) {
 	spec, prog, err := subset(abi.NetfilterProgHook)
 	if err != nil {
 		return nil, nil, err
 	}
-	values := placeVariables(at, gen)
+	values := seatVariables(at, gen)
 	values[abi.NetfilterVarFamily] = uint32(p.Family)
 	values[abi.NetfilterVarNeeds] = p.Needs
 	values[abi.NetfilterVarAtomic] = boolean(p.Atomic || p.Hook.Local())

@@ -90,7 +90,7 @@ func (r *Runner) load(all *ebpf.CollectionSpec, p *codegen.Program, ticks uint32
 	if prog.Instructions, err = rewrite.Fill(prog.Instructions, generated(p), nil, abi.FuncChain, abi.FuncLead); err != nil {
 		return err
 	}
-	values := placeVariables(place{hook: p.Hook}, 1)
+	values := seatVariables(seat{hook: p.Hook}, 1)
 	values[abi.ProbeVarFamily] = uint32(p.Family)
 	values[abi.ProbeVarNeeds] = p.Needs
 	values[abi.ProbeVarAtomic] = boolean(p.Atomic)

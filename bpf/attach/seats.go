@@ -18,33 +18,33 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// NoPlaceError says that a base chain of ours has no place among those of others.
-type NoPlaceError struct {
+// NoSeatError says that a base chain of ours has no seat among those of others.
+type NoSeatError struct {
 	Hook     packet.Hook
 	Priority int32
 }
 
-// Error names the place and what would do.
-func (e *NoPlaceError) Error() string {
+// Error names the seat and what would do.
+func (e *NoSeatError) Error() string {
 	return fmt.Sprintf("no program can be linked for the chain at %s, priority %d: others stand right before it and at it; move one of them by one", e.Hook, e.Priority)
 }
 
-// takeSeats gives every base chain a place: one before its own priority, where netfilter
+// takeSeats gives every base chain a seat: one before its own priority, where netfilter
 // may have a table that runs actions for it, or further down where other chains of ours
 // stand; else at its priority. Never does it pass something of others. A chain's guard
 // stands one behind its priority. free tells where something of others is: a BPF link
 // shares its priority with nothing (nf_hook_entries_grow(), net/netfilter/core.c).
-func takeSeats(seats []*seat, free func(packet.Hook, int32) bool) error {
+func takeSeats(guests []*guest, free func(packet.Hook, int32) bool) error {
 	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
-		var here []*seat
-		for _, s := range seats {
+		var here []*guest
+		for _, s := range guests {
 			if s.hook == h {
 				here = append(here, s)
 			}
 		}
-		slices.SortStableFunc(here, func(a, b *seat) int { return cmp.Compare(a.priority, b.priority) })
+		slices.SortStableFunc(here, func(a, b *guest) int { return cmp.Compare(a.priority, b.priority) })
 		if failed := sit(here, noLimit, free); failed != nil {
-			return &NoPlaceError{Hook: h, Priority: failed.priority}
+			return &NoSeatError{Hook: h, Priority: failed.priority}
 		}
 	}
 	return nil
@@ -53,13 +53,13 @@ func takeSeats(seats []*seat, free func(packet.Hook, int32) bool) error {
 // noLimit is above every priority, one behind it included.
 const noLimit = int64(1) << 32
 
-// sit places the last of some chains below a limit, then those before it; it gives a chain
-// that has no place.
-func sit(seats []*seat, limit int64, free func(packet.Hook, int32) bool) *seat {
-	if len(seats) == 0 {
+// sit seats the last of some chains below a limit, then those before it; it gives a chain
+// that has no seat.
+func sit(guests []*guest, limit int64, free func(packet.Hook, int32) bool) *guest {
+	if len(guests) == 0 {
 		return nil
 	}
-	s := seats[len(seats)-1]
+	s := guests[len(guests)-1]
 	before := int64(s.priority) - 1
 	if s.guard {
 		behind := int64(s.priority) + 1
@@ -74,22 +74,22 @@ func sit(seats []*seat, limit int64, free func(packet.Hook, int32) bool) *seat {
 		if try >= limit || try < -1<<31 || !free(s.hook, int32(try)) {
 			continue
 		}
-		s.at = place{hook: s.hook, priority: int32(try)}
-		if failed = sit(seats[:len(seats)-1], try, free); failed == nil {
+		s.at = seat{hook: s.hook, priority: int32(try)}
+		if failed = sit(guests[:len(guests)-1], try, free); failed == nil {
 			return nil
 		}
 	}
 	return failed
 }
 
-// number gives the places their levels: those that the priorities have already, else free
+// number gives the seats their levels: those that the priorities have already, else free
 // ones.
-func number(seats []*seat, linked []place) error {
+func number(guests []*guest, linked []seat) error {
 	levels, taken := map[int32]uint32{}, map[uint32]bool{}
 	for _, p := range linked {
 		levels[p.priority], taken[p.level] = p.level, true
 	}
-	for _, s := range seats {
+	for _, s := range guests {
 		level, ok := levels[s.at.priority]
 		for ; !ok && taken[level]; level++ {
 		}
@@ -102,14 +102,14 @@ func number(seats []*seat, linked []place) error {
 	return nil
 }
 
-// seats finds places for programs beside the links that are there. Without probing,
+// seats finds seats for programs beside the links that are there. Without probing,
 // nothing of others is looked for.
-func (s *Space) seats(progs []codegen.Program, probing bool) ([]*seat, error) {
+func (s *Space) seats(progs []codegen.Program, probing bool) ([]*guest, error) {
 	entries, guards, err := s.linked()
 	if err != nil {
 		return nil, err
 	}
-	p := prober{space: s, ours: map[place]bool{}, known: map[place]bool{}}
+	p := prober{space: s, ours: map[seat]bool{}, known: map[seat]bool{}}
 	defer p.close()
 	for _, at := range slices.Concat(entries, guards) {
 		p.ours[at.bare()] = true
@@ -118,7 +118,7 @@ func (s *Space) seats(progs []codegen.Program, probing bool) ([]*seat, error) {
 	if !probing {
 		free = func(packet.Hook, int32) bool { return true }
 	}
-	out := seatsOf(progs)
+	out := guestsOf(progs)
 	if err := errors.Join(takeSeats(out, free), p.err); err != nil {
 		return nil, err
 	}
@@ -130,9 +130,9 @@ func (s *Space) seats(progs []codegen.Program, probing bool) ([]*seat, error) {
 
 // level refuses tables whose notes would lie at several levels: the matches that
 // netfilter asks are for a whole table, and a guard that is linked has its level.
-func level(seats []*seat, guards []place) error {
+func level(guests []*guest, guards []seat) error {
 	of := map[string]uint32{}
-	for _, s := range seats {
+	for _, s := range guests {
 		if !s.guard {
 			continue
 		}
@@ -147,7 +147,7 @@ func level(seats []*seat, guards []place) error {
 			}
 		}
 		if ok && have != s.at.level {
-			return &NoPlaceError{Hook: s.hook, Priority: s.priority}
+			return &NoSeatError{Hook: s.hook, Priority: s.priority}
 		}
 		of[notes] = s.at.level
 	}
@@ -156,15 +156,15 @@ func level(seats []*seat, guards []place) error {
 
 const guardPrefix = "guard-"
 
-// linked are the places whose links are pinned, and those of the guards' links.
-func (s *Space) linked() (entries, guards []place, err error) {
+// linked are the seats whose links are pinned, and those of the guards' links.
+func (s *Space) linked() (entries, guards []seat, err error) {
 	files, err := os.ReadDir(s.linkDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
 	for _, f := range files {
 		name, guard := strings.CutPrefix(f.Name(), guardPrefix)
-		p, ok := parsePlace(name)
+		p, ok := parseSeat(name)
 		switch {
 		case ok && guard:
 			guards = append(guards, p)
@@ -179,14 +179,14 @@ func (s *Space) linked() (entries, guards []place, err error) {
 // accepts, for a moment.
 type prober struct {
 	space *Space
-	ours  map[place]bool // without levels
-	known map[place]bool
+	ours  map[seat]bool // without levels
+	known map[seat]bool
 	prog  *ebpf.Program
 	err   error
 }
 
 func (p *prober) free(h packet.Hook, priority int32) bool {
-	at := place{hook: h, priority: priority}
+	at := seat{hook: h, priority: priority}
 	if p.ours[at] {
 		return true
 	}
@@ -201,7 +201,7 @@ func (p *prober) free(h packet.Hook, priority int32) bool {
 	return free
 }
 
-func (p *prober) try(at place) (free bool, err error) {
+func (p *prober) try(at seat) (free bool, err error) {
 	if p.prog == nil {
 		p.prog, err = ebpf.NewProgram(&ebpf.ProgramSpec{
 			Name: "free", Type: ebpf.Netfilter, AttachType: ebpf.AttachNetfilter, License: "GPL",
@@ -227,9 +227,9 @@ func (p *prober) close() {
 	}
 }
 
-// noPlace says which table it is that has no place.
-func noPlace(progs []codegen.Program, err error) error {
-	var none *NoPlaceError
+// noSeat says which table it is that has no seat.
+func noSeat(progs []codegen.Program, err error) error {
+	var none *NoSeatError
 	if !errors.As(err, &none) {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// TestSeats places chains among those of others. A chain is its priority, with "!" when
+// TestSeats seats chains among those of others. A chain is its priority, with "!" when
 // netfilter runs actions for it; busy are the priorities of others.
 func TestSeats(t *testing.T) {
 	for _, c := range []struct {
@@ -35,40 +35,40 @@ func TestSeats(t *testing.T) {
 		{chains: "-2147483648", want: "-2147483648@-2147483648"},
 		{chains: "2147483647", want: "2147483647@2147483646"},
 	} {
-		var seats []*seat
+		var guests []*guest
 		for i, word := range strings.Fields(c.chains) {
-			s := &seat{hook: packet.Input, guard: strings.HasSuffix(word, "!"), program: i}
+			s := &guest{hook: packet.Input, guard: strings.HasSuffix(word, "!"), program: i}
 			if _, err := fmt.Sscan(strings.TrimSuffix(word, "!"), &s.priority); err != nil {
 				t.Fatal(err)
 			}
-			seats = append(seats, s)
+			guests = append(guests, s)
 		}
 		busy := map[int32]bool{}
 		for _, p := range c.busy {
 			busy[p] = true
 		}
-		err := takeSeats(seats, func(_ packet.Hook, p int32) bool { return !busy[p] })
-		if got := seated(seats, err); got != c.want {
+		err := takeSeats(guests, func(_ packet.Hook, p int32) bool { return !busy[p] })
+		if got := seated(guests, err); got != c.want {
 			t.Errorf("%s among %v: %s, want %s", c.chains, c.busy, got, c.want)
 		}
 	}
 }
 
-// seated is the seats as text, in the order of their places.
-func seated(seats []*seat, err error) string {
-	var none *NoPlaceError
+// seated is the seats as text, in the order of their seats.
+func seated(guests []*guest, err error) string {
+	var none *NoSeatError
 	if errors.As(err, &none) {
 		return fmt.Sprintf("none for %d", none.Priority)
 	}
 	var words []string
-	for p := int64(-1 << 31); len(words) < len(seats) && p < 1<<31; p++ {
+	for p := int64(-1 << 31); len(words) < len(guests) && p < 1<<31; p++ {
 		if p == -1<<31+1 {
 			p = -1000 // nothing between is asked for
 		}
 		if p == 1000 {
 			p = 1<<31 - 3
 		}
-		for _, s := range seats {
+		for _, s := range guests {
 			if int64(s.at.priority) != p {
 				continue
 			}
@@ -84,13 +84,13 @@ func seated(seats []*seat, err error) string {
 
 // TestPins reads the names of pins.
 func TestPins(t *testing.T) {
-	for _, p := range []place{{packet.Input, -1, 1}, {packet.Prerouting, 299, 0}, {packet.Postrouting, -1 << 31, 15}} {
-		if back, ok := parsePlace(p.pin()); !ok || back != p {
+	for _, p := range []seat{{packet.Input, -1, 1}, {packet.Prerouting, 299, 0}, {packet.Postrouting, -1 << 31, 15}} {
+		if back, ok := parseSeat(p.pin()); !ok || back != p {
 			t.Errorf("%s: read as %v", p.pin(), back)
 		}
 	}
 	for _, name := range []string{"counters", "1-INPUT:-1x", "guard-1-INPUT:-1", "16-INPUT:0", "1-NOWHERE:3", "01-INPUT:0"} {
-		if p, ok := parsePlace(name); ok {
+		if p, ok := parseSeat(name); ok {
 			t.Errorf("%s is read as %v", name, p)
 		}
 	}
@@ -98,21 +98,21 @@ func TestPins(t *testing.T) {
 
 // TestLevels gives priorities the levels that they have.
 func TestLevels(t *testing.T) {
-	seats := []*seat{{at: place{priority: -1}}, {at: place{priority: 49}}, {at: place{priority: 7}}}
-	linked := []place{{packet.Input, 49, 3}, {packet.Input, 5, 0}}
-	if err := number(seats, linked); err != nil {
+	guests := []*guest{{at: seat{priority: -1}}, {at: seat{priority: 49}}, {at: seat{priority: 7}}}
+	linked := []seat{{packet.Input, 49, 3}, {packet.Input, 5, 0}}
+	if err := number(guests, linked); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []uint32{1, 3, 2} {
-		if seats[i].at.level != want {
-			t.Errorf("seat %d has level %d, want %d", i, seats[i].at.level, want)
+		if guests[i].at.level != want {
+			t.Errorf("seat %d has level %d, want %d", i, guests[i].at.level, want)
 		}
 	}
-	seats = nil
+	guests = nil
 	for i := range int32(maxLevels + 1) {
-		seats = append(seats, &seat{at: place{priority: i}})
+		guests = append(guests, &guest{at: seat{priority: i}})
 	}
-	if number(seats, nil) == nil {
+	if number(guests, nil) == nil {
 		t.Error("more priorities than levels have levels")
 	}
 }

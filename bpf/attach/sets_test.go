@@ -20,7 +20,7 @@ func asksSet(set *plan.Set, ops ...abi.NetfilterSetOp) codegen.Program {
 	for _, op := range append(ops, abi.NetfilterSetOpSET_HAS) {
 		u := codegen.SetUse{Set: set.Name}
 		u.Op, u.Words = op, uint32(set.KeyLen/4)
-		u.Part[0].At, u.Part[0].Words, u.Part[0].Mask = emit.Address(packet.IPv4, false).Place(), 1, ^uint32(0)
+		u.Part[0].At, u.Part[0].Words, u.Part[0].Mask = emit.Address(packet.IPv4, false).Offset(), 1, ^uint32(0)
 		p.SetUses = append(p.SetUses, u)
 	}
 	p.Sets = []*plan.Set{set}

@@ -60,7 +60,7 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 
 // noteSlot is where the notes are that a match program reads.
 func (g *Generation) noteSlot(p *ShimProgram) uint32 {
-	for _, s := range g.seats {
+	for _, s := range g.guests {
 		if s.table == p.Table && (!p.AtHook || s.hook == p.Hook) {
 			return s.at.note()
 		}

@@ -36,7 +36,7 @@ func (s *Space) Usage() (*Usage, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(linked, func(a, b place) int {
+	slices.SortFunc(linked, func(a, b seat) int {
 		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.hook, b.hook))
 	})
 	for _, p := range linked {

@@ -6,7 +6,7 @@
 #define BPFTABLES_EARLY_CLASS_H
 
 #include "early/early.h"
-#include "early/place.h"
+#include "early/addr.h"
 #include "lookup/index.h"
 
 /* The version for which the rows were made; 0: the generation has no classified chains. */

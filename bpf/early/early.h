@@ -97,13 +97,13 @@ struct early_world {
 struct early_config {
 	struct early_world world;
 	u32 on;
-	u32 places;  /* 1: the set of local addresses is complete */
+	u32 addrs;   /* 1: the set of local addresses is complete */
 	u32 expects; /* 1: connections may be expected: without entry is not always NEW */
 	u32 mtu;     /* what every interface takes */
 	u32 tracks;  /* 1: conntrack is on */
-	u32 few;     /* 1: near has all places of IPv4, and the set need not be asked */
+	u32 few;     /* 1: near has all addresses of IPv4, and the set need not be asked */
 	u32 near[EARLY_NEAR]; /* addresses; 0: none */
-	u32 near_local;	      /* bits: those that are local; the others are PLACE_OTHER */
+	u32 near_local;	      /* bits: those that are local; the others are ADDR_OTHER */
 	u32 pad;
 };
 
@@ -118,10 +118,10 @@ struct early_address {
 	u32 word[4];
 };
 
-enum early_place {
-	PLACE_FORWARD, /* not in the set */
-	PLACE_LOCAL,
-	PLACE_OTHER, /* broadcast, anycast */
+enum early_addr {
+	ADDR_FORWARD, /* not in the set */
+	ADDR_LOCAL,
+	ADDR_OTHER, /* broadcast, anycast */
 };
 
 struct {
@@ -129,8 +129,8 @@ struct {
 	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct early_address);
-	__type(value, enum early_place);
-} early_places SEC(".maps");
+	__type(value, enum early_addr);
+} early_addrs SEC(".maps");
 
 /* IPv4, IPv6. */
 struct {

@@ -7,7 +7,7 @@
 #include "early/class.h"
 #include "early/ct.h"
 #include "early/fill.h"
-#include "early/place.h"
+#include "early/addr.h"
 
 /* The holes, one for each chain on the way of a received packet. The loader puts generated
  * code in their place; a chain that is not there accepts. They mention the functions that
@@ -170,7 +170,7 @@ static __always_inline void settle(struct early_packet *e)
 	e->dropped++;
 }
 
-#define RP_FILTER 7 /* its place in ipv4_devconf.data */
+#define RP_FILTER 7 /* its index in ipv4_devconf.data */
 
 /* source_checked says whether routing drops packets whose source has another way back, or
  * none: no rule of INPUT and FORWARD would be credited. */
@@ -192,30 +192,30 @@ static __always_inline bool untold(CTX *ctx, struct early_packet *e, struct earl
 static __always_inline int judge(CTX *ctx, struct early_packet *e, struct early_config *c, struct net___early *net)
 {
 	int v = RUN(UNTRACKED_PREROUTING, untracked_prerouting);
-	enum early_place place;
+	enum early_addr to;
 
 	if (v != V_ACCEPT)
 		return v;
 	v = prerouting(ctx, e);
 	if (v != V_ACCEPT)
 		return v == V_DROP && untold(ctx, e, c) ? V_DROP : V_UP;
-	place = place_now(e, c, net);
-	if (place == PLACE_OTHER)
+	to = addr_now(e, c, net);
+	if (to == ADDR_OTHER)
 		return V_UP;
-	if (place != PLACE_LOCAL && !age(&e->f))
+	if (to != ADDR_LOCAL && !age(&e->f))
 		return V_UP;
 	/* Here it is a part of the program, which saves a call. */
-	if (state_first & (place == PLACE_LOCAL ? INPUT_CHAINS : FORWARD_CHAINS))
+	if (state_first & (to == ADDR_LOCAL ? INPUT_CHAINS : FORWARD_CHAINS))
 		ct_ask(ctx, e);
-	v = place == PLACE_LOCAL ? input(ctx, e) : forward(ctx, e);
+	v = to == ADDR_LOCAL ? input(ctx, e) : forward(ctx, e);
 	if (v != V_DROP || !untold(ctx, e, c))
 		return V_UP;
 	if (exact && family == 4 && source_checked(device_of(ctx), net))
 		return V_UP;
 	/* A packet from one of our own addresses is not taken (fib_validate_source()). */
-	if (family == 4 && place_of(&e->f, c, false) != PLACE_FORWARD)
+	if (family == 4 && addr_of(&e->f, c, false) != ADDR_FORWARD)
 		return V_UP;
-	if (place != PLACE_LOCAL && !routed(ctx, e, c))
+	if (to != ADDR_LOCAL && !routed(ctx, e, c))
 		return V_UP;
 	return V_DROP;
 }

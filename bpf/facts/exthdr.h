@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* IPv6 extension headers, and words at any place of the packet. */
+/* IPv6 extension headers, and words at any offset of the packet. */
 #ifndef BPFTABLES_EXTHDR_H
 #define BPFTABLES_EXTHDR_H
 

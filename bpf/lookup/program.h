@@ -47,7 +47,7 @@ static __always_inline bool in_bounds(const struct facts *f, const u32 *op)
 	return hi < limit || (hi == limit && lo <= wire64(op + 8));
 }
 
-#define U32_PLACES 0x7fffffff /* beyond any packet; compared with before it wraps */
+#define U32_OFFSETS 0x7fffffff /* beyond any packet; compared with before it wraps */
 
 /* run_program answers for the conditions of one row. fired is the guard that failed
  * where the packet has a broken header (enum class_guard). What it keeps from instruction to
@@ -191,7 +191,7 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 				return A_HOTDROP;
 			got = A_NO;
 			f->at += 2;
-			if ((u64)f->base + op[1] <= U32_PLACES) {
+			if ((u64)f->base + op[1] <= U32_OFFSETS) {
 				s64 read = load_be32(ctx, f, f->base + op[1]);
 
 				f->word = read;
@@ -211,7 +211,7 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			f->at += 2;
 			continue;
 		case OP_U32_ADVANCE:
-			got = (u64)f->base + f->word <= U32_PLACES;
+			got = (u64)f->base + f->word <= U32_OFFSETS;
 			f->base += f->word;
 			f->at += 1;
 			break;

@@ -3,8 +3,8 @@
  *
  *   class_index                                    class_rows
  *   header: version                                row 1: label, birth, death, rule id,
- *   chain: first row, tuple tables, trees                   action, conditions, links
- *   tuple table: masks, buckets -> rows            row 2: ...
+ *   chain: first row, tuples, trees                   action, conditions, links
+ *   tuple: masks, buckets -> rows            row 2: ...
  *   tree: nodes, leaves -> rows
  *   programs: conditions that a row has no field for
  *
@@ -52,12 +52,12 @@ enum class_chain {
 	CHAIN_KIND,   /* enum class_kind */
 	CHAIN_FIRST,  /* first row in the order of the rules; 0: none */
 	CHAIN_POLICY, /* row of the policy, linked to others by ROW_ORDER; 0: a user chain */
-	CHAIN_TUPLES, /* offset of the first tuple table */
+	CHAIN_TUPLES, /* offset of the first tuple */
 	CHAIN_NTUPLES, /* up to the last one with rows */
 	CHAIN_TREES, /* offset of the roots of the decision trees */
 	CHAIN_NTREES,
 	CHAIN_ROWS, /* user space's: how many rows there are */
-	CHAIN_TABLES, /* and how many tables, empty ones included */
+	CHAIN_ALL_TUPLES, /* and how many tuples, empty ones included */
 	CHAIN_LEAD, /* label of the last rule that is also code, see lead.h; 0: none */
 	CHAIN_LEAD_DEAD, /* from this version on, the code is not what the rules say */
 	CHAIN_SIZE = 16,
@@ -68,7 +68,7 @@ enum class_kind {
 	KIND_TUPLES, /* and trees, if there are any */
 };
 
-/* A tuple table: rows whose conditions fix all bits of its masks. Rows are found by the
+/* A tuple: a mask, and rows whose conditions fix all bits of its masks. Rows are found by the
  * hash of the masked key, which chooses one of the buckets. */
 enum class_tuple {
 	TUPLE_BUCKETS, /* offset of the buckets */
@@ -99,12 +99,12 @@ enum class_bucket {
 
 /* An entry: a row, and what most packets that do not match it lack: to touch a row costs
  * more than to read its entry. The packet has a number of 16 bits on the wire
- * at some place of the facts. It must be in a range, lo | hi << 16. */
+ * at some offset of the facts. It must be in a range, lo | hi << 16. */
 enum class_entry {
-	ENTRY_ROW, /* row | place << 24 */
+	ENTRY_ROW, /* row | offset of the number << 24 */
 	ENTRY_RANGE,
 	ENTRY_SIZE,
-	ENTRY_PLACE = 24,
+	ENTRY_FACT = 24,
 };
 
 /* A decision tree: rows by ranges of numbers in the facts. Several leaves may have the
@@ -125,18 +125,18 @@ enum class_tree {
  * labels; row 0: none. */
 enum class_node {
 	NODE_LIMITS,
-	NODE_PLACES = 3, /* of the numbers in the facts, a byte each; or NODE_LEAF */
+	NODE_FACTS = 3, /* of the numbers in the facts, a byte each; or NODE_LEAF */
 	NODE_CHILD,	 /* offset of child 0 from the root */
 	NODE_SIZE,
 	NODE_LEAF = 0xff,
 };
 
 /* Numbers that entries and nodes ask for lie in the facts below this. */
-#define PLACES 128
+#define FACT_OFFSETS 128
 
 /* A row. IPv4 has 16 words, IPv6 32. */
 enum class_row {
-	ROW_LABEL, /* place in the chain: grows from rule to rule; rows of one rule share it */
+	ROW_LABEL, /* order in the chain: grows from rule to rule; rows of one rule share it */
 	ROW_BORN,
 	ROW_DEAD,
 	ROW_ID,	    /* counter slot */
@@ -234,7 +234,7 @@ enum class_op {
 	OP_GET_ADDR,
 	OP_GET_NAME,
 	OP_U32_START,
-	OP_U32_LOAD, /* word: place */
+	OP_U32_LOAD, /* word: offset */
 	OP_U32_AND,  /* word: argument */
 	OP_U32_LEFT,
 	OP_U32_RIGHT,

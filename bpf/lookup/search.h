@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where the rows of a chain that a packet may match are found: in lists, buckets of tables
+/* Where the rows of a chain that a packet may match are found: in lists, buckets of tuples
  * and leaves of trees.
  *
  * Every row that is found is asked completely: the structures only say which rows need
@@ -51,9 +51,9 @@ static __always_inline u32 next_in_list(struct facts *f, const u32 *rows, const 
 /* may_match says that the packet has what an entry asks for. */
 static __always_inline bool may_match(const struct facts *f, const u32 *entry)
 {
-	u32 place = entry[ENTRY_ROW] >> ENTRY_PLACE & (PLACES - 1);
+	u32 off = entry[ENTRY_ROW] >> ENTRY_FACT & (FACT_OFFSETS - 1);
 
-	return !other_port((const u8 *)f + place, entry[ENTRY_RANGE]);
+	return !other_port((const u8 *)f + off, entry[ENTRY_RANGE]);
 }
 
 /* in_entries looks for the row with the smallest label below the bound among the entries
@@ -102,7 +102,7 @@ static __always_inline u32 in_list(struct facts *f, const u32 *rows, u32 n)
 	return FOUND_HOTDROP;
 }
 
-/* mask_at reads a mask: tables begin at even offsets. */
+/* mask_at reads a mask: tuples begin at even offsets. */
 static __always_inline u64 mask_at(const u32 *tuple, u32 n)
 {
 	return *(const u64 *)(tuple + TUPLE_MASK + 2 * n);
@@ -113,8 +113,8 @@ static __always_inline u64 pair(const void *at)
 	return ((const u32 *)at)[0] | (u64)((const u32 *)at)[1] << 32;
 }
 
-/* tuple_hash is the hash of the key under the masks of a table. first and transport are
- * parts of the key that are read once for all tables. */
+/* tuple_hash is the hash of the key under the mask of a tuple. first and transport are
+ * parts of the key that are read once for all tuples. */
 static __always_inline u64 tuple_hash(const struct facts *f, u64 first, u64 transport, const u32 *tuple)
 {
 	u32 at = family == 4 ? 1 : 4;
@@ -183,9 +183,9 @@ static __always_inline u32 next_in_tuples(struct facts *f, const u32 *rows, cons
  * Which way it goes cannot be foreseen: there is no branch. */
 static __always_inline u32 decision(const struct facts *f, const u32 *node, u32 which)
 {
-	u32 place = node[NODE_PLACES] >> (8 * which) & (PLACES - 1);
+	u32 off = node[NODE_FACTS] >> (8 * which) & (FACT_OFFSETS - 1);
 
-	return 1 ^ below(__builtin_bswap32(*(const u32 *)((const u8 *)f + place)), node[NODE_LIMITS + which]);
+	return 1 ^ below(__builtin_bswap32(*(const u32 *)((const u8 *)f + off)), node[NODE_LIMITS + which]);
 }
 
 /* find_leaf gives the leaf of a tree that has the rows of a packet; NULL: the kernel's
@@ -198,7 +198,7 @@ static __always_inline const u32 *find_leaf(const struct facts *f, const u32 *in
 	for (;;) {
 		may_break;
 		node = index_at(index, at);
-		if (node[NODE_PLACES] == NODE_LEAF)
+		if (node[NODE_FACTS] == NODE_LEAF)
 			return node;
 		first = decision(f, node, 0);
 		lower = decision(f, node, 1);

@@ -115,7 +115,7 @@ static __always_inline u32 recent_index(u32 i)
 	return i;
 }
 
-/* recent_stamp is the place of a time stamp. */
+/* recent_stamp is the index of a time stamp. */
 static __always_inline u64 *recent_stamp(struct recent_list *l, u32 i, u32 index)
 {
 	index &= RECENT_STAMPS - 1;

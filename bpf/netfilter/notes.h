@@ -20,7 +20,7 @@
 #include "netfilter/maps.h"
 
 const volatile u32 gen;		/* generation of the program */
-const volatile u32 note_slot;	/* level of the place */
+const volatile u32 note_slot;	/* level of the seat */
 const volatile u32 hook_number; /* enum nf_inet_hooks */
 const volatile u32 nat_done;	/* IPS_SRC_NAT_DONE or IPS_DST_NAT_DONE for chains that translate, else 0 */
 

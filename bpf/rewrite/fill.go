@@ -13,7 +13,7 @@ func Shorten(program asm.Instructions, known *Constants) (asm.Instructions, erro
 	return reachable(split(program), known)
 }
 
-// Fill puts generated functions into the places of those functions of a program that holes
+// Fill puts generated functions instead of those functions of a program that holes
 // names, and drops functions that nothing calls: the verifier refuses dead code. Of the rest
 // of the program it keeps what can run, if it is given what is known.
 func Fill(program, generated asm.Instructions, known *Constants, holes ...string) (asm.Instructions, error) {

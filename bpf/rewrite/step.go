@@ -10,7 +10,7 @@ import (
 // word is what is known of a register.
 type word struct {
 	known bool
-	in    string // the section that n is a place in; "": n is the value itself
+	in    string // the section that n is an offset in; "": n is the value itself
 	n     uint64
 }
 

@@ -24,7 +24,7 @@ enum {
 #define RT_TABLE_LOCAL 255
 #define RTNH_F_DEAD 1
 #define RTNH_F_LINKDOWN 16
-#define IGNORE_ROUTES_WITH_LINKDOWN 28 /* its place in ipv4_devconf.data */
+#define IGNORE_ROUTES_WITH_LINKDOWN 28 /* its index in ipv4_devconf.data */
 #define KEYLENGTH 32
 
 enum fib_phase {

@@ -49,7 +49,7 @@ func (c *explainCmd) Run(s *streams) error {
 	stops := interp.Walk(all.Rules, f, interp.ByEval)
 	for i := range stops {
 		if owner, is := all.Unread[stops[i].Table]; is {
-			stops[i].Note = "passed over: this program cannot read the rules of " + owner
+			stops[i].Why = "passed over: this program cannot read the rules of " + owner
 		}
 	}
 	if c.JSON {
@@ -87,7 +87,7 @@ func (c *explainCmd) rules(s *streams, family packet.Family) (*apply.All, error)
 func verdict(stops []interp.Stop) string {
 	out := "ACCEPT, no rule here decides"
 	for _, s := range stops {
-		if s.Note != "" {
+		if s.Why != "" {
 			continue
 		}
 		out = s.Result.Verdict.String() + decidedBy(s)
@@ -126,8 +126,8 @@ func chainOf(s interp.Stop) string {
 
 func printStop(w io.Writer, s interp.Stop) {
 	fmt.Fprintf(w, "table %s at %s%s\n", s.Table, s.Hook, chainOf(s))
-	if s.Note != "" {
-		fmt.Fprintf(w, "  %s\n", s.Note)
+	if s.Why != "" {
+		fmt.Fprintf(w, "  %s\n", s.Why)
 		return
 	}
 	for _, step := range s.Result.Steps {
@@ -149,7 +149,7 @@ type (
 		Chain    string     `json:"chain"`
 		Hook     string     `json:"hook"`
 		Priority int32      `json:"priority"`
-		Note     string     `json:"note,omitempty"`
+		Why      string     `json:"note,omitempty"`
 		Verdict  string     `json:"verdict,omitempty"`
 		Steps    []jsonStep `json:"steps,omitempty"`
 	}
@@ -168,8 +168,8 @@ type (
 func jsonStops(stops []interp.Stop) []jsonStop {
 	out := []jsonStop{}
 	for _, s := range stops {
-		js := jsonStop{Table: s.Table, Owner: s.Owner, Chain: s.Chain, Hook: s.Hook.String(), Priority: s.Priority, Note: s.Note}
-		if s.Note == "" {
+		js := jsonStop{Table: s.Table, Owner: s.Owner, Chain: s.Chain, Hook: s.Hook.String(), Priority: s.Priority, Why: s.Why}
+		if s.Why == "" {
 			js.Verdict = s.Result.Verdict.String()
 		}
 		for _, step := range s.Result.Steps {

@@ -103,7 +103,7 @@ func printStatus(w io.Writer, st *apply.Status) {
 		if t.Shims > 0 {
 			fmt.Fprintf(w, ", %d shim rules", t.Shims)
 		}
-		if t.Where == "netfilter" && len(t.Notes) == 0 {
+		if t.Where == "netfilter" && len(t.Reasons) == 0 {
 			fmt.Fprint(w, ": the table changes packets")
 		}
 		if t.Held == datapath.HeldUnchanged {
@@ -113,7 +113,7 @@ func printStatus(w io.Writer, st *apply.Status) {
 		if t.Held == datapath.HeldLost {
 			fmt.Fprintln(w, "    netfilter's part of table "+t.Name+" was removed or changed by another program: "+lostAdvice)
 		}
-		for _, n := range t.Notes {
+		for _, n := range t.Reasons {
 			fmt.Fprintf(w, "    %s\n", n)
 		}
 	}
@@ -158,11 +158,11 @@ func printEarly(w io.Writer, st *datapath.Early) {
 		return
 	}
 	fmt.Fprintf(w, "  early stage: %s, %d packets dropped\n", st.Mode, st.Dropped)
-	for _, note := range []struct{ what, why string }{
+	for _, one := range []struct{ what, why string }{
 		{"all packets go up", st.Off}, {"only PREROUTING is judged early", st.Routes}, {"conntrack state is not judged early", st.Expects},
 	} {
-		if note.why != "" {
-			fmt.Fprintf(w, "    %s: %s\n", note.what, note.why)
+		if one.why != "" {
+			fmt.Fprintf(w, "    %s: %s\n", one.what, one.why)
 		}
 	}
 	for _, l := range st.Links {

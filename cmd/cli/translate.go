@@ -115,15 +115,15 @@ func placements(rs *ruleset.Ruleset, p *plan.Plan) []placement {
 
 func where(family packet.Family, t *ruleset.Table, r *ruleset.Rule, hooks uint8, p *plan.Table) (place, why string) {
 	if !p.InBPF {
-		for _, n := range p.Notes {
+		for _, n := range p.Reasons {
 			if n.Pos == r.Pos.String() {
-				return "netfilter", n.Thing + ": " + n.Reason
+				return "netfilter", n.Thing + ": " + n.Why
 			}
 		}
-		if len(p.Notes) == 0 {
+		if len(p.Reasons) == 0 {
 			return "netfilter", "table " + t.Name + " changes packets"
 		}
-		return "netfilter", "with its table, because of " + p.Notes[0].Pos
+		return "netfilter", "with its table, because of " + p.Reasons[0].Pos
 	}
 	if hooks == 0 {
 		return "bpf", "no packet reaches the chain"
@@ -162,11 +162,11 @@ func tableSummary(t *plan.Table) string {
 	if t.InBPF {
 		return fmt.Sprintf("BPF, %d targets run by netfilter", len(t.Actions))
 	}
-	if len(t.Notes) == 0 {
+	if len(t.Reasons) == 0 {
 		return "netfilter, because the table changes packets"
 	}
 	var why []string
-	for _, n := range t.Notes {
+	for _, n := range t.Reasons {
 		why = append(why, n.String())
 	}
 	return "netfilter, because of " + strings.Join(why, "; ")

@@ -42,9 +42,9 @@ type Writer interface {
 	Bytes(a emit.Area, value, mask []byte, no emit.Label)
 	BytesRange(a emit.Area, lo, hi []byte, no emit.Label)
 
-	// The steps of -m u32, which works with a word and the base from which places count.
+	// The steps of -m u32, which works with a word and the base from which offsets count.
 	U32Start()
-	U32Load(place uint32, no emit.Label)
+	U32Load(off uint32, no emit.Label)
 	U32Op(op byte, arg uint32)
 	U32Advance(no emit.Label)
 	U32InRange(lo, hi uint32, no emit.Label)

@@ -38,7 +38,7 @@ const (
 	NextPart = Hotdrop + 1 // a part fell off its end: go on with the next part of the chain
 )
 
-// Label is a place in the function that jumps refer to.
+// Label is a point of the function that jumps refer to.
 type Label int
 
 // Builder collects the instructions of one function.
@@ -79,13 +79,13 @@ func (b *Builder) add(i asm.Instruction) {
 	b.ins = append(b.ins, i)
 }
 
-// NewLabel makes a label that Bind must place.
+// NewLabel makes a label that Bind must bind.
 func (b *Builder) NewLabel() Label {
 	b.bound = append(b.bound, -1)
 	return Label(len(b.bound) - 1)
 }
 
-// Bind places a label before the next instruction.
+// Bind puts a label before the next instruction.
 func (b *Builder) Bind(l Label) { b.bound[l] = len(b.ins) }
 
 func (b *Builder) branch(i asm.Instruction, to Label) {

@@ -91,24 +91,24 @@ type Text struct{ Pos, Rule string }
 func (t Text) String() string { return fmt.Sprintf("%s: %s", t.Pos, t.Rule) }
 
 // The two numbers that -m u32 works with live in the facts, too (cellWord, cellBase): the
-// word that was read and the base from which places count. Generated code has no stack of its
+// word that was read and the base from which offsets count. Generated code has no stack of its
 // own, as it may become a part of another function.
 
-// maxPlace is beyond any packet; places are compared with it before they wrap.
-const maxPlace = 0x7fffffff
+// maxOffset is beyond any packet; offsets are compared with it before they wrap.
+const maxOffset = 0x7fffffff
 
 // U32Start sets the base to the IP header.
 func (b *Builder) U32Start() {
 	b.add(asm.StoreImm(regFacts, cellBase.off, 0, asm.Word))
 }
 
-// U32Load reads the word at base + place by a call of the C part, or goes to no
+// U32Load reads the word at base + off by a call of the C part, or goes to no
 // when it is not there.
-func (b *Builder) U32Load(place uint32, no Label) {
+func (b *Builder) U32Load(off uint32, no Label) {
 	b.add(asm.LoadMem(asm.R3, regFacts, cellBase.off, asm.Word))
-	b.add(asm.Mov.Imm32(asm.R1, int32(place)))
+	b.add(asm.Mov.Imm32(asm.R1, int32(off)))
 	b.add(asm.Add.Reg(asm.R3, asm.R1))
-	b.branch(asm.JGT.Imm(asm.R3, maxPlace, ""), no)
+	b.branch(asm.JGT.Imm(asm.R3, maxOffset, ""), no)
 	b.add(asm.Mov.Reg(asm.R1, regCtx))
 	b.add(asm.Mov.Reg(asm.R2, regFacts))
 	b.add(asm.Call.Label(abi.FuncLoadBE32))
@@ -136,7 +136,7 @@ func (b *Builder) U32Advance(no Label) {
 	b.add(asm.LoadMem(regVal, regFacts, cellWord.off, asm.Word))
 	b.add(asm.LoadMem(regTmp, regFacts, cellBase.off, asm.Word))
 	b.add(asm.Add.Reg(regTmp, regVal))
-	b.branch(asm.JGT.Imm(regTmp, maxPlace, ""), no)
+	b.branch(asm.JGT.Imm(regTmp, maxOffset, ""), no)
 	b.add(asm.StoreMem(regFacts, cellBase.off, regTmp, asm.Word))
 }
 

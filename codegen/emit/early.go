@@ -20,7 +20,7 @@ var (
 	earlyCt    = word(unsafe.Offsetof(earlyLayout.Ct))
 )
 
-// Pass notes that the packet has passed a rule, which gets its credit if the packet is
+// Pass lists that the packet has passed a rule, which gets its credit if the packet is
 // dropped; goes to full when there is no more room. Clobbers R1 and R2.
 func (b *Builder) Pass(rule uint32, full Label) {
 	b.loadRaw(regVal, earlyCount)

@@ -213,11 +213,11 @@ func (b *Builder) store(dst Cell) {
 	b.add(asm.StoreMem(regFacts, dst.off, regVal, dst.size))
 }
 
-// Place is where the number lies in struct facts, its size in bytes, and whether it is
+// Offset is where the number lies in struct facts, its size in bytes, and whether it is
 // big-endian, as on the wire.
-func (c Cell) Place() (off uint32, bytes int, wire bool) {
+func (c Cell) Offset() (off uint32, bytes int, wire bool) {
 	return uint32(c.off), c.size.Sizeof(), c.be
 }
 
-// Place is where the area begins in struct facts.
-func (a Area) Place() uint32 { return uint32(a.off) }
+// Offset is where the area begins in struct facts.
+func (a Area) Offset() uint32 { return uint32(a.off) }

@@ -83,8 +83,8 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 	return b.Image, nil
 }
 
-// maxRows is how many rows have a number: an entry holds one beside a place of the facts.
-const maxRows = 1 << abi.EntryPlace
+// maxRows is how many rows have a number: an entry holds one beside an offset in the facts.
+const maxRows = 1 << abi.EntryFact
 
 // usualOps are instructions that rules put in place later may have, whether or not the
 // first ones have them: they cost the verifier little.

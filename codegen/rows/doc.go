@@ -9,7 +9,7 @@
 //	rows     Build: all chains of a plan, one image
 //	rule     one rule as rows
 //	layout   what lies where in the maps
-//	choice   tables, trees or a list for a chain, by what lookups cost
+//	choice   tuples, trees or a list for a chain, by what lookups cost
 //	edit     changes in place
 //
 //	image, err := rows.Build(p, needs, rows.Drawn())

@@ -113,7 +113,7 @@ func writeWords(b *bytes.Buffer, what string, words []uint32) {
 	b.WriteByte('\n')
 }
 
-// TestGoldenShapes fails when the layout of longer chains changes, which has tables, trees
+// TestGoldenShapes fails when the layout of longer chains changes, which has tuples, trees
 // and both; it is told by sums of the words.
 func TestGoldenShapes(t *testing.T) {
 	var b bytes.Buffer

@@ -158,7 +158,7 @@ func refersTo(rule, pins string, keep uint32) bool {
 }
 
 // WholeCounters reads the counters of a table laid out by Whole from saved text: for
-// each chain, by its place in the table, the policy's and those of the rules.
+// each chain, by its index in the table, the policy's and those of the rules.
 func WholeCounters(saved, table string, gen uint32, chains []string, pins string) []ChainCounters {
 	byName := map[string]int{}
 	out := make([]ChainCounters, len(chains))

@@ -84,11 +84,11 @@ func (w *word) see(t *testing.T, s sample) {
 		w.shim = true
 	case tab.InBPF:
 		w.bpf = true
-	case len(tab.Notes) == 0:
+	case len(tab.Reasons) == 0:
 		w.tables = !w.shim && !w.bpf && len(w.reasons) == 0
 	}
-	for _, n := range tab.Notes {
-		w.because(n.Reason)
+	for _, n := range tab.Reasons {
+		w.because(n.Why)
 		w.tables = false
 	}
 }

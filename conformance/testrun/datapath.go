@@ -46,7 +46,7 @@ func (d *Datapath) Load(in *datapath.Input) (datapath.Generation, error) {
 	p := in.Result.Plan
 	for i, t := range p.Tables {
 		if !t.InBPF && slices.ContainsFunc(in.Rules.Tables[i].Chains, func(c *ruleset.Chain) bool { return len(c.Rules) > 0 }) {
-			return nil, fmt.Errorf("table %s: a test run cannot run it: %v", t.Name, t.Notes)
+			return nil, fmt.Errorf("table %s: a test run cannot run it: %v", t.Name, t.Reasons)
 		}
 	}
 	image, err := codegen.Image(p, rows.Drawn())

@@ -15,13 +15,13 @@ import (
 
 // origins finds where the rules of a new ruleset stood in the ruleset before.
 type origins struct {
-	places map[*ruleset.Rule]state.Origin
+	at     map[*ruleset.Rule]state.Origin
 	report iptables.Report
 	base   *state.Store // nil: nothing was before
 }
 
 func newOrigins(c *change) *origins {
-	o := &origins{places: map[*ruleset.Rule]state.Origin{}, report: c.report}
+	o := &origins{at: map[*ruleset.Rule]state.Origin{}, report: c.report}
 	if c.live == nil {
 		return o
 	}
@@ -33,7 +33,7 @@ func newOrigins(c *change) *origins {
 		for _, chain := range t.Chains {
 			number := o.base.Table(t.Name).Chain(chain.Name).Number()
 			for i, r := range chain.Rules {
-				o.places[r] = state.Origin{Chain: number, Rule: uint32(i)}
+				o.at[r] = state.Origin{Chain: number, Rule: uint32(i)}
 			}
 		}
 	}
@@ -46,7 +46,7 @@ func (o *origins) rule(table string, r *ruleset.Rule) state.Origin {
 			r = old
 		}
 	}
-	if p, ok := o.places[r]; ok {
+	if p, ok := o.at[r]; ok {
 		return p
 	}
 	return state.NoOrigin
@@ -68,7 +68,7 @@ func (o *origins) policy(table string, c *ruleset.Chain) state.Origin {
 
 // extra is what a state keeps for us beside the rules.
 type extra struct {
-	Notes map[string][]plan.Note `json:"notes,omitempty"` // by table
+	Reasons map[string][]plan.Reason `json:"notes,omitempty"` // by table
 	// Owned are the tables of other owners than iptables.
 	Owned map[string]*owned `json:"owned,omitempty"`
 	// Sets are the sets that there are, without elements.
@@ -77,11 +77,11 @@ type extra struct {
 	Datapath json.RawMessage `json:"datapath,omitempty"`
 	// What changes in place have to know, by table; those without classified chains are
 	// not there.
-	Places map[string]*places `json:"places,omitempty"`
+	Changeable map[string]*changeable `json:"changeable,omitempty"`
 }
 
-// places is what a table offers to changes in place.
-type places struct {
+// changeable is what a table offers to changes in place.
+type changeable struct {
 	Classes  []*plan.Class `json:"classes"` // without rules
 	Actions  []plan.Action `json:"effects,omitempty"`
 	Longest  int           `json:"longest,omitempty"` // see plan.Table
@@ -95,14 +95,14 @@ type places struct {
 	Keepers []uint32 `json:"keepers,omitempty"`
 }
 
-// addPlaces describes the classified chains of a plan.
-func (x *extra) addPlaces(p *plan.Plan) {
-	x.Places = map[string]*places{}
+// addChangeable describes the classified chains of a plan.
+func (x *extra) addChangeable(p *plan.Plan) {
+	x.Changeable = map[string]*changeable{}
 	for _, c := range p.Classes {
-		t := x.Places[c.Table]
+		t := x.Changeable[c.Table]
 		if t == nil {
-			t = &places{}
-			x.Places[c.Table] = t
+			t = &changeable{}
+			x.Changeable[c.Table] = t
 		}
 		t.Classes = append(t.Classes, &plan.Class{
 			Number: c.Number, Chain: c.Chain, Hooks: c.Hooks, Depth: c.Depth, Coded: c.Coded, Notes: c.Notes,
@@ -110,7 +110,7 @@ func (x *extra) addPlaces(p *plan.Plan) {
 		})
 	}
 	for _, t := range p.Tables {
-		if have := x.Places[t.Name]; have != nil {
+		if have := x.Changeable[t.Name]; have != nil {
 			have.Actions, have.Longest, have.Template, have.Hidden = t.Actions, t.Longest, t.Template, t.Hidden
 			have.Limits, have.Nths, have.Keepers = t.Limits, map[int]uint32{}, t.Keepers
 			for _, slot := range t.Nths {

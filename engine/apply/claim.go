@@ -100,7 +100,7 @@ func (e *Engine) swept() bool {
 	return err == nil
 }
 
-// sweep notes that everything was looked for.
+// sweep records that everything was looked for.
 func (e *Engine) sweep() error {
 	f, err := os.OpenFile(filepath.Join(e.data.Dir(), sweptFile), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -33,7 +33,7 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 		return false, nil
 	}
 	x, err := live.readExtra()
-	if err != nil || len(x.Places) == 0 {
+	if err != nil || len(x.Changeable) == 0 {
 		return false, err
 	}
 	base, err := e.before(live, false)
@@ -95,8 +95,8 @@ type editor struct {
 	rows     *edit.Batch
 	state    *state.Edit
 	tables   map[string]*translate.InPlace
-	longer   int       // how much the bounds on notes have grown
-	restarts []*places // whose limits begin anew
+	longer   int           // how much the bounds on notes have grown
+	restarts []*changeable // whose limits begin anew
 	changed  bool
 	full     bool // the generation had no room for a change
 	err      error
@@ -115,7 +115,7 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 		}
 	}
 	ed := &editor{live: live, extra: x, classes: classes, tables: map[string]*translate.InPlace{}}
-	for name, t := range x.Places {
+	for name, t := range x.Changeable {
 		in := &translate.InPlace{
 			Family: e.family, Conntrack: live.State.Conntrack, Bases: tables.Bases(name),
 			Classes: map[string]*plan.Class{}, Actions: t.Actions, Template: t.Template, Hidden: t.Hidden,
@@ -172,8 +172,8 @@ func (ed *editor) exact(table string, r *ruleset.Rule, spec []byte) []byte {
 	return iptables.Exact(r, spec, func(name string) bool { return ed.chain(table, name) != nil })
 }
 
-// place gives the chain, and what its table offers; nil where it cannot be changed.
-func (ed *editor) place(table, chain string) (*state.Chain, *translate.InPlace, *plan.Class) {
+// find gives the chain, and what its table offers; nil where it cannot be changed.
+func (ed *editor) find(table, chain string) (*state.Chain, *translate.InPlace, *plan.Class) {
 	c, in := ed.chain(table, chain), ed.tables[table]
 	if c == nil || in == nil || in.Classes[chain] == nil || ed.err != nil {
 		return nil, nil, nil
@@ -183,7 +183,7 @@ func (ed *editor) place(table, chain string) (*state.Chain, *translate.InPlace, 
 
 // Insert puts a rule in front of rule i.
 func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
-	c, in, class := ed.place(table, chain)
+	c, in, class := ed.find(table, chain)
 	if c == nil {
 		return errNotInPlace
 	}
@@ -224,7 +224,7 @@ func before(c *state.Chain, i int) uint32 {
 // lengthen counts one more action on the longest way of a packet. Actions that are put in
 // place end the way: no packet meets two of them.
 func (ed *editor) lengthen(table string) bool {
-	p := ed.extra.Places[table]
+	p := ed.extra.Changeable[table]
 	if p.Ending {
 		return true
 	}
@@ -246,9 +246,9 @@ func (ed *editor) fail(err error) error {
 
 // Delete takes rule i away.
 func (ed *editor) Delete(table, chain string, i int) error {
-	c, in, class := ed.place(table, chain)
+	c, in, class := ed.find(table, chain)
 	// A named set ends with the last rule that keeps it: a new generation knows.
-	if c == nil || !in.MayDelete(chain) || slices.Contains(ed.extra.Places[table].Keepers, c.Rule(i).Slot) {
+	if c == nil || !in.MayDelete(chain) || slices.Contains(ed.extra.Changeable[table].Keepers, c.Rule(i).Slot) {
 		return errNotInPlace
 	}
 	ed.rows.Delete(class.Number, c.Rule(i).Row)
@@ -259,7 +259,7 @@ func (ed *editor) Delete(table, chain string, i int) error {
 
 // SetPolicy sets the policy of a built-in chain.
 func (ed *editor) SetPolicy(table, chain, policy string) error {
-	c, _, class := ed.place(table, chain)
+	c, _, class := ed.find(table, chain)
 	if c == nil || c.Policy == "" {
 		return errNotInPlace
 	}
@@ -285,7 +285,7 @@ func (ed *editor) Commit(table string) error {
 		}
 		ed.state.SetCounters(c, state.None, n)
 	}
-	ed.restarts = append(ed.restarts, ed.extra.Places[table])
+	ed.restarts = append(ed.restarts, ed.extra.Changeable[table])
 	return nil
 }
 

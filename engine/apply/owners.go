@@ -188,7 +188,7 @@ func refuseOwned(rs *ruleset.Ruleset, p *plan.Plan, can datapath.Can) error {
 				return fmt.Errorf("table %s: %s", t.Name, why)
 			}
 		}
-		for _, n := range p.Tables[i].Notes {
+		for _, n := range p.Tables[i].Reasons {
 			return fmt.Errorf("table %s: %s", t.Name, n)
 		}
 		for _, a := range p.Tables[i].Actions {

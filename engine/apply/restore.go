@@ -304,7 +304,7 @@ func strict(c *change, p *plan.Plan) error {
 	}
 	var errs []error
 	for _, t := range p.Tables {
-		for _, n := range t.Notes {
+		for _, n := range t.Reasons {
 			errs = append(errs, fmt.Errorf("%s; the whole table would be left to netfilter: leave out --strict, or the rule", n))
 		}
 	}
@@ -326,7 +326,7 @@ func (e *Engine) writeState(p *prepared) error {
 	out := state.NewBuilder(head)
 	out.Grow(len(res.Rules), textGuess*len(res.Rules))
 	o, check := newOrigins(c), iptables.NewLoader(iptables.Options{Family: e.family, Resolver: e.caller.Resolver()})
-	x := extra{Notes: map[string][]plan.Note{}}
+	x := extra{Reasons: map[string][]plan.Reason{}}
 	var err error
 	if x.Datapath, err = p.gen.Record(); err != nil {
 		return fmt.Errorf("state: %w", err)
@@ -336,11 +336,11 @@ func (e *Engine) writeState(p *prepared) error {
 			return fmt.Errorf("a rule cannot be stored: %w; write it in another way", err)
 		}
 		x.addOwned(t)
-		if notes := res.Plan.Tables[i].Notes; len(notes) > 0 {
-			x.Notes[t.Name] = notes
+		if reasons := res.Plan.Tables[i].Reasons; len(reasons) > 0 {
+			x.Reasons[t.Name] = reasons
 		}
 	}
-	x.addPlaces(res.Plan)
+	x.addChangeable(res.Plan)
 	x.addSets(c.after, res.Plan)
 	data, err := x.bytes()
 	if err != nil {

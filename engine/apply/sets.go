@@ -134,7 +134,7 @@ func (e *Engine) filled(s *ruleset.Set) (*ruleset.Set, error) {
 	return &out, errors.Join(err, in.Close())
 }
 
-// changeSet notes what makes one set of another.
+// changeSet writes down what makes one set of another.
 func (c *change) changeSet(from, to *ruleset.Set) error {
 	if !slices.Equal(from.Type, to.Type) || from.Flags != to.Flags || from.Room() != to.Room() {
 		return fmt.Errorf("set %s: there is one of another type, size or kind; remove it first, or give another name", to.Name)

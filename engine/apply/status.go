@@ -28,12 +28,12 @@ type Status struct {
 
 // TableStatus is where one table runs.
 type TableStatus struct {
-	Name  string        `json:"name"`
-	Where string        `json:"where"` // bpf or netfilter
-	Rules int           `json:"rules"`
-	Shims int           `json:"shims"` // different targets that netfilter runs for BPF
-	Held  datapath.Held `json:"held,omitempty"`
-	Notes []plan.Note   `json:"notes,omitempty"`
+	Name    string        `json:"name"`
+	Where   string        `json:"where"` // bpf or netfilter
+	Rules   int           `json:"rules"`
+	Shims   int           `json:"shims"` // different targets that netfilter runs for BPF
+	Held    datapath.Held `json:"held,omitempty"`
+	Reasons []plan.Reason `json:"notes,omitempty"`
 }
 
 // Status describes the live generation.
@@ -62,7 +62,7 @@ func (e *Engine) Status() (*Status, error) {
 	out.Generation, out.Conntrack, out.ConntrackLost = live.State.Generation, live.State.Conntrack, has.ConntrackLost
 	out.Usage, out.Early = has.Usage, has.Early
 	for _, t := range live.State.Tables() {
-		ts := TableStatus{Name: t.Name, Where: "netfilter", Rules: t.Len(), Shims: t.Shims, Held: has.Held[t.Name], Notes: live.extra.Notes[t.Name]}
+		ts := TableStatus{Name: t.Name, Where: "netfilter", Rules: t.Len(), Shims: t.Shims, Held: has.Held[t.Name], Reasons: live.extra.Reasons[t.Name]}
 		if t.InBPF {
 			ts.Where = "bpf"
 		}

@@ -1,5 +1,5 @@
 // Package netfilter enforces rules at the hooks of netfilter: a program of a base chain
-// stands right before the place that the chain has there, and what programs cannot do,
+// stands right before where the chain is there, and what programs cannot do,
 // netfilter does behind them.
 //
 // In: the plan of a family. Out: a generation of programs (package attach), and what

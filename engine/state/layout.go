@@ -79,8 +79,8 @@ func (h *header) append(b []byte) []byte {
 	return b
 }
 
-// place computes where the sections are.
-func (h *header) place() {
+// lay computes where the sections are.
+func (h *header) lay() {
 	h.chainsAt = headerSize + h.tables*tableSize
 	h.rulesAt = h.chainsAt + h.chains*chainSize
 	h.hashesAt = h.rulesAt + h.rules*ruleSize
@@ -109,7 +109,7 @@ func readHeader(path string, data []byte) (*header, error) {
 	if h.size != uint64(len(data)) {
 		return nil, damaged(path, fmt.Sprintf("%d bytes long, not %d", len(data), h.size))
 	}
-	h.place()
+	h.lay()
 	if h.textsAt > h.extraAt || checksum(data[checkedFrom:h.textsAt], data[h.extraAt:]) != u(checksumAt) {
 		return nil, damaged(path, wrongSum)
 	}

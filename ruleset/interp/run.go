@@ -114,7 +114,7 @@ func add(c ruleset.Counters, bytes uint32) ruleset.Counters {
 // user chain ends with.
 func (r *run) end() bool {
 	if r.at != r.base {
-		r.note(StepEnd)
+		r.tell(StepEnd)
 		r.pop()
 		return false
 	}
@@ -125,7 +125,7 @@ func (r *run) end() bool {
 		v = Drop
 	}
 	r.res.Verdict, r.res.Chain, r.res.Policy = v, c.Name, true
-	r.note(StepPolicy)
+	r.tell(StepPolicy)
 	return true
 }
 

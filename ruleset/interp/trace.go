@@ -41,7 +41,7 @@ func (r *run) record(one *rule, a pred.Answer, which int) {
 	r.res.Steps = append(r.res.Steps, s)
 }
 
-func (r *run) note(kind StepKind) {
+func (r *run) tell(kind StepKind) {
 	if r.m.trace {
 		s := Step{Kind: kind, Chain: r.at.Name, Depth: len(r.stack)}
 		if r.at.Base != nil {

@@ -15,7 +15,7 @@ type Stop struct {
 	Chain    string
 	Hook     packet.Hook
 	Priority int32
-	Note     string // why the chain was not run; empty: Result is valid
+	Why      string // why the chain was not run; empty: Result is valid
 	Result   Result
 }
 
@@ -60,7 +60,7 @@ func Walk(rs *ruleset.Ruleset, f *packet.Facts, mode Mode) []Stop {
 		for _, at := range stations(rs, h) {
 			s := Stop{Table: at.table.Name, Owner: at.table.Owner, Chain: at.chain.Name, Hook: h, Priority: at.chain.Base.Priority}
 			if at.chain.Base.Type == ruleset.NAT {
-				s.Note = natNote
+				s.Why = natNote
 				stops = append(stops, s)
 				continue
 			}

@@ -49,8 +49,8 @@ type recording struct {
 	no   bool // the line has something that a recipe cannot do again
 }
 
-// note records a call of Set.
-func (r *recording) note(p *specParser, f found, invert bool) {
+// add records a call of Set.
+func (r *recording) add(p *specParser, f found, invert bool) {
 	s := recipeSet{on: f.word, option: f.option.Name, invert: invert, proto: p.env.Proto, at: -1}
 	switch f.option.NArgs {
 	case 0:

@@ -5,9 +5,9 @@ import (
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
 
-// note brings the report up to date with a committed table. A text may commit a
+// record brings the report up to date with a committed table. A text may commit a
 // table more than once.
-func (rd *reader) note(e *tableEdit) {
+func (rd *reader) record(e *tableEdit) {
 	tr := rd.report.Table(e.name)
 	if tr == nil {
 		tr = &TableReport{Name: e.name, KeptPolicy: map[string]bool{}}

@@ -284,12 +284,12 @@ func (rd *reader) commit() {
 	e := rd.cur
 	rd.cur = nil
 	if !e.changed && e.base != nil {
-		rd.note(e)
+		rd.record(e)
 		return
 	}
 	t := e.finish()
 	rd.faults = append(rd.faults, checkTable(t, rd.o.Family, e.columns)...)
-	rd.note(e)
+	rd.record(e)
 	for i, have := range rd.tables {
 		if have.Name == t.Name {
 			rd.tables[i] = t

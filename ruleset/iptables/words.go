@@ -94,7 +94,7 @@ func (p *specParser) wordOption(f found, invert bool) {
 	if len(args) == 0 {
 		args = nil
 	}
-	p.rec.note(p, f, invert)
+	p.rec.add(p, f, invert)
 	if err := f.word.builder.Set(&p.env, f.option.Name, invert, args); err != nil {
 		p.fault(at, f.word.name, err.Error(), "")
 		f.word.failed = true

@@ -65,7 +65,7 @@ func (m *policy) Set(env *ruleset.Env, option string, negate bool, args []string
 	case "strict":
 		return m.once(option)
 	case "next":
-		m.note(option)
+		m.take(option)
 		if m.elems = append(m.elems, policyElem{}); len(m.elems) > policyMax {
 			return fmt.Errorf("more than %d elements", policyMax)
 		}

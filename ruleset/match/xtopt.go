@@ -29,12 +29,12 @@ func (g *given) once(option string) error {
 	if (*g)[option] {
 		return fmt.Errorf("--%s is given twice; it can be used once", option)
 	}
-	g.note(option)
+	g.take(option)
 	return nil
 }
 
-// note notes an option that may be used again.
-func (g *given) note(option string) {
+// take notes an option that may be used again.
+func (g *given) take(option string) {
 	if (*g)[option] {
 		return
 	}

@@ -3,7 +3,7 @@ package pred
 import "github.com/bpftables/bpftables/ruleset/packet"
 
 // Field is a number that a rule may ask about a packet and that does not lie at a
-// fixed place of its bytes. A new one gets a constant and a line in the table below.
+// fixed position of its bytes. A new one gets a constant and a line in the table below.
 type Field uint8
 
 // The fields; see packet.Facts for their meaning. FieldCt* other than CtState are

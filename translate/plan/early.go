@@ -7,7 +7,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// Early is the way of a received packet, rewritten for a place where less is known:
+// Early is the way of a received packet, rewritten for a stage where less is known:
 // before routing, conntrack and netfilter. Its rules have the action Up where the packet
 // must be judged by the hooks; all conditions can be asked there.
 type Early struct {
@@ -22,7 +22,7 @@ type Early struct {
 type EarlyChain struct {
 	Table  string
 	Hook   packet.Hook
-	Symbol string  // its place in the datapath (bpf/early/stage.h)
+	Symbol string  // the hole of the datapath that it fills (bpf/early/stage.h)
 	Funcs  []*Func // Funcs[0] is the base chain; the symbols begin with Symbol
 }
 

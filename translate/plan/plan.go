@@ -45,7 +45,7 @@ type Plan struct {
 type Table struct {
 	Name    string
 	InBPF   bool
-	Notes   []Note   // why it is left to netfilter; empty for nat
+	Reasons []Reason // why it is left to netfilter; empty for nat
 	Hooks   []*Hook  // empty unless InBPF
 	Actions []Action // what the shim behind the table can be told to do, by number
 	Longest int      // how many actions a packet can collect, at most
@@ -59,14 +59,17 @@ type Table struct {
 	Hidden pred.Hidden
 }
 
-// Note says what was handed to netfilter: position, thing and reason.
-type Note struct{ Pos, Thing, Reason string }
+// Reason says why a table was left to netfilter: where, what of it, and why.
+type Reason struct {
+	Pos, Thing string
+	Why        string `json:"Reason"`
+}
 
 // String is "position: thing: reason".
-func (n Note) String() string {
-	s := n.Thing + ": " + n.Reason
-	if n.Pos != "" {
-		s = n.Pos + ": " + s
+func (r Reason) String() string {
+	s := r.Thing + ": " + r.Why
+	if r.Pos != "" {
+		s = r.Pos + ": " + s
 	}
 	return s
 }
@@ -170,7 +173,7 @@ type Rule struct {
 	Call   string  // Jump, Goto: the function; empty if Inline
 	Class  *Class  // Jump, Goto: the callee, if it is classified
 	Inline []*Rule // Jump, Goto: the rules of the callee, in place
-	Note   int     // Do: number of the action
+	Number int     // Do: number of the action
 	Text   string  // the rule as iptables-save prints it, for messages
 	Pos    string  // where it was written
 }
@@ -181,7 +184,7 @@ const NoteOnce = 1 << 16
 // Noted is what the datapath is told to note for a packet that the rule matches (note() in
 // bpf/netfilter/notes.h).
 func (r *Rule) Noted() uint32 {
-	n := uint32(r.Note)
+	n := uint32(r.Number)
 	if pred.Idempotent(r.Action.Effect) {
 		n |= NoteOnce
 	}
@@ -204,7 +207,7 @@ func (p *Plan) String() string {
 			where = "bpf"
 		}
 		fmt.Fprintf(&b, "table %s %s\n", t.Name, where)
-		for _, n := range t.Notes {
+		for _, n := range t.Reasons {
 			fmt.Fprintf(&b, "  left-to-netfilter %s\n", n)
 		}
 		for i, a := range t.Actions {
@@ -266,7 +269,7 @@ func writeRules(b *strings.Builder, rules iter.Seq[*Rule], indent string) {
 			to += fmt.Sprintf(" = class %d", r.Class.Number)
 		}
 		if r.Action.Op == pred.Do {
-			to = fmt.Sprintf("action %d: %s", r.Note, to)
+			to = fmt.Sprintf("action %d: %s", r.Number, to)
 		}
 		fmt.Fprintf(b, "%srule %d %s: %s -> %s\n", indent, r.ID, r.Pos, strings.Join(conds, " and "), to)
 		writeRules(b, slices.Values(r.Inline), indent+"  ")

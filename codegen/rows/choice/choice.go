@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// maxRest is how many rows that no table takes are asked one after the other.
+	// maxRest is how many rows that no tuple takes are asked one after the other.
 	maxRest = 12
-	// treesFrom is from how many lines of the cache on that packets touch in tables trees are
+	// treesFrom is from how many lines of the cache on that packets touch in tuples trees are
 	// tried instead: below, they cannot be faster.
 	treesFrom = 5.0
-	// manyTables is from how many tables on they are not even tried: one tree was always better.
-	manyTables = 8
+	// manyTuples is from how many tuples on they are not even tried: one tree was always better.
+	manyTuples = 8
 	// groupsFrom is from how many entries on that packets read in one tree several are tried
 	// instead.
 	groupsFrom = 100.0
-	// smallTables is how many small tables are not better than trees for their rows.
-	smallTables = 8
-	// insertTables is how many tables a chain with trees alone has for rules to come.
-	insertTables = 4
+	// smallTuples is how many small tuples are not better than trees for their rows.
+	smallTuples = 8
+	// insertTuples is how many tuples a chain with trees alone has for rules to come.
+	insertTuples = 4
 )
 
 // Chain is the rows of a chain, with what they fix of a packet's key.
@@ -59,7 +59,7 @@ type picker struct {
 }
 
 // Choose lays out how the rows of a chain are found, and describes that in its descriptor:
-// tables with trees for what they do not take, or trees alone where those are faster; no
+// tuples with trees for what they do not take, or trees alone where those are faster; no
 // structure for few rows. False: there are none.
 func Choose(m *layout.Memory, d []uint32, class *plan.Class, c *Chain, costs Costs) (Choice, bool) {
 	p := &picker{m: m, class: class, chain: c, costs: costs}
@@ -78,18 +78,18 @@ func Choose(m *layout.Memory, d []uint32, class *plan.Class, c *Chain, costs Cos
 func (p *picker) choose(d []uint32) estimated {
 	c := p.class
 	begin := len(p.m.Index)
-	tables, others := p.chooseTuples()
+	tuples, others := p.chooseTuples()
 	p.line = p.costs.Line(p.m.Rows[p.chain.Entries[0].N*p.m.RowSize():])
 	best := estimated{ns: math.MaxFloat64}
-	noTables := c.Trees || !c.Forced && len(tables) > manyTables
-	if !noTables {
-		best = p.tables(d, tables, others)
+	noTuples := c.Trees || !c.Forced && len(tuples) > manyTuples
+	if !noTuples {
+		best = p.tuples(d, tuples, others)
 	}
-	if noTables || !c.Forced && best.lines() > treesFrom {
-		best = p.onlyTrees(d, begin, best, tables, [][]*layout.Entry{pointers(p.chain.Entries)})
+	if noTuples || !c.Forced && best.lines() > treesFrom {
+		best = p.onlyTrees(d, begin, best, tuples, [][]*layout.Entry{pointers(p.chain.Entries)})
 	}
 	if (c.Trees || !c.Forced) && best.entries > groupsFrom {
-		best = p.onlyTrees(d, begin, best, tables, p.groups(pointers(p.chain.Entries)))
+		best = p.onlyTrees(d, begin, best, tuples, p.groups(pointers(p.chain.Entries)))
 	}
 	return best
 }
@@ -108,43 +108,43 @@ func (p *picker) judge(d []uint32, begin int) estimated {
 	return estimated{l, l.ns(slower, p.line.of(4*size, slower))}
 }
 
-// filled counts tables with rows.
+// filled counts tuples with rows.
 func (p *picker) filled(d []uint32) (n int) {
 	for i := range d[abi.ChainNTuples] {
-		if p.m.Index[d[abi.ChainTuples]+i*p.m.TableSize()+abi.TupleLeast] != layout.Forever {
+		if p.m.Index[d[abi.ChainTuples]+i*p.m.TupleSize()+abi.TupleLeast] != layout.Forever {
 			n++
 		}
 	}
 	return n
 }
 
-// tables lays out tables, and trees for the other rows if there are more than a few.
-func (p *picker) tables(d []uint32, tables []*layout.Table, others []*layout.Entry) estimated {
+// tuples lays out tuples, and trees for the other rows if there are more than a few.
+func (p *picker) tuples(d []uint32, tuples []*layout.Tuple, others []*layout.Entry) estimated {
 	begin := len(p.m.Index)
 	if !p.class.Forced {
-		tables, others = cutTail(tables, others, len(p.chain.Entries))
+		tuples, others = cutTail(tuples, others, len(p.chain.Entries))
 	}
 	if !p.class.Forced && len(others) > maxRest {
 		d[abi.ChainTrees], d[abi.ChainNTrees] = p.m.Trees([][]*layout.Entry{others})
 		others = nil
 	}
-	p.m.Tables(d, tables, others)
+	p.m.Tuples(d, tuples, others)
 	return p.judge(d, begin)
 }
 
-// cutTail leaves out many small tables.
-func cutTail(tables []*layout.Table, others []*layout.Entry, n int) ([]*layout.Table, []*layout.Entry) {
+// cutTail leaves out many small tuples.
+func cutTail(tuples []*layout.Tuple, others []*layout.Entry, n int) ([]*layout.Tuple, []*layout.Entry) {
 	small := 0
-	for _, t := range tables {
+	for _, t := range tuples {
 		if len(t.Entries) < n/512 {
 			small++
 		}
 	}
-	if small < smallTables {
-		return tables, others
+	if small < smallTuples {
+		return tuples, others
 	}
-	var kept []*layout.Table
-	for _, t := range tables {
+	var kept []*layout.Tuple
+	for _, t := range tuples {
 		if len(t.Entries) < n/512 {
 			others = append(others, t.Entries...)
 		} else {
@@ -155,9 +155,9 @@ func cutTail(tables []*layout.Table, others []*layout.Entry, n int) ([]*layout.T
 	return kept, others
 }
 
-// onlyTrees lays out a tree for each group of the rows, in the place of the words from begin
+// onlyTrees lays out a tree for each group of the rows, instead of the words from begin
 // on if that is faster than what is there.
-func (p *picker) onlyTrees(d []uint32, begin int, best estimated, tables []*layout.Table, groups [][]*layout.Entry) estimated {
+func (p *picker) onlyTrees(d []uint32, begin int, best estimated, tuples []*layout.Tuple, groups [][]*layout.Entry) estimated {
 	end := len(p.m.Index)
 	alone := slices.Clone(d)
 	alone[abi.ChainNTuples] = 0
@@ -172,17 +172,17 @@ func (p *picker) onlyTrees(d []uint32, begin int, best estimated, tables []*layo
 	for i := range entries {
 		p.m.Row(entries[i].N)[abi.RowNext] = 0
 	}
-	// Changes in place put rows into tables.
-	var spare []*layout.Table
-	for _, t := range tables[:min(len(tables), insertTables)] {
-		spare = append(spare, &layout.Table{Mask: t.Mask, Room: len(entries) / 16})
+	// Changes in place put rows into tuples.
+	var spare []*layout.Tuple
+	for _, t := range tuples[:min(len(tuples), insertTuples)] {
+		spare = append(spare, &layout.Tuple{Mask: t.Mask, Room: len(entries) / 16})
 	}
 	copy(d, alone)
-	p.m.Tables(d, spare, nil)
+	p.m.Tuples(d, spare, nil)
 	return better
 }
 
-// move puts the trees that end at the last word to another place.
+// move puts the trees that end at the last word elsewhere.
 func (p *picker) move(d []uint32, to, from int) {
 	p.m.Index = p.m.Index[:to+copy(p.m.Index[to:], p.m.Index[from:])]
 	d[abi.ChainTrees] -= uint32(from - to)

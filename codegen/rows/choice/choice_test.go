@@ -33,7 +33,7 @@ func planOf(t *testing.T, kind shapes.Kind, family packet.Family, how translate.
 	return translate.Translate(rs, translate.Options{Classifier: how, Can: shim.Can}).Plan
 }
 
-// TestStructures: tables and trees find, for packets drawn from the rows, the row that
+// TestStructures: tuples and trees find, for packets drawn from the rows, the row that
 // going through all of them finds; also when rows have died and were taken out.
 func TestStructures(t *testing.T) {
 	for _, kind := range []shapes.Kind{shapes.Same, shapes.ACL, shapes.FW, shapes.IPC} {
@@ -111,7 +111,7 @@ func deleteSome(t *testing.T, m *edit.Chains) {
 
 func eachLeaf(m *edit.Chains, root, at uint32, do func(n uint32)) {
 	child := root + m.Index[at+abi.NodeChild]
-	if m.Index[at+abi.NodePlaces] != abi.NodeLeaf {
+	if m.Index[at+abi.NodeFacts] != abi.NodeLeaf {
 		for i := range uint32(4) {
 			eachLeaf(m, root, child+i*abi.NodeSize, do)
 		}

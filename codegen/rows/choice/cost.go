@@ -13,7 +13,7 @@ import (
 // touch: BenchmarkLookup of package conformance. A machine that is slower by some factor is slower
 // with all of them (Costs.Slower).
 const (
-	costProbe = 12.0 // of a table
+	costProbe = 12.0 // of a tuple
 	costLevel = 7.0  // of a tree
 	costEntry = 2.5  // of a row in a bucket or a leaf
 	costCheck = 15.0 // of a row
@@ -56,11 +56,11 @@ func (c Choice) String() string {
 	how := "one after the other"
 	switch {
 	case c.Tuples > 0 && c.Trees > 0:
-		how = "in " + number(c.Tuples, "table") + " and " + number(c.Trees, "tree")
+		how = "in " + number(c.Tuples, "tuple") + " and " + number(c.Trees, "tree")
 	case c.Trees > 0:
 		how = "in " + number(c.Trees, "tree")
 	case c.Tuples > 0:
-		how = "in " + number(c.Tuples, "table")
+		how = "in " + number(c.Tuples, "tuple")
 	}
 	how = fmt.Sprintf("%d rows looked up %s, about %.0f ns", c.Rows, how, c.NS)
 	if c.Tuples+c.Trees == 0 {
@@ -88,7 +88,7 @@ func draw(m *layout.Memory, r *rand.Rand, n uint32) (p layout.Point) {
 	return p
 }
 
-// keyOf gives the words that tables hash; names and marks are those of a row's key.
+// keyOf gives the words that tuples hash; names and marks are those of a row's key.
 func keyOf(m *layout.Memory, p *layout.Point, value *layout.Key) (k layout.Key) {
 	words := m.Family.Bits() / 32
 	for i := range 2 * words {
@@ -133,9 +133,9 @@ func (w *walk) check(n uint32) bool {
 	return false
 }
 
-// tables does what next_in_tuples() of bpf/lookup/search.h does.
-func (w *walk) tables(d []uint32) {
-	size := w.m.TableSize()
+// tuples does what next_in_tuples() of bpf/lookup/search.h does.
+func (w *walk) tuples(d []uint32) {
+	size := w.m.TupleSize()
 	for i := range d[abi.ChainNTuples] {
 		t := w.m.Index[d[abi.ChainTuples]+i*size:]
 		if t[abi.TupleLeast] >= w.bound {
@@ -167,7 +167,7 @@ func (w *walk) trees(d []uint32) {
 		}
 		root := w.m.Index[t[abi.TreeRoot]:]
 		node := root
-		for w.levels++; node[abi.NodePlaces] != abi.NodeLeaf; w.levels++ {
+		for w.levels++; node[abi.NodeFacts] != abi.NodeLeaf; w.levels++ {
 			child := 2 * w.decide(node, 0)
 			child += w.decide(node, 1+child/2)
 			node = root[node[abi.NodeChild]+child*abi.NodeSize:]
@@ -185,9 +185,9 @@ func (w *walk) trees(d []uint32) {
 
 // decide is decision() there.
 func (w *walk) decide(node []uint32, which uint32) uint32 {
-	place := node[abi.NodePlaces] >> (8 * which) & 0xff
+	off := node[abi.NodeFacts] >> (8 * which) & 0xff
 	for i := range w.m.Dims() {
-		if at, shift := w.m.FactOf(i); at == place {
+		if at, shift := w.m.FactOf(i); at == off {
 			if w.p[i]<<shift >= node[abi.NodeLimits+which] {
 				return 1
 			}
@@ -206,7 +206,7 @@ func (p *picker) estimate(d []uint32) lookup {
 		e := &entries[i*len(entries)/n]
 		w := walk{m: p.m, p: draw(p.m, r, e.N), bound: layout.Forever}
 		w.k = keyOf(p.m, &w.p, &e.Value)
-		w.tables(d)
+		w.tuples(d)
 		w.trees(d)
 		sum.probes += w.probes
 		sum.levels += w.levels

@@ -10,7 +10,7 @@ var Draw = draw
 func Find(m *layout.Memory, number int, p *layout.Point) uint32 {
 	w := walk{m: m, p: *p, bound: layout.Forever}
 	w.k = keyOf(m, p, &layout.Key{})
-	w.tables(m.Chain(number))
+	w.tuples(m.Chain(number))
 	w.trees(m.Chain(number))
 	return w.bound
 }

@@ -13,7 +13,7 @@ const (
 	chooseSample = 1 << 15
 	// commonMasks is how many of the rows' masks are combined with each other.
 	commonMasks = 24
-	// leastTuple is how many rows a table must take to be worth a probe.
+	// leastTuple is how many rows a tuple must take to be worth a probe.
 	leastTuple = 3
 )
 
@@ -28,7 +28,7 @@ type chooser struct {
 	round  int
 }
 
-// trial is a mask that may become a table.
+// trial is a mask that may become a tuple.
 type trial struct {
 	mask  layout.Key
 	takes []bool // whether rows of a kind have its bits
@@ -36,16 +36,16 @@ type trial struct {
 	round int // in which the score was found out
 }
 
-// chooseTuples gives the tables for the rows of a chain, and the rows that none takes.
-func (p *picker) chooseTuples() (tables []*layout.Table, others []*layout.Entry) {
+// chooseTuples gives the tuples for the rows of a chain, and the rows that none takes.
+func (p *picker) chooseTuples() (tuples []*layout.Tuple, others []*layout.Entry) {
 	c := &chooser{m: p.m, masks: p.chain.masks, left: pointers(p.chain.Entries)}
 	c.candidates()
 	fresh := true // the candidates are those of the rows that are left
-	for len(c.left) > 0 && len(tables) < layout.MaxTables {
+	for len(c.left) > 0 && len(tuples) < layout.MaxTuples {
 		c.round++
 		best := c.best()
-		if worth := best != nil && (best.score >= leastTuple || len(tables) == 0); worth {
-			tables, fresh = append(tables, c.take(best)), false
+		if worth := best != nil && (best.score >= leastTuple || len(tuples) == 0); worth {
+			tuples, fresh = append(tuples, c.take(best)), false
 			continue
 		}
 		if fresh {
@@ -54,7 +54,7 @@ func (p *picker) chooseTuples() (tables []*layout.Table, others []*layout.Entry)
 		c.candidates()
 		fresh = true
 	}
-	return tables, c.left
+	return tuples, c.left
 }
 
 // candidates are masks of rows, and what pairs of the most common ones share, each with
@@ -159,9 +159,9 @@ func (c *chooser) clear(n int) (shift uint) {
 	return 64 - uint(width)
 }
 
-// take makes a table and takes the rows that fit.
-func (c *chooser) take(t *trial) *layout.Table {
-	out := &layout.Table{Mask: t.mask}
+// take makes a tuple and takes the rows that fit.
+func (c *chooser) take(t *trial) *layout.Tuple {
+	out := &layout.Tuple{Mask: t.mask}
 	shift := c.clear(len(c.left))
 	left := c.left[:0]
 	for _, e := range c.left {

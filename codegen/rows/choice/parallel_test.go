@@ -65,7 +65,7 @@ func treeWordsOf(m *layout.Memory) []uint32 {
 	var walk func(at uint32)
 	walk = func(at uint32) {
 		child := root + m.Index[at+abi.NodeChild]
-		if m.Index[at+abi.NodePlaces] == abi.NodeLeaf {
+		if m.Index[at+abi.NodeFacts] == abi.NodeLeaf {
 			end = max(end, child+m.Index[at+abi.NodeLimits]*abi.EntrySize)
 			return
 		}

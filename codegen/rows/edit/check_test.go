@@ -102,15 +102,15 @@ func (m *Chains) checkOrder(d []uint32, rules []Living, linked map[uint32]bool) 
 	return nil
 }
 
-// checkTables wants every living row in one table, where a packet that it matches looks.
+// checkTables wants every living row in one tuple, where a packet that it matches looks.
 func (m *Chains) checkTables(d []uint32, rules []Living) error {
 	if d[abi.ChainKind] != abi.KindTuples {
 		return nil
 	}
 	places := map[uint32]location{}
-	for i := range d[abi.ChainTables] {
-		if err := m.checkTable(d[abi.ChainTuples]+i*m.TableSize(), places); err != nil {
-			return fmt.Errorf("table %d: %w", i, err)
+	for i := range d[abi.ChainAllTuples] {
+		if err := m.checkTable(d[abi.ChainTuples]+i*m.TupleSize(), places); err != nil {
+			return fmt.Errorf("tuple %d: %w", i, err)
 		}
 	}
 	for _, r := range rules {
@@ -126,7 +126,7 @@ func (m *Chains) checkTables(d []uint32, rules []Living) error {
 			value, mask := m.Fixed(&compiled[i])
 			p, ok := places[n]
 			if !ok {
-				return fmt.Errorf("row %d is in no table", n)
+				return fmt.Errorf("row %d is in no tuple", n)
 			}
 			h := m.Hash(&value, &p.mask)
 			if !p.mask.Within(&mask) || p.bucket != uint32(h>>p.shift) || p.tag != 0 && p.tag != layout.TagOf(h) {
@@ -137,7 +137,7 @@ func (m *Chains) checkTables(d []uint32, rules []Living) error {
 	return nil
 }
 
-// location is where a row lies in a table.
+// location is where a row lies in a tuple.
 type location struct {
 	mask               layout.Key
 	shift, bucket, tag uint32 // tag 0: in the list
@@ -170,7 +170,7 @@ func (m *Chains) checkBucket(t, bucket []uint32, number uint32, places map[uint3
 	at := location{m.ReadMask(t[abi.TupleMask:]), t[abi.TupleShift], number, 0}
 	take := func(n uint32, tagged uint32) error {
 		if _, twice := places[n]; twice {
-			return fmt.Errorf("row %d lies in two tables", n)
+			return fmt.Errorf("row %d lies in two tuples", n)
 		}
 		if label := m.Row(n)[abi.RowLabel]; label < t[abi.TupleLeast] || label > t[abi.TupleMost] {
 			return fmt.Errorf("row %d has label %d, not between %d and %d", n, label, t[abi.TupleLeast], t[abi.TupleMost])

@@ -132,7 +132,7 @@ func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, 
 	for i, n := range rows {
 		c := &compiled[i]
 		c.ID = id
-		arg, program, err := e.place(c, r, uint32(chain))
+		arg, program, err := e.put(c, r, uint32(chain))
 		if err != nil {
 			return 0, 0, err
 		}
@@ -212,7 +212,7 @@ func (m *Chains) lastOfRule(first uint32) uint32 {
 const endStep = 1024
 
 // labelBehind gives a label between a row and the one that follows it. Rules often come one
-// after the other at the same place: the new label then leaves the room where the next
+// after the other at the same position: the new label then leaves the room where the next
 // one will need it, as the younger of the two neighbours tells.
 func (m *Chains) labelBehind(d []uint32, prev uint32) (uint32, error) {
 	next := d[abi.ChainFirst]
@@ -245,12 +245,12 @@ func (m *Chains) labelBehind(d []uint32, prev uint32) (uint32, error) {
 	return lo + gap/2, nil
 }
 
-// longList is how many rows a chain without tables may have; a new generation makes tables
+// longList is how many rows a chain without tuples may have; a new generation makes tuples
 // from fewer.
 const longList = 4 * layout.ShortList
 
-// place sets the action of a row and puts what it needs into the index.
-func (e *Batch) place(c *rule.Row, r *plan.Rule, chain uint32) (arg, program uint32, err error) {
+// put sets the action of a row and puts what it needs into the index.
+func (e *Batch) put(c *rule.Row, r *plan.Rule, chain uint32) (arg, program uint32, err error) {
 	if len(c.Program) > 0 {
 		if program, err = e.m.takeWords(c.Program); err != nil {
 			return 0, 0, err

@@ -167,8 +167,8 @@ func (e *editor) load(rs *ruleset.Ruleset) {
 	e.chains = nil
 	res := translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: translate.ClassifyTuples, Can: shim.Can})
 	table := res.Plan.Tables[0]
-	if len(table.Notes) > 0 {
-		e.Fatal(table.Notes)
+	if len(table.Reasons) > 0 {
+		e.Fatal(table.Reasons)
 	}
 	image, err := codegen.Image(res.Plan, rows.Drawn())
 	if err != nil {

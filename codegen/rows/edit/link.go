@@ -19,31 +19,31 @@ func (m *Chains) linkOrder(d []uint32, prev, n uint32) {
 	layout.Store(at, n)
 }
 
-// linkTuple links a row into the table that fixes most of what it fixes and has room. In
-// the table without masks packets ask all rows: when it has many more than it was made
-// with, other tables are due.
+// linkTuple links a row into the tuple that fixes most of what it fixes and has room. In
+// the tuple without masks packets ask all rows: when it has many more than it was made
+// with, other tuples are due.
 func (m *Chains) linkTuple(d []uint32, r *rule.Row, n, label uint32) error {
 	if d[abi.ChainKind] != abi.KindTuples {
 		return nil
 	}
 	value, mask := m.Fixed(r)
-	var t []uint32      // the best table
+	var t []uint32      // the best tuple
 	var best layout.Key // its mask
 	number, hash, ones := uint32(0), uint64(0), -1
-	size := m.TableSize()
-	for i := range d[abi.ChainTables] {
-		table := m.Index[d[abi.ChainTuples]+i*size:]
-		tm := m.ReadMask(table[abi.TupleMask:])
+	size := m.TupleSize()
+	for i := range d[abi.ChainAllTuples] {
+		tuple := m.Index[d[abi.ChainTuples]+i*size:]
+		tm := m.ReadMask(tuple[abi.TupleMask:])
 		o := tm.Ones()
 		if o <= ones || !tm.Within(&mask) {
 			continue
 		}
-		if h := m.Hash(&value, &tm); o == 0 || m.hasRoom(m.Bucket(table, h)) {
-			t, best, number, hash, ones = table, tm, i, h, o
+		if h := m.Hash(&value, &tm); o == 0 || m.hasRoom(m.Bucket(tuple, h)) {
+			t, best, number, hash, ones = tuple, tm, i, h, o
 		}
 	}
 	if ones == 0 && t[abi.TupleRows] >= t[abi.TupleOwn] {
-		return fmt.Errorf("%w: too many rows fit into no table", ErrNoRoom)
+		return fmt.Errorf("%w: too many rows fit into no tuple", ErrNoRoom)
 	}
 	if label < t[abi.TupleLeast] {
 		layout.Store(&t[abi.TupleLeast], label)
@@ -71,7 +71,7 @@ func (m *Chains) hasRoom(bucket []uint32) bool {
 	return true
 }
 
-// linkBucket links a row into its bucket: an entry of its own, or a place in the list. A
+// linkBucket links a row into its bucket: an entry of its own, or a position in the list. A
 // packet that reads the tags or walks the list meets it whole, with or without the row.
 func (m *Chains) linkBucket(bucket []uint32, mask *layout.Key, n, label, tagged uint32) {
 	for i := range abi.BucketRows {

@@ -12,17 +12,17 @@ func (m *Chains) Worn() int { return int(m.Index[layout.OwnDead]) }
 // Reclaimable says whether calls of Reclaim would make anything free.
 func (m *Chains) Reclaimable() bool { return m.Index[layout.OwnDead]|m.Index[layout.OwnUnlinked] != 0 }
 
-// crowdedRows is from how little room on the table without masks calls for a new layout,
+// crowdedRows is from how little room on the tuple without masks calls for a new layout,
 // before a change finds none.
 const crowdedRows = 32
 
-// Crowded says whether many rows that were put in place fit into no table: a new layout
+// Crowded says whether many rows that were put in place fit into no tuple: a new layout
 // would find them faster.
 func (m *Chains) Crowded() bool {
 	for i := range m.Index[abi.HeaderNChains] {
 		d := m.Chain(int(i))
-		for j := range d[abi.ChainTables] {
-			t := m.Index[d[abi.ChainTuples]+j*m.TableSize():]
+		for j := range d[abi.ChainAllTuples] {
+			t := m.Index[d[abi.ChainTuples]+j*m.TupleSize():]
 			if mask := m.ReadMask(t[abi.TupleMask:]); mask.Ones() == 0 && t[abi.TupleRows]+crowdedRows > t[abi.TupleOwn] {
 				return true
 			}
@@ -72,7 +72,7 @@ func (m *Chains) Reclaim() {
 	m.Index[layout.OwnDead] = 0
 }
 
-// rowNote is where a row that is out of all lists has the place of its note.
+// rowNote is where a row that is out of all lists has the offset of its note.
 const rowNote = abi.RowSPort
 
 // free makes rows that are out of all lists free.
@@ -94,8 +94,8 @@ func (m *Chains) unlinkChain(d []uint32, dead map[uint32]bool) {
 		return
 	}
 	m.clearTrees(d, dead)
-	for i := range d[abi.ChainTables] {
-		t := m.Index[d[abi.ChainTuples]+i*m.TableSize():]
+	for i := range d[abi.ChainAllTuples] {
+		t := m.Index[d[abi.ChainTuples]+i*m.TupleSize():]
 		m.EachBucket(t, func(bucket []uint32) { t[abi.TupleRows] -= m.unlinkBucket(bucket, dead) })
 	}
 }
@@ -133,7 +133,7 @@ func (m *Chains) unlinkList(first *uint32, link uint32, dead map[uint32]bool) (n
 }
 
 // clearTrees makes holes where leaves have dead rows. A packet may be walking over the
-// leaf: the others keep their places.
+// leaf: the others keep their positions.
 func (m *Chains) clearTrees(d []uint32, dead map[uint32]bool) {
 	for i := range d[abi.ChainNTrees] {
 		root := m.Index[d[abi.ChainTrees]+i*abi.TreeSize+abi.TreeRoot]
@@ -143,7 +143,7 @@ func (m *Chains) clearTrees(d []uint32, dead map[uint32]bool) {
 
 func (m *Chains) clearNode(root, at uint32, dead map[uint32]bool) {
 	child := root + m.Index[at+abi.NodeChild]
-	if m.Index[at+abi.NodePlaces] != abi.NodeLeaf {
+	if m.Index[at+abi.NodeFacts] != abi.NodeLeaf {
 		for i := range uint32(4) {
 			m.clearNode(root, child+i*abi.NodeSize, dead)
 		}

@@ -14,22 +14,22 @@ func SetTag(bucket []uint32, i, tag uint32) {
 	Store(word, *word&^(0xff<<shift)|tag<<shift)
 }
 
-// MoreRows is the place of what says whether a bucket has a list.
+// MoreRows is the tag that says whether a bucket has a list.
 const MoreRows = 7
 
 // Bucket gives the bucket of a hash.
-func (m *Memory) Bucket(table []uint32, h uint64) []uint32 {
-	at := table[abi.TupleBuckets] + uint32(h>>(table[abi.TupleShift]&63))*abi.BucketSize
+func (m *Memory) Bucket(tuple []uint32, h uint64) []uint32 {
+	at := tuple[abi.TupleBuckets] + uint32(h>>(tuple[abi.TupleShift]&63))*abi.BucketSize
 	return m.Index[at : at+abi.BucketSize : at+abi.BucketSize]
 }
 
-// buckets is how many a table has.
-func buckets(table []uint32) uint32 { return 1 << (64 - table[abi.TupleShift]) }
+// buckets is how many a tuple has.
+func buckets(tuple []uint32) uint32 { return 1 << (64 - tuple[abi.TupleShift]) }
 
-// EachBucket calls a function with all buckets of a table.
-func (m *Memory) EachBucket(table []uint32, do func(bucket []uint32)) {
-	at := table[abi.TupleBuckets]
-	for range buckets(table) {
+// EachBucket calls a function with all buckets of a tuple.
+func (m *Memory) EachBucket(tuple []uint32, do func(bucket []uint32)) {
+	at := tuple[abi.TupleBuckets]
+	for range buckets(tuple) {
 		do(m.Index[at : at+abi.BucketSize : at+abi.BucketSize])
 		at += abi.BucketSize
 	}

@@ -61,7 +61,7 @@ func (m *Memory) entry(at []uint32, n uint32, mine, whole []Span, others [][]Spa
 	m.ask(at, n, &a)
 }
 
-// Alone writes the entry of a row that has a place in a bucket under a mask, without a look at
+// Alone writes the entry of a row that lies in a bucket under a mask, without a look at
 // the others there.
 func (m *Memory) Alone(at []uint32, n uint32, mask *Key) {
 	var mine, whole [maxWindows]Span
@@ -98,7 +98,7 @@ const apartScore = 32
 
 // ask writes the entry of a row.
 func (m *Memory) ask(at []uint32, n uint32, a *asked) {
-	at[abi.EntryRow] = n | m.factOfWindow(a.window)<<abi.EntryPlace
+	at[abi.EntryRow] = n | m.factOfWindow(a.window)<<abi.EntryFact
 	at[abi.EntryRange] = a.narrowest.Lo | a.narrowest.Hi<<16
 }
 
@@ -141,17 +141,17 @@ func (m *Memory) under(row *Box, mask *Key) Box {
 
 // Meets says whether a packet has what an entry asks for.
 func (m *Memory) Meets(p *Point, entry []uint32) bool {
-	place := entry[abi.EntryRow] >> abi.EntryPlace
+	off := entry[abi.EntryRow] >> abi.EntryFact
 	words := m.Family.Bits() / 16
 	for dim := range words + 2 {
-		off, shift := m.FactOf(dim)
-		if place < off || place > off+2 {
+		at, shift := m.FactOf(dim)
+		if off < at || off > at+2 {
 			continue
 		}
 		v := p[dim]
 		if shift == 0 {
-			v = v >> (16 - 8*(place-off)) & 0xffff
-		} else if place != off {
+			v = v >> (16 - 8*(off-at)) & 0xffff
+		} else if off != at {
 			continue
 		}
 		lo, hi := entry[abi.EntryRange]&0xffff, entry[abi.EntryRange]>>16

@@ -31,7 +31,7 @@ type tree struct {
 // trees are those of parts that were laid out, for their room.
 var trees = sync.Pool{New: func() any { return new(tree) }}
 
-// graft is a part of a tree that is to be put into its place.
+// graft is a part of a tree that is to be put where its first node is.
 type graft struct {
 	at    int
 	part  part
@@ -97,7 +97,7 @@ func (t *tree) appendTo(index []uint32) []uint32 {
 func shift(words []uint32, at int, by uint32) {
 	child := int(words[at+int(abi.NodeChild)])
 	words[at+int(abi.NodeChild)] += by
-	if words[at+int(abi.NodePlaces)] == abi.NodeLeaf {
+	if words[at+int(abi.NodeFacts)] == abi.NodeLeaf {
 		return
 	}
 	for i := range 4 {
@@ -108,7 +108,7 @@ func shift(words []uint32, at int, by uint32) {
 }
 
 // part is what a node of a tree has below it: rows, the packets that come there, how many
-// places in leaves the rows may take, and how many more decisions there may be.
+// entries in leaves the rows may have, and how many more decisions there may be.
 type part struct {
 	ids   []int32
 	in    Box
@@ -140,7 +140,7 @@ func (t *tree) node(at int, p *part) {
 		if !ok {
 			// No number is below 0: all packets go to the right.
 			t.decide(at, 1+i, &decision{dim: c.dim})
-			t.words[left+int(abi.NodePlaces)] = abi.NodeLeaf
+			t.words[left+int(abi.NodeFacts)] = abi.NodeLeaf
 			t.leaf(right, &c.sides[i])
 			continue
 		}
@@ -152,9 +152,9 @@ func (t *tree) node(at int, p *part) {
 
 // decide writes one of the decisions of a node.
 func (t *tree) decide(at, which int, c *decision) {
-	place, shift := t.m.FactOf(c.dim)
+	off, shift := t.m.FactOf(c.dim)
 	t.words[at+int(abi.NodeLimits)+which] = c.limit << shift
-	t.words[at+int(abi.NodePlaces)] |= place << (8 * which)
+	t.words[at+int(abi.NodeFacts)] |= off << (8 * which)
 }
 
 // decision is by which number the rows of a part are divided, and how.
@@ -225,7 +225,7 @@ func (t *tree) giveBack(before []int32) {
 func (t *tree) leaf(at int, p *part) {
 	begin := len(t.words)
 	t.words[at+int(abi.NodeLimits)] = uint32(len(p.ids))
-	t.words[at+int(abi.NodePlaces)] = abi.NodeLeaf
+	t.words[at+int(abi.NodeFacts)] = abi.NodeLeaf
 	t.words[at+int(abi.NodeChild)] = uint32(begin)
 	t.words = append(t.words, make([]uint32, len(p.ids)*int(abi.EntrySize))...)
 	room := &t.leafRoom

@@ -24,7 +24,7 @@ const (
 	OwnNeeds                            // what the datapath fills of the facts (abi.Need*)
 	OwnOps                              // instructions that programs may have
 	OwnKeys                             // HashKeys: a pair of words each
-	OwnFreed     = OwnKeys + 8          // places of words that can be taken again, see wordClasses
+	OwnFreed     = OwnKeys + 8          // offsets of words that can be taken again, see wordClasses
 )
 
 // FirstVersion is the version of a new image; the datapath reads 0 as "not known".

@@ -44,7 +44,7 @@ func (m *Memory) Chain(number int) []uint32 {
 	return m.Index[at : at+abi.ChainSize : at+abi.ChainSize]
 }
 
-// Write puts a row into its place; links and label are the caller's.
+// Write puts a row under its number; links and label are the caller's.
 func (m *Memory) Write(n, label, born uint32, r *rule.Row, program, arg uint32) {
 	w := m.Row(n)
 	w[abi.RowLabel], w[abi.RowBorn], w[abi.RowDead] = label, born, Forever

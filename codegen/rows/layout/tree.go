@@ -12,7 +12,7 @@ import (
 const (
 	// LeafRows is how many rows a leaf may have without being split.
 	LeafRows = 32
-	// treeCopies is how many places in leaves a tree has at most for each of its rows.
+	// treeCopies is how many entries in leaves a tree has at most for each of its rows.
 	treeCopies = 8
 	// treeDepth bounds the way to a leaf.
 	treeDepth = 40
@@ -53,18 +53,18 @@ func (m *Memory) Dims() int {
 	return 5
 }
 
-// FactOf gives the place of a number in the facts, and by how many bits it is shorter
+// FactOf gives the offset of a number in the facts, and by how many bits it is shorter
 // than a word.
 func (m *Memory) FactOf(dim int) (off uint32, shift int) {
 	words := m.Family.Bits() / 32
 	switch n := dim - 2*words; {
 	case n < 0:
-		return emit.Address(m.Family, false).Place() + uint32(4*dim), 0
+		return emit.Address(m.Family, false).Offset() + uint32(4*dim), 0
 	case n < 2:
-		return emit.L4.Place() + uint32(2*n), 16
+		return emit.L4.Offset() + uint32(2*n), 16
 	}
 	c, _ := emit.FieldCell(pred.FieldProto)
-	off, _, _ = c.Place()
+	off, _, _ = c.Offset()
 	return off, 24
 }
 

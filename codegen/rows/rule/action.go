@@ -21,12 +21,12 @@ func Policy(id uint32, drop bool) Row {
 }
 
 // Action is what a rule of a chain does, with its argument. A rule whose effect others run
-// has a note instead: its words have to be put into the index, and their place is the
+// has a note instead: its words have to be put into the index, and their offset is the
 // argument.
 func Action(family packet.Family, r *plan.Rule, chain uint32) (do, arg uint32, words []uint32, err error) {
 	switch r.Action.Op {
 	case pred.Do:
-		words, err = note(family, r)
+		words, err = noteWords(family, r)
 		return abi.DoNote, 0, words, err
 	case pred.Continue:
 		return abi.DoContinue, 0, nil, nil
@@ -46,8 +46,8 @@ func Action(family packet.Family, r *plan.Rule, chain uint32) (do, arg uint32, w
 	return 0, 0, nil, fmt.Errorf("action %s cannot run in BPF", r.Action)
 }
 
-// note is what a rule asks of whoever runs its effect, as the datapath reads it.
-func note(family packet.Family, r *plan.Rule) ([]uint32, error) {
+// noteWords is what a rule asks of whoever runs its effect, as the datapath reads it.
+func noteWords(family packet.Family, r *plan.Rule) ([]uint32, error) {
 	words := []uint32{r.Noted(), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
 	if c, is := pred.ChangesHeader(family, r.Action.Effect); is {
 		words[3]++
@@ -61,8 +61,8 @@ func note(family packet.Family, r *plan.Rule) ([]uint32, error) {
 	if !is {
 		return words, nil
 	}
-	dst, ok1 := place(s.Dst)
-	src, ok2 := place(s.Src)
+	dst, ok1 := factOf(s.Dst)
+	src, ok2 := factOf(s.Src)
 	if !ok1 || !ok2 {
 		return nil, fmt.Errorf("%s changes a field that is not in the facts", r.Action)
 	}
@@ -72,7 +72,7 @@ func note(family packet.Family, r *plan.Rule) ([]uint32, error) {
 
 // header is a change of the IP header: of a word of the facts, or of a byte where it adds.
 func header(c pred.HeaderChange) []uint32 {
-	at := emit.L3.Place()
+	at := emit.L3.Offset()
 	if c.Add != 0 {
 		return []uint32{at + uint32(c.Off), 0, 0, 0, uint32(int32(c.Add)), 0, abi.HowAdd}
 	}

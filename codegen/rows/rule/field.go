@@ -122,7 +122,7 @@ func setPort(r *PortRange, set *bool, flags *uint32, flag uint32, p pred.Cmp, ne
 	return true
 }
 
-// icmp keeps type and code in the place of the source port.
+// icmp keeps type and code where other protocols have the source port.
 func (c *compiler) icmp(of pred.Load, p pred.Cmp) bool {
 	if of.Width != 1 || uint8(p.Mask) != math.MaxUint8 || p.Lo > p.Hi || p.Hi > math.MaxUint8 {
 		return false

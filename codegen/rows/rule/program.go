@@ -36,13 +36,13 @@ type reference struct {
 	to emit.Label
 }
 
-// NewLabel makes a label that Bind must place.
+// NewLabel makes a label that Bind must bind.
 func (a *assembler) NewLabel() emit.Label {
 	a.bound = append(a.bound, -1)
 	return emit.Label(len(a.bound) - 1)
 }
 
-// Bind places a label before the next instruction.
+// Bind puts a label before the next instruction.
 func (a *assembler) Bind(l emit.Label) { a.bound[l] = len(a.words) }
 
 // op writes an instruction that goes on at otherwise when its answer is no.
@@ -81,7 +81,7 @@ func (a *assembler) begin() {
 // Hot is the end with hotdrop.
 func (a *assembler) Hot() emit.Label { return endHot }
 
-// guard marks the place at which a guard of the row stands.
+// guard marks where a guard of the row stands.
 func (a *assembler) guard(which uint32) {
 	a.begin()
 	a.plain(abi.OpGuard, which)
@@ -129,7 +129,7 @@ func (a *assembler) finish() ([]uint32, error) {
 
 // Range asks lo <= (number & mask) <= hi of a cell of the facts.
 func (a *assembler) Range(c emit.Cell, mask, lo, hi uint32, no emit.Label) {
-	off, size, wire := c.Place()
+	off, size, wire := c.Offset()
 	how := uint32(size)
 	if wire && size > 1 {
 		how |= abi.OpWire
@@ -190,7 +190,7 @@ func (a *assembler) Name(of pred.NameField) emit.Area {
 // Bytes asks (bytes & mask) == value.
 func (a *assembler) Bytes(area emit.Area, value, mask []byte, no emit.Label) {
 	words := make([]uint32, 9)
-	words[0] = area.Place()
+	words[0] = area.Offset()
 	for i := 0; i < len(value); i += 4 {
 		m := binary.LittleEndian.Uint32(mask[i:])
 		words[1+i/4] = binary.LittleEndian.Uint32(value[i:]) & m
@@ -205,7 +205,7 @@ func (a *assembler) BytesRange(area emit.Area, lo, hi []byte, no emit.Label) {
 		a.Range(emit.PacketCell(area, 0, 4), math.MaxUint32, binary.BigEndian.Uint32(lo), binary.BigEndian.Uint32(hi), no)
 		return
 	}
-	words := []uint32{area.Place()}
+	words := []uint32{area.Offset()}
 	for _, limit := range [][]byte{lo, hi} {
 		for i := 0; i < len(limit); i += 4 {
 			words = append(words, binary.LittleEndian.Uint32(limit[i:]))
@@ -217,8 +217,8 @@ func (a *assembler) BytesRange(area emit.Area, lo, hi []byte, no emit.Label) {
 // U32Start sets the base to the IP header.
 func (a *assembler) U32Start() { a.plain(abi.OpU32Start, 0) }
 
-// U32Load reads the word at base + place.
-func (a *assembler) U32Load(place uint32, no emit.Label) { a.op(abi.OpU32Load, 0, no, place) }
+// U32Load reads the word at base + off.
+func (a *assembler) U32Load(off uint32, no emit.Label) { a.op(abi.OpU32Load, 0, no, off) }
 
 // U32Advance adds the word to the base.
 func (a *assembler) U32Advance(no emit.Label) { a.op(abi.OpU32Advance, 0, no) }
@@ -288,9 +288,9 @@ func bit(set bool, n uint) uint32 {
 	return 0
 }
 
-// place is where a field lies in the facts.
-func place(f pred.Field) (off uint32, ok bool) {
+// factOf is where a field lies in the facts.
+func factOf(f pred.Field) (off uint32, ok bool) {
 	c, ok := emit.FieldCell(f)
-	off, _, _ = c.Place()
+	off, _, _ = c.Offset()
 	return off, ok
 }

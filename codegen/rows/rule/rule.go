@@ -18,7 +18,7 @@ var anyPort = PortRange{Hi: math.MaxUint16}
 // Word is the range as rows hold it.
 func (r PortRange) Word() uint32 { return uint32(r.Lo) | uint32(r.Hi)<<16 }
 
-// Row is a row before it has a place.
+// Row is a row before it has a number.
 type Row struct {
 	ID, Action        uint32
 	Flags, States     uint32
@@ -142,7 +142,7 @@ func (c *compiler) take(p pred.Pred) error {
 	case c.guard(p), c.field(p):
 		return nil
 	}
-	c.note(p)
+	c.remember(p)
 	return c.toProgram(p)
 }
 
@@ -161,7 +161,7 @@ func (c *compiler) guard(p pred.Pred) bool {
 	return false
 }
 
-// guardHeader makes the guard a field of the row, if packets that the tables are asked
+// guardHeader makes the guard a field of the row, if packets that the tuples are asked
 // for always pass it.
 func (c *compiler) guardHeader(bytes uint8, hotFragment bool) bool {
 	if c.headerSet {
@@ -199,8 +199,8 @@ func (c *compiler) guardTransport() bool {
 	return true
 }
 
-// note remembers what a condition of the program fixes of the packet, for the tables.
-func (c *compiler) note(p pred.Pred) {
+// remember remembers what a condition of the program fixes of the packet, for the tuples.
+func (c *compiler) remember(p pred.Pred) {
 	switch p := p.(type) {
 	case pred.Name:
 		value := p.Value

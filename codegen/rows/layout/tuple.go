@@ -9,25 +9,25 @@ import (
 )
 
 const (
-	// MaxTables bounds how many tables a packet is looked up in; one more has all rows
+	// MaxTuples bounds how many tuples a packet is looked up in; one more has all rows
 	// that fit into none.
-	MaxTables = 61
-	// MaxSame is how many rows of one key a table takes.
+	MaxTuples = 61
+	// MaxSame is how many rows of one key a tuple takes.
 	MaxSame = 8
 )
 
-// Tables lays out the tables of a chain, with one for all other rows.
-func (m *Memory) Tables(d []uint32, tables []*Table, others []*Entry) {
-	size := m.TableSize()
-	// The table without masks is there even when it is empty: for rules to come.
-	tables = append(tables, &Table{Entries: others})
-	slices.SortStableFunc(tables, func(x, y *Table) int { return cmp.Compare(x.least(), y.least()) })
+// Tuples lays out the tuples of a chain, with one for all other rows.
+func (m *Memory) Tuples(d []uint32, tuples []*Tuple, others []*Entry) {
+	size := m.TupleSize()
+	// The tuple without masks is there even when it is empty: for rules to come.
+	tuples = append(tuples, &Tuple{Entries: others})
+	slices.SortStableFunc(tuples, func(x, y *Tuple) int { return cmp.Compare(x.least(), y.least()) })
 	m.align(int(abi.BucketSize))
 	at := uint32(len(m.Index))
-	d[abi.ChainTuples], d[abi.ChainTables], d[abi.ChainNTuples] = at, uint32(len(tables)), 0
-	m.Index = append(m.Index, make([]uint32, size*uint32(len(tables)))...)
-	for i, t := range tables {
-		m.table(at+size*uint32(i), t)
+	d[abi.ChainTuples], d[abi.ChainAllTuples], d[abi.ChainNTuples] = at, uint32(len(tuples)), 0
+	m.Index = append(m.Index, make([]uint32, size*uint32(len(tuples)))...)
+	for i, t := range tuples {
+		m.tuple(at+size*uint32(i), t)
 		if len(t.Entries) > 0 {
 			d[abi.ChainNTuples] = uint32(i) + 1
 		}
@@ -35,31 +35,31 @@ func (m *Memory) Tables(d []uint32, tables []*Table, others []*Entry) {
 }
 
 // align makes the offset of the next word of the index a multiple: a bucket and the
-// description of a table of IPv4 are a line of the cache.
+// description of a tuple of IPv4 are a line of the cache.
 func (m *Memory) align(to int) {
 	for len(m.Index)%to != 0 {
 		m.Index = append(m.Index, 0)
 	}
 }
 
-// spareRows is how many rows more than it was made with the table without masks may have.
+// spareRows is how many rows more than it was made with the tuple without masks may have.
 const spareRows = 64
 
-// Table is a table on its way: a mask and the rows that it takes.
-type Table struct {
+// Tuple is a tuple on its way: a mask and the rows that it takes.
+type Tuple struct {
 	Mask    Key
 	Entries []*Entry
 	Room    int // for so many rows at least
 }
 
-func (t *Table) least() uint32 {
+func (t *Tuple) least() uint32 {
 	if len(t.Entries) == 0 {
 		return Forever
 	}
 	return t.Entries[0].Label
 }
 
-func (t *Table) most() uint32 {
+func (t *Tuple) most() uint32 {
 	if len(t.Entries) == 0 {
 		return 0
 	}
@@ -70,8 +70,8 @@ func (t *Table) most() uint32 {
 // need a list.
 const bucketLoad = 3
 
-// table writes a table's description and buckets.
-func (m *Memory) table(at uint32, t *Table) {
+// tuple writes a tuple's description and buckets.
+func (m *Memory) tuple(at uint32, t *Tuple) {
 	bits := uint32(1) // a shift by 64 has no meaning
 	for max(len(t.Entries), t.Room) > bucketLoad<<bits {
 		bits++
@@ -108,7 +108,7 @@ func (m *Memory) writeMask(at []uint32, mask *Key) {
 	}
 }
 
-// ReadMask reads a mask where a table has it.
+// ReadMask reads a mask where a tuple has it.
 func (m *Memory) ReadMask(at []uint32) (k Key) {
 	n := 1
 	if m.Family.Bits() == 128 {
@@ -123,8 +123,8 @@ func (m *Memory) ReadMask(at []uint32) (k Key) {
 	return k
 }
 
-// TableSize is the length of a table's description.
-func (m *Memory) TableSize() uint32 {
+// TupleSize is the length of a tuple's description.
+func (m *Memory) TupleSize() uint32 {
 	if m.Family == packet.IPv6 {
 		return abi.TupleSize6
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// localPlaces lists the addresses of the namespace, and those that are neither local nor
+// localAddrs lists the addresses of the namespace, and those that are neither local nor
 // forwarded. why says what keeps the list from telling all; then it is not used.
-func (s *Space) localPlaces() (list map[netip.Addr]abi.EarlyXdpEarlyPlace, why string, err error) {
+func (s *Space) localAddrs() (list map[netip.Addr]abi.EarlyXdpEarlyAddr, why string, err error) {
 	family, local := unix.AF_INET, netip.MustParsePrefix("127.0.0.0/8")
 	if s.family == packet.IPv6 {
 		family, local = unix.AF_INET6, netip.MustParsePrefix("::1/128")
@@ -33,7 +33,7 @@ func (s *Space) localPlaces() (list map[netip.Addr]abi.EarlyXdpEarlyPlace, why s
 	if err != nil {
 		return nil, "", fmt.Errorf("list local routes: %w", err)
 	}
-	list = map[netip.Addr]abi.EarlyXdpEarlyPlace{}
+	list = map[netip.Addr]abi.EarlyXdpEarlyAddr{}
 	for _, r := range routes {
 		dst, err := prefixOf(&r)
 		switch {
@@ -43,10 +43,10 @@ func (s *Space) localPlaces() (list map[netip.Addr]abi.EarlyXdpEarlyPlace, why s
 			continue
 		case !dst.IsSingleIP():
 			return nil, fmt.Sprintf("the route %s of table local is for more than one address", dst), nil
-		case r.Type == unix.RTN_LOCAL && list[dst.Addr()] == abi.EarlyXdpEarlyPlacePLACE_FORWARD:
-			list[dst.Addr()] = abi.EarlyXdpEarlyPlacePLACE_LOCAL
+		case r.Type == unix.RTN_LOCAL && list[dst.Addr()] == abi.EarlyXdpEarlyAddrADDR_FORWARD:
+			list[dst.Addr()] = abi.EarlyXdpEarlyAddrADDR_LOCAL
 		default:
-			list[dst.Addr()] = abi.EarlyXdpEarlyPlacePLACE_OTHER
+			list[dst.Addr()] = abi.EarlyXdpEarlyAddrADDR_OTHER
 		}
 	}
 	return list, "", nil
@@ -82,12 +82,12 @@ func policyRules(family int) (string, error) {
 	return "", nil
 }
 
-// fillPlaces makes the set in the kernel the same as the list.
-func fillPlaces(m *ebpf.Map, list map[netip.Addr]abi.EarlyXdpEarlyPlace) error {
+// fillAddrs makes the set in the kernel the same as the list.
+func fillAddrs(m *ebpf.Map, list map[netip.Addr]abi.EarlyXdpEarlyAddr) error {
 	var stale []abi.EarlyXdpEarlyAddress
 	var key abi.EarlyXdpEarlyAddress
-	var place uint32
-	for entries := m.Iterate(); entries.Next(&key, &place); {
+	var kind uint32
+	for entries := m.Iterate(); entries.Next(&key, &kind); {
 		stale = append(stale, key)
 	}
 	for _, key := range stale {
@@ -95,27 +95,27 @@ func fillPlaces(m *ebpf.Map, list map[netip.Addr]abi.EarlyXdpEarlyPlace) error {
 			return fmt.Errorf("local addresses: %w", err)
 		}
 	}
-	for a, place := range list {
-		if err := m.Put(addressKey(a), uint32(place)); err != nil {
+	for a, kind := range list {
+		if err := m.Put(addressKey(a), uint32(kind)); err != nil {
 			return fmt.Errorf("local addresses: %w", err)
 		}
 	}
 	return nil
 }
 
-// nearPlaces keeps the addresses of IPv4 beside the configuration, if they are few.
-func nearPlaces(c *abi.EarlyXdpEarlyConfig, list map[netip.Addr]abi.EarlyXdpEarlyPlace) {
+// nearAddrs keeps the addresses of IPv4 beside the configuration, if they are few.
+func nearAddrs(c *abi.EarlyXdpEarlyConfig, list map[netip.Addr]abi.EarlyXdpEarlyAddr) {
 	if len(list) > len(c.Near) {
 		return
 	}
 	n := 0
-	for a, place := range list {
+	for a, kind := range list {
 		if !a.Is4() {
 			return
 		}
 		b := a.As4()
 		c.Near[n] = binary.NativeEndian.Uint32(b[:])
-		if place == abi.EarlyXdpEarlyPlacePLACE_LOCAL {
+		if kind == abi.EarlyXdpEarlyAddrADDR_LOCAL {
 			c.NearLocal |= 1 << n
 		}
 		n++

@@ -7,10 +7,10 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// place is where a link of ours stands, or is to stand: at a hook, at a priority that no
-// other link may have. The places of one priority have a level in common, a small number
+// seat is where a link of ours stands, or is to stand: at a hook, at a priority that no
+// other link may have. The seats of one priority have a level in common, a small number
 // that nothing else in the space has.
-type place struct {
+type seat struct {
 	hook     packet.Hook
 	priority int32
 	level    uint32
@@ -26,24 +26,24 @@ const (
 	slotsHalf = maxLevels * hooksPerLevel
 )
 
-// slot is the place's number in a half of the program array.
-func (p place) slot() uint32 { return p.level*hooksPerLevel + uint32(p.hook) }
+// slot is the seat's number in a half of the program array.
+func (p seat) slot() uint32 { return p.level*hooksPerLevel + uint32(p.hook) }
 
 // note is where the notes are of the packets that a program here sends to netfilter.
-func (p place) note() uint32 { return p.level }
+func (p seat) note() uint32 { return p.level }
 
-// bare is the place without its level.
-func (p place) bare() place { return place{hook: p.hook, priority: p.priority} }
+// bare is the seat without its level.
+func (p seat) bare() seat { return seat{hook: p.hook, priority: p.priority} }
 
-// String is the place as people read it.
-func (p place) String() string { return fmt.Sprintf("%s:%d", p.hook, p.priority) }
+// String is the seat as people read it.
+func (p seat) String() string { return fmt.Sprintf("%s:%d", p.hook, p.priority) }
 
-// pin is the name of the place's program and link among the pins. It has all that the
-// place is, so that what is pinned can be understood without a list beside it.
-func (p place) pin() string { return fmt.Sprintf("%d-%s", p.level, p) }
+// pin is the name of the seat's program and link among the pins. It has all that the
+// seat is, so that what is pinned can be understood without a list beside it.
+func (p seat) pin() string { return fmt.Sprintf("%d-%s", p.level, p) }
 
-// parsePlace reads the name of a pin; false when it is that of something else.
-func parsePlace(name string) (p place, ok bool) {
+// parseSeat reads the name of a pin; false when it is that of something else.
+func parseSeat(name string) (p seat, ok bool) {
 	var rest string
 	if n, err := fmt.Sscanf(name, "%d-%s", &p.level, &rest); n != 2 || err != nil || p.level >= maxLevels {
 		return p, false
@@ -60,28 +60,28 @@ func parsePlace(name string) (p place, ok bool) {
 // half is where the slots of a generation begin.
 func half(gen uint32) uint32 { return gen % 2 * slotsHalf }
 
-// seat is a base chain on its way to a place.
-type seat struct {
+// guest is a base chain on its way to a seat.
+type guest struct {
 	hook     packet.Hook
 	priority int32 // of the chain
 	guard    bool  // netfilter runs actions at the chain's priority: a guard stands behind it
 	program  int   // its number among those to be loaded
 	table    string
 	alone    bool // the chain has matches of its own: it is left to netfilter, or translates
-	at       place
+	at       seat
 	behind   int32 // priority of the guard
 }
 
-// guardAt is the place of the guard's link; its level is where it looks for notes.
-func (s *seat) guardAt() place { return place{s.hook, s.behind, s.at.level} }
+// guardAt is the seat of the guard's link; its level is where it looks for notes.
+func (s *guest) guardAt() seat { return seat{s.hook, s.behind, s.at.level} }
 
-// seatsOf are the base chains of programs, in the order in which packets meet them: by
+// guestsOf are the base chains of programs, in the order in which packets meet them: by
 // hook, by priority, and among equals as they come.
-func seatsOf(progs []codegen.Program) []*seat {
-	var out []*seat
+func guestsOf(progs []codegen.Program) []*guest {
+	var out []*guest
 	for i := range progs {
 		p := &progs[i]
-		out = append(out, &seat{hook: p.Hook, priority: p.Priority, guard: p.Shim, program: i, table: p.Table, alone: p.Whole || p.NAT})
+		out = append(out, &guest{hook: p.Hook, priority: p.Priority, guard: p.Shim, program: i, table: p.Table, alone: p.Whole || p.NAT})
 	}
 	return out
 }
