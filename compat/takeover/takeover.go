@@ -37,9 +37,9 @@ import (
 
 // Mover moves the rules of one family. Its user holds the xtables lock.
 type Mover struct {
-	e *apply.Engine
-	c *caller.Caller
-	n *theirs.Netfilter
+	e      *apply.Engine
+	c      *caller.Caller
+	n      *theirs.Netfilter
 	report io.Writer
 }
 
