@@ -27,6 +27,7 @@ type Program struct {
 	// Whole says that the base chain is left to netfilter. There is no code: each packet is
 	// noted, and dropped behind netfilter's table if the rules there were taken away.
 	Whole bool
+	Alone bool // see plan.Table
 	// NAT says that the base chain translates addresses: netfilter asks it for the first
 	// packet of a connection.
 	NAT bool

@@ -40,6 +40,46 @@ func (t *table) functions() {
 		}
 		t.out.Hooks = append(t.out.Hooks, hook)
 	}
+	if t.out.Alone() && t.shims {
+		t.part()
+	}
+}
+
+// part gives each base chain the actions that packets can be given in it: others, the kernel
+// might refuse there.
+func (t *table) part() {
+	i := 0
+	for _, c := range t.src.Chains {
+		if !c.BuiltIn() {
+			continue
+		}
+		if h := t.out.Hooks[i]; !h.NAT {
+			h.Met = t.met(c)
+			h.Shim = len(h.Met) > 0
+		}
+		i++
+	}
+}
+
+// met are the numbers of the actions that a base chain reaches, sorted.
+func (t *table) met(base *ruleset.Chain) (out []int) {
+	seen := map[*ruleset.Chain]bool{}
+	var visit func(c *ruleset.Chain)
+	visit = func(c *ruleset.Chain) {
+		if c == nil || seen[c] {
+			return
+		}
+		seen[c] = true
+		for _, r := range c.Rules {
+			if a := t.lines[r].action; a.Op == pred.Do && !slices.Contains(out, t.numbers[a.Effect]) {
+				out = append(out, t.numbers[a.Effect])
+			}
+			visit(t.src.Chain(t.callee(r)))
+		}
+	}
+	visit(base)
+	slices.Sort(out)
+	return out
 }
 
 // hookBuilder makes the functions of one hook.

@@ -67,7 +67,7 @@ type guest struct {
 	guard    bool  // netfilter runs actions at the chain's priority: a guard stands behind it
 	program  int   // its number among those to be loaded
 	table    string
-	alone    bool // the chain has matches of its own: it is left to netfilter, or translates
+	alone    bool // the chain has matches of its own
 	at       seat
 	behind   int32 // priority of the guard
 }
@@ -81,7 +81,7 @@ func guestsOf(progs []codegen.Program) []*guest {
 	var out []*guest
 	for i := range progs {
 		p := &progs[i]
-		out = append(out, &guest{hook: p.Hook, priority: p.Priority, guard: p.Shim, program: i, table: p.Table, alone: p.Whole || p.NAT})
+		out = append(out, &guest{hook: p.Hook, priority: p.Priority, guard: p.Shim, program: i, table: p.Table, alone: p.Whole || p.Alone})
 	}
 	return out
 }

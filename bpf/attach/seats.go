@@ -138,7 +138,7 @@ func level(guests []*guest, guards []seat) error {
 		}
 		notes := s.table
 		if s.alone {
-			notes += " " + s.hook.String()
+			notes += fmt.Sprintf(" %s %d", s.hook, s.priority)
 		}
 		have, ok := of[notes]
 		for _, g := range guards {

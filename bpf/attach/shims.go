@@ -13,12 +13,14 @@ import (
 // ShimProgram is a match program for "iptables -m bpf --object-pinned", see
 // bpf/shim.bpf.c. It is pinned under Name in the directory of the generation.
 type ShimProgram struct {
-	Name   string
-	Kind   string // pending, pending_out, bit, take, done, drop, enter or active_gen
-	Table  string // whose notes it reads; any for active_gen
-	AtHook bool   // it reads those of one base chain only, that at
-	Hook   packet.Hook
-	Bit    uint8 // bit: which one of the number of the next action
+	Name  string
+	Kind  string // pending, pending_out, bit, take, done, drop, enter or active_gen
+	Table string // whose notes it reads; any for active_gen
+	// Base says that it reads those of one base chain only, that at
+	Base     bool
+	Hook     packet.Hook
+	Priority int32
+	Bit      uint8 // bit: which one of the number of the next action
 }
 
 // shimObject has the match programs.
@@ -61,7 +63,7 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 // noteSlot is where the notes are that a match program reads.
 func (g *Generation) noteSlot(p *ShimProgram) uint32 {
 	for _, s := range g.guests {
-		if s.table == p.Table && (!p.AtHook || s.hook == p.Hook) {
+		if s.table == p.Table && (!p.Base || s.hook == p.Hook && s.priority == p.Priority) {
 			return s.at.note()
 		}
 	}

@@ -1,12 +1,14 @@
 package shim
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Layout is what netfilter gets for one table of one generation. Own prints it for our
@@ -57,12 +59,14 @@ type Rule struct {
 
 // Program is a program to load and pin under Name before the layout is applied.
 type Program struct {
-	Name   string
-	Kind   Kind
-	Table  string
-	AtHook bool // it is for packets of one base chain, at
-	Hook   packet.Hook
-	Bit    uint8 // of Bit
+	Name  string
+	Kind  Kind
+	Table string
+	// Base says that it is for packets of one base chain, at
+	Base     bool
+	Hook     packet.Hook
+	Priority int32
+	Bit      uint8 // of Bit
 }
 
 // Kind is a program that a "-m bpf" match runs (bpf/shim.bpf.c).
@@ -92,13 +96,27 @@ func Trial(gen uint32) string { return Prefix(gen) + "-t" }
 // aside says whether a chain of a generation is none of its layouts'.
 func aside(chain string, gen uint32) bool { return chain == Holder(gen) || chain == Trial(gen) }
 
-// chainName starts the names of the chains of a table: a letter tells the tables apart in
-// nf_tables, as the tools of iptables take 28 bytes for a name (XT_EXTENSION_MAXNAMELEN).
+// chainName starts the names of the chains of a table: a letter tells the tables of iptables
+// apart in nf_tables, as its tools take 28 bytes for a name (XT_EXTENSION_MAXNAMELEN).
 func chainName(gen uint32, table string) string {
-	return chainOf(Prefix(gen), table)
+	short := table[:1]
+	if ofOthers(table) {
+		short = pinName(table)
+	}
+	return Prefix(gen) + "-" + short
 }
 
-func chainOf(prefix, table string) string { return prefix + "-" + table[:1] }
+// ofOthers says whether a table is of another owner than iptables: its name begins with the
+// owner's, and can be of any length.
+func ofOthers(table string) bool { return strings.Contains(table, "/") }
+
+// pinName is what the names of a table's programs begin with.
+func pinName(table string) string {
+	if !ofOthers(table) {
+		return table
+	}
+	return fmt.Sprintf("o%x", sha256.Sum256([]byte(table)))[:17]
+}
 
 // PinDir is the directory of a generation's pins.
 func PinDir(pins string, gen uint32) string { return fmt.Sprintf("%s/gen-%d", pins, gen) }
@@ -107,13 +125,13 @@ func PinDir(pins string, gen uint32) string { return fmt.Sprintf("%s/gen-%d", pi
 type builder struct {
 	Layout
 	pins string
-	at   *packet.Hook // of the chain that is laid out, where each has its own
+	at   *plan.Hook // the base chain that is laid out, where each has chains of its own
 }
 
 func (b *builder) chain(name string, rules ...Rule) {
 	c := Chain{Name: name, Rules: rules}
 	if b.at != nil {
-		c.Hook = *b.at
+		c.Hook = b.at.Hook
 	}
 	b.Chains = append(b.Chains, c)
 }
@@ -127,17 +145,21 @@ func (b *builder) askBit(bit int) string {
 }
 
 func (b *builder) askOf(p Program) string {
-	p.Name, p.Table = b.Table+"-"+p.Name, b.Table
+	p.Name, p.Table = pinName(b.Table)+"-"+p.Name, b.Table
 	if b.at != nil {
-		p.Name, p.AtHook, p.Hook = fmt.Sprintf("%s-%s", p.Name, *b.at), true, *b.at
+		p.Name, p.Base = fmt.Sprintf("%s-%s:%d", p.Name, b.at.Hook, b.at.Priority), true
+		p.Hook, p.Priority = b.at.Hook, b.at.Priority
 	}
 	return b.load(p)
 }
 
 // enter gives the path of the program by which a table that is left to netfilter takes a
 // packet at a hook.
-func (b *builder) enter(h packet.Hook) string {
-	return b.load(Program{Name: fmt.Sprintf("%s-%s-%s", b.Table, Enter, h), Kind: Enter, Table: b.Table, AtHook: true, Hook: h})
+func (b *builder) enter(at *ruleset.Base) string {
+	return b.load(Program{
+		Name: fmt.Sprintf("%s-%s-%s", b.Table, Enter, at.Hook), Kind: Enter, Table: b.Table,
+		Base: true, Hook: at.Hook, Priority: at.Priority,
+	})
 }
 
 // load gives the path of a program and asks for it once.

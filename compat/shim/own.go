@@ -24,7 +24,7 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 			return nil, err
 		}
 		out = append(out, anchor.Chain{
-			Name:  l.Root + "-" + e.Hook.String(),
+			Name:  fmt.Sprintf("%s-%s%d", l.Root, e.Hook, e.Priority),
 			Base:  &anchor.Base{Type: chainType(&e), Hook: e.Hook, Priority: e.Priority},
 			Rules: rules,
 		})

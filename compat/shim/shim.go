@@ -34,8 +34,8 @@ import (
 // of the generation's pins. Nil when the table has no such actions.
 func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layout {
 	b := &builder{Layout: Layout{Family: family, Table: t.Name, Root: chainName(gen, t.Name)}, pins: pins}
-	if translates(t) {
-		b.translations(t)
+	if translates(t) || t.Alone() && len(t.Actions) > 0 {
+		b.each(t)
 		return &b.Layout
 	}
 	if len(t.Actions) == 0 {
@@ -65,17 +65,22 @@ func translates(t *plan.Table) bool {
 	return len(t.Hooks) > 0 && t.Hooks[0].NAT
 }
 
-// translations lays out a table that translates addresses. Its base chains are there without
-// actions, too: where one is, connections that nothing translates are kept apart from others
-// (nf_nat_alloc_null_binding(), net/netfilter/nf_nat_core.c). Each has its own tree, of those
-// actions that may stand there; and matches of its own, as the chains stand at two priorities.
-func (b *builder) translations(t *plan.Table) {
-	for _, h := range t.Hooks {
-		b.at = &h.Hook
-		root := fmt.Sprintf("%s%d", b.Root, h.Hook)
+// each lays out a table whose base chains have matches of their own. Where they translate
+// addresses they are there without actions, too: where one is, connections that nothing
+// translates are kept apart from others (nf_nat_alloc_null_binding(), net/netfilter/nf_nat_core.c). Each has its own tree, of those
+// actions that may stand there, and that packets can be given there.
+func (b *builder) each(t *plan.Table) {
+	for i, h := range t.Hooks {
+		b.at = h
+		root := fmt.Sprintf("%s-b%d", b.Root, i)
 		here := actionsAt(t, h.Hook)
+		if !h.NAT {
+			here = slices.DeleteFunc(here, func(a action) bool { return !slices.Contains(h.Met, a.number) })
+		}
 		if !h.Shim || len(here) == 0 {
-			b.Entries = append(b.Entries, entry(h))
+			if h.NAT {
+				b.Entries = append(b.Entries, entry(h))
+			}
 			continue
 		}
 		b.entry(h, root)
@@ -187,7 +192,7 @@ func Whole(family packet.Family, t *ruleset.Table, gen uint32, pins string, line
 			b.Entries = append(b.Entries, Entry{
 				Hook: c.Base.Hook, Priority: c.Base.Priority, NAT: c.Base.Type == ruleset.NAT, Chain: c.Name,
 				Rules: []Rule{
-					{Ask: b.enter(c.Base.Hook), Jump: names[c.Name]}, {Ask: live, Policy: c.Base.Policy.String()},
+					{Ask: b.enter(c.Base), Jump: names[c.Name]}, {Ask: live, Policy: c.Base.Policy.String()},
 				},
 			})
 		}

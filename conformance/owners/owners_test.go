@@ -102,7 +102,9 @@ func rulesOf(port, first, many int) string {
 		fmt.Fprintf(&b, "%s guard early input -7 accept\n%s guard early udp 1001 accept continue\n", f, f)
 		fmt.Fprintf(&b, "%s guard late input 3 accept\n%s guard late udp %d drop -\n", f, f, port)
 		fmt.Fprintf(&b, "%s guard out output 300 accept\n%s guard out udp 1003 drop -\n", f, f)
-		fmt.Fprintf(&b, "%s guard pass forward 300 drop\n%s guard pass udp 1004 accept -\n", f, f)
+		fmt.Fprintf(&b, "%s guard pass forward 300 drop\n", f)
+		fmt.Fprintf(&b, "%s guard early udp 1004 mark -\n%s guard late udp 1006 reject -\n", f, f)
+		fmt.Fprintf(&b, "%s guard out udp 1005 reject -\n%s guard out udp 1007 mark -\n%s guard pass udp 1004 mark -\n%s guard pass udp 1004 accept -\n", f, f, f, f)
 		fmt.Fprintf(&b, "%s guard last postrouting -7 accept\n%s guard last udp 1006 drop -\n", f, f)
 		var elements []string
 		for i := range many {
@@ -115,7 +117,7 @@ func rulesOf(port, first, many int) string {
 
 // tidy takes the filling words out: a rule has six.
 func tidy(text string) string {
-	return strings.NewReplacer("accept continue", "continue", "drop -", "drop", "accept -", "accept").Replace(text)
+	return strings.NewReplacer("accept continue", "continue", "drop -", "drop", "accept -", "accept", "mark -", "mark", "reject -", "reject").Replace(text)
 }
 
 // bad are the addresses that are dropped: some are those of senders in the lab.
@@ -142,6 +144,7 @@ func nftOf(fence string) string {
 			made[f+table] = true
 			fmt.Fprintf(&b, "add table %s %s\n", f, table)
 		}
+		verdict := strings.NewReplacer("mark", "meta mark set 7").Replace(w[len(w)-1])
 		switch {
 		case table == "set":
 			fmt.Fprintf(&b, "add table %s guard\nadd set %s guard %s { type %s_addr; }\n", f, f, chain, w[0])
@@ -150,11 +153,11 @@ func nftOf(fence string) string {
 			made[f+table+chain] = true
 			fmt.Fprintf(&b, "add chain %s %s %s { type filter hook %s priority %s; policy %s; }\n", f, table, chain, w[3], w[4], w[5])
 		case w[3] == "in":
-			fmt.Fprintf(&b, "add rule %s %s %s %s saddr @%s counter %s\n", f, table, chain, f, w[4], w[5])
+			fmt.Fprintf(&b, "add rule %s %s %s %s saddr @%s counter %s\n", f, table, chain, f, w[4], verdict)
 		case w[3] == "udp":
-			fmt.Fprintf(&b, "add rule %s %s %s udp dport %s counter %s\n", f, table, chain, w[4], w[5])
+			fmt.Fprintf(&b, "add rule %s %s %s udp dport %s counter %s\n", f, table, chain, w[4], verdict)
 		default:
-			fmt.Fprintf(&b, "add rule %s %s %s %s %s %s counter %s\n", f, table, chain, f, w[3], w[4], w[5])
+			fmt.Fprintf(&b, "add rule %s %s %s %s %s %s counter %s\n", f, table, chain, f, w[3], w[4], verdict)
 		}
 	}
 	return b.String()
@@ -263,8 +266,11 @@ func TestOwners(t *testing.T) {
 	h := newHost(t, "")
 	h.load(fenceRules(1002, 0), iptablesRules)
 	h.judge("both owners")
+	inside(t, h.ours, "", "nft", "delete", "table", "ip", "bpftables")
+	h.iptables(iptablesRules)
+	h.judge("what netfilter runs for fence was removed and put back")
 	first := h.rules()
-	if n := strings.Count(first, "\n") + 1; n != 2*12 {
+	if n := strings.Count(first, "\n") + 1; n != 2*17 {
 		t.Errorf("fence has %d lines", n)
 	}
 	h.iptables("*filter\n:INPUT DROP [0:0]\n-A INPUT -p udp --dport 1001 -j ACCEPT\nCOMMIT\n")

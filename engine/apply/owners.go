@@ -176,8 +176,8 @@ func (x *extra) addOwned(t *ruleset.Table) {
 	x.Owned[t.Name] = own
 }
 
-// refuseOwned refuses what the hooks cannot run of a table of another owner: netfilter has
-// no table of that owner to run it in.
+// refuseOwned refuses tables of other owners that the datapath would leave to others as a whole:
+// nobody has a table of that owner to run it in.
 func refuseOwned(rs *ruleset.Ruleset, p *plan.Plan, can datapath.Can) error {
 	for i, t := range rs.Tables {
 		if t.Owner == tables.Owner {
@@ -190,9 +190,6 @@ func refuseOwned(rs *ruleset.Ruleset, p *plan.Plan, can datapath.Can) error {
 		}
 		for _, n := range p.Tables[i].Reasons {
 			return fmt.Errorf("table %s: %s", t.Name, n)
-		}
-		for _, a := range p.Tables[i].Actions {
-			return fmt.Errorf("table %s: %v: netfilter runs it, and there it has no table of this owner", t.Name, a.Effect)
 		}
 	}
 	return nil

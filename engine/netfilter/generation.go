@@ -14,6 +14,7 @@ import (
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -92,7 +93,11 @@ func (d *Datapath) layouts(b *build) ([]*shim.Layout, error) {
 	pins := shim.PinDir(d.space.Pins(), b.Number)
 	for _, t := range b.Result.Plan.Tables {
 		if t.InBPF {
-			if l := shim.Targets(rs.Family, t, b.Number, pins); l != nil {
+			l := shim.Targets(rs.Family, t, b.Number, pins)
+			if err := d.fits(l); err != nil {
+				return nil, err
+			}
+			if l != nil {
 				out = append(out, l)
 			}
 			continue
@@ -106,12 +111,24 @@ func (d *Datapath) layouts(b *build) ([]*shim.Layout, error) {
 	return out, nil
 }
 
+// fits refuses what only the tools of iptables could run of a table of another owner: they have
+// no such table.
+func (d *Datapath) fits(l *shim.Layout) error {
+	if l == nil || tables.Known(l.Table) {
+		return nil
+	}
+	if _, err := shim.Own(l); err != nil {
+		return fmt.Errorf("table %s: %w", l.Table, err)
+	}
+	return nil
+}
+
 // programs are the matches that the layouts use.
 func programs(layouts []*shim.Layout) []attach.ShimProgram {
 	var out []attach.ShimProgram
 	for _, l := range layouts {
 		for _, p := range l.Programs {
-			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, AtHook: p.AtHook, Hook: p.Hook, Bit: p.Bit})
+			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, Base: p.Base, Hook: p.Hook, Priority: p.Priority, Bit: p.Bit})
 		}
 	}
 	return out

@@ -16,6 +16,7 @@ import (
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -92,7 +93,7 @@ func targetsOf(p *plan.Plan, name string) *plan.Table {
 		}
 		out := &plan.Table{Name: t.Name, InBPF: true, Actions: t.Actions, Longest: t.Longest}
 		for _, h := range t.Hooks {
-			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Route: h.Route, Shim: h.Shim})
+			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Route: h.Route, Shim: h.Shim, Met: h.Met})
 		}
 		return out
 	}
@@ -123,6 +124,9 @@ func (n *netfilter) add(layouts []*shim.Layout) error {
 	refused := n.own.Replace(names(own), own)
 	failpoint.At("own table")
 	if refused != nil {
+		if others := slices.ContainsFunc(inOwn, func(l *shim.Layout) bool { return !tables.Known(l.Table) }); others {
+			return fmt.Errorf("our table in nf_tables, which other owners than iptables need: %w", refused)
+		}
 		rest = append(rest, inOwn...)
 	}
 	if err := n.tools.add(rest); err != nil {
@@ -211,6 +215,9 @@ func (n *netfilter) lost(gen uint32, all []held, pins string) ([]string, error) 
 
 // inTools says whether the tables of iptables hold all of it.
 func (n *netfilter) inTools(gen uint32, h held, pins string) (bool, error) {
+	if !tables.Known(h.Table) {
+		return false, nil
+	}
 	installed, err := n.tools.installed()
 	if err != nil {
 		return false, err

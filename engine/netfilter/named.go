@@ -11,6 +11,7 @@ import (
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -30,6 +31,9 @@ type namedRule struct {
 
 // named gives those rules of a table for which use says yes, each set of words once.
 func named(rs *ruleset.Ruleset, t *ruleset.Table, use func(*ruleset.Chain) bool) ([]namedRule, error) {
+	if t.Owner != tables.Owner {
+		return nil, nil // nothing that only the tools of iptables run
+	}
 	var out []namedRule
 	seen := map[string]bool{}
 	in := &ruleset.Place{Family: rs.Family, Bases: t.Bases()}

@@ -59,6 +59,12 @@ type Table struct {
 	Hidden pred.Hidden
 }
 
+// Alone says whether the base chains of the table, each with actions of its own to be done, are
+// told apart: they translate addresses, or stand at several priorities.
+func (t *Table) Alone() bool {
+	return slices.ContainsFunc(t.Hooks, func(h *Hook) bool { return h.NAT || h.Priority != t.Hooks[0].Priority })
+}
+
 // Reason says why a table was left to netfilter: where, what of it, and why.
 type Reason struct {
 	Pos, Thing string
@@ -94,6 +100,7 @@ type Hook struct {
 	Route    bool    // netfilter routes a packet of this host again that the chain has changed
 	Funcs    []*Func // Funcs[0] is the base chain
 	Shim     bool    // the table has actions that this hook can note
+	Met      []int   // of a chain with actions of its own that does not translate: their numbers
 }
 
 // Func is a chain, or the part of a chain, that becomes a BPF function.

@@ -2,12 +2,13 @@
 // of its own, of which a line is
 //
 //	FAMILY TABLE CHAIN HOOK PRIORITY POLICY                 a base chain
-//	FAMILY TABLE CHAIN saddr|daddr ADDRESS accept|drop      a rule
-//	FAMILY TABLE CHAIN udp PORT accept|drop|continue        a rule
-//	FAMILY TABLE CHAIN in SET accept|drop                   is the source, or the port, in a set?
+//	FAMILY TABLE CHAIN saddr|daddr ADDRESS VERDICT          a rule
+//	FAMILY TABLE CHAIN udp PORT VERDICT                     a rule
+//	FAMILY TABLE CHAIN in SET VERDICT                       is the source, or the port, in a set?
 //	FAMILY TABLE CHAIN add SET continue                     the source, or the port, comes into it
 //	FAMILY set SET addr|port SIZE ELEMENT,ELEMENT           a set; - is no element
 //
+// A verdict is accept, drop, continue, reject, or mark: that is 7 then, and the packet goes on.
 // A set has either addresses of its family or ports; sets of ports are one for both families.
 package fence
 
@@ -107,12 +108,10 @@ func readRule(words []string) (*ruleset.Rule, error) {
 	if _, err := c.pred(); err != nil {
 		return nil, err
 	}
-	ops := map[string]pred.Op{"accept": pred.Accept, "drop": pred.Drop, "continue": pred.Continue}
-	op, ok := ops[words[2]]
-	if !ok {
+	if !verdict(words[2]).known() {
 		return nil, fmt.Errorf("no verdict %q", words[2])
 	}
-	return &ruleset.Rule{Matches: []ruleset.Match{c}, Target: verdict{words[2], op}}, nil
+	return &ruleset.Rule{Matches: []ruleset.Match{c}, Target: verdict(words[2])}, nil
 }
 
 // condition is what a rule asks.
@@ -152,17 +151,6 @@ func (c condition) pred() (pred.Pred, error) {
 	}
 	return p, nil
 }
-
-// verdict is what a rule does.
-type verdict struct {
-	word string
-	op   pred.Op
-}
-
-func (v verdict) Word() string                     { return v.word }
-func (v verdict) Args() []string                   { return []string{v.word} }
-func (v verdict) Check(*ruleset.Place) error       { return nil }
-func (v verdict) Lower(*ruleset.Place) pred.Action { return pred.Action{Op: v.op} }
 
 // Dialect is how rules are stored.
 type Dialect struct{}
