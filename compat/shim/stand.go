@@ -17,6 +17,8 @@ func standsAt(e pred.Effect, h packet.Hook) bool {
 	switch e := e.(type) {
 	case pred.NAT:
 		return translatesAt(e, h)
+	case pred.Reject: // nft_reject_validate(), net/netfilter/nft_reject.c
+		return h != packet.Postrouting
 	case pred.TProxy:
 		return h == packet.Prerouting
 	case pred.SetPriority: // classify_tg_reg, net/netfilter/xt_CLASSIFY.c
