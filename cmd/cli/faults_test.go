@@ -232,3 +232,63 @@ done
 $B iptables -w -A OUTPUT -p udp --dport 10 -j DROP <&- >&- 2>&- || says "a change fails with all closed"
 [ $($B iptables -S OUTPUT | grep -c ^-A) = 2 ] || says "the change with all closed is not there"
 `
+
+// An input that does not end holds up its own command alone: nobody else waits for the lock,
+// whatever the input is, and when it ends, its rules are there.
+func TestHungInput(t *testing.T) {
+	for name, start := range map[string]string{"alone": "", "served": "serve\n"} {
+		t.Run(name, func(t *testing.T) { faults(t, alone(t, start+hungInput)) })
+	}
+}
+
+const hungInput = `
+mkfifo in file
+$B restore -w < in & first=$!
+exec 7> in
+$B restore -w file 7>&- & second=$!
+exec 8> file
+printf '*filter\n-A INPUT -p udp --dport 1 -j DROP\n' | tee /proc/self/fd/7 >&8
+$B iptables -A INPUT -p udp --dport 2 -j DROP || says "the lock is held"
+iptables-legacy -A OUTPUT -p udp --dport 3 || says "the lock is held for iptables"
+iptables-legacy -F
+[ "$($B iptables -S INPUT | grep -c ^-A)" = 1 ] || says "rules of an input that has not ended: $($B iptables -S INPUT)"
+echo COMMIT >&7; exec 7>&-
+wait $first || says "the restore fails"
+$B iptables -S INPUT | grep -q 'dport 1 ' || says "the rules of the first input are not there"
+kill -9 $second; exec 8>&-
+$B iptables -A INPUT -p udp --dport 4 -j DROP || says "the lock is held after a kill"
+`
+
+// Twenty callers change rules at once, half of them are killed at any moment: what a caller was
+// told is done is there, once, and nothing is wedged.
+func TestKilledCallers(t *testing.T) {
+	for name, start := range map[string]string{"alone": "", "served": "serve\n"} {
+		t.Run(name, func(t *testing.T) { faults(t, alone(t, start+killedCallers)) })
+	}
+}
+
+const killedCallers = `
+printf '*filter\n-A OUTPUT -p udp --dport 9 -j DROP\nCOMMIT\n' > rules
+$B restore -w < rules || says "the rules are refused"
+caller() { # NUMBER: three changes; those that are done are written down
+	for i in 1 2 3; do
+		$B iptables -w -A INPUT -p tcp --dport $(($1 * 10 + i)) -j DROP 2>> err.$1 && echo $(($1 * 10 + i)) >> done.$1
+	done
+}
+for n in {1..20}; do caller $n & pids[$n]=$!; done
+# Those with even numbers are killed, with the commands that they run, while others go on.
+for n in {2..20..2}; do
+	[ $(passes) = no ] || says "the rules are not enforced while callers change others"
+	child=$(cat /proc/${pids[$n]}/task/${pids[$n]}/children 2>/dev/null)
+	kill -9 $child 2>/dev/null
+done
+for n in {1..20}; do wait ${pids[$n]}; done
+$B iptables -w 30 -A INPUT -p tcp --dport 999 -j DROP || says "wedged"
+$B iptables -S INPUT > after
+for d in $(cat done.*) 999; do
+	[ $(grep -c -- "--dport $d " after) = 1 ] || says "port $d: said to be done, there are $(grep -c -- "--dport $d " after)"
+done
+for n in {1..19..2}; do [ $(wc -l < done.$n) = 3 ] || says "caller $n: $(cat err.$n)"; done
+grep -l 'panic\|goroutine' err.* && says "a panic: $(cat err.* | head -5)"
+[ $(passes) = no ] || says "the rules are not enforced"
+`

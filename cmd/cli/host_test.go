@@ -163,6 +163,36 @@ func (s *server) opens(path string) bool {
 	return false
 }
 
+// pipes is how many descriptors of pipes the server has: its own, and the streams of clients.
+func (s *server) pipes() (n int) {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", s.cmd.Process.Pid))
+	for _, l := range links {
+		if to, err := os.Readlink(l); err == nil && strings.HasPrefix(to, "pipe:") {
+			n++
+		}
+	}
+	return n
+}
+
+// fileName is what a link to an open pipe or file leads to, for opens.
+func fileName(t *testing.T, file any) string {
+	t.Helper()
+	f, ok := file.(*os.File)
+	if !ok {
+		t.Fatalf("%T is no file", file)
+	}
+	return linkOf(t, int(f.Fd()))
+}
+
+func linkOf(t *testing.T, fd int) string {
+	t.Helper()
+	to, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
 // link gives a program the name by which the test program knows what to be.
 func (h *host) link(program string) string {
 	dir := program + ".d"

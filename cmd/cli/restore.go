@@ -71,8 +71,12 @@ func (c *restoreCmd) Run(s *streams) error {
 		return err
 	}
 	defer in.Close()
+	text, err := spool(in)
+	if err != nil {
+		return err
+	}
 	req := &apply.Request{
-		Text: in, File: name, Table: c.Table, NoFlush: c.NoFlush, Counters: c.Counters,
+		Text: text, File: name, Table: c.Table, NoFlush: c.NoFlush, Counters: c.Counters,
 		Test: c.Test, Strict: c.Strict, Early: c.Early, Output: s.out,
 		Classifier: classifier,
 	}

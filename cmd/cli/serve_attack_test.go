@@ -95,7 +95,8 @@ func TestServeOddRequests(t *testing.T) {
 			}
 		}
 		if o.what == "itself as input" {
-			h.wait("the restore has begun", func() bool { return s.opens(filepath.Join(h.dir, "lock")) })
+			end := linkOf(t, conn)
+			h.wait("the restore has begun", func() bool { return s.opens(end) })
 			// Its other end stays open here, as the process does: only shutting it down
 			// says that the client is gone.
 			if err := unix.Shutdown(conn, unix.SHUT_RDWR); err != nil {
@@ -282,6 +283,7 @@ func TestServeKilledClients(t *testing.T) {
 	h := newHost(t)
 	s := h.serve()
 	h.served(sshRules, "restore")
+	idle := s.pipes()
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {
@@ -312,7 +314,7 @@ func TestServeKilledClients(t *testing.T) {
 		})
 	}
 	all.Wait()
-	h.wait("all commands have ended", func() bool { return !s.opens(filepath.Join(h.dir, "lock")) })
+	h.wait("all commands have ended", func() bool { return s.pipes() <= idle })
 	text := h.served("", "save")
 	for i := range 100 {
 		a, b := fmt.Sprintf("-s 192.0.2.%d/32 ", i), fmt.Sprintf("-s 198.51.100.%d/32 ", i)

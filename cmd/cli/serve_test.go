@@ -23,8 +23,7 @@ func TestServeTwoNamespaces(t *testing.T) {
 	b.env[0] = a.env[0] // the server of a
 	s := a.serve()
 
-	// While a command waits for its input in one namespace, and holds the lock there,
-	// commands run in the other one.
+	// While a command waits for its input in one namespace, commands run in the other one.
 	slow := a.command(a.self, "restore")
 	in, err := slow.StdinPipe()
 	if err != nil {
@@ -33,7 +32,7 @@ func TestServeTwoNamespaces(t *testing.T) {
 	if err := slow.Start(); err != nil {
 		t.Fatal(err)
 	}
-	a.wait("the first restore has begun", func() bool { return s.opens(filepath.Join(a.dir, "lock")) })
+	a.wait("the first restore has begun", func() bool { return s.opens(fileName(t, in)) })
 	b.served("*filter\n-A INPUT -p udp -j DROP\nCOMMIT\n", "restore")
 	if _, err := io.WriteString(in, sshRules); err != nil {
 		t.Fatal(err)
@@ -97,7 +96,7 @@ func TestServeKilled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	h.wait("the restore has begun", func() bool { return s.opens(filepath.Join(h.dir, "lock")) })
+	h.wait("the restore has begun", func() bool { return s.opens(fileName(t, in)) })
 	_ = s.end(unix.SIGKILL)
 	err = cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(errs.String(), "the server was killed") {
@@ -194,13 +193,20 @@ func TestServeClientKilled(t *testing.T) {
 	if _, err := io.WriteString(writer, sshRules); err != nil {
 		t.Fatal(err)
 	}
-	h.wait("the restore has begun", func() bool { return s.opens(lock) })
+	h.wait("the restore has begun", func() bool {
+		left, err := unix.IoctlGetInt(int(writer.Fd()), unix.TIOCINQ)
+		return err == nil && left == 0
+	})
+	pipe := fileName(t, writer)
+	if !s.opens(pipe) || s.opens(lock) {
+		t.Error("a restore holds the lock while its input comes")
+	}
 	kill(t, cmd)
 	writer.Close()
-	h.wait("the restore has ended", func() bool { return !s.opens(lock) })
+	h.wait("the restore has ended", func() bool { return !s.opens(pipe) })
 
 	// While it waits for the lock.
-	held, err := os.OpenFile(lock, os.O_RDONLY, 0)
+	held, err := os.OpenFile(lock, os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"errors"
+	"io"
+)
+
+// chunk is how much of an input is read at a time.
+const chunk = 64 << 10
+
+// spool reads an input to its end, before the command takes the xtables lock: an input that
+// hangs, as a pipe whose writer waits for something else, must not hold the lock for every tool
+// of the host. iptables-restore takes it at the first "*table" (iptables/iptables-restore.c), and
+// holds it while the rest does not come. What was read is let go as it is read again.
+func spool(in io.Reader) (io.Reader, error) {
+	s := &spooled{}
+	for {
+		part := make([]byte, chunk)
+		n, err := io.ReadFull(in, part)
+		if n > 0 {
+			s.parts = append(s.parts, part[:n])
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return s, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// spooled is what is left of an input.
+type spooled struct{ parts [][]byte }
+
+// Read reads on.
+func (s *spooled) Read(p []byte) (int, error) {
+	if len(s.parts) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.parts[0])
+	if s.parts[0] = s.parts[0][n:]; len(s.parts[0]) == 0 {
+		s.parts[0], s.parts = nil, s.parts[1:]
+	}
+	return n, nil
+}
