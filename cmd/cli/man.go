@@ -34,11 +34,11 @@ with the verdicts, counters and text that netfilter itself would give.
 Rules go on without any process running, per network namespace, until they
 are replaced or flushed.
 .Pp
-The tables filter, raw and security run in BPF.
-Targets that are more than a verdict, such as REJECT and LOG, are told by BPF
-and run by netfilter.
-The tables nat and mangle, and a table with a match that BPF cannot ask
-exactly, run in netfilter as a whole;
+The tables raw, mangle, nat, filter and security run in BPF.
+Targets that are more than a verdict, such as REJECT, LOG and DNAT, are told by
+BPF and run by netfilter.
+A table with a rule that BPF cannot decide
+exactly runs in netfilter as a whole;
 .Nm Cm status
 and
 .Nm Cm translate
