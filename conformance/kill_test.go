@@ -187,7 +187,9 @@ func observe(t *testing.T, binary, rules string) string {
 // signature is what becomes of the probes.
 func signature(t *testing.T, l *lab.Lab) string {
 	t.Helper()
-	command(t, l.Host(), "", "conntrack", "-F") // NAT remembers its connections
+	if err := l.ForgetConnections(); err != nil { // NAT remembers its own
+		t.Fatal(err)
+	}
 	var b strings.Builder
 	for _, text := range probes {
 		fmt.Fprintf(&b, "%s\n%s\n", text, events(t, l, text))

@@ -5,6 +5,9 @@ import (
 	"os"
 	"sort"
 	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Connections lists the entries of the host's connection tracking, sorted, without
@@ -23,6 +26,16 @@ func (l *Lab) Connections() ([]string, error) {
 	})
 	sort.Strings(lines)
 	return lines, err
+}
+
+// ForgetConnections empties the host's connection tracking.
+func (l *Lab) ForgetConnections() error {
+	h, err := netlink.NewHandleAt(l.ns[host], unix.NETLINK_NETFILTER)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return h.ConntrackTableFlush(netlink.ConntrackTable)
 }
 
 // connection takes the fields of a line of ct_seq_show()
