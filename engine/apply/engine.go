@@ -1,18 +1,18 @@
 // Package apply makes a ruleset the one that is enforced in this network
 // namespace, as a whole or not at all.
 //
-// In: a ruleset of one family. Out: a new generation: BPF programs for the tables
-// that run there, shim rules and whole tables in netfilter for the rest, and the
-// state from which save and list print. Refused: rulesets that netfilter would
-// refuse, and with Strict those that BPF cannot run. The steps, each of which may be
-// the last one of a killed process:
+// In: changes of the rules and sets of any owners. Out: a new generation of a datapath
+// (package datapath), and the state from which save and list print. Refused: rulesets
+// that netfilter would refuse, and with Strict those that BPF cannot run. The steps,
+// each of which may be the last one of a killed process:
 //
-//	build    translate, generate, load and verify: nothing is attached
-//	install  pin maps and programs, link the constant entry programs
-//	shims    rules for netfilter, guarded by the generation's number
-//	switch   one 4-byte map write: every hook, and every guarded rule
+//	load     translate, generate, load and verify: nothing is attached
+//	state    write down the rules, and what is to be done to sets
+//	install  put everything beside what is enforced
+//	switch   one write: every hook, and every rule that others run for it
+//	sets     change elements of sets that are there
 //	carry    add the last counters of the old generation to the rules that stayed
-//	retire   remove the old generation's rules, programs, pins and state
+//	retire   remove the old generation, and its state
 //
 // What a killed process leaves is removed by the next one, which first completes
 // the carry of a generation that is live.

@@ -145,20 +145,20 @@ func (c *change) changeSet(from, to *ruleset.Set) error {
 	edit := SetEdit{Name: to.Name}
 	wanted, there := map[string]ruleset.Element{}, map[string]bool{}
 	for _, el := range to.Elements {
+		el.Timeout = cmp.Or(el.Timeout, to.Timeout)
 		wanted[string(el.Key)] = el
 	}
 	for _, el := range from.Elements {
-		there[string(el.Key)] = true
-		if w, stays := wanted[string(el.Key)]; !stays {
+		w, stays := wanted[string(el.Key)]
+		if !stays {
 			edit.Delete = append(edit.Delete, el.Key)
-		} else if (w.Timeout == 0) != (el.Timeout == 0) || w.Timeout > el.Timeout {
-			there[string(el.Key)] = false
 		}
+		// One that is there keeps the time that it has left.
+		there[string(el.Key)] = (w.Timeout == 0) == (el.Timeout == 0)
 	}
 	for _, el := range to.Elements {
 		if !there[string(el.Key)] {
-			el.Timeout = cmp.Or(el.Timeout, to.Timeout)
-			edit.Add = append(edit.Add, el)
+			edit.Add = append(edit.Add, wanted[string(el.Key)])
 		}
 	}
 	if len(edit.Add)+len(edit.Delete) > 0 {
@@ -178,6 +178,9 @@ func (e *Engine) pendingFile() string { return filepath.Join(e.data.Dir(), "sets
 // noteSets writes down what is to be done to sets.
 func (e *Engine) noteSets(p *prepared) error {
 	if len(p.setEdits) == 0 {
+		if err := os.Remove(e.pendingFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		return nil
 	}
 	data, err := json.Marshal(pending{p.number, p.setEdits})
