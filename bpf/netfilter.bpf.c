@@ -81,7 +81,7 @@ int hook(struct bpf_nf_ctx *ctx)
 
 	if (nat_done && is_established(ctx->skb))
 		return NF_ACCEPT;
-	if (!in_process || shim)
+	if (noted && (!in_process || shim))
 		note_reset(ctx, shim);
 	if (nat_done) {
 		first = asked(ctx);

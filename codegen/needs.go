@@ -13,6 +13,7 @@ var needOf = []struct {
 	need  uint32
 }{
 	{pred.ReadsL4, abi.NeedL4}, {pred.ReadsWide, abi.NeedWide}, {pred.ReadsCt, abi.NeedCt},
+	{pred.ReadsCtMark, abi.NeedCtMark}, {pred.ReadsCtNAT, abi.NeedCtNAT},
 	{pred.ReadsIn, abi.NeedIif}, {pred.ReadsOut, abi.NeedOif}, {pred.ReadsMAC, abi.NeedMac},
 }
 

@@ -19,11 +19,14 @@ type Note = NetfilterNoteEntry
 // thoff and fragoff: bits of codegen.Program.Needs.
 const (
 	NeedL4  = uint32(NetfilterNeedNEED_L4) // l4, l4avail; for IPv6 also proto, l4state, thoff, fragoff
-	NeedCt  = uint32(NetfilterNeedNEED_CT) // ctstate, hasconn, ctmark
+	NeedCt  = uint32(NetfilterNeedNEED_CT) // ctstate, hasconn
 	NeedIif = uint32(NetfilterNeedNEED_IIF)
 	NeedOif = uint32(NetfilterNeedNEED_OIF)
 	NeedMac = uint32(NetfilterNeedNEED_MAC) // ether, mac_hi, mac_lo
 
+	// With NeedCt.
+	NeedCtMark = uint32(NetfilterNeedNEED_CT_MARK) // ctmark
+	NeedCtNAT  = uint32(NetfilterNeedNEED_CT_NAT)  // SNAT and DNAT in ctstate
 	// With NeedCt: a packet without an entry is dropped while nobody keeps conntrack on.
 	NeedTracked = uint32(NetfilterNeedNEED_TRACKED)
 

@@ -313,6 +313,8 @@ const (
 	NetfilterNeedNEED_MAC     NetfilterNeed = 16
 	NetfilterNeedNEED_WIDE    NetfilterNeed = 32
 	NetfilterNeedNEED_TRACKED NetfilterNeed = 64
+	NetfilterNeedNEED_CT_MARK NetfilterNeed = 128
+	NetfilterNeedNEED_CT_NAT  NetfilterNeed = 256
 )
 
 type NetfilterNoteEntry struct {
@@ -475,6 +477,7 @@ const (
 	NetfilterVarNatDone          = "nat_done"
 	NetfilterVarNeeds            = "needs"
 	NetfilterVarNoteSlot         = "note_slot"
+	NetfilterVarNoted            = "noted"
 	NetfilterVarProgramOps       = "program_ops"
 	NetfilterVarRowsMask         = "rows_mask"
 	NetfilterVarShim             = "shim"
@@ -579,6 +582,7 @@ type NetfilterVariableSpecs struct {
 	NatDone         *ebpf.VariableSpec `ebpf:"nat_done"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
+	Noted           *ebpf.VariableSpec `ebpf:"noted"`
 	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
 	RowsMask        *ebpf.VariableSpec `ebpf:"rows_mask"`
 	Shim            *ebpf.VariableSpec `ebpf:"shim"`
@@ -673,6 +677,7 @@ type NetfilterVariables struct {
 	NatDone         *ebpf.Variable `ebpf:"nat_done"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
+	Noted           *ebpf.Variable `ebpf:"noted"`
 	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`
 	RowsMask        *ebpf.Variable `ebpf:"rows_mask"`
 	Shim            *ebpf.Variable `ebpf:"shim"`

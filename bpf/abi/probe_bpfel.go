@@ -92,6 +92,8 @@ const (
 	ProbeNeedNEED_MAC     ProbeNeed = 16
 	ProbeNeedNEED_WIDE    ProbeNeed = 32
 	ProbeNeedNEED_TRACKED ProbeNeed = 64
+	ProbeNeedNEED_CT_MARK ProbeNeed = 128
+	ProbeNeedNEED_CT_NAT  ProbeNeed = 256
 )
 
 type ProbeNoteEntry struct {
@@ -242,6 +244,7 @@ const (
 	ProbeVarNatDone          = "nat_done"
 	ProbeVarNeeds            = "needs"
 	ProbeVarNoteSlot         = "note_slot"
+	ProbeVarNoted            = "noted"
 	ProbeVarProgramOps       = "program_ops"
 	ProbeVarRowsMask         = "rows_mask"
 )
@@ -342,6 +345,7 @@ type ProbeVariableSpecs struct {
 	NatDone         *ebpf.VariableSpec `ebpf:"nat_done"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
+	Noted           *ebpf.VariableSpec `ebpf:"noted"`
 	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
 	RowsMask        *ebpf.VariableSpec `ebpf:"rows_mask"`
 }
@@ -438,6 +442,7 @@ type ProbeVariables struct {
 	NatDone         *ebpf.Variable `ebpf:"nat_done"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
+	Noted           *ebpf.Variable `ebpf:"noted"`
 	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`
 	RowsMask        *ebpf.Variable `ebpf:"rows_mask"`
 }

@@ -126,13 +126,22 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 		}
 	}
 	for _, one := range g.guests {
-		prog, err := loadRules(&progs[one.program], one.at, number, given)
+		prog, err := loadRules(&progs[one.program], one.at, number, g.noted(one.at.level, progs), given)
 		if err != nil {
 			return nil, errors.Join(explain(err), g.Close())
 		}
 		g.progs = append(g.progs, prog)
 	}
 	return g, nil
+}
+
+// noted says whether a program at a level leaves notes: then all there say whose packet comes
+// by, and otherwise nobody looks.
+func (g *Generation) noted(level uint32, progs []codegen.Program) bool {
+	return slices.ContainsFunc(g.guests, func(s *guest) bool {
+		p := &progs[s.program]
+		return s.at.level == level && (s.guard || p.Shim || p.Whole)
+	})
 }
 
 // release forgets what the maps hold by now. While the kernel verifies the programs, another

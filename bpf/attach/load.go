@@ -276,12 +276,15 @@ func seatVariables(at seat, gen uint32) map[string]uint32 {
 	}
 }
 
-// loadRules loads a generated program.
-func loadRules(p *codegen.Program, at seat, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+// loadRules loads a generated program; noted says that notes are left at its level.
+func loadRules(p *codegen.Program, at seat, gen uint32, noted bool, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	if p.Whole {
 		return loadWhole(p, at, gen, given)
 	}
 	spec, prog, err := specOf(p, at, gen)
+	if err == nil {
+		err = set(spec, map[string]uint32{abi.NetfilterVarNoted: boolean(noted)})
+	}
 	if err != nil {
 		return nil, err
 	}

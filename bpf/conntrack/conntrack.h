@@ -83,7 +83,8 @@ struct net___hooks {
 #define IPS_DST_NAT (1 << 5)
 
 #define STATE_INVALID (1 << 0)
-#define STATE_BIT(info) (1 << ((info) % IP_CT_IS_REPLY + 1))
+/* The bit of an entry's state, 1 << (info % IP_CT_IS_REPLY + 1), without a division. */
+#define STATE_BIT(info) (0x42842842U >> 4 * (info) & 15)
 #define STATE_SNAT (1 << 6)
 #define STATE_DNAT (1 << 7)
 #define STATE_UNTRACKED (1 << 8)
@@ -176,19 +177,22 @@ static __always_inline bool fill_conntrack(struct bpf_nf_ctx *ctx, struct sk_buf
 	u64 status;
 
 	f->hasconn = 0;
-	f->ctmark = 0;
+	if (needs & NEED_CT_MARK)
+		f->ctmark = 0;
 	if (!ct) {
 		f->ctstate = info == IP_CT_UNTRACKED ? STATE_UNTRACKED : info ? STATE_INVALID | STATE_MET : STATE_INVALID;
 		return !(needs & NEED_TRACKED) || info == IP_CT_UNTRACKED || conntrack_on(ctx);
 	}
 	f->hasconn = 1;
 	f->ctstate = STATE_BIT(info);
-	status = load8(conn_at(ct, status));
-	if (status & IPS_SRC_NAT)
-		f->ctstate |= STATE_SNAT;
-	if (status & IPS_DST_NAT)
-		f->ctstate |= STATE_DNAT;
-	if (bpf_core_field_exists(struct nf_conn, mark))
+	if (needs & NEED_CT_NAT) {
+		status = load8(conn_at(ct, status));
+		if (status & IPS_SRC_NAT)
+			f->ctstate |= STATE_SNAT;
+		if (status & IPS_DST_NAT)
+			f->ctstate |= STATE_DNAT;
+	}
+	if (needs & NEED_CT_MARK && bpf_core_field_exists(struct nf_conn, mark))
 		f->ctmark = load4(conn_at(ct, mark));
 	return true;
 }

@@ -90,6 +90,8 @@ enum need {
 	NEED_MAC = 1 << 4,
 	NEED_WIDE = 1 << 5, /* more than 8 bytes of the transport header */
 	NEED_TRACKED = 1 << 6, /* with NEED_CT: that the kernel tracks connections */
+	NEED_CT_MARK = 1 << 7, /* with NEED_CT: ctmark */
+	NEED_CT_NAT = 1 << 8, /* with NEED_CT: SNAT and DNAT in ctstate */
 };
 
 #endif

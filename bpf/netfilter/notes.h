@@ -8,8 +8,9 @@
  *
  * Receive hooks: one slot per CPU and table. It carries the address of the skb, so
  * a slot that was overwritten is noticed and the packet is dropped. Every hook program
- * at a receive hook leaves its packet's address there, with or without actions; what is
- * not in the slot was therefore overwritten.
+ * at a receive hook leaves its packet's address there, with or without actions, if there are any
+ * at its level; what is not in the slot was therefore overwritten. What another generation has left
+ * there nobody believes.
  * LOCAL_OUT, and POSTROUTING behind it, are preemptible: there a hash by the address of the
  * skb. A packet without
  * actions has no entry; an entry that cannot be made drops the packet. */
@@ -22,6 +23,7 @@
 const volatile u32 gen;		/* generation of the program */
 const volatile u32 note_slot;	/* level of the seat */
 const volatile u32 hook_number; /* enum nf_inet_hooks */
+const volatile u32 noted;	/* some program of the generation at this level leaves notes */
 const volatile u32 nat_done;	/* IPS_SRC_NAT_DONE or IPS_DST_NAT_DONE for chains that translate, else 0 */
 
 /* The bit which says that the addresses did change: IPS_SRC_NAT or IPS_DST_NAT. */

@@ -68,9 +68,9 @@ var facts = [NumFields]fact{
 	FieldL4Avail: {name: "l4avail", cell: "L4avail", reads: ReadsL4, early: true, of: l4Avail},
 	FieldMark:    {name: "mark", cell: "Mark", of: func(f *packet.Facts) uint32 { return f.Mark }},
 
-	FieldCtState:       {name: "ct.state", cell: "Ctstate", reads: ReadsCt, conn: true, early: true, of: func(f *packet.Facts) uint32 { return f.CtState }},
+	FieldCtState:       {name: "ct.state", cell: "Ctstate", reads: ReadsCt | ReadsCtNAT, conn: true, early: true, of: func(f *packet.Facts) uint32 { return f.CtState }},
 	FieldHasConn:       {name: "ct", cell: "Hasconn", reads: ReadsCt, conn: true, early: true, of: ofConn(func(*packet.Conn) uint32 { return 1 })},
-	FieldCtMark:        {name: "ct.mark", cell: "Ctmark", reads: ReadsCt, conn: true, early: true, of: ofConn(func(c *packet.Conn) uint32 { return c.Mark })},
+	FieldCtMark:        {name: "ct.mark", cell: "Ctmark", reads: ReadsCt | ReadsCtMark, conn: true, early: true, of: ofConn(func(c *packet.Conn) uint32 { return c.Mark })},
 	FieldCtStatus:      {name: "ct.status", conn: true, of: ofConn(func(c *packet.Conn) uint32 { return c.Status })},
 	FieldCtDir:         {name: "ct.dir", conn: true, of: ofConn(func(c *packet.Conn) uint32 { return bit(c.Reply, 1) })},
 	FieldCtProto:       {name: "ct.proto", conn: true, of: ofConn(func(c *packet.Conn) uint32 { return uint32(c.Proto) })},

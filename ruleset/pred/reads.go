@@ -8,12 +8,14 @@ type Reads uint8
 
 // The groups.
 const (
-	ReadsL4   Reads = 1 << iota // the transport header; in IPv6 also where it is
-	ReadsWide                   // more than l4Narrow bytes of it
-	ReadsCt                     // the conntrack entry
-	ReadsIn                     // the name of the interface that it came in on
-	ReadsOut                    // and of the one that it goes out on
-	ReadsMAC                    // the Ethernet header
+	ReadsL4     Reads = 1 << iota // the transport header; in IPv6 also where it is
+	ReadsWide                     // more than l4Narrow bytes of it
+	ReadsCt                       // the conntrack entry
+	ReadsIn                       // the name of the interface that it came in on
+	ReadsOut                      // and of the one that it goes out on
+	ReadsMAC                      // the Ethernet header
+	ReadsCtMark                   // with ReadsCt: the mark of the entry
+	ReadsCtNAT                    // with ReadsCt: whether it translates, in FieldCtState
 )
 
 // l4Narrow is how many bytes of the transport header are there without ReadsWide.
@@ -31,7 +33,11 @@ func ReadsOf(family packet.Family, p Pred) (r Reads) {
 	case Or:
 		return readsOfAll(family, p)
 	case Cmp:
-		return readsOfValue(family, p.Of)
+		r := readsOfValue(family, p.Of)
+		if p.Mask&(packet.CtSNAT|packet.CtDNAT) == 0 {
+			r &^= ReadsCtNAT
+		}
+		return r
 	case Header:
 		return ReadsL4
 	case Transport:
