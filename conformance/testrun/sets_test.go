@@ -21,12 +21,21 @@ func blocked(elements string, more ...string) string {
 	for _, f := range families {
 		fmt.Fprintf(&out, "%s set port-bad port 5 %s\n%s set port-seen port 50 -\n", f, elements, f)
 		fmt.Fprintf(&out, "%s guard early input -7 accept\n", f)
-		fmt.Fprintf(&out, "%s guard early add port-seen continue\n%s guard early in port-bad drop\n", f, f)
+		out.WriteString(seen(f))
+		fmt.Fprintf(&out, "%s guard early in port-bad drop\n", f)
 		for _, m := range more {
 			fmt.Fprintf(&out, "%s %s\n", f, m)
 		}
 	}
 	return out.String()
+}
+
+// seen are rules that put the ports of the first datagrams into a set.
+func seen(f packet.Family) (out string) {
+	for port := 1001; port <= 1005; port++ {
+		out += fmt.Sprintf("%s guard early udp %d add:port-seen\n", f, port)
+	}
+	return out
 }
 
 // ports are the elements of a set of fence's, less 1000.

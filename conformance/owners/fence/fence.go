@@ -1,19 +1,20 @@
 // Package fence is an owner of rules beside iptables, for tests: a frontend with a language
 // of its own, of which a line is
 //
-//	FAMILY TABLE CHAIN HOOK PRIORITY POLICY                 a base chain
-//	FAMILY TABLE CHAIN saddr|daddr ADDRESS VERDICT          a rule
-//	FAMILY TABLE CHAIN udp PORT VERDICT                     a rule
-//	FAMILY TABLE CHAIN in SET VERDICT                       is the source, or the port, in a set?
-//	FAMILY TABLE CHAIN add SET continue                     the source, or the port, comes into it
-//	FAMILY set SET addr|port SIZE ELEMENT,ELEMENT           a set; - is no element
+//	FAMILY TABLE CHAIN HOOK PRIORITY POLICY          a base chain
+//	FAMILY TABLE CHAIN udp PORT VERDICT              a rule about the port that UDP goes to
+//	FAMILY TABLE CHAIN in SET VERDICT                is the source, or the port, in a set?
+//	FAMILY set SET addr|port SIZE ELEMENT,ELEMENT    a set; - is no element
 //
-// A verdict is accept, drop, continue, reject, or mark: that is 7 then, and the packet goes on.
-// A set has either addresses of its family or ports; sets of ports are one for both families.
+// A verdict is accept, drop or reject; continue; mark, which is 7 then; or add:SET: the source,
+// or the port, comes into a set. Behind the last three a packet goes on. A set has either
+// addresses of its family or, if its name begins with "port", ports: such a set is one for both
+// families.
 package fence
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -38,51 +39,41 @@ func Change(e *apply.Engine, wanted *ruleset.Ruleset) apply.Change {
 	}
 }
 
-// reader reads the lines of both families.
-type reader struct {
-	out    map[string]*ruleset.Ruleset // by family
-	tables map[string]*ruleset.Table
-}
-
 // Read makes rulesets of lines, by family.
 func Read(in io.Reader) (map[string]*ruleset.Ruleset, error) {
-	r := reader{map[string]*ruleset.Ruleset{}, map[string]*ruleset.Table{}}
-	for _, f := range []packet.Family{packet.IPv4, packet.IPv6} {
-		r.out[f.String()] = &ruleset.Ruleset{Family: f}
-	}
+	out := map[string]*ruleset.Ruleset{"ipv4": {Family: packet.IPv4}, "ipv6": {Family: packet.IPv6}}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20) // a set is a line
 	for n := 1; lines.Scan(); n++ {
 		words := strings.Fields(lines.Text())
-		if len(words) != 6 || r.out[words[0]] == nil {
+		if len(words) != 6 || out[words[0]] == nil {
 			return nil, fmt.Errorf("line %d: give six words, the first ipv4 or ipv6", n)
 		}
-		if err := r.line(r.out[words[0]], words, ruleset.Pos{File: Owner, Line: n}); err != nil {
+		if err := readLine(out[words[0]], words[1:], ruleset.Pos{File: Owner, Line: n}); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 	}
-	return r.out, lines.Err()
+	return out, lines.Err()
 }
 
-func (r reader) line(rs *ruleset.Ruleset, words []string, at ruleset.Pos) error {
-	if words[1] == "set" {
-		s, err := readSet(rs.Family, words[2:])
+func readLine(rs *ruleset.Ruleset, words []string, at ruleset.Pos) error {
+	if words[0] == "set" {
+		s, err := readSet(rs.Family, words[1:])
 		rs.Sets = append(rs.Sets, s)
 		return err
 	}
-	key := words[0] + " " + words[1]
-	t := r.tables[key]
+	t := rs.Table(words[0])
 	if t == nil {
-		t = &ruleset.Table{Family: rs.Family, Name: words[1], Owner: Owner}
-		r.tables[key], rs.Tables = t, append(rs.Tables, t)
+		t = &ruleset.Table{Family: rs.Family, Name: words[0], Owner: Owner}
+		rs.Tables = append(rs.Tables, t)
 	}
-	c := t.Chain(words[2])
+	c := t.Chain(words[1])
 	if c == nil {
-		base, err := readBase(words[3:])
-		t.AddChain(&ruleset.Chain{Name: words[2], Base: base})
+		base, err := readBase(words[2:])
+		t.AddChain(&ruleset.Chain{Name: words[1], Base: base})
 		return err
 	}
-	rule, err := readRule(words[3:])
+	rule, err := readRule(words[2:])
 	if err == nil {
 		rule.Pos = at
 		c.Rules = append(c.Rules, rule)
@@ -100,56 +91,92 @@ func readBase(words []string) (*ruleset.Base, error) {
 	return &ruleset.Base{Hook: hook, Priority: int32(priority), Policy: policy}, nil
 }
 
-func readRule(words []string) (*ruleset.Rule, error) {
-	if words[0] == "add" {
-		return &ruleset.Rule{Target: add(words[1])}, nil
+func readSet(family packet.Family, words []string) (*ruleset.Set, error) {
+	size, err := strconv.Atoi(words[2])
+	types := map[string]ruleset.KeyType{"port": ruleset.KeyPort, "addr": ruleset.KeyAddr4}
+	if family == packet.IPv6 {
+		types["addr"] = ruleset.KeyAddr6
 	}
-	c := condition{words[0], words[1]}
-	if _, err := c.pred(); err != nil {
-		return nil, err
+	s := &ruleset.Set{
+		Name: Owner + "/" + words[0], Owner: Owner, Size: size, Flags: ruleset.SetDynamic, Type: []ruleset.KeyType{types[words[1]]},
 	}
-	if !verdict(words[2]).known() {
-		return nil, fmt.Errorf("no verdict %q", words[2])
+	for e := range strings.FieldsFuncSeq(words[3], func(r rune) bool { return r == ',' || r == '-' }) {
+		a, failed := netip.ParseAddr(e)
+		part := a.AsSlice()
+		if words[1] == "port" {
+			var port uint64
+			port, failed = strconv.ParseUint(e, 10, 16)
+			part = binary.BigEndian.AppendUint16(nil, uint16(port))
+		}
+		err = errors.Join(err, failed)
+		s.Elements = append(s.Elements, ruleset.Element{Key: pred.AppendKey(nil, part)})
 	}
-	return &ruleset.Rule{Matches: []ruleset.Match{c}, Target: verdict(words[2])}, nil
+	return s, err
 }
 
-// condition is what a rule asks.
-type condition struct{ of, value string }
+// keyOf is what of a packet is in a set.
+func keyOf(set string) (name string, key pred.SetKey) {
+	if strings.HasPrefix(set, "port") {
+		return Owner + "/" + set, pred.KeyOf(port)
+	}
+	return Owner + "/" + set, pred.KeyOf(pred.AddrSrc)
+}
 
-func (c condition) Word() string                     { return c.of }
-func (c condition) Args() []string                   { return []string{c.of, c.value} }
-func (c condition) Check(*ruleset.Place) error       { return nil }
+func readRule(words []string) (*ruleset.Rule, error) {
+	c, v := condition{words[:2:2]}, verdict{words[2:]}
+	_, known := verdicts[words[2]]
+	if known = known || words[2] == "reject" || strings.HasPrefix(words[2], "add:"); !known {
+		return nil, fmt.Errorf("no verdict %q", words[2])
+	}
+	if _, err := strconv.ParseUint(words[1], 10, 16); words[0] != "in" && (words[0] != "udp" || err != nil) {
+		return nil, fmt.Errorf("no condition %q %q", words[0], words[1])
+	}
+	return &ruleset.Rule{Matches: []ruleset.Match{c}, Target: v}, nil
+}
+
+// words are those of a part of a rule.
+type words []string
+
+func (w words) Word() string               { return w[0] }
+func (w words) Args() []string             { return w }
+func (w words) Check(*ruleset.Place) error { return nil }
+
+// condition is what a rule asks.
+type condition struct{ words }
+
+// port is where a datagram goes.
+var port = pred.Load{Base: pred.BaseL4, Off: 2, Width: 2}
+
 func (c condition) Eval(f *packet.Facts) pred.Answer { return pred.Eval(c.Lower(nil), f) }
 
 func (c condition) Lower(*ruleset.Place) pred.Pred {
-	p, _ := c.pred() // readRule has asked
-	return p
+	if c.words[0] == "in" {
+		set, key := keyOf(c.words[1])
+		return pred.InSet{Set: set, Key: key}
+	}
+	const udp = 17
+	n, _ := strconv.ParseUint(c.words[1], 10, 16) // readRule has asked
+	return pred.And{pred.In(pred.FieldProto, udp, udp), pred.In(port, uint32(n), uint32(n))}
 }
 
-func (c condition) pred() (pred.Pred, error) {
-	if c.of == "udp" {
-		const udp = 17
-		port, err := strconv.ParseUint(c.value, 10, 16)
-		return pred.And{pred.In(pred.FieldProto, udp, udp),
-			pred.In(pred.Load{Base: pred.BaseL4, Off: 2, Width: 2}, uint32(port), uint32(port))}, err
+// verdict is what a rule does.
+type verdict struct{ words }
+
+var verdicts = map[string]pred.Action{
+	"accept": {Op: pred.Accept}, "drop": {Op: pred.Drop}, "continue": {Op: pred.Continue},
+	"mark": pred.Doing(pred.SetMark{Dst: pred.FieldMark, Src: pred.FieldMark, Xor: 7}),
+}
+
+// Lower rejects with "port unreachable" (RFC 792, RFC 4443).
+func (v verdict) Lower(at *ruleset.Place) pred.Action {
+	if name, is := strings.CutPrefix(v.words[0], "add:"); is {
+		set, key := keyOf(name)
+		return pred.Doing(pred.SetUpdate{Set: set, Key: key})
 	}
-	if c.of == "in" {
-		return pred.InSet{Set: Owner + "/" + c.value, Key: keyOf(c.value)}, nil
+	if v.words[0] == "reject" {
+		return pred.Doing(pred.Reject{Code: map[packet.Family]uint8{packet.IPv4: 3, packet.IPv6: 4}[at.Family]})
 	}
-	a, err := netip.ParseAddr(c.value)
-	if err != nil {
-		return nil, err
-	}
-	field, ok := map[string]pred.AddrField{"saddr": pred.AddrSrc, "daddr": pred.AddrDst}[c.of]
-	if !ok {
-		return nil, fmt.Errorf("no condition %q", c.of)
-	}
-	p := pred.Addr{Of: field}
-	for i := range copy(p.Value[:], a.AsSlice()) {
-		p.Mask[i] = 0xff
-	}
-	return p, nil
+	return verdicts[v.words[0]]
 }
 
 // Dialect is how rules are stored.
@@ -160,9 +187,6 @@ func (Dialect) Owner() string { return Owner }
 
 // Append appends the words of a rule.
 func (Dialect) Append(b []byte, r *ruleset.Rule) []byte {
-	if a, is := r.Target.(add); is {
-		return fmt.Append(b, "add ", string(a), " continue")
-	}
 	return append(b, strings.Join(append(r.Matches[0].Args(), r.Target.Word()), " ")...)
 }
 
