@@ -65,7 +65,7 @@ type bucketRoom struct {
 	space  [abi.BucketRows][maxWindows]Span
 	whole  [maxWindows]Span
 	all    [abi.BucketRows][]Span
-	others [abi.BucketRows][]Span
+	others near
 }
 
 // complete says what the entries of a bucket ask for. Those of the same tag are most likely
@@ -77,14 +77,14 @@ func (m *Memory) complete(room *bucketRoom, bucket []uint32, mask *Key) {
 		room.all[taken] = m.windows(room.boxes[taken][:], &room.space[taken])
 	}
 	for i := range taken {
-		others := room.others[:0]
+		room.others.n = 0
 		for j := range taken {
 			if j != i && Tag(bucket, j) == Tag(bucket, i) {
-				others = append(others, room.all[j])
+				room.others.add(room.all[j])
 			}
 		}
 		in := m.under(&room.boxes[i], mask)
 		at := EntryOf(bucket, i)
-		m.entry(at, at[abi.EntryRow], room.all[i], m.windows(in[:], &room.whole), others)
+		m.entry(at, at[abi.EntryRow], room.all[i], m.windows(in[:], &room.whole), &room.others)
 	}
 }

@@ -43,17 +43,34 @@ func (s Span) part(k uint32) Span {
 	return Span{s.Lo >> shift & 0xffff, s.Hi >> shift & 0xffff}
 }
 
-// apart says that no number is in both.
-func (s Span) apart(o Span) bool { return s.Hi < o.Lo || o.Hi < s.Lo }
+// apart is 1 if no number is in both, else 0. It is asked so often that a jump, which no
+// processor foresees, would be what layouts take longest for.
+func (s Span) apart(o Span) int {
+	return int(((uint64(s.Hi) - uint64(o.Lo)) | (uint64(o.Hi) - uint64(s.Lo))) >> 63)
+}
 
 // known is how many rows that packets meet together an entry is to tell its row from: of long
 // lists, the first ones are enough.
 const known = 8
 
+// near is the windows of rows that packets meet together, by window.
+type near struct {
+	n  int
+	at [maxWindows][known]Span
+}
+
+// add adds a row by its windows; there are no more than are known.
+func (n *near) add(windows []Span) {
+	for w, s := range windows {
+		n.at[w][n.n] = s
+	}
+	n.n++
+}
+
 // entry writes the entry of a row, by its windows, for packets that are in some whole. It asks
 // for what tells the row best from others that they meet, and then for what leaves out most of
 // the whole.
-func (m *Memory) entry(at []uint32, n uint32, mine, whole []Span, others [][]Span) {
+func (m *Memory) entry(at []uint32, n uint32, mine, whole []Span, others *near) {
 	a := asked{narrowest: everyNumber}
 	for w, s := range mine {
 		a.try(w, s, whole[w], others)
@@ -67,7 +84,7 @@ func (m *Memory) Alone(at []uint32, n uint32, mask *Key) {
 	var mine, whole [maxWindows]Span
 	row := m.Box(n)
 	in := m.under(&row, mask)
-	m.entry(at, n, m.windows(row[:], &mine), m.windows(in[:], &whole), nil)
+	m.entry(at, n, m.windows(row[:], &mine), m.windows(in[:], &whole), &near{})
 }
 
 // asked is the window that an entry asks for, the best one so far.
@@ -77,15 +94,13 @@ type asked struct {
 }
 
 // try sees whether window w, in which the row takes s of a whole, is better.
-func (a *asked) try(w int, s, whole Span, others [][]Span) {
+func (a *asked) try(w int, s, whole Span, others *near) {
 	score := bits.Len32(whole.Hi-whole.Lo) - bits.Len32(s.Hi-s.Lo)
-	if score <= 0 || score+apartScore*len(others) <= a.score {
+	if score <= 0 || score+apartScore*others.n <= a.score {
 		return
 	}
-	for _, other := range others {
-		if s.apart(other[w]) {
-			score += apartScore
-		}
+	for _, other := range others.at[w][:others.n] {
+		score += apartScore * s.apart(other)
 	}
 	if score > a.score {
 		*a = asked{w, score, s}
@@ -104,7 +119,7 @@ func (m *Memory) ask(at []uint32, n uint32, a *asked) {
 
 // inLeaf is what the entry of a row with some box asks for in a leaf, where packets are in a
 // whole with some windows. Numbers of which the row takes all tell nothing.
-func (m *Memory) inLeaf(row []Span, in *Box, whole []Span, others [][]Span) asked {
+func (m *Memory) inLeaf(row []Span, in *Box, whole []Span, others *near) asked {
 	a := asked{narrowest: everyNumber}
 	words := m.Family.Bits() / 16
 	for dim, s := range row[:words+2] {

@@ -41,8 +41,8 @@ type graft struct {
 // leafRoom is what is used again for every leaf.
 type leafRoom struct {
 	space  [maxWindows]Span
-	first  [known][maxWindows]Span
-	others [known][]Span
+	row    [maxWindows]Span
+	others near
 }
 
 // box gives the spans of a row.
@@ -230,12 +230,12 @@ func (t *tree) leaf(at int, p *part) {
 	t.words = append(t.words, make([]uint32, len(p.ids)*int(abi.EntrySize))...)
 	room := &t.leafRoom
 	whole := t.m.windows(p.in[:], &room.space)
-	others := room.others[:min(len(p.ids), known)]
-	for i := range others {
-		others[i] = t.m.windows(t.box(p.ids[i]), &room.first[i])
+	room.others.n = 0
+	for _, id := range p.ids[:min(len(p.ids), known)] {
+		room.others.add(t.m.windows(t.box(id), &room.row))
 	}
 	for i, id := range p.ids {
-		a := t.m.inLeaf(t.box(id), &p.in, whole, others)
+		a := t.m.inLeaf(t.box(id), &p.in, whole, &room.others)
 		t.m.ask(t.words[begin+i*int(abi.EntrySize):], t.rows[id], &a)
 	}
 }
