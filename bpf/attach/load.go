@@ -195,6 +195,7 @@ func loadConstant(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[s
 	if prog.Instructions, err = rewrite.Shorten(prog.Instructions, rewrite.ConstantsOf(spec)); err != nil {
 		return nil, err
 	}
+	rewrite.Untype(prog.Instructions)
 	return load(spec, prog, given)
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 )
 
 // section is a variable of 4 bytes with the value 6, and one of a byte with the value 255.
@@ -150,5 +151,26 @@ func TestFoldKeepsSources(t *testing.T) {
 	})
 	if len(got) != 4 || got[1].Source() != nil || fmt.Sprint(got[2].Source()) != "second" || got[3].Source() != nil {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestUntype takes types and lines from a single function; with another one, which the kernel
+// must know the type of, it takes none.
+func TestUntype(t *testing.T) {
+	first := func(name string) asm.Instruction {
+		ins := asm.Mov.Imm(asm.R0, 1).WithSymbol(name).WithSource(asm.Comment(name))
+		return btf.WithFuncMetadata(ins, &btf.Func{Name: name})
+	}
+	single := asm.Instructions{first("one"), asm.Return()}
+	Untype(single)
+	if btf.FuncMetadata(&single[0]) != nil || single[0].Source() != nil || single[0].Symbol() != "one" {
+		t.Errorf("left of a single function: %v", single)
+	}
+	two := asm.Instructions{first("one"), asm.Return(), first("two"), asm.Return()}
+	Untype(two)
+	for _, i := range []int{0, 2} {
+		if btf.FuncMetadata(&two[i]) == nil || two[i].Source() == nil {
+			t.Errorf("instruction %d of two functions lost its type", i)
+		}
 	}
 }

@@ -54,6 +54,19 @@ func typeFunctions(generated asm.Instructions, stub *btf.Func) asm.Instructions 
 	return out
 }
 
+// Untype takes types and lines from a program of a single function, for which the kernel needs
+// none: to load them takes as long as to verify a small program.
+func Untype(insns asm.Instructions) {
+	for i := range insns {
+		if i > 0 && btf.FuncMetadata(&insns[i]) != nil {
+			return
+		}
+	}
+	for i := range insns {
+		insns[i] = btf.WithFuncMetadata(insns[i].WithSource(nil), nil)
+	}
+}
+
 // jumpTargets are the symbols inside functions: those that jumps refer to.
 func jumpTargets(insns asm.Instructions) map[string]bool {
 	out := map[string]bool{}
