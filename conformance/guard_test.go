@@ -116,6 +116,9 @@ COMMIT
 -A PREROUTING -p udp -m udp --dport 53 -j REDIRECT --to-ports 8
 -A PREROUTING -p udp -m udp --dport 1000:1009 -j DNAT --to-destination 192.0.2.1:2000-2009/1000
 COMMIT
+*mangle
+-A PREROUTING -p tcp -m tcp --dport 80 -j ECN --ecn-tcp-remove
+COMMIT
 `)
 	const (
 		accepted   = "udp 198.18.0.2:5000 > 198.18.0.1:8 in eth0"
@@ -134,16 +137,18 @@ COMMIT
 		}
 	}
 	enforced("before")
-	for _, table := range []string{"filter", "nat"} {
-		command(t, l.Host(), "", "iptables-legacy", "-w", "60", "-t", table, "-F")
-	}
-	for _, text := range []string{accepted, dropped, "udp 198.18.0.2:5003 > 198.18.0.1:53 in eth0"} {
-		if got := events(t, l, text); strings.Contains(got, "input in eth0") {
-			t.Errorf("flushed: %s: %s", text, got)
+	for i, flushed := range [][]string{{"filter", "nat"}, {"mangle"}} {
+		for _, table := range flushed {
+			command(t, l.Host(), "", "iptables-legacy", "-w", "60", "-t", table, "-F")
 		}
+		for _, text := range []string{accepted, dropped, fmt.Sprintf("udp 198.18.0.2:50%d3 > 198.18.0.1:53 in eth0", i)} {
+			if got := events(t, l, text); strings.Contains(got, "input in eth0") {
+				t.Errorf("flushed %s: %s: %s", flushed, text, got)
+			}
+		}
+		command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", "raw", "-A", "PREROUTING", "-s", "192.0.2.1")
+		enforced("after a change of another table")
 	}
-	command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", "raw", "-A", "PREROUTING", "-s", "192.0.2.1")
-	enforced("after a change of another table")
 	command(t, l.Host(), "", "nft", "flush", "ruleset")
 	if got := events(t, l, "udp 198.18.0.2:5004 > 198.18.0.1:53 in eth0"); strings.Contains(got, "input in eth0") {
 		t.Errorf("nft flush ruleset: %s", got)

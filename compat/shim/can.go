@@ -46,11 +46,13 @@ func unfit(e pred.Effect, hooks uint8) string {
 
 // rewrites names the kernel's function that rewrites the packet; "" for other effects.
 func rewrites(e pred.Effect) string {
-	switch e.(type) {
+	switch e := e.(type) {
 	case pred.NPT:
 		return "ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c"
 	case pred.SetECN:
-		return "ecn_tg(), net/ipv4/netfilter/ipt_ECN.c"
+		if e.SetECE || e.SetCWR {
+			return "set_ect_tcp(), net/ipv4/netfilter/ipt_ECN.c"
+		}
 	case pred.StripTCPOptions:
 		return "tcpoptstrip_mangle_packet(), net/netfilter/xt_TCPOPTSTRIP.c"
 	}

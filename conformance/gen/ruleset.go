@@ -208,6 +208,14 @@ func (w *rulesetWriter) mss(chain string) string {
 	return " -p tcp -m tcp " + w.pick("--syn", "--tcp-flags SYN,RST SYN", "--tcp-flags SYN SYN") + w.pick("", " -m tcpmss --mss 1000:65535") + " -j TCPMSS --" + to
 }
 
+// ecn changes the codepoint of ECN in the IP header; IPv6 has no such target.
+func (w *rulesetWriter) ecn() string {
+	if w.six {
+		return " -j TOS --set-tos 0x02/0x03"
+	}
+	return " -j ECN --ecn-ip-ect " + w.pick("0", "1", "2", "3")
+}
+
 // rewrite is a target that changes the IP header.
 func (w *rulesetWriter) rewrite() string {
 	hops := " -j TTL --ttl-"
@@ -216,7 +224,7 @@ func (w *rulesetWriter) rewrite() string {
 	}
 	return w.pick(hops+w.pick("set 64", "set 1", "inc 1", "inc 200", "dec 1", "dec 63", "dec 255"),
 		" -j TOS --set-tos "+w.pick("0x10/0xff", "0x00/0xff", "0x08/0x3f", "0xff/0x0f", "0x00/0x00"),
-		" -j DSCP --set-dscp "+w.pick("0x00", "0x08", "0x2e", "0x3f"))
+		" -j DSCP --set-dscp "+w.pick("0x00", "0x08", "0x2e", "0x3f"), w.pick(" -j TOS --set-tos 0x21", w.ecn()))
 }
 
 func (w *rulesetWriter) target(chain string, self, users int) string {

@@ -297,7 +297,7 @@ func (e *Engine) translated(c *change, number uint32, load func(*datapath.Input)
 	}
 }
 
-// strict refuses a plan that leaves a filter, raw or security table to netfilter.
+// strict refuses a plan that leaves a table to netfilter.
 func strict(c *change, p *plan.Plan) error {
 	if !c.strict {
 		return nil

@@ -179,8 +179,12 @@ func unforeseen(e pred.Effect) string {
 	switch e := e.(type) {
 	case pred.NAT, pred.NPT:
 		return "translates addresses"
-	case pred.SetECN, pred.SetMSS, pred.StripTCPOptions, pred.FillChecksum:
+	case pred.SetMSS, pred.StripTCPOptions, pred.FillChecksum:
 		return "rewrites the packet"
+	case pred.SetECN:
+		if e.SetECE || e.SetCWR {
+			return "rewrites the packet"
+		}
 	case pred.TProxy:
 		return "takes or drops the packet by the sockets of this host"
 	case pred.SynProxy:

@@ -27,6 +27,8 @@ func ChangesHeader(family packet.Family, e Effect) (change HeaderChange, is bool
 		return changedTOS(family, ^e.Mask, e.Value), true
 	case SetDSCP: // dscp_tg(), net/netfilter/xt_DSCP.c
 		return changedTOS(family, 3, e.Value<<2), true
+	case SetECN: // set_ect_ip(), net/ipv4/netfilter/ipt_ECN.c
+		return changedTOS(family, ^uint8(3), e.IP&3), e.SetIP && !e.SetECE && !e.SetCWR
 	case SetTTL:
 		c := HeaderChange{Off: 8, Width: 1, Keep: 0xff}
 		if family == packet.IPv6 {
