@@ -8,6 +8,9 @@ package ruleset
 
 import (
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -43,7 +46,7 @@ type Error struct {
 // Error formats as "FILE:LINE:COL: thing: what is wrong; what would do".
 func (e *Error) Error() string {
 	s := e.Pos.String()
-	for _, part := range []string{e.Thing, e.What} {
+	for _, part := range []string{shown(e.Thing), printable(e.What)} {
 		if part == "" {
 			continue
 		}
@@ -56,6 +59,27 @@ func (e *Error) Error() string {
 		s += "; " + e.Fix
 	}
 	return s
+}
+
+// shownMax is how much of a word an error repeats.
+const shownMax = 250
+
+// shown is a word of a text as an error may show it: not longer than a few lines.
+func shown(s string) string {
+	if len(s) > shownMax {
+		s = strings.ToValidUTF8(s[:shownMax], "") + "..."
+	}
+	return printable(s)
+}
+
+// printable gives what a terminal prints as it is: a text may hold anything, escape sequences
+// included.
+func printable(s string) string {
+	odd := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, odd) {
+		return s
+	}
+	return strconv.Quote(s)
 }
 
 // Counters are packets and bytes.

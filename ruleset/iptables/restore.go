@@ -123,7 +123,11 @@ func (rd *reader) line(l line) {
 	rd.now = l
 	text := l.text
 	switch {
-	case text == "" || text[0] == '\n' || text[0] == '#':
+	case text == "": // a NUL byte ends a line, as in a C string
+		if !rd.skip {
+			rd.fault(0, "", "the line begins with a NUL byte", "is it a text of iptables-save?")
+		}
+	case text[0] == '\n' || text[0] == '#':
 	case rd.skip:
 		rd.skipped(text)
 	case rd.cur == nil && text[0] == '*':
