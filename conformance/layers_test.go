@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
 	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/steady"},
 	// It moves rules from the tools to the engine and back.
-	"compat/takeover": {"compat/...", "engine/apply", "ruleset/..."},
+	"compat/takeover": {"compat/...", "engine/apply", "ruleset/...", "bpf/steady"},
 	// The client is on the way of every command, before all else is initialized.
 	"engine/serve/client":       {},
 	"engine/serve/client/early": {"engine/serve/client"},

@@ -59,6 +59,16 @@ func TablesBy(c *netlink.Conn, read func() error) error {
 	return unchanged(func() (uint32, error) { return generation(c) }, read)
 }
 
+// Generation is the number that the next transaction of nf_tables in this namespace changes.
+func Generation() (uint32, error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return 0, fmt.Errorf("nf_tables: %w", err)
+	}
+	defer c.Close()
+	return generation(c)
+}
+
 // unchanged reads until a number is the same before and after it. Without such a number there
 // is nothing to read: the reader says why.
 func unchanged(number func() (uint32, error), read func() error) error {

@@ -27,6 +27,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/bpftables/bpftables/bpf/steady"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/theirs"
@@ -101,13 +102,21 @@ func (m *Mover) Take() error {
 		if err := m.enforce(j); err != nil {
 			return err
 		}
+		seen, err := generation(j)
+		if err != nil {
+			return err
+		}
 		if changed, err := m.changed(j); err != nil || changed {
 			if err != nil {
 				return err
 			}
 			continue // both enforce now; what is newer is taken the next time
 		}
-		if err := m.remove(j); err != nil {
+		err = m.remove(j, seen)
+		if errors.Is(err, theirs.ErrChanged) {
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("the rules are enforced by bpftables, and some still by netfilter, too: %w; run takeover again", err)
 		}
 		if err := m.finish(); err != nil {
@@ -204,9 +213,20 @@ func (m *Mover) changed(j *job) (bool, error) {
 	return false, nil
 }
 
+// generation is that of nf_tables, where anything is taken from there.
+func generation(j *job) (uint32, error) {
+	for _, s := range j.sources {
+		if s.Variant == tool.NFT {
+			return steady.Generation()
+		}
+	}
+	return 0, nil
+}
+
 // remove takes the tables out of netfilter: those of nf_tables in one transaction, those
-// of ip_tables one after the other, each as a whole.
-func (m *Mover) remove(j *job) error {
+// of ip_tables one after the other, each as a whole. Those of nf_tables must be of the generation
+// that was seen.
+func (m *Mover) remove(j *job, seen uint32) error {
 	var tables []string
 	for _, s := range j.sources {
 		if s.Variant == tool.NFT && !s.Ours {
@@ -231,7 +251,7 @@ func (m *Mover) remove(j *job) error {
 		m.e.Step("removed-" + s.Table)
 	}
 	if len(tables) > 0 {
-		if err := m.n.Delete(tables); err != nil {
+		if err := m.n.Delete(tables, seen); err != nil {
 			return err
 		}
 	}

@@ -71,21 +71,6 @@ func (n *Netfilter) Translates() (bool, error) {
 	return n.listed("nat") || slices.ContainsFunc(all, func(c *nftables.Chain) bool { return c.Type == nftables.ChainTypeNAT }), err
 }
 
-// Delete removes tables of nf_tables, all in one transaction.
-func (n *Netfilter) Delete(tables []string) error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("nf_tables: %w", err)
-	}
-	for _, name := range tables {
-		c.DelTable(&nftables.Table{Name: name, Family: n.nfFamily()})
-	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("remove tables of nf_tables: %w", err)
-	}
-	return nil
-}
-
 // addChain counts a chain, if it is not ours and not as in every new table. True: it is a
 // base chain as iptables makes it.
 func (h *Held) addChain(c *nftables.Chain) bool {
