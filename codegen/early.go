@@ -16,7 +16,7 @@ import (
 type EarlyProgram struct {
 	Program
 	Chains       []EarlyChain
-	Exact        bool // counters without exception
+	Exact        bool // all counters are as if the hooks had judged the packet
 	TellsInvalid bool // a rule tells the conntrack states NEW and INVALID apart
 }
 

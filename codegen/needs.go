@@ -35,8 +35,8 @@ func (g *generator) tracked(p *plan.Plan) uint32 {
 	return g.needs
 }
 
-// needClasses asks for what any classified chain may read: the ports and the protocol
-// are part of the key.
+// needClasses asks for what any classified chain may read, and for the ports and the
+// protocol, by which all are looked up.
 func (g *generator) needClasses(classes []*plan.Class) {
 	g.needs |= abi.NeedL4
 	for _, c := range classes {

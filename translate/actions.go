@@ -103,8 +103,8 @@ type flow struct {
 	returns      bool
 }
 
-// sequences are what packets can collect from each base chain on. Of loose chains any rule
-// may be deleted, and they may be left anywhere.
+// sequences are the actions that packets can collect from each base chain on. Any rule of a
+// loose chain may be deleted later, and packets may leave it at any rule.
 func (t *table) sequences(loose map[*ruleset.Chain]bool) map[*ruleset.Chain]sequence {
 	flows := map[*ruleset.Chain]flow{}
 	var walk func(c *ruleset.Chain) flow

@@ -10,7 +10,7 @@ import (
 )
 
 // maxNesting is how deep jumps may nest in a table that BPF runs. Real rulesets have less than
-// ten; what follows chains from here on may call itself that often.
+// ten; the functions that follow jumps call themselves that often.
 const maxNesting = 4096
 
 var tooNested = fmt.Sprintf("its jumps nest deeper than %d chains", maxNesting)
@@ -81,7 +81,7 @@ func (t *table) callersFirst() []*ruleset.Chain {
 	return done
 }
 
-// nested says whether jumps nest too deep for all that follows chains.
+// nested says whether jumps nest too deep for the functions that follow them.
 func (t *table) nested() bool {
 	for _, n := range t.below {
 		if n > maxNesting {

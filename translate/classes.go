@@ -17,7 +17,7 @@ type Classifier uint8
 const (
 	ClassifyAuto   Classifier = iota
 	ClassifyCode              // as code, one rule after the other
-	ClassifyTuples            // by tables of rules with the same bits
+	ClassifyTuples            // by tuples
 	ClassifyTree              // by decision trees
 )
 
@@ -85,7 +85,7 @@ func (t *table) callsClass(c *ruleset.Chain) bool {
 	return false
 }
 
-// classifyAll looks up a base chain that is no program, with all that it calls.
+// classifyAll makes a base chain classified, with all that it calls, where no program runs it as code.
 func (b *hookBuilder) classifyAll(base *ruleset.Chain) bool {
 	if b.o.Classifier == ClassifyCode || !b.class(base) {
 		return false

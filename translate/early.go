@@ -171,7 +171,7 @@ func earlyHook(rs *ruleset.Ruleset, step earlyStep, o EarlyOptions, res *Result)
 	return allUp(t, base, h, why) // too long for a program
 }
 
-// allUp is a hook at which every packet goes up.
+// allUp is a hook at which every packet goes up: the early stage leaves it to the hooks.
 func allUp(t *table, base *ruleset.Chain, h packet.Hook, why string) *plan.Hook {
 	return &plan.Hook{Hook: h, Priority: base.Base.Priority, Funcs: []*plan.Func{{
 		Symbol: "chain", Chain: base.Name, Policy: &plan.Policy{ID: t.policyID(base)},

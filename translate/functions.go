@@ -361,7 +361,7 @@ func (b *hookBuilder) rule(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
 	return out
 }
 
-// planned is a rule of the plan, but for what it calls.
+// planned is a rule as the plan has it, without what it calls.
 func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	l := t.lines[r]
 	out := &plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String()}

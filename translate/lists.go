@@ -10,7 +10,7 @@ import (
 )
 
 // shareLists leaves to netfilter the tables that use a list of -m recent which a
-// table of netfilter's uses, too: a list has one owner. Lists are shared by all
+// table that netfilter runs uses, too: a list has one owner. Lists are shared by all
 // tables of a namespace (recent_table_lookup(), net/netfilter/xt_recent.c).
 func shareLists(rs *ruleset.Ruleset, o Options, res *Result, s *slots) {
 	if len(res.Plan.Recents) == 0 {

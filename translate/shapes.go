@@ -40,7 +40,7 @@ func (t *table) mixed(c *ruleset.Chain) bool {
 	return false
 }
 
-// shape is what a rule asks for, without the values: rules of one shape are in one table of a
+// shape is what a rule asks for, without the values: rules of one shape are in one tuple of a
 // lookup.
 func (l *lowered) shape() string {
 	var b strings.Builder

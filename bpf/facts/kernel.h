@@ -184,14 +184,16 @@ struct dst_entry {
 		(int)r0_;                                                                   \
 	})
 
-/* value_of is the only value of a map. The loader makes the instruction give the address of the
- * value, instead of the map: there is nothing to look up. */
-#define value_of(map)                                                                       \
+/* value_at is where the only value of a map lies. The loader makes the instruction give the
+ * address of the value, instead of the map: there is nothing to look up. value_of is the same
+ * for a map that has a type of its values. */
+#define value_at(map)                                                                       \
 	({                                                                                  \
-		typeof((map).value) at_;                                                    \
+		void *at_;                                                                  \
 		asm("%0 = " #map " ll" : "=r"(at_));                                        \
 		at_;                                                                        \
 	})
+#define value_of(map) ((typeof((map).value))value_at(map))
 
 extern int bpf_dynptr_from_skb(struct __sk_buff *skb, u64 flags, struct bpf_dynptr *ptr) __ksym;
 extern void *bpf_dynptr_slice(const struct bpf_dynptr *ptr, u32 off, void *buffer, u32 buffer__szk) __ksym;

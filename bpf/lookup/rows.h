@@ -20,8 +20,7 @@
 #include "facts/kernel.h"
 
 /* words_map declares a map with one value, words that user space shares, and a function that
- * says where they begin. The loader makes the instruction give the address of the value,
- * instead of the map: there is nothing to look up. */
+ * says where they begin. */
 #define words_map(map, words, size)                                                         \
 	struct {                                                                            \
 		__uint(type, BPF_MAP_TYPE_ARRAY);                                           \
@@ -30,13 +29,7 @@
 		__uint(key_size, 4);                                                        \
 		__uint(value_size, 4 * (size));                                             \
 	} map SEC(".maps");                                                                 \
-	static __always_inline const u32 *words(void)                                       \
-	{                                                                                   \
-		const u32 *at;                                                              \
-                                                                                            \
-		asm("%0 = " #map " ll" : "=r"(at));                                         \
-		return at;                                                                  \
-	}
+	static __always_inline const u32 *words(void) { return value_at(map); }
 
 /* The header of the index. What follows word HDR_OWN is user space's own. The descriptors of
  * the chains come next, by number. */

@@ -4,8 +4,8 @@
  *
  * Every row that is found is asked completely: the structures only say which rows need
  * not be asked. They assume a packet whose transport header is whole, or
- * that is a later fragment. For others, rules answer hotdrop depending on their
- * place, so their rows are asked one after the other. */
+ * that is a later fragment. For others, rules answer hotdrop depending on where
+ * they stand, so their rows are asked one after the other. */
 #ifndef BPFTABLES_SEARCH_H
 #define BPFTABLES_SEARCH_H
 

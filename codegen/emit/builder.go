@@ -79,7 +79,7 @@ func (b *Builder) add(i asm.Instruction) {
 	b.ins = append(b.ins, i)
 }
 
-// NewLabel makes a label that Bind must bind.
+// NewLabel makes a label; Bind must be called with it once.
 func (b *Builder) NewLabel() Label {
 	b.bound = append(b.bound, -1)
 	return Label(len(b.bound) - 1)

@@ -68,7 +68,7 @@ func (b *Builder) Header(p pred.Header, no, hot Label) {
 	b.Bind(ok)
 }
 
-// inRange asks the same of regVal, in host order.
+// inRange asks what Range asks, of regVal in host order.
 func (b *Builder) inRange(mask, full, lo, hi uint32, no Label) {
 	if lo > hi {
 		b.Jump(no)

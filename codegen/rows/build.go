@@ -36,7 +36,8 @@ type Options struct {
 	Keys  layout.HashKeys
 }
 
-// Drawn gives the costs of this machine, and keys that nobody knows.
+// Drawn gives the costs of this machine, and keys that are drawn at random: nobody can choose
+// addresses that collide.
 func Drawn() Options { return Options{choice.Machine{}, layout.DrawKeys()} }
 
 // Build lays out the classified chains of a plan, those of the early stage behind the

@@ -122,8 +122,8 @@ const MaxClasses = 1 << 16
 // jump, of which nf_tables nests 16 (NFT_JUMP_STACK_SIZE); two lead there.
 const MaxActions = 1 << 13
 
-// Class is a chain whose rules are looked up instead of run as code; so are all chains
-// that it calls.
+// Class is a chain whose rules are looked up instead of run as code, as those of all chains
+// that it calls are.
 type Class struct {
 	Number int
 	Table  string
@@ -135,7 +135,7 @@ type Class struct {
 	Source iter.Seq[*Rule] `json:"-"`
 	Size   int             `json:"-"`
 	Reads  pred.Reads      `json:"-"` // what the rules from Source read of a packet
-	Forced bool            // looked up by tables even if it is short
+	Forced bool            // looked up by tuples even if it is short
 	Trees  bool            // by decision trees alone
 	Hooks  uint8           // 1 << packet.Hook: where packets meet it
 	Depth  int             // how deep it calls others

@@ -10,17 +10,18 @@ import (
 )
 
 const (
-	// maxRest is how many rows that no tuple takes are asked one after the other.
+	// maxRest is up to how many rows that no tuple takes are asked one after the other; more
+	// get trees.
 	maxRest = 12
-	// treesFrom is from how many lines of the cache on that packets touch in tuples trees are
-	// tried instead: below, they cannot be faster.
+	// treesFrom is how many lines of the cache a packet has to touch in tuples for trees to be
+	// tried instead: trees never touch fewer.
 	treesFrom = 5.0
-	// manyTuples is from how many tuples on they are not even tried: one tree was always better.
+	// manyTuples is how many tuples are too many to be tried: one tree was always better.
 	manyTuples = 8
-	// groupsFrom is from how many entries on that packets read in one tree several are tried
-	// instead.
+	// groupsFrom is how many entries a packet has to read in one tree for several trees to be
+	// tried instead.
 	groupsFrom = 100.0
-	// smallTuples is how many small tuples are not better than trees for their rows.
+	// smallTuples is how many small tuples there must be for their rows to move to trees.
 	smallTuples = 8
 	// insertTuples is how many tuples a chain with trees alone has for rules to come.
 	insertTuples = 4

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// MaxTuples bounds how many tuples a packet is looked up in; one more has all rows
-	// that fit into none.
+	// MaxTuples bounds how many tuples a packet is looked up in. One more, without masks, has
+	// all rows that fit into none.
 	MaxTuples = 61
 	// MaxSame is how many rows of one key a tuple takes.
 	MaxSame = 8
@@ -42,7 +42,8 @@ func (m *Memory) align(to int) {
 	}
 }
 
-// spareRows is how many rows more than it was made with the tuple without masks may have.
+// spareRows is how many rows the tuple without masks may get beyond those that it is made
+// with.
 const spareRows = 64
 
 // Tuple is a tuple on its way: a mask and the rows that it takes.

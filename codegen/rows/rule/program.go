@@ -36,7 +36,7 @@ type reference struct {
 	to emit.Label
 }
 
-// NewLabel makes a label that Bind must bind.
+// NewLabel makes a label; Bind must be called with it once.
 func (a *assembler) NewLabel() emit.Label {
 	a.bound = append(a.bound, -1)
 	return emit.Label(len(a.bound) - 1)

@@ -34,7 +34,7 @@ type Row struct {
 	Mark              *uint32
 }
 
-// Plain is the flag of a row that asks for what most rows ask for. An empty mask with flags
+// Plain is the flag of a row that asks for nothing but addresses, a protocol and ports. An empty mask with flags
 // to be set (--tcp-flags NONE SYN) never matches.
 func (r *Row) Plain() uint32 {
 	const not = abi.NotSrc | abi.NotDst | abi.NotProto | abi.NotSPort | abi.NotDPort | abi.NotTCPFlags | abi.NotState
@@ -51,7 +51,7 @@ type compiler struct {
 	prog               assembler
 	sportSet, dportSet bool
 	headerSet, tcpSet  bool
-	icmpType           bool       // sport holds the type, of any code
+	icmpType           bool       // SPort holds an ICMP type, of any code
 	fixed              bool       // a condition with memory or hotdrop is in the program: the rest follows it
 	never              bool       // the rule matches nothing
 	ports              [2]pred.Or // alternatives that become rows of their own
@@ -83,14 +83,13 @@ type Target struct {
 	Early bool
 }
 
-// Scratch is room that many rules are compiled in, one after the other: what compile
-// gives is valid until the next call.
+// Scratch is memory that is used again for each of many rules.
 type Scratch struct {
 	compiler
 	rows []Row
 }
 
-// Compile does what the function of that name does.
+// Compile gives the rows of a rule, which are valid until the next call.
 func (s *Scratch) Compile(family packet.Family, r *plan.Rule, to Target) ([]Row, error) {
 	c := &s.compiler
 	*c = compiler{family: family, prog: c.prog.empty()}
@@ -165,7 +164,7 @@ func (c *compiler) guard(p pred.Pred) bool {
 // for always pass it.
 func (c *compiler) guardHeader(bytes uint8, hotFragment bool) bool {
 	if c.headerSet {
-		// Behind a guard that asks for as much it never fires.
+		// Behind a guard that asks for as many bytes this one never fires.
 		return bytes <= c.Need && (!hotFragment || c.Flags&abi.HotFragment != 0)
 	}
 	if !c.plainProto() || headerBytes(c.Proto) < bytes {
