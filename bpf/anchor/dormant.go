@@ -41,7 +41,10 @@ func (t Table) wake() error {
 	if err != nil || !sleeps {
 		return err
 	}
-	if err := t.transaction(0, func(c *nftables.Conn, table *nftables.Table) { c.AddTable(table) }); err != nil {
+	if err := t.transaction(0, func(c *nftables.Conn, table *nftables.Table) error {
+		c.AddTable(table)
+		return nil
+	}); err != nil {
 		return fmt.Errorf("wake table %s of nf_tables: %w", Name, err)
 	}
 	return nil

@@ -50,8 +50,8 @@ type Base struct {
 const sendRoom = 1 << 20
 
 // transaction runs a change of the table as one transaction of nf_tables: all of it
-// happens, or nothing.
-func (t Table) transaction(size int, change func(*nftables.Conn, *nftables.Table)) error {
+// happens, or nothing. Nothing is sent of a change that fails to say what it wants.
+func (t Table) transaction(size int, change func(*nftables.Conn, *nftables.Table) error) error {
 	room := func(c *netlink.Conn) error {
 		// A transaction is one message to the kernel.
 		return errors.Join(c.SetWriteBuffer(max(size, sendRoom)), c.SetReadBuffer(max(size, sendRoom)))
@@ -60,7 +60,9 @@ func (t Table) transaction(size int, change func(*nftables.Conn, *nftables.Table
 	if err != nil {
 		return fmt.Errorf("nf_tables: %w", err)
 	}
-	change(c, t.nft())
+	if err := change(c, t.nft()); err != nil {
+		return err
+	}
 	err = c.Flush()
 	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) {
 		return fmt.Errorf("%w (%w)", ErrMissing, err)
@@ -105,8 +107,7 @@ func (t Table) replace(remove []string, add []Chain) error {
 			size += r.room()
 		}
 	}
-	var failed error
-	err := t.transaction(size, func(c *nftables.Conn, table *nftables.Table) {
+	err := t.transaction(size, func(c *nftables.Conn, table *nftables.Table) error {
 		c.AddTable(table)
 		for _, name := range remove { // rules first: a chain that another one jumps to stays
 			c.FlushChain(&nftables.Chain{Name: name, Table: table})
@@ -120,12 +121,15 @@ func (t Table) replace(remove []string, add []Chain) error {
 		sets := uint32(0)
 		for _, chain := range add {
 			for _, r := range chain.Rules {
-				failed = errors.Join(failed, r.prepare(c, table, &sets))
+				if err := r.prepare(c, table, &sets); err != nil {
+					return err
+				}
 				c.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: chain.Name, Table: table}, Exprs: r})
 			}
 		}
+		return nil
 	})
-	if err = errors.Join(failed, err); err != nil {
+	if err != nil {
 		return fmt.Errorf("table %s of nf_tables: %w", Name, err)
 	}
 	return nil
@@ -173,7 +177,10 @@ func (t Table) Remove() error {
 	if err != nil || len(there) == 0 {
 		return err
 	}
-	err = t.transaction(0, func(c *nftables.Conn, table *nftables.Table) { c.DelTable(table) })
+	err = t.transaction(0, func(c *nftables.Conn, table *nftables.Table) error {
+		c.DelTable(table)
+		return nil
+	})
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, ErrMissing) {
 		return nil
 	}

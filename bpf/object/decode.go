@@ -199,4 +199,5 @@ func (d *decoder) mark(r *reader, insns asm.Instructions) error {
 // Function stands for the lines of a function of the object.
 type Function string
 
+// String is the line that stands for the function, see asm.Instruction.WithSource.
 func (f Function) String() string { return string(f) }
