@@ -128,9 +128,13 @@ int whole(struct bpf_nf_ctx *ctx)
 }
 
 /* guard stands behind the table of netfilter where rules have actions for it. A packet
- * that comes here with a note of the live generation has missed them: someone has removed
- * our rules from the table. The packet is dropped, as the rules there would have done. What another
- * chain has translated before ours passes: netfilter asks no further one. */
+ * that comes here with a note has missed them: someone has removed our rules from the table. The
+ * packet is dropped, as the rules there would have done. What another
+ * chain has translated before ours passes: netfilter asks no further one.
+ *
+ * The note may be of a generation that is not live any more, if the switch came while the packet
+ * was between the two programs. Its rules stay in the table until no such packet is left, and they
+ * take the notes of their own generation whichever is live: this one has missed them, too. */
 SEC("netfilter")
 int guard(struct bpf_nf_ctx *ctx)
 {
@@ -139,8 +143,6 @@ int guard(struct bpf_nf_ctx *ctx)
 	bool drop;
 
 	if (!note || note->skb != skb || !note->n)
-		return NF_ACCEPT;
-	if (*value_of(active) != note->gen)
 		return NF_ACCEPT;
 	drop = !note->unless || !passes(ctx->skb, note->unless);
 	note->n = 0;

@@ -25,16 +25,22 @@ static __always_inline bool is_live(void)
 	return *value_of(active) == gen;
 }
 
-static __always_inline struct note_entry *find(u64 skb)
+/* find_any is the packet's note of any generation. */
+static __always_inline struct note_entry *find_any(u64 skb)
 {
 	struct note_entry *note = bpf_map_lookup_elem(&out_notes, &skb);
 	u32 slot = note_slot;
 
 	if (!note)
 		note = bpf_map_lookup_elem(&notes, &slot);
-	if (!note || note->skb != skb || note->gen != gen || !note->n)
-		return NULL;
-	return note;
+	return note && note->skb == skb ? note : NULL;
+}
+
+static __always_inline struct note_entry *find(u64 skb)
+{
+	struct note_entry *note = find_any(skb);
+
+	return note && note->gen == gen && note->n ? note : NULL;
 }
 
 /* forget ends the work on a packet. */
@@ -130,25 +136,19 @@ int drop(struct __sk_buff *ctx)
 }
 
 /* enter: the generation is live, and its table that is left to netfilter judges the packet:
- * its note ends here. */
+ * its note ends here. A note that another generation left for the same table ends, too: the
+ * switch came behind its program, and its rules do not judge the packet any more. */
 SEC("socket")
 int enter(struct __sk_buff *ctx)
 {
 	u64 skb = address(ctx);
-	struct note_entry *note = find(skb);
+	struct note_entry *note = find_any(skb);
 
 	if (!is_live())
 		return 0;
-	if (note)
+	if (note && note->n && (note->gen == gen || note->next == NOTE_WHOLE))
 		forget(skb, note);
 	return 1;
-}
-
-/* active_gen: the generation is live. */
-SEC("socket")
-int active_gen(struct __sk_buff *ctx)
-{
-	return is_live();
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -44,7 +44,6 @@ const (
 	ShimMapNotes       = "notes"
 	ShimMapOutNotes    = "out_notes"
 	ShimMapProgs       = "progs"
-	ShimProgActiveGen  = "active_gen"
 	ShimProgBit        = "bit"
 	ShimProgDone       = "done"
 	ShimProgDrop       = "drop"
@@ -99,7 +98,6 @@ type ShimSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ShimProgramSpecs struct {
-	ActiveGen  *ebpf.ProgramSpec `ebpf:"active_gen"`
 	Bit        *ebpf.ProgramSpec `ebpf:"bit"`
 	Done       *ebpf.ProgramSpec `ebpf:"done"`
 	Drop       *ebpf.ProgramSpec `ebpf:"drop"`
@@ -179,7 +177,6 @@ type ShimVariables struct {
 //
 // It can be passed to LoadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ShimPrograms struct {
-	ActiveGen  *ebpf.Program `ebpf:"active_gen"`
 	Bit        *ebpf.Program `ebpf:"bit"`
 	Done       *ebpf.Program `ebpf:"done"`
 	Drop       *ebpf.Program `ebpf:"drop"`
@@ -191,7 +188,6 @@ type ShimPrograms struct {
 
 func (p *ShimPrograms) Close() error {
 	return _ShimClose(
-		p.ActiveGen,
 		p.Bit,
 		p.Done,
 		p.Drop,

@@ -20,7 +20,6 @@ func shims(table string) []attach.ShimProgram {
 		{Name: "bit-0", Kind: "bit", Table: table},
 		{Name: "done", Kind: "done", Table: table},
 		{Name: "drop", Kind: "drop", Table: table},
-		{Name: "active", Kind: "active_gen", Table: table},
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 // bpf/shim.bpf.c. It is pinned under Name in the directory of the generation.
 type ShimProgram struct {
 	Name  string
-	Kind  string // pending, pending_out, bit, take, done, drop, enter or active_gen
-	Table string // whose notes it reads; any for active_gen
+	Kind  string // pending, pending_out, bit, take, done, drop or enter
+	Table string // whose notes it reads
 	// Base says that it reads those of one base chain only, that at
 	Base     bool
 	Hook     packet.Hook

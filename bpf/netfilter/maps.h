@@ -54,6 +54,8 @@ static __always_inline struct counter *counter_of(u32 rule)
 	return b ? &b->at[rule % COUNTER_BLOCK] : 0;
 }
 
+#define NOTE_WHOLE 0xffff /* in place of the next action: the table takes the note */
+
 /* What netfilter's own targets have to do with one packet, see notes.h. */
 struct note_entry {
 	u64 skb;

@@ -135,8 +135,6 @@ static __always_inline int note_close(struct bpf_nf_ctx *ctx, struct facts *f, u
 	return NF_ACCEPT;
 }
 
-#define NOTE_WHOLE 0xffff /* in place of the next action: the table takes the note */
-
 /* note_whole notes that a table of netfilter has to judge the packet: the first rule there
  * takes the note. The answer is what the hook returns. */
 static __always_inline int note_whole(u64 skb)

@@ -159,28 +159,24 @@ func refersTo(rule, pins string, keep uint32) bool {
 
 // WholeCounters reads the counters of a table laid out by Whole from saved text: for
 // each chain, by its index in the table, the policy's and those of the rules.
-func WholeCounters(saved, table string, gen uint32, chains []string, pins string) []ChainCounters {
+func WholeCounters(saved, table string, gen uint32, chains []string) []ChainCounters {
 	byName := map[string]int{}
 	out := make([]ChainCounters, len(chains))
+	bases := map[string]int{}
 	for i := range chains {
 		byName[wholeName(gen, table, i)] = i
+		bases[baseName(gen, table, i)] = i
 	}
-	entries := map[string][]ruleset.Counters{}
 	for _, line := range strings.Split(saved, "\n") {
-		chain, rule, ok := ruleLine(line)
+		chain, _, ok := ruleLine(line)
 		if !ok {
 			continue
 		}
 		count := counters(line)
 		if i, ok := byName[chain]; ok {
 			out[i].Rules = append(out[i].Rules, count)
-		} else if strings.Contains(rule, PinDir(pins, gen)+"/") {
-			entries[chain] = append(entries[chain], count)
-		}
-	}
-	for i, name := range chains {
-		if e := entries[name]; len(e) == 2 { // the jump, then the policy
-			out[i].Policy = e[1]
+		} else if i, ok := bases[chain]; ok {
+			out[i].Policy = count // of the last rule: the jump is before it
 		}
 	}
 	return out

@@ -81,7 +81,6 @@ const (
 	Done       Kind = "done"
 	DropNoted  Kind = "drop"
 	Enter      Kind = "enter" // of one hook
-	ActiveGen  Kind = "active_gen"
 )
 
 // Prefix starts the names of all chains and pins of a generation.

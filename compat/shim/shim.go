@@ -177,7 +177,8 @@ func (b *builder) tree(root string, some []action, low int) string {
 
 // Whole lays out a table that is left to netfilter: every chain under a name of the
 // generation, entered from the built-in chains while the generation is live. The
-// policy is a rule behind the chain, so that RETURN and goto end there. Entering takes the
+// policy is a rule behind the chain, so that RETURN and goto end there; both are in a chain of
+// their own, as who has entered meets the policy even if another generation is live by then. Entering takes the
 // note with which a program before the table sees that its rules are there. line writes a rule
 // as the tool reads it, or says why that is not possible.
 func Whole(family packet.Family, t *ruleset.Table, gen uint32, pins string, line func(r *ruleset.Rule, chain string) (string, error)) (*Layout, error) {
@@ -186,15 +187,14 @@ func Whole(family packet.Family, t *ruleset.Table, gen uint32, pins string, line
 	for i, c := range t.Chains {
 		names[c.Name] = wholeName(gen, t.Name, i)
 	}
-	for _, c := range t.Chains {
+	for i, c := range t.Chains {
 		if c.BuiltIn() {
-			live := b.ask(ActiveGen)
+			base := baseName(gen, t.Name, i)
 			b.Entries = append(b.Entries, Entry{
 				Hook: c.Base.Hook, Priority: c.Base.Priority, NAT: c.Base.Type == ruleset.NAT, Chain: c.Name,
-				Rules: []Rule{
-					{Ask: b.enter(c.Base), Jump: names[c.Name]}, {Ask: live, Policy: c.Base.Policy.String()},
-				},
+				Rules: []Rule{{Ask: b.enter(c.Base), Jump: base}},
 			})
+			b.chain(base, Rule{Jump: names[c.Name]}, Rule{Policy: c.Base.Policy.String()})
 		}
 		rules := make([]Rule, 0, len(c.Rules))
 		for _, r := range c.Rules {
@@ -213,6 +213,11 @@ func Whole(family packet.Family, t *ruleset.Table, gen uint32, pins string, line
 // wholeName is the name of the chain with a number in its table.
 func wholeName(gen uint32, table string, i int) string {
 	return fmt.Sprintf("%s-%d", chainName(gen, table), i)
+}
+
+// baseName is the name of the chain that leads to such a chain, and to its policy.
+func baseName(gen uint32, table string, i int) string {
+	return fmt.Sprintf("%s-b%d", chainName(gen, table), i)
 }
 
 // renamed is the rule with its jump going to the chain's name in the kernel.

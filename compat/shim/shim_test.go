@@ -136,13 +136,15 @@ func TestWholeCounters(t *testing.T) {
 :PREROUTING ACCEPT [0:0]
 :bpftables3-n-0 - [0:0]
 :bpftables3-n-4 - [0:0]
-[9:90] -A PREROUTING -m bpf --object-pinned /pins/gen-3/nat-active_gen -j bpftables3-n-0
-[5:50] -A PREROUTING -m bpf --object-pinned /pins/gen-3/nat-active_gen -j ACCEPT
+:bpftables3-n-b0 - [0:0]
+[9:90] -A PREROUTING -m bpf --object-pinned /pins/gen-3/nat-enter-PREROUTING -j bpftables3-n-b0
+[9:90] -A bpftables3-n-b0 -j bpftables3-n-0
+[5:50] -A bpftables3-n-b0 -j ACCEPT
 [4:40] -A bpftables3-n-0 -p tcp -j bpftables3-n-4
 [3:30] -A bpftables3-n-4 -j RETURN
 COMMIT
 `
-	got := WholeCounters(saved, "nat", 3, chains, "/pins")
+	got := WholeCounters(saved, "nat", 3, chains)
 	if c := got[0]; c.Policy.Packets != 5 || len(c.Rules) != 1 || c.Rules[0].Bytes != 40 {
 		t.Errorf("PREROUTING: %+v", c)
 	}

@@ -230,7 +230,7 @@ func (g *generation) Counters(left []datapath.Left) (*datapath.Counters, error) 
 	}
 	out := &datapath.Counters{Slots: slots, Left: map[string][]datapath.ChainCounters{}}
 	for _, t := range left {
-		counted, err := g.d.netfilter.counters(g.Number(), t.Table, t.Chains, g.d.space.Pins())
+		counted, err := g.d.netfilter.counters(g.Number(), t.Table, t.Chains)
 		if err != nil {
 			return nil, err
 		}

@@ -236,12 +236,12 @@ func (n *netfilter) inTools(gen uint32, h held, pins string) (bool, error) {
 
 // counters gives what a table left to netfilter has counted, for the chains of the table
 // in their order.
-func (n *netfilter) counters(gen uint32, table string, chains []string, pins string) ([]shim.ChainCounters, error) {
+func (n *netfilter) counters(gen uint32, table string, chains []string) ([]shim.ChainCounters, error) {
 	saved, err := n.tools.saveWhole(table)
 	if err != nil {
 		return nil, err
 	}
-	return shim.WholeCounters(saved, table, gen, chains, pins), nil
+	return shim.WholeCounters(saved, table, gen, chains), nil
 }
 
 // Mend links programs again that somebody has detached, and puts back what somebody has
