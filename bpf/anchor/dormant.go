@@ -3,7 +3,6 @@ package anchor
 import (
 	"fmt"
 
-	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -41,10 +40,7 @@ func (t Table) wake() error {
 	if err != nil || !sleeps {
 		return err
 	}
-	if err := t.transaction(0, func(c *nftables.Conn, table *nftables.Table) error {
-		c.AddTable(table)
-		return nil
-	}); err != nil {
+	if err := t.change((*batch).addTable); err != nil {
 		return fmt.Errorf("wake table %s of nf_tables: %w", Name, err)
 	}
 	return nil

@@ -1,9 +1,6 @@
 package anchor
 
-import (
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
-)
+import "github.com/google/nftables/expr"
 
 // Where the header checksum of IPv4 lies, and its length.
 const (
@@ -75,21 +72,9 @@ func Map(to [256]byte) expr.Any {
 	return &byteMap{&expr.Lookup{SourceRegister: reg, DestRegister: reg, IsDestRegSet: true}, to}
 }
 
-// room is about what its elements take in a transaction, in bytes.
-func (m *byteMap) room() int { return mapRoom }
-
-// prepare adds the set, with a number of its own in the transaction.
-func (m *byteMap) prepare(c *nftables.Conn, table *nftables.Table, numbers *uint32) error {
-	*numbers++
-	one := nftables.TypeInteger
-	one.Bytes = 1
-	set := &nftables.Set{
-		Table: table, ID: *numbers, Name: "__map%d", Anonymous: true, Constant: true, IsMap: true, KeyType: one, DataType: one,
-	}
-	elements := make([]nftables.SetElement, len(m.to))
-	for i, v := range m.to {
-		elements[i] = nftables.SetElement{Key: []byte{byte(i)}, Val: []byte{v}}
-	}
-	m.SetID, m.SetName = set.ID, set.Name
-	return c.AddSet(set, elements)
+// prepare adds the set.
+func (m *byteMap) prepare(b *batch) error {
+	m.SetID = b.addMap(m.to)
+	m.SetName = mapName
+	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"unsafe"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
 	"golang.org/x/sys/unix"
@@ -45,7 +44,7 @@ func ChangeSets(family packet.Family, add, del KernelSet, exist bool, timeout ui
 const noSet = 65535
 
 // prepare fills struct xt_set_info_target_v3 (include/uapi/linux/netfilter/xt_set.h).
-func (s *changeSets) prepare(*nftables.Conn, *nftables.Table, *uint32) error {
+func (s *changeSets) prepare(*batch) error {
 	var info []byte
 	for _, of := range []KernelSet{s.add, s.del, {}} {
 		index, flags := uint16(noSet), byte(0)
@@ -71,8 +70,6 @@ func (s *changeSets) prepare(*nftables.Conn, *nftables.Table, *uint32) error {
 	s.Info = &raw
 	return nil
 }
-
-func (s *changeSets) room() int { return 0 }
 
 // Questions to ip_set by getsockopt(2) (include/uapi/linux/netfilter/ipset/ip_set.h).
 const (

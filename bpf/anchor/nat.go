@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -62,29 +63,53 @@ func nat(family packet.Family, kind expr.NATType, n NAT) Rule {
 
 // Masquerade gives the connection of a packet the address of the interface that it leaves by:
 // in POSTROUTING. iptables' target is the same function (nf_nat_masquerade_ipv4(),
-// net/netfilter/nf_nat_masquerade.c). The port is the kernel's choice.
+// net/netfilter/nf_nat_masquerade.c).
 func Masquerade(n NAT) Rule {
-	return Rule{&expr.Masq{Random: n.Random, FullyRandom: n.FullyRandom, Persistent: n.Persistent}}
+	e := &masquerade{Masq: &expr.Masq{}, flags: n.flags()}
+	e.RegProtoMin, e.RegProtoMax = n.portRegisters()
+	return append(n.ports(), e)
+}
+
+// masquerade is Masq with flags beside ports: of nf_tables' translations this one looks at
+// ports only if a flag says so (nft_masq_init(), net/netfilter/nft_masq.c).
+type masquerade struct {
+	*expr.Masq
+	flags uint32
+}
+
+func (m *masquerade) spell(b *batch) []netlink.Attribute {
+	var all []netlink.Attribute
+	for of, n := range []uint32{unix.NFTA_MASQ_FLAGS: m.flags, unix.NFTA_MASQ_REG_PROTO_MIN: m.RegProtoMin, unix.NFTA_MASQ_REG_PROTO_MAX: m.RegProtoMax} {
+		if n != 0 {
+			all = append(all, number(uint16(of), n))
+		}
+	}
+	return []netlink.Attribute{text(unix.NFTA_EXPR_NAME, "masq"), b.nested(unix.NFTA_EXPR_DATA, all...)}
 }
 
 // Redirect gives the connection of a packet this host as its destination: in PREROUTING and
 // OUTPUT. iptables' target is the same function (nf_nat_redirect_ipv4(),
 // net/netfilter/nf_nat_redirect.c).
 func Redirect(n NAT) Rule {
-	e := &expr.Redir{}
+	e := &expr.Redir{Flags: n.flags()}
+	e.RegisterProtoMin, e.RegisterProtoMax = n.portRegisters()
+	return append(n.ports(), e)
+}
+
+// flags are those of the kernel (include/uapi/linux/netfilter/nf_nat.h).
+func (n NAT) flags() (out uint32) {
 	for _, f := range []struct {
 		is   bool
 		flag uint32
 	}{
-		{n.Random, expr.NF_NAT_RANGE_PROTO_RANDOM}, {n.FullyRandom, expr.NF_NAT_RANGE_PROTO_RANDOM_FULLY},
-		{n.Persistent, expr.NF_NAT_RANGE_PERSISTENT},
+		{n.Ports, expr.NF_NAT_RANGE_PROTO_SPECIFIED}, {n.Random, expr.NF_NAT_RANGE_PROTO_RANDOM},
+		{n.FullyRandom, expr.NF_NAT_RANGE_PROTO_RANDOM_FULLY}, {n.Persistent, expr.NF_NAT_RANGE_PERSISTENT},
 	} {
 		if f.is {
-			e.Flags |= f.flag
+			out |= f.flag
 		}
 	}
-	e.RegisterProtoMin, e.RegisterProtoMax = n.portRegisters()
-	return append(n.ports(), e)
+	return out
 }
 
 // ports loads the ports, in network byte order.

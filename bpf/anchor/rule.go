@@ -3,7 +3,6 @@ package anchor
 import (
 	"encoding/binary"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/google/nftables/xt"
 )
@@ -26,34 +25,9 @@ func Drop() expr.Any { return &expr.Verdict{Kind: expr.VerdictDrop} }
 // Accept ends the base chain; chains at later priorities follow.
 func Accept() expr.Any { return &expr.Verdict{Kind: expr.VerdictAccept} }
 
-// prepared is an expression with a part to be made when its rule is added: numbers counts
-// the sets of the transaction, room is how many bytes they take there.
+// prepared is an expression with a part to be made when its rule is added.
 type prepared interface {
-	prepare(c *nftables.Conn, table *nftables.Table, numbers *uint32) error
-	room() int
-}
-
-// prepare makes what the rule needs.
-func (r Rule) prepare(c *nftables.Conn, table *nftables.Table, numbers *uint32) error {
-	for _, e := range r {
-		if p, is := e.(prepared); is {
-			if err := p.prepare(c, table, numbers); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// room is about how many bytes the rule takes in a transaction.
-func (r Rule) room() int {
-	n := ruleRoom
-	for _, e := range r {
-		if p, is := e.(prepared); is {
-			n += p.room()
-		}
-	}
-	return n
+	prepare(b *batch) error
 }
 
 // target is the chain that a rule goes to; "" when it goes to none.

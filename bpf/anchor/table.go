@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/google/nftables"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -46,30 +45,6 @@ type Base struct {
 	Drop     bool  // what reaches the end of the chain is dropped
 }
 
-// sendRoom is what the kernel takes of a transaction at once, at least.
-const sendRoom = 1 << 20
-
-// transaction runs a change of the table as one transaction of nf_tables: all of it
-// happens, or nothing. Nothing is sent of a change that fails to say what it wants.
-func (t Table) transaction(size int, change func(*nftables.Conn, *nftables.Table) error) error {
-	room := func(c *netlink.Conn) error {
-		// A transaction is one message to the kernel.
-		return errors.Join(c.SetWriteBuffer(max(size, sendRoom)), c.SetReadBuffer(max(size, sendRoom)))
-	}
-	c, err := nftables.New(nftables.WithSockOptions(room))
-	if err != nil {
-		return fmt.Errorf("nf_tables: %w", err)
-	}
-	if err := change(c, t.nft()); err != nil {
-		return err
-	}
-	err = c.Flush()
-	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) {
-		return fmt.Errorf("%w (%w)", ErrMissing, err)
-	}
-	return err
-}
-
 // replaceTries is how often a change is tried that others, who remove chains of ours
 // meanwhile, make fail.
 const replaceTries = 10
@@ -100,61 +75,27 @@ func (t Table) replace(remove []string, add []Chain) error {
 	if err := t.wake(); err != nil {
 		return err
 	}
-	size := 0
-	for _, c := range add {
-		size += chainRoom
-		for _, r := range c.Rules {
-			size += r.room()
-		}
-	}
-	err := t.transaction(size, func(c *nftables.Conn, table *nftables.Table) error {
-		c.AddTable(table)
+	err := t.change(func(b *batch) {
+		b.addTable()
 		for _, name := range remove { // rules first: a chain that another one jumps to stays
-			c.FlushChain(&nftables.Chain{Name: name, Table: table})
+			b.flushChain(name)
 		}
 		for _, name := range remove {
-			c.DelChain(&nftables.Chain{Name: name, Table: table})
+			b.deleteChain(name)
 		}
 		for i := range add {
-			c.AddChain(add[i].nft(table))
+			b.addChain(&add[i])
 		}
-		sets := uint32(0)
 		for _, chain := range add {
 			for _, r := range chain.Rules {
-				if err := r.prepare(c, table, &sets); err != nil {
-					return err
-				}
-				c.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: chain.Name, Table: table}, Exprs: r})
+				b.addRule(chain.Name, r)
 			}
 		}
-		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("table %s of nf_tables: %w", Name, err)
 	}
 	return nil
-}
-
-// About what a chain and a rule take in a transaction, in bytes.
-const (
-	chainRoom = 512
-	ruleRoom  = 2048
-	mapRoom   = 16384
-)
-
-func (c *Chain) nft(table *nftables.Table) *nftables.Chain {
-	out := &nftables.Chain{Name: c.Name, Table: table}
-	if c.Base == nil {
-		return out
-	}
-	policy := nftables.ChainPolicyAccept
-	if c.Base.Drop {
-		policy = nftables.ChainPolicyDrop
-	}
-	out.Type, out.Policy = c.Base.Type, &policy
-	out.Hooknum = nftables.ChainHookRef(nftables.ChainHook(c.Base.Hook))
-	out.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(c.Base.Priority))
-	return out
 }
 
 func present(names []string, have []Found) (out []string) {
@@ -177,10 +118,7 @@ func (t Table) Remove() error {
 	if err != nil || len(there) == 0 {
 		return err
 	}
-	err = t.transaction(0, func(c *nftables.Conn, table *nftables.Table) error {
-		c.DelTable(table)
-		return nil
-	})
+	err = t.change((*batch).deleteTable)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, ErrMissing) {
 		return nil
 	}

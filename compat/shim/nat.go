@@ -35,11 +35,8 @@ func translatesSource(h packet.Hook) bool { return h == packet.Input || h == pac
 
 // untranslatable says why nf_tables cannot translate as a rule asks; "": it can.
 func untranslatable(e pred.NAT) string {
-	switch {
-	case e.Base != 0:
-		return "it moves ports by a distance (NF_NAT_RANGE_PROTO_OFFSET, net/netfilter/nf_nat_core.c), which nf_tables does not"
-	case e.Kind == pred.NATMasquerade && e.Ports:
-		return "it masquerades with ports, which nf_tables takes with a flag (nft_masq_init(), net/netfilter/nft_masq.c) that its Go library does not send"
+	if e.Base != 0 {
+		return "it moves ports by a distance (NF_NAT_RANGE_PROTO_OFFSET, net/netfilter/nf_nat_core.c) from a port that nf_tables does not take"
 	}
 	return ""
 }
