@@ -144,7 +144,7 @@ int guard(struct bpf_nf_ctx *ctx)
 
 	if (!note || note->skb != skb || !note->n)
 		return NF_ACCEPT;
-	drop = !note->unless || !passes(ctx->skb, note->unless);
+	drop = !note->unless || !passes(ctx->skb, note);
 	note->n = 0;
 	if (in_process)
 		bpf_map_delete_elem(&out_notes, &skb);

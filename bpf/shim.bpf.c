@@ -83,6 +83,18 @@ int pending_out(struct __sk_buff *ctx)
 	return note && note->gen == gen;
 }
 
+/* asked, in the first chain of ours that translates: netfilter asks about the packet. Chains of
+ * others may settle its addresses before the chain with our rules is asked. */
+SEC("socket")
+int asked(struct __sk_buff *ctx)
+{
+	struct note_entry *note = find(address(ctx));
+
+	if (note)
+		note->asked = 1;
+	return 0;
+}
+
 /* bit: a bit of the number of the next action. */
 SEC("socket")
 int bit(struct __sk_buff *ctx)

@@ -117,7 +117,8 @@ type EarlyTcxNoteEntry struct {
 	Stamp   uint32
 	Verdict uint8
 	Unless  uint8
-	Pad     [2]uint8
+	Asked   uint8
+	Pad     uint8
 	Action  [256]uint16
 }
 

@@ -31,7 +31,8 @@ type ShimNoteEntry struct {
 	Stamp   uint32
 	Verdict uint8
 	Unless  uint8
-	Pad     [2]uint8
+	Asked   uint8
+	Pad     uint8
 	Action  [256]uint16
 }
 
@@ -44,6 +45,7 @@ const (
 	ShimMapNotes       = "notes"
 	ShimMapOutNotes    = "out_notes"
 	ShimMapProgs       = "progs"
+	ShimProgAsked      = "asked"
 	ShimProgBit        = "bit"
 	ShimProgDone       = "done"
 	ShimProgDrop       = "drop"
@@ -98,6 +100,7 @@ type ShimSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ShimProgramSpecs struct {
+	Asked      *ebpf.ProgramSpec `ebpf:"asked"`
 	Bit        *ebpf.ProgramSpec `ebpf:"bit"`
 	Done       *ebpf.ProgramSpec `ebpf:"done"`
 	Drop       *ebpf.ProgramSpec `ebpf:"drop"`
@@ -177,6 +180,7 @@ type ShimVariables struct {
 //
 // It can be passed to LoadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ShimPrograms struct {
+	Asked      *ebpf.Program `ebpf:"asked"`
 	Bit        *ebpf.Program `ebpf:"bit"`
 	Done       *ebpf.Program `ebpf:"done"`
 	Drop       *ebpf.Program `ebpf:"drop"`
@@ -188,6 +192,7 @@ type ShimPrograms struct {
 
 func (p *ShimPrograms) Close() error {
 	return _ShimClose(
+		p.Asked,
 		p.Bit,
 		p.Done,
 		p.Drop,

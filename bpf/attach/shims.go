@@ -14,7 +14,7 @@ import (
 // bpf/shim.bpf.c. It is pinned under Name in the directory of the generation.
 type ShimProgram struct {
 	Name  string
-	Kind  string // pending, pending_out, bit, take, done, drop or enter
+	Kind  string // pending, pending_out, asked, bit, take, done, drop or enter
 	Table string // whose notes it reads
 	// Base says that it reads those of one base chain only, that at
 	Base     bool

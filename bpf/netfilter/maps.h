@@ -65,7 +65,8 @@ struct note_entry {
 	u32 stamp; /* jiffies, to sweep entries that nobody took */
 	u8 verdict;
 	u8 unless; /* bits of the state of the connection with which a packet may leave it, see nat.h */
-	u8 pad[2];
+	u8 asked; /* netfilter has asked our chains that translate, see nat.h */
+	u8 pad;
 	u16 action[NOTE_ACTIONS];
 };
 

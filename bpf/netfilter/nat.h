@@ -64,12 +64,15 @@ static __always_inline bool is_new(struct sk_buff *skb, struct facts *f)
 }
 
 /* passes says whether a packet with a note for a chain that translates may go on without it:
- * another chain has translated it, or the note is an earlier packet's. */
-static __always_inline bool passes(struct sk_buff *skb, u32 bits)
+ * another chain has translated it, or the note is an earlier packet's. Another chain may also
+ * have settled the addresses as they are, so that netfilter did not ask ours. Then the packet has met the
+ * first of our chains, which says that it was asked, and not the last, which drops
+ * what still has a note. */
+static __always_inline bool passes(struct sk_buff *skb, struct note_entry *note)
 {
 	ulong ct = conn_of(skb);
 
-	return ct && (is_established(skb) || load8(conn_at(ct, status)) & bits);
+	return ct && (note->asked || is_established(skb) || load8(conn_at(ct, status)) & note->unless);
 }
 
 #endif

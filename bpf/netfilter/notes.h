@@ -92,6 +92,7 @@ static __always_inline struct note_entry *note_open(u64 skb)
 	note->stamp = now;
 	note->verdict = V_DROP;
 	note->unless = nat_bit;
+	note->asked = 0;
 	return note;
 }
 

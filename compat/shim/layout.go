@@ -76,6 +76,7 @@ type Kind string
 const (
 	Pending    Kind = "pending"
 	PendingOut Kind = "pending_out" // at OUTPUT and POSTROUTING, which processes come to
+	Asked      Kind = "asked"       // before all chains that translate
 	Bit        Kind = "bit"         // of the number of the next action
 	Take       Kind = "take"
 	Done       Kind = "done"

@@ -21,6 +21,7 @@ package shim
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -84,8 +85,28 @@ func (b *builder) each(t *plan.Table) {
 			continue
 		}
 		b.entry(h, root)
+		if h.NAT {
+			b.around(h)
+		}
 		b.actions(root, here, steps(t))
 	}
+}
+
+// Priorities before and behind all chains that translate (nft_chain_parse_hook(),
+// net/netfilter/nf_tables_api.c: above NF_IP_PRI_CONNTRACK).
+const (
+	beforeNAT = -199
+	behindNAT = math.MaxInt32
+)
+
+// around adds the chains around one that translates: a chain of others may settle the
+// addresses of a packet as they are, and then netfilter asks no further one. The first says that it was
+// asked; the last drops what still has a note, as the chain with our rules is not there.
+func (b *builder) around(h *plan.Hook) {
+	first, last := entry(h), entry(h)
+	first.Priority, first.Rules = beforeNAT, []Rule{{Ask: b.ask(Asked), Policy: "ACCEPT"}}
+	last.Priority, last.Rules = behindNAT, []Rule{{Ask: b.ask(pendingAt(h)), Policy: "DROP"}}
+	b.Entries = append(b.Entries, first, last)
 }
 
 // parts lays out a table in which some actions can stand at some hooks only.
@@ -125,13 +146,17 @@ func entry(h *plan.Hook) Entry {
 
 // entry adds an entry that leads packets with actions to a chain.
 func (b *builder) entry(h *plan.Hook, root string) {
-	kind := Pending
-	if h.Hook.Local() {
-		kind = PendingOut
-	}
 	e := entry(h)
-	e.Rules = []Rule{{Ask: b.ask(kind), Jump: root}}
+	e.Rules = []Rule{{Ask: b.ask(pendingAt(h)), Jump: root}}
 	b.Entries = append(b.Entries, e)
+}
+
+// pendingAt is the program that says whether a packet has actions.
+func pendingAt(h *plan.Hook) Kind {
+	if h.Hook.Local() {
+		return PendingOut
+	}
+	return Pending
 }
 
 // actions adds the chains that run actions, one after the other, in the order of a note. The
