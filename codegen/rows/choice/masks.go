@@ -36,12 +36,17 @@ type trial struct {
 	round int // in which the score was found out
 }
 
-// chooseTuples gives the tuples for the rows of a chain, and the rows that none takes.
+// chooseTuples gives the tuples for the rows of a chain, and the rows that none takes. One more
+// than manyTuples is enough to know that there are too many, and takes as long as the others.
 func (p *picker) chooseTuples() (tuples []*layout.Tuple, others []*layout.Entry) {
 	c := &chooser{m: p.m, masks: p.chain.masks, left: pointers(p.chain.Entries)}
 	c.candidates()
+	most := layout.MaxTuples
+	if !p.class.Forced {
+		most = manyTuples + 1
+	}
 	fresh := true // the candidates are those of the rows that are left
-	for len(c.left) > 0 && len(tuples) < layout.MaxTuples {
+	for len(c.left) > 0 && len(tuples) < most {
 		c.round++
 		best := c.best()
 		if worth := best != nil && (best.score >= leastTuple || len(tuples) == 0); worth {
