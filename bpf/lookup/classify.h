@@ -178,6 +178,13 @@ static __always_inline void start(struct facts *f, u32 chain)
 	f->root = chain;
 }
 
+/* any_broken is is_broken() where the verifier is to see the answer alone, and not once for each
+ * way to it. */
+__noinline int any_broken(struct facts *f)
+{
+	return f && is_broken(f);
+}
+
 /* classify runs a classified chain and those that it calls. Its stack lies below that of a
  * generated chain and above that of what programs call: what can be read again is not
  * kept (512 bytes for all). */
@@ -194,7 +201,7 @@ __noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 		start(f, chain);
 	for (;;) {
 		may_break;
-		if (is_broken(f)) {
+		if (any_broken(f)) {
 			n = next_broken(f, chain);
 			if (n & FOUND_HOTDROP)
 				return V_HOTDROP;

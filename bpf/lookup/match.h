@@ -132,30 +132,39 @@ static __always_inline u32 other_transport(const u32 *row, const struct facts *f
 	return other | (differs(f->l4[13] & tcp & 0xff, tcp >> 8 & 0xff) ^ flag(flags, NOT_TCP_FLAGS));
 }
 
-/* row_matches asks the fields of a row, for a packet whose transport header is whole or that
- * is a later fragment: the fields of a row that asks for no header bytes hold for whatever
- * lies there. */
-static __always_inline bool row_matches(const u32 *row, const struct facts *f)
+/* other_fields asks what a row has beside a plain one's fields. It is a function of its own, as
+ * few rows need it: the verifier walks it once, and not for each loop over rows. */
+__noinline u32 other_fields(struct facts *f, u32 n)
 {
+	const u32 *row = row_at(row_words(), n);
 	u32 flags = row[ROW_ACTION] >> 4, states = row[ROW_ACTION] >> 20;
+
+	if (!f)
+		return 1;
+	return other_addresses(row, f, flags) | other_proto(row, f, flags) | other_state(states, f, flags) |
+	       other_transport(row, f, flags);
+}
+
+/* row_differs asks the fields of row n, for a packet whose transport header is whole or that
+ * is a later fragment: the fields of a row that asks for no header bytes hold for whatever
+ * lies there. 0: they match. */
+static __always_inline u32 row_differs(struct facts *f, const u32 *row, u32 n)
+{
+	u32 flags = row[ROW_ACTION] >> 4;
 	u32 other, src, dst;
 
 	other = !below(f->after, row[ROW_LABEL]);
 	other |= hidden(row, f->version);
+	other |= below(f->l4good, row[ROW_PROTO] >> 24);
 	if (flags & PLAIN) { /* most rows: less than half of the work */
 		address_bits(row, f, &src, &dst);
 		other |= src | dst;
 		other |= (f->proto ^ row[ROW_PROTO]) & (0 - flag(flags, HAS_PROTO)) & 0xff;
-		other |= below(f->l4good, row[ROW_PROTO] >> 24);
 		other |= other_port(f->l4, row[ROW_SPORT]) | other_port(f->l4 + 2, row[ROW_DPORT]);
-		return !other;
+	} else {
+		other |= other_fields(f, n);
 	}
-	other |= other_addresses(row, f, flags);
-	other |= other_proto(row, f, flags);
-	other |= other_state(states, f, flags);
-	other |= below(f->l4good, row[ROW_PROTO] >> 24);
-	other |= other_transport(row, f, flags);
-	return !other;
+	return other;
 }
 
 /* row_matches_broken asks the same for a packet with a broken header, in the order of the

@@ -41,7 +41,7 @@ static __always_inline u32 next_in_list(struct facts *f, const u32 *rows, const 
 	for (;;) {
 		may_break;
 		row = row_at(rows, n);
-		if (!n || row_matches(row, f))
+		if (!n || !row_differs(f, row, n))
 			return n;
 		n = row[ROW_ORDER];
 	}
@@ -62,11 +62,12 @@ static __always_inline bool may_match(const struct facts *f, const u32 *entry)
 __noinline int in_entries(struct facts *f, u32 off, u64 tags)
 {
 	const u32 *bucket = index_at(class_words(), off), *rows = row_words(), *entry, *row;
-	u32 i, n;
+	u32 i, word;
 
 	if (!f)
 		return 0;
-	for (n = 0; n < BUCKET_ROWS; n++) {
+	for (;;) {
+		may_break;
 		if (!tags)
 			return 0;
 		i = ((tags & -tags) >> 7) * 0x0001020304050607ULL >> 56;
@@ -74,11 +75,12 @@ __noinline int in_entries(struct facts *f, u32 off, u64 tags)
 		entry = bucket + BUCKET_ENTRIES + (i & 7) * ENTRY_SIZE;
 		if (!may_match(f, entry))
 			continue;
-		row = row_at(rows, entry[ENTRY_ROW] & ROW_NUMBER);
-		if (row[ROW_LABEL] >= f->at || !row_matches(row, f))
+		word = entry[ENTRY_ROW] & ROW_NUMBER;
+		row = row_at(rows, word);
+		if (row_differs(f, row, word) | !below(row[ROW_LABEL], f->at))
 			continue;
 		f->at = row[ROW_LABEL];
-		f->word = entry[ENTRY_ROW] & ROW_NUMBER;
+		f->word = word;
 		f->base = 0;
 	}
 	return 0;
@@ -95,7 +97,7 @@ static __always_inline u32 in_list(struct facts *f, const u32 *rows, u32 n)
 		row = row_at(rows, n);
 		if (!n || row[ROW_LABEL] >= f->at)
 			return 0;
-		if (row_matches(row, f))
+		if (!row_differs(f, row, n))
 			return n;
 		n = row[ROW_NEXT];
 	}
@@ -230,7 +232,7 @@ static __always_inline bool in_leaf(struct facts *f, const u32 *rows, const u32 
 			row = row_at(rows, n);
 			if (row[ROW_LABEL] >= f->at)
 				return true;
-			if (row_matches(row, f)) {
+			if (!row_differs(f, row, n)) {
 				f->at = row[ROW_LABEL];
 				f->word = n;
 				f->base = at;
