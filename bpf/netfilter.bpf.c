@@ -26,6 +26,7 @@
 
 const volatile u32 entry_slot;
 const volatile u32 shim;
+const volatile u32 late_guard; /* it stands behind a chain that ends actions behind conntrack */
 
 /* tail_call runs a program of progs. The compiler would make one call of two. */
 static __always_inline void tail_call(struct bpf_nf_ctx *ctx, u32 slot)
@@ -127,6 +128,17 @@ int whole(struct bpf_nf_ctx *ctx)
 	return note_whole((u64)skb);
 }
 
+/* missed_late says whether a packet comes from conntrack without what was to be ended there. */
+static __always_inline bool missed_late(u64 skb)
+{
+	struct note_entry *note = bpf_map_lookup_elem(&out_notes, &skb);
+
+	if (!note || !note->late || *value_of(active) != note->gen)
+		return false;
+	bpf_map_delete_elem(&out_notes, &skb);
+	return true;
+}
+
 /* guard stands behind the table of netfilter where rules have actions for it. A packet
  * that comes here with a note has missed them: someone has removed our rules from the table. The
  * packet is dropped, as the rules there would have done. What another
@@ -142,6 +154,8 @@ int guard(struct bpf_nf_ctx *ctx)
 	struct note_entry *note = note_find(skb);
 	bool drop;
 
+	if (late_guard && missed_late(skb))
+		return NF_DROP;
 	if (!note || note->skb != skb || !note->n)
 		return NF_ACCEPT;
 	drop = !note->unless || !passes(ctx->skb, note);

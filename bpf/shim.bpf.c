@@ -8,12 +8,14 @@
 #include "facts/kernel.h"
 #include "facts/facts.h"
 #include "netfilter/maps.h"
+#include "netfilter/out.h"
 
 extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
 
 const volatile u32 gen;
 const volatile u32 note_slot;
 const volatile u32 bit_number;
+const volatile u32 late; /* some actions of the table are ended behind conntrack */
 
 static __always_inline u64 address(struct __sk_buff *skb)
 {
@@ -43,11 +45,26 @@ static __always_inline struct note_entry *find(u64 skb)
 	return note && note->gen == gen && note->n ? note : NULL;
 }
 
-/* forget ends the work on a packet. */
+/* forget ends the work on a packet, but for what is ended behind conntrack. */
 static __always_inline void forget(u64 skb, struct note_entry *note)
 {
 	note->n = 0;
-	bpf_map_delete_elem(&out_notes, &skb);
+	if (!note->late)
+		bpf_map_delete_elem(&out_notes, &skb);
+}
+
+/* move_out moves a note to where it is found by the address of the skb alone. */
+static __always_inline struct note_entry *move_out(u64 skb, struct note_entry *note)
+{
+	u32 now = bpf_ktime_get_ns() / 1000000;
+
+	if (note == bpf_map_lookup_elem(&out_notes, &skb))
+		return note;
+	note->stamp = now;
+	if (!out_put(skb, note, now))
+		return NULL;
+	note->n = 0;
+	return bpf_map_lookup_elem(&out_notes, &skb);
 }
 
 /* pending, at receive hooks: the packet has actions. Every hook program leaves its
@@ -61,6 +78,8 @@ int pending(struct __sk_buff *ctx)
 	u32 slot = note_slot;
 	struct note_entry *note = bpf_map_lookup_elem(&notes, &slot);
 
+	if (late)
+		bpf_map_delete_elem(&out_notes, &skb);
 	if (!note)
 		return is_live();
 	if (note->skb != skb) {
@@ -106,9 +125,17 @@ int bit(struct __sk_buff *ctx)
 	return note->action[note->next & (NOTE_ACTIONS - 1)] >> (bit_number & 15) & 1;
 }
 
-/* take: the action that the rules have found is done now. A packet that is to be dropped is
+/* taken goes on to the next action. A packet that is to be dropped is
  * forgotten with its last action, as that may be a target that ends the traversal;
  * should it not, "drop" drops the packet. */
+static __always_inline void taken(u64 skb, struct note_entry *note)
+{
+	note->next++;
+	if (note->next == note->n && note->verdict != V_ACCEPT)
+		forget(skb, note);
+}
+
+/* take: the action that the rules have found is done now. */
 SEC("socket")
 int take(struct __sk_buff *ctx)
 {
@@ -117,9 +144,67 @@ int take(struct __sk_buff *ctx)
 
 	if (!note || note->next >= note->n)
 		return 0;
-	note->next++;
-	if (note->next == note->n && note->verdict != V_ACCEPT)
-		forget(skb, note);
+	taken(skb, note);
+	return 1;
+}
+
+/* The index of an action that is to be ended has to fit. */
+#define LATE_MAX 255
+
+/* take_late: the action begins now and is ended behind conntrack, if the packet is the first
+ * one of a connection then. One with an entry, or with a template of one, has been there
+ * (xt_ct_target(), net/netfilter/xt_CT.c).
+ *
+ * From here on the note is where the address of the skb leads to: until the packet is behind
+ * conntrack others may come by, should a program listen on a queue between. */
+SEC("socket")
+int take_late(struct __sk_buff *ctx)
+{
+	u64 skb = address(ctx);
+	struct note_entry *note = find(skb);
+
+	if (!note || note->next >= note->n)
+		return 0;
+	if (!BPF_CORE_READ((struct sk_buff *)skb, _nfct)) {
+		if (note->next >= LATE_MAX || !(note = move_out(skb, note)))
+			return 0; /* not begun: the packet is dropped */
+		note->late = note->next + 1;
+	}
+	taken(skb, note);
+	return 1;
+}
+
+/* late_note is what is left to be ended for a packet, behind conntrack. */
+static __always_inline struct note_entry *late_note(u64 skb)
+{
+	struct note_entry *note = bpf_map_lookup_elem(&out_notes, &skb);
+
+	return note && note->gen == gen && note->late ? note : NULL;
+}
+
+/* late_pending: an action is to be ended. */
+SEC("socket")
+int late_pending(struct __sk_buff *ctx)
+{
+	return late_note(address(ctx)) != NULL;
+}
+
+/* late_bit: a bit of the number of the action that is to be ended. */
+SEC("socket")
+int late_bit(struct __sk_buff *ctx)
+{
+	struct note_entry *note = late_note(address(ctx));
+
+	return note && note->action[(note->late - 1) & (NOTE_ACTIONS - 1)] >> (bit_number & 15) & 1;
+}
+
+/* late_done: it was ended. */
+SEC("socket")
+int late_done(struct __sk_buff *ctx)
+{
+	u64 skb = address(ctx);
+
+	bpf_map_delete_elem(&out_notes, &skb);
 	return 1;
 }
 

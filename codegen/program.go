@@ -37,6 +37,7 @@ type Program struct {
 	Looks  bool   // it calls classified chains
 	Base   int    // 1 more than the number of the base chain's class; 0: it is code
 	Shim   bool   // rules of this hook have actions for netfilter's own targets
+	Late   bool   // some of them are ended behind conntrack
 	Insns  asm.Instructions
 	Lead   Lead        // asked before Insns, or before the class Base
 	Image  *rows.Image // the classified chains of the generation; nil: there are none

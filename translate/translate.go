@@ -199,8 +199,8 @@ func (t *table) templates() {
 		if pred.Attaches(l.action.Effect) && (template == nil || r.Pos.Line < template.Pos.Line) {
 			template = r
 		}
-		_, changes := pred.MarkChange(l.action.Effect)
-		asked = asked || changes
+		m, marks := pred.MarkChange(l.action.Effect)
+		asked = asked || marks && (m.NeedConn || m.Dst == pred.FieldCtMark || m.Src == pred.FieldCtMark)
 		for _, p := range l.conds {
 			asked = asked || pred.AsksConntrack(p)
 		}

@@ -118,7 +118,7 @@ type EarlyTcxNoteEntry struct {
 	Verdict uint8
 	Unless  uint8
 	Asked   uint8
-	Pad     uint8
+	Late    uint8
 	Action  [256]uint16
 }
 

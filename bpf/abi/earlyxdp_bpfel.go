@@ -158,7 +158,7 @@ type EarlyXdpNoteEntry struct {
 	Verdict uint8
 	Unless  uint8
 	Asked   uint8
-	Pad     uint8
+	Late    uint8
 	Action  [256]uint16
 }
 

@@ -327,7 +327,7 @@ type NetfilterNoteEntry struct {
 	Verdict uint8
 	Unless  uint8
 	Asked   uint8
-	Pad     uint8
+	Late    uint8
 	Action  [256]uint16
 }
 
@@ -472,6 +472,7 @@ const (
 	NetfilterVarHookNumber       = "hook_number"
 	NetfilterVarHz               = "hz"
 	NetfilterVarIndexMask        = "index_mask"
+	NetfilterVarLateGuard        = "late_guard"
 	NetfilterVarLeadLabel        = "lead_label"
 	NetfilterVarLeadRow          = "lead_row"
 	NetfilterVarLeads            = "leads"
@@ -577,6 +578,7 @@ type NetfilterVariableSpecs struct {
 	HookNumber      *ebpf.VariableSpec `ebpf:"hook_number"`
 	Hz              *ebpf.VariableSpec `ebpf:"hz"`
 	IndexMask       *ebpf.VariableSpec `ebpf:"index_mask"`
+	LateGuard       *ebpf.VariableSpec `ebpf:"late_guard"`
 	LeadLabel       *ebpf.VariableSpec `ebpf:"lead_label"`
 	LeadRow         *ebpf.VariableSpec `ebpf:"lead_row"`
 	Leads           *ebpf.VariableSpec `ebpf:"leads"`
@@ -672,6 +674,7 @@ type NetfilterVariables struct {
 	HookNumber      *ebpf.Variable `ebpf:"hook_number"`
 	Hz              *ebpf.Variable `ebpf:"hz"`
 	IndexMask       *ebpf.Variable `ebpf:"index_mask"`
+	LateGuard       *ebpf.Variable `ebpf:"late_guard"`
 	LeadLabel       *ebpf.Variable `ebpf:"lead_label"`
 	LeadRow         *ebpf.Variable `ebpf:"lead_row"`
 	Leads           *ebpf.Variable `ebpf:"leads"`

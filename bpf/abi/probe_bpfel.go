@@ -106,7 +106,7 @@ type ProbeNoteEntry struct {
 	Verdict uint8
 	Unless  uint8
 	Asked   uint8
-	Pad     uint8
+	Late    uint8
 	Action  [256]uint16
 }
 

@@ -32,7 +32,7 @@ type ShimNoteEntry struct {
 	Verdict uint8
 	Unless  uint8
 	Asked   uint8
-	Pad     uint8
+	Late    uint8
 	Action  [256]uint16
 }
 
@@ -40,22 +40,27 @@ type ShimNoteEntry struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ShimMapActive      = "active"
-	ShimMapCounters    = "counters"
-	ShimMapNotes       = "notes"
-	ShimMapOutNotes    = "out_notes"
-	ShimMapProgs       = "progs"
-	ShimProgAsked      = "asked"
-	ShimProgBit        = "bit"
-	ShimProgDone       = "done"
-	ShimProgDrop       = "drop"
-	ShimProgEnter      = "enter"
-	ShimProgPending    = "pending"
-	ShimProgPendingOut = "pending_out"
-	ShimProgTake       = "take"
-	ShimVarBitNumber   = "bit_number"
-	ShimVarGen         = "gen"
-	ShimVarNoteSlot    = "note_slot"
+	ShimMapActive       = "active"
+	ShimMapCounters     = "counters"
+	ShimMapNotes        = "notes"
+	ShimMapOutNotes     = "out_notes"
+	ShimMapProgs        = "progs"
+	ShimProgAsked       = "asked"
+	ShimProgBit         = "bit"
+	ShimProgDone        = "done"
+	ShimProgDrop        = "drop"
+	ShimProgEnter       = "enter"
+	ShimProgLateBit     = "late_bit"
+	ShimProgLateDone    = "late_done"
+	ShimProgLatePending = "late_pending"
+	ShimProgPending     = "pending"
+	ShimProgPendingOut  = "pending_out"
+	ShimProgTake        = "take"
+	ShimProgTakeLate    = "take_late"
+	ShimVarBitNumber    = "bit_number"
+	ShimVarGen          = "gen"
+	ShimVarLate         = "late"
+	ShimVarNoteSlot     = "note_slot"
 )
 
 // LoadShim returns the embedded CollectionSpec for Shim.
@@ -100,14 +105,18 @@ type ShimSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ShimProgramSpecs struct {
-	Asked      *ebpf.ProgramSpec `ebpf:"asked"`
-	Bit        *ebpf.ProgramSpec `ebpf:"bit"`
-	Done       *ebpf.ProgramSpec `ebpf:"done"`
-	Drop       *ebpf.ProgramSpec `ebpf:"drop"`
-	Enter      *ebpf.ProgramSpec `ebpf:"enter"`
-	Pending    *ebpf.ProgramSpec `ebpf:"pending"`
-	PendingOut *ebpf.ProgramSpec `ebpf:"pending_out"`
-	Take       *ebpf.ProgramSpec `ebpf:"take"`
+	Asked       *ebpf.ProgramSpec `ebpf:"asked"`
+	Bit         *ebpf.ProgramSpec `ebpf:"bit"`
+	Done        *ebpf.ProgramSpec `ebpf:"done"`
+	Drop        *ebpf.ProgramSpec `ebpf:"drop"`
+	Enter       *ebpf.ProgramSpec `ebpf:"enter"`
+	LateBit     *ebpf.ProgramSpec `ebpf:"late_bit"`
+	LateDone    *ebpf.ProgramSpec `ebpf:"late_done"`
+	LatePending *ebpf.ProgramSpec `ebpf:"late_pending"`
+	Pending     *ebpf.ProgramSpec `ebpf:"pending"`
+	PendingOut  *ebpf.ProgramSpec `ebpf:"pending_out"`
+	Take        *ebpf.ProgramSpec `ebpf:"take"`
+	TakeLate    *ebpf.ProgramSpec `ebpf:"take_late"`
 }
 
 // ShimMapSpecs contains maps before they are loaded into the kernel.
@@ -127,6 +136,7 @@ type ShimMapSpecs struct {
 type ShimVariableSpecs struct {
 	BitNumber *ebpf.VariableSpec `ebpf:"bit_number"`
 	Gen       *ebpf.VariableSpec `ebpf:"gen"`
+	Late      *ebpf.VariableSpec `ebpf:"late"`
 	NoteSlot  *ebpf.VariableSpec `ebpf:"note_slot"`
 }
 
@@ -173,6 +183,7 @@ func (m *ShimMaps) Close() error {
 type ShimVariables struct {
 	BitNumber *ebpf.Variable `ebpf:"bit_number"`
 	Gen       *ebpf.Variable `ebpf:"gen"`
+	Late      *ebpf.Variable `ebpf:"late"`
 	NoteSlot  *ebpf.Variable `ebpf:"note_slot"`
 }
 
@@ -180,14 +191,18 @@ type ShimVariables struct {
 //
 // It can be passed to LoadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ShimPrograms struct {
-	Asked      *ebpf.Program `ebpf:"asked"`
-	Bit        *ebpf.Program `ebpf:"bit"`
-	Done       *ebpf.Program `ebpf:"done"`
-	Drop       *ebpf.Program `ebpf:"drop"`
-	Enter      *ebpf.Program `ebpf:"enter"`
-	Pending    *ebpf.Program `ebpf:"pending"`
-	PendingOut *ebpf.Program `ebpf:"pending_out"`
-	Take       *ebpf.Program `ebpf:"take"`
+	Asked       *ebpf.Program `ebpf:"asked"`
+	Bit         *ebpf.Program `ebpf:"bit"`
+	Done        *ebpf.Program `ebpf:"done"`
+	Drop        *ebpf.Program `ebpf:"drop"`
+	Enter       *ebpf.Program `ebpf:"enter"`
+	LateBit     *ebpf.Program `ebpf:"late_bit"`
+	LateDone    *ebpf.Program `ebpf:"late_done"`
+	LatePending *ebpf.Program `ebpf:"late_pending"`
+	Pending     *ebpf.Program `ebpf:"pending"`
+	PendingOut  *ebpf.Program `ebpf:"pending_out"`
+	Take        *ebpf.Program `ebpf:"take"`
+	TakeLate    *ebpf.Program `ebpf:"take_late"`
 }
 
 func (p *ShimPrograms) Close() error {
@@ -197,9 +212,13 @@ func (p *ShimPrograms) Close() error {
 		p.Done,
 		p.Drop,
 		p.Enter,
+		p.LateBit,
+		p.LateDone,
+		p.LatePending,
 		p.Pending,
 		p.PendingOut,
 		p.Take,
+		p.TakeLate,
 	)
 }
 

@@ -93,6 +93,16 @@ func (b *batch) addRule(chain string, r Rule) {
 		text(unix.NFTA_RULE_TABLE, Name), text(unix.NFTA_RULE_CHAIN, chain), b.nested(unix.NFTA_RULE_EXPRESSIONS, all...))
 }
 
+// addObject adds an object with what is particular to its kind.
+func (b *batch) addObject(o object, of ...netlink.Attribute) {
+	b.add(unix.NFT_MSG_NEWOBJ, netlink.Create,
+		text(unix.NFTA_OBJ_TABLE, Name), text(unix.NFTA_OBJ_NAME, o.name), number(unix.NFTA_OBJ_TYPE, o.kind), b.nested(unix.NFTA_OBJ_DATA, of...))
+}
+
+func (b *batch) deleteObject(o object) {
+	b.add(unix.NFT_MSG_DELOBJ, 0, text(unix.NFTA_OBJ_TABLE, Name), text(unix.NFTA_OBJ_NAME, o.name), number(unix.NFTA_OBJ_TYPE, o.kind))
+}
+
 func (b *batch) fail(err error) {
 	if b.err == nil {
 		b.err = err

@@ -49,8 +49,8 @@ type Base struct {
 // meanwhile, make fail.
 const replaceTries = 10
 
-// Replace removes chains and adds others in one transaction; packets meet the old ones
-// or the new ones. Chains to remove that are not there are no error.
+// Replace removes chains, with the objects of their names, and adds others in one transaction; packets
+// meet the old ones or the new ones. Chains to remove that are not there are no error.
 func (t Table) Replace(remove []string, add []Chain) (err error) {
 	for range replaceTries {
 		// What is gone between our look and the transaction fails it as a whole.
@@ -62,14 +62,14 @@ func (t Table) Replace(remove []string, add []Chain) (err error) {
 }
 
 func (t Table) replace(remove []string, add []Chain) error {
+	var old []object
 	if len(remove) > 0 {
-		have, err := t.Chains()
-		if err != nil {
+		var err error
+		if remove, old, err = t.present(remove); err != nil {
 			return err
 		}
-		remove = present(remove, have)
 	}
-	if len(remove)+len(add) == 0 {
+	if len(remove)+len(old)+len(add) == 0 {
 		return nil
 	}
 	if err := t.wake(); err != nil {
@@ -82,6 +82,9 @@ func (t Table) replace(remove []string, add []Chain) error {
 		}
 		for _, name := range remove {
 			b.deleteChain(name)
+		}
+		for _, o := range old {
+			b.deleteObject(o)
 		}
 		for i := range add {
 			b.addChain(&add[i])
@@ -98,17 +101,34 @@ func (t Table) replace(remove []string, add []Chain) error {
 	return nil
 }
 
-func present(names []string, have []Found) (out []string) {
-	there := map[string]bool{}
+// present gives those of some chains that are there, and what objects of their names there are.
+func (t Table) present(names []string) (chains []string, objects []object, err error) {
+	have, err := t.Chains()
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := t.objects()
+	if err != nil {
+		return nil, nil, err
+	}
+	wanted, there := map[string]bool{}, map[string]bool{}
+	for _, n := range names {
+		wanted[n] = true
+	}
 	for _, f := range have {
 		there[f.Name] = true
 	}
 	for _, n := range names {
 		if there[n] {
-			out = append(out, n)
+			chains = append(chains, n)
 		}
 	}
-	return out
+	for _, o := range all {
+		if wanted[o.name] {
+			objects = append(objects, o)
+		}
+	}
+	return chains, objects, nil
 }
 
 // Remove removes the table with everything in it, if it is there. A transaction that fails

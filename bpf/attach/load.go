@@ -217,7 +217,9 @@ func loadGuard(at seat, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := set(spec, seatVariables(at, 0)); err != nil {
+	values := seatVariables(at, 0)
+	values[abi.NetfilterVarLateGuard] = boolean(at.priority == lateGuards)
+	if err := set(spec, values); err != nil {
 		return nil, err
 	}
 	return loadConstant(spec, prog, given)

@@ -65,6 +65,7 @@ type guest struct {
 	hook     packet.Hook
 	priority int32 // of the chain
 	guard    bool  // netfilter runs actions at the chain's priority: a guard stands behind it
+	late     bool  // or behind the chain where they are ended, which stands behind conntrack
 	program  int   // its number among those to be loaded
 	table    string
 	alone    bool // the chain has matches of its own
@@ -75,13 +76,25 @@ type guest struct {
 // guardAt is the seat of the guard's link; its level is where it looks for notes.
 func (s *guest) guardAt() seat { return seat{s.hook, s.behind, s.at.level} }
 
+// lateGuards is the priority of guards behind the chains that end actions right behind conntrack
+// (NF_IP_PRI_CONNTRACK, include/uapi/linux/netfilter_ipv4.h).
+const lateGuards = -200 + 2
+
+// guardPriority is where the guard belongs.
+func (s *guest) guardPriority() int64 {
+	if s.late {
+		return lateGuards
+	}
+	return int64(s.priority) + 1
+}
+
 // guestsOf are the base chains of programs, in the order in which packets meet them: by
 // hook, by priority, and among equals as they come.
 func guestsOf(progs []codegen.Program) []*guest {
 	var out []*guest
 	for i := range progs {
 		p := &progs[i]
-		out = append(out, &guest{hook: p.Hook, priority: p.Priority, guard: p.Shim, program: i, table: p.Table, alone: p.Whole || p.Alone})
+		out = append(out, &guest{hook: p.Hook, priority: p.Priority, guard: p.Shim, late: p.Late, program: i, table: p.Table, alone: p.Whole || p.Alone})
 	}
 	return out
 }

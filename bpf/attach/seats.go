@@ -32,7 +32,7 @@ func (e *NoSeatError) Error() string {
 // takeSeats gives every base chain a seat: one before its own priority, where netfilter
 // may have a table that runs actions for it, or further down where other chains of ours
 // stand; else at its priority. Never does it pass something of others. A chain's guard
-// stands one behind its priority. free tells where something of others is: a BPF link
+// stands one behind where netfilter has done all of its actions. free tells where something of others is: a BPF link
 // shares its priority with nothing (nf_hook_entries_grow(), net/netfilter/core.c).
 func takeSeats(guests []*guest, free func(packet.Hook, int32) bool) error {
 	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
@@ -62,7 +62,7 @@ func sit(guests []*guest, limit int64, free func(packet.Hook, int32) bool) *gues
 	s := guests[len(guests)-1]
 	before := int64(s.priority) - 1
 	if s.guard {
-		behind := int64(s.priority) + 1
+		behind := s.guardPriority()
 		if behind >= limit || !free(s.hook, int32(behind)) {
 			return s
 		}

@@ -14,13 +14,14 @@ import (
 // bpf/shim.bpf.c. It is pinned under Name in the directory of the generation.
 type ShimProgram struct {
 	Name  string
-	Kind  string // pending, pending_out, asked, bit, take, done, drop or enter
+	Kind  string // the name of the program there
 	Table string // whose notes it reads
 	// Base says that it reads those of one base chain only, that at
 	Base     bool
 	Hook     packet.Hook
 	Priority int32
-	Bit      uint8 // bit: which one of the number of the next action
+	Bit      uint8 // bit, late_bit: which one of the number of an action
+	Late     bool  // pending: some actions of the table are ended behind conntrack
 }
 
 // shimObject has the match programs.
@@ -52,7 +53,7 @@ func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
 	}
 	spec, prog := part(all, s.Kind)
 	err = set(spec, map[string]uint32{
-		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: g.noteSlot(s), abi.ShimVarBitNumber: uint32(s.Bit),
+		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: g.noteSlot(s), abi.ShimVarBitNumber: uint32(s.Bit), abi.ShimVarLate: boolean(s.Late),
 	})
 	if err != nil {
 		return nil, err

@@ -66,7 +66,7 @@ struct note_entry {
 	u8 verdict;
 	u8 unless; /* bits of the state of the connection with which a packet may leave it, see nat.h */
 	u8 asked; /* netfilter has asked our chains that translate, see nat.h */
-	u8 pad;
+	u8 late; /* 0, or 1 + the index of an action that a chain behind conntrack ends, see shim.bpf.c */
 	u16 action[NOTE_ACTIONS];
 };
 

@@ -19,6 +19,7 @@
 
 #include "facts/facts.h"
 #include "netfilter/maps.h"
+#include "netfilter/out.h"
 
 const volatile u32 gen;		/* generation of the program */
 const volatile u32 note_slot;	/* level of the seat */
@@ -33,9 +34,6 @@ const volatile u32 nat_done;	/* IPS_SRC_NAT_DONE or IPS_DST_NAT_DONE for chains 
 #define in_process (hook_number == HOOK_OUTPUT || hook_number == HOOK_POSTROUTING)
 
 const struct note_entry blank_note = {};
-
-/* An entry that is older than this belongs to a packet that went elsewhere. */
-#define NOTE_AGE (60 * 1000)
 
 static __always_inline struct note_entry *note_find(u64 skb)
 {
@@ -66,24 +64,14 @@ static __always_inline void note_reset(struct bpf_nf_ctx *ctx, bool shim)
 	note->next = 0;
 }
 
-static long note_sweep(struct bpf_map *map, u64 *skb, struct note_entry *note, u32 *now)
-{
-	if (*now - note->stamp > NOTE_AGE)
-		bpf_map_delete_elem(&out_notes, skb);
-	return 0;
-}
-
 /* note_open gives the packet's note for the first action. */
 static __always_inline struct note_entry *note_open(u64 skb)
 {
 	u32 now = bpf_ktime_get_ns() / 1000000;
 	struct note_entry *note;
 
-	if (in_process && bpf_map_update_elem(&out_notes, &skb, &blank_note, BPF_ANY)) {
-		bpf_for_each_map_elem(&out_notes, note_sweep, &now, 0);
-		if (bpf_map_update_elem(&out_notes, &skb, &blank_note, BPF_ANY))
-			return NULL;
-	}
+	if (in_process && !out_put(skb, &blank_note, now))
+		return NULL;
 	note = note_find(skb);
 	if (!note)
 		return NULL;

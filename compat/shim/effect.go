@@ -23,8 +23,16 @@ func runs(family packet.Family, hook packet.Hook, e pred.Effect) ([]run, error) 
 		return proxy(family, e), nil
 	}
 	one, err := expressions(family, hook, e)
+	if pred.Untracks(e) || pred.Attaches(e) {
+		return unmet(one), err
+	}
 	return []run{{then: one}}, err
 }
+
+// unmet does something only if nobody before has said how a packet shall be tracked, and it has
+// no entry: xt_ct_target() and notrack_tg() (net/netfilter/xt_CT.c) look for both, nf_tables'
+// expressions for a part of that (nft_ct_set_zone_eval(), nft_notrack_eval(), net/netfilter/nft_ct.c).
+func unmet(then anchor.Rule) []run { return []run{{first: anchor.Met()}, {then: then}} }
 
 // expressions gives the expressions of nf_tables that run an effect on packets of a hook. What iptables and
 // nf_tables both have calls the same functions of the kernel; the rest is the target of
@@ -63,7 +71,7 @@ func expressions(family packet.Family, hook packet.Hook, e pred.Effect) (anchor.
 	case pred.ChangeKernelSet:
 		return changeSets(family, e)
 	case pred.Track:
-		if e == (pred.Track{Zone: e.Zone}) {
+		if sayable(e) { // where it ends behind conntrack, this is its beginning
 			return anchor.Zone(e.Zone), nil
 		}
 	}

@@ -25,6 +25,7 @@ type Layout struct {
 	Whole    bool
 	Entries  []Entry // one for each hook, in hook order
 	Chains   []Chain // reached from the entries; before the chains that they jump to
+	Late     Late
 	Programs []Program
 }
 
@@ -52,6 +53,8 @@ type Rule struct {
 	Jump   string        // a chain
 	Goto   string        // a chain, without coming back
 	Effect pred.Effect   // that netfilter runs
+	Late   string        // asked in place of Ask where the effect is ended behind conntrack
+	Ends   bool          // the rest of the effect, behind conntrack
 	Policy string        // ACCEPT or DROP
 	Rule   *ruleset.Rule // of a table that is left to netfilter, with
 	Text   string        // the line that iptables reads
@@ -66,7 +69,8 @@ type Program struct {
 	Base     bool
 	Hook     packet.Hook
 	Priority int32
-	Bit      uint8 // of Bit
+	Bit      uint8 // of Bit and LateBit
+	Late     bool  // of Pending: some actions of the table are ended behind conntrack
 }
 
 // Kind is a program that a "-m bpf" match runs (bpf/shim.bpf.c).
@@ -82,6 +86,12 @@ const (
 	Done       Kind = "done"
 	DropNoted  Kind = "drop"
 	Enter      Kind = "enter" // of one hook
+
+	// Of actions that are ended behind conntrack.
+	TakeLate    Kind = "take_late"
+	LatePending Kind = "late_pending"
+	LateBit     Kind = "late_bit"
+	LateDone    Kind = "late_done"
 )
 
 // Prefix starts the names of all chains and pins of a generation.
@@ -126,6 +136,7 @@ type builder struct {
 	Layout
 	pins string
 	at   *plan.Hook // the base chain that is laid out, where each has chains of its own
+	late bool       // some actions are ended behind conntrack
 }
 
 func (b *builder) chain(name string, rules ...Rule) {
@@ -139,9 +150,9 @@ func (b *builder) chain(name string, rules ...Rule) {
 // ask gives the path of a program.
 func (b *builder) ask(kind Kind) string { return b.askOf(Program{Name: string(kind), Kind: kind}) }
 
-// askBit gives the path of a program that tells a bit of the number of the next action.
-func (b *builder) askBit(bit int) string {
-	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", Bit, bit), Kind: Bit, Bit: uint8(bit)})
+// askBit gives the path of a program that tells a bit of the number of an action.
+func (b *builder) askBit(kind Kind, bit int) string {
+	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", kind, bit), Kind: kind, Bit: uint8(bit)})
 }
 
 func (b *builder) askOf(p Program) string {

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,19 +19,20 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 		return nil, fmt.Errorf("table %s as a whole", l.Table)
 	}
 	var out []anchor.Chain
-	for _, e := range l.Entries {
-		rules, err := ownRules(l.Family, e.Hook, e.Rules)
+	for _, e := range slices.Concat(l.Entries, l.Late.Entries) {
+		name := fmt.Sprintf("%s-%s%d", l.Root, e.Hook, e.Priority)
+		rules, err := ownRules(l.Family, name, e.Hook, e.Rules)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, anchor.Chain{
-			Name:  fmt.Sprintf("%s-%s%d", l.Root, e.Hook, e.Priority),
+			Name:  name,
 			Base:  &anchor.Base{Type: chainType(&e), Hook: e.Hook, Priority: e.Priority},
 			Rules: rules,
 		})
 	}
-	for _, c := range l.Chains {
-		rules, err := ownRules(l.Family, c.Hook, c.Rules)
+	for _, c := range slices.Concat(l.Chains, l.Late.Chains) {
+		rules, err := ownRules(l.Family, c.Name, c.Hook, c.Rules)
 		if err != nil {
 			return nil, err
 		}
@@ -53,10 +55,18 @@ func chainType(e *Entry) nftables.ChainType {
 	return nftables.ChainTypeFilter
 }
 
-func ownRules(family packet.Family, hook packet.Hook, rules []Rule) ([]anchor.Rule, error) {
+func ownRules(family packet.Family, chain string, hook packet.Hook, rules []Rule) ([]anchor.Rule, error) {
 	out := make([]anchor.Rule, 0, len(rules))
 	for i := range rules {
 		r := &rules[i]
+		if r.Ends {
+			end, err := ending(family, chain, r.Effect)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, end)
+			continue
+		}
 		if r.Effect != nil {
 			effect, err := runs(family, hook, r.Effect)
 			if err != nil {
@@ -88,7 +98,7 @@ func ownRules(family packet.Family, hook packet.Hook, rules []Rule) ([]anchor.Ru
 func (r *Rule) own(all []run) []anchor.Rule {
 	out := make([]anchor.Rule, len(all))
 	for i, one := range all {
-		out[i] = append(append(slices.Clone(one.first), anchor.Ask(r.Ask)), one.then...)
+		out[i] = append(append(slices.Clone(one.first), anchor.Ask(cmp.Or(r.Late, r.Ask))), one.then...)
 		if i < len(all)-1 {
 			out[i] = append(out[i], anchor.Return())
 		}

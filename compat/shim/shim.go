@@ -47,6 +47,10 @@ func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layo
 	for _, a := range t.Actions {
 		b.Exact = b.Exact || len(guard(a.Effect)) > 0
 	}
+	b.late = endsLate(t)
+	if b.late {
+		b.endings(t)
+	}
 	if parted(t) {
 		b.parts(t)
 		return &b.Layout
@@ -147,7 +151,7 @@ func entry(h *plan.Hook) Entry {
 // entry adds an entry that leads packets with actions to a chain.
 func (b *builder) entry(h *plan.Hook, root string) {
 	e := entry(h)
-	e.Rules = []Rule{{Ask: b.ask(pendingAt(h)), Jump: root}}
+	e.Rules = []Rule{{Ask: b.askOf(Program{Name: string(pendingAt(h)), Kind: pendingAt(h), Late: b.late}), Jump: root}}
 	b.Entries = append(b.Entries, e)
 }
 
@@ -166,7 +170,7 @@ func (b *builder) actions(root string, all []action, longest int) {
 	end := root + "-end"
 	at := len(b.Chains)
 	b.chain(root)
-	top := b.tree(root, all, high)
+	top := b.tree(root, all, high, Bit, b.take)
 	var rules []Rule
 	for range max(longest, 1) {
 		rules = append(rules, Rule{Jump: top}, Rule{Ask: b.ask(Done), Goto: end})
@@ -175,10 +179,19 @@ func (b *builder) actions(root string, all []action, longest int) {
 	b.chain(end, Rule{Ask: b.ask(DropNoted), Policy: "DROP"})
 }
 
-// tree adds the chains that run one of some actions, whose numbers differ in their low bits,
-// and gives the first. Each asks for the bits from the highest on, and has the action whose
-// remaining bits are all 0 at its end.
-func (b *builder) tree(root string, some []action, low int) string {
+// take is the rule that runs an action.
+func (b *builder) take(a action) Rule {
+	r := Rule{Ask: b.ask(Take), Effect: a.effect}
+	if b.late && endsBehindConntrack(a.effect) {
+		r.Late = b.ask(TakeLate)
+	}
+	return r
+}
+
+// tree adds the chains that lead to one of some actions, whose numbers differ in their low bits,
+// and gives the first. Each asks for the bits from the highest on, and has the rule of the action
+// whose remaining bits are all 0 at its end.
+func (b *builder) tree(root string, some []action, low int, bit Kind, leaf func(action) Rule) string {
 	name := fmt.Sprintf("%s-a%d", root, some[0].number>>low<<low)
 	at := len(b.Chains)
 	b.chain(name)
@@ -187,14 +200,14 @@ func (b *builder) tree(root string, some []action, low int) string {
 		low--
 		i := slices.IndexFunc(some, func(a action) bool { return a.number>>low&1 == 1 })
 		if i < 0 {
-			rules = append(rules, Rule{Ask: b.askBit(low), Policy: "DROP"}) // there is none
+			rules = append(rules, Rule{Ask: b.askBit(bit, low), Policy: "DROP"}) // there is none
 			continue
 		}
-		rules = append(rules, Rule{Ask: b.askBit(low), Goto: b.tree(root, some[i:], low)})
+		rules = append(rules, Rule{Ask: b.askBit(bit, low), Goto: b.tree(root, some[i:], low, bit, leaf)})
 		some = some[:i]
 	}
 	if len(some) > 0 {
-		rules = append(rules, Rule{Ask: b.ask(Take), Effect: some[0].effect})
+		rules = append(rules, leaf(some[0]))
 	}
 	b.Chains[at].Rules = rules
 	return name

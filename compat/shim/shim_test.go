@@ -1,6 +1,9 @@
 package shim
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -150,5 +153,47 @@ COMMIT
 	}
 	if c := got[4]; len(c.Rules) != 1 || c.Rules[0].Packets != 3 {
 		t.Errorf("user: %+v", c)
+	}
+}
+
+// TestLate: what is said before conntrack and behind it is two chains of ours, and one rule for the tools.
+func TestLate(t *testing.T) {
+	helper := pred.Track{Helper: "ftp", Proto: 6, Zone: 3}
+	table := &plan.Table{Name: "raw", Longest: 1, Hooks: []*plan.Hook{{Hook: packet.Prerouting, Priority: -300, Shim: true}, {Hook: packet.Output, Priority: -300}},
+		Actions: []plan.Action{{Effect: pred.NoTrack{}}, {Effect: helper}, {Effect: pred.Track{Zone: 2}}}}
+	l := Targets(packet.IPv4, table, 7, "/pins")
+	if text := Text([]*Layout{l}); strings.Contains(text, "late") || !strings.Contains(text, "raw-take -j CT --helper ftp --zone 3") {
+		t.Errorf("for the tools: %s", text)
+	}
+	chains, err := Own(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bases := map[string]int32{}
+	for _, c := range chains {
+		if c.Base != nil {
+			bases[c.Name] = c.Base.Priority
+		}
+	}
+	if want := map[string]int32{"bpftables7-r-PREROUTING-300": -300, "bpftables7-r-PREROUTING-199": BehindConntrack}; !maps.Equal(bases, want) {
+		t.Errorf("base chains: %v", bases)
+	}
+	var kinds []Kind
+	for _, p := range l.Programs {
+		if p.Kind == Pending && !p.Late {
+			t.Error("what an earlier packet has left stays")
+		}
+		kinds = append(kinds, p.Kind)
+	}
+	for _, k := range []Kind{TakeLate, LatePending, LateBit, LateDone} {
+		if !slices.Contains(kinds, k) {
+			t.Errorf("there is no program %q", k)
+		}
+	}
+	table.Actions[1].Effect = pred.Track{Timeout: "slow", Proto: 6}
+	if l := Targets(packet.IPv4, table, 7, "/pins"); len(l.Late.Entries) > 0 {
+		t.Error("nothing is ended behind conntrack, and there are chains for it")
+	} else if _, err := Own(l); err == nil {
+		t.Error("a timeout policy is told in nf_tables")
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Connections lists the entries of the host's connection tracking, sorted, without
-// what depends on time.
+// Connections lists the entries of the host's connection tracking, and once more those that have a
+// helper, sorted, without what depends on time.
 func (l *Lab) Connections() ([]string, error) {
 	var lines []string
 	err := l.inside(host, func() error {
@@ -22,7 +22,9 @@ func (l *Lab) Connections() ([]string, error) {
 		for line := range bytes.Lines(text) {
 			lines = append(lines, connection(string(line)))
 		}
-		return nil
+		helped, err := helpers()
+		lines = append(lines, helped...)
+		return err
 	})
 	sort.Strings(lines)
 	return lines, err

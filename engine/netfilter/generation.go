@@ -128,7 +128,7 @@ func programs(layouts []*shim.Layout) []attach.ShimProgram {
 	var out []attach.ShimProgram
 	for _, l := range layouts {
 		for _, p := range l.Programs {
-			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, Base: p.Base, Hook: p.Hook, Priority: p.Priority, Bit: p.Bit})
+			out = append(out, attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Table: p.Table, Base: p.Base, Hook: p.Hook, Priority: p.Priority, Bit: p.Bit, Late: p.Late})
 		}
 	}
 	return out

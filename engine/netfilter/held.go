@@ -158,17 +158,17 @@ func (n *netfilter) keepOwn(gen uint32) error {
 	if gen == 0 {
 		return n.own.Remove()
 	}
-	chains, err := n.own.Chains()
+	all, err := n.own.Names()
 	if err != nil {
 		return err
 	}
 	var others []string
-	for _, c := range chains {
-		if of, ok := shim.Generation(c.Name); ok && of != gen {
-			others = append(others, c.Name)
+	for _, name := range all {
+		if of, ok := shim.Generation(name); ok && of != gen {
+			others = append(others, name)
 		}
 	}
-	if len(others) > 0 && len(others) == len(chains) {
+	if len(others) > 0 && len(others) == len(all) {
 		return n.own.Remove()
 	}
 	return n.own.Replace(others, nil)

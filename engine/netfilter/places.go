@@ -14,6 +14,9 @@ import (
 func (n *netfilter) place(b *build) error {
 	for _, l := range b.layouts {
 		if _, err := shim.Own(l); err == nil {
+			if len(l.Late.Entries) > 0 {
+				b.endLate(l.Table)
+			}
 			continue
 		}
 		t, err := n.tools.forTables()
@@ -30,6 +33,15 @@ func (n *netfilter) place(b *build) error {
 		}
 	}
 	return nil
+}
+
+// endLate has the guards of a table stand behind conntrack, where some of its actions are ended.
+func (b *build) endLate(table string) {
+	for i := range b.progs {
+		if p := &b.progs[i]; p.Table == table {
+			p.Late = p.Shim
+		}
+	}
 }
 
 // nftSecurity is where iptables-nft has the chains of table security (xtables_ipv4[],
