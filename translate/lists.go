@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -84,6 +85,14 @@ func keptSets(rs *ruleset.Ruleset, res *Result) (out []*plan.Set) {
 		}
 	}
 	return out
+}
+
+// forgetRecents takes out what rules ask of lists that no table in BPF keeps: of tables that
+// were left to netfilter when their rules had been numbered. Numbers of the others stay.
+func forgetRecents(p *plan.Plan) {
+	p.Recents = slices.DeleteFunc(p.Recents, func(r pred.Recent) bool {
+		return !slices.ContainsFunc(p.Sets, func(s *plan.Set) bool { return s.Stamps != nil && s.Name == r.List })
+	})
 }
 
 // kept gives the sets that the rules of a chain keep.
