@@ -22,8 +22,8 @@ const (
 // NAT is a translation of the addresses of a connection. Its rules belong in chains of type
 // nat.
 type NAT struct {
-	Min, Max netip.Addr // to choose from; not valid: the address stays
-	Map      bool       // the host part stays: Min and Max are the ends of a network
+	Min, Max netip.Addr   // to choose from; not valid: the address stays
+	Net      netip.Prefix // if valid: the address moves to this network and its host part stays
 	Ports    bool
 	Lo, Hi   uint16 // with Ports: to choose from
 
@@ -42,14 +42,18 @@ func Destination(family packet.Family, n NAT) Rule {
 
 func nat(family packet.Family, kind expr.NATType, n NAT) Rule {
 	e := &expr.NAT{
-		Type: kind, Family: unix.NFPROTO_IPV4, Prefix: n.Map,
+		Type: kind, Family: unix.NFPROTO_IPV4,
 		Random: n.Random, FullyRandom: n.FullyRandom, Persistent: n.Persistent,
 	}
 	if family == packet.IPv6 {
 		e.Family = unix.NFPROTO_IPV6
 	}
 	r := n.ports()
-	if n.Min.IsValid() {
+	switch {
+	case n.Net.IsValid():
+		e.RegAddrMin = regAddrMin
+		r = append(r, mapped(kind, n.Net)...)
+	case n.Min.IsValid():
 		e.RegAddrMin = regAddrMin
 		r = append(r, immediate(regAddrMin, n.Min.AsSlice()))
 	}
@@ -59,6 +63,29 @@ func nat(family packet.Family, kind expr.NATType, n NAT) Rule {
 	}
 	e.RegProtoMin, e.RegProtoMax = n.portRegisters()
 	return append(r, e)
+}
+
+// mapped loads the address that is translated, with the bits of a network, as netmap_tg4() does
+// (net/netfilter/xt_NETMAP.c). nf_tables' own flag for it is not used: for IPv4
+// nft_nat_setup_netmap() (net/netfilter/nft_nat.c) sets 4 of 16 bytes and the kernel compares all: an
+// address that stays as it is then counts as translated, depending on what the stack held.
+func mapped(kind expr.NATType, to netip.Prefix) Rule {
+	base := to.Masked().Addr().AsSlice()
+	keep := make([]byte, len(base))
+	for i := to.Bits(); i < 8*len(keep); i++ {
+		keep[i/8] |= 0x80 >> (i % 8)
+	}
+	off := uint32(8)
+	if to.Addr().Is4() {
+		off = 12
+	}
+	if kind == expr.NATTypeDestNAT {
+		off += uint32(len(base))
+	}
+	return Rule{
+		&expr.Payload{DestRegister: regAddrMin, Base: expr.PayloadBaseNetworkHeader, Offset: off, Len: uint32(len(base))},
+		&expr.Bitwise{SourceRegister: regAddrMin, DestRegister: regAddrMin, Len: uint32(len(base)), Mask: keep, Xor: base},
+	}
 }
 
 // Masquerade gives the connection of a packet the address of the interface that it leaves by:

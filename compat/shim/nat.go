@@ -1,8 +1,6 @@
 package shim
 
 import (
-	"net/netip"
-
 	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -21,7 +19,7 @@ func translation(family packet.Family, hook packet.Hook, e pred.NAT) anchor.Rule
 	case pred.NATRedirect:
 		return anchor.Redirect(n)
 	case pred.NATNetmap:
-		n.Map, n.Min, n.Max = true, e.Net.Masked().Addr(), last(e.Net)
+		n.Net = e.Net
 	}
 	if translatesSource(hook) {
 		return anchor.Source(family, n)
@@ -39,16 +37,6 @@ func untranslatable(e pred.NAT) string {
 		return "it moves ports by a distance (NF_NAT_RANGE_PROTO_OFFSET, net/netfilter/nf_nat_core.c) from a port that nf_tables does not take"
 	}
 	return ""
-}
-
-// last is the last address of a network.
-func last(p netip.Prefix) netip.Addr {
-	bytes := p.Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(bytes); i++ {
-		bytes[i/8] |= 0x80 >> (i % 8)
-	}
-	out, _ := netip.AddrFromSlice(bytes)
-	return out
 }
 
 // translatesAt is standsAt for translations.
