@@ -16,6 +16,7 @@ type Options struct {
 	Text      []byte // rules, as iptables-restore reads them
 	Packets   int    // how many packets, at least; 0: 200
 	Seed      int64
+	Converse  bool // draw whole conversations, not only the packet that a rule is about
 	Ours      lab.Applier
 	Reference lab.Applier // nil: iptables-legacy
 }
@@ -95,7 +96,11 @@ func draw(o Options) (*Case, error) {
 	}
 	d := gen.New(o.Family, text, c.Interfaces, o.Seed)
 	for len(c.Packets) < o.Packets {
-		c.Packets = append(c.Packets, d.Draw()...)
+		if o.Converse && len(c.Packets)%4 != 0 {
+			c.Packets = append(c.Packets, d.Conversation()...)
+		} else {
+			c.Packets = append(c.Packets, d.Draw()...)
+		}
 	}
 	c.Routes, c.Listen = d.Routes(), d.Listen()
 	return c, nil

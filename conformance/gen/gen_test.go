@@ -85,6 +85,46 @@ func TestDraw(t *testing.T) {
 	}
 }
 
+// TestConversation: packets read back as they are printed, answers, errors and ends are among them.
+func TestConversation(t *testing.T) {
+	var all strings.Builder
+	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+		g := New(family, saved, []string{"eth0", "wlan0", "ppp0"}, 1)
+		for range 300 {
+			for _, p := range g.Conversation() {
+				again, err := lab.Parse(family, p.String())
+				if err != nil || again.String() != p.String() {
+					t.Fatalf("%s: read and printed %v (%v)", p, again, err)
+				}
+				all.WriteString(p.String() + "\n")
+			}
+		}
+	}
+	for _, want := range []string{"@reply tcp ", "flags syn,ack", "flags fin,ack", "flags rst", "@reply udp ", "@reply icmp ", "@reply icmp6 ", " type 11", " frag ", "badsum", "@answer "} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("no packet with %q", want)
+		}
+	}
+}
+
+// TestEverything: the same seed gives the same ruleset, and all tables and targets come.
+func TestEverything(t *testing.T) {
+	var all strings.Builder
+	for seed := range int64(60) {
+		text := Everything(rand.New(rand.NewSource(seed)), packet.IPv4)
+		if text != Everything(rand.New(rand.NewSource(seed)), packet.IPv4) {
+			t.Fatal("the same seed gave another ruleset")
+		}
+		all.WriteString(text)
+	}
+	for _, want := range []string{"*raw", "*mangle", "*nat", "*filter", "*security", "-j DNAT", "-j SNAT", "-j MASQUERADE", "-j REDIRECT", "-j NETMAP", "-j TPROXY", "-j CLASSIFY",
+		"--restore-mark", "-j TCPMSS", "-j CT --zone", "-m recent", "-m hashlimit", "-g user", "--ctorigdst", "--ctexpire", "tcp-reset"} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("no rule with %q", want)
+		}
+	}
+}
+
 func TestRuleset(t *testing.T) {
 	a := Ruleset(rand.New(rand.NewSource(1)), packet.IPv6)
 	if a != Ruleset(rand.New(rand.NewSource(1)), packet.IPv6) || !strings.HasPrefix(a, "*filter\n:INPUT ") || !strings.HasSuffix(a, "COMMIT\n") {

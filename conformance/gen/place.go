@@ -124,3 +124,10 @@ func (g *Drawer) listens(port uint16) bool {
 	g.listen = append(g.listen, port)
 	return true
 }
+
+func unspecified(six bool) netip.Addr {
+	if six {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}

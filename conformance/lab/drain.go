@@ -46,6 +46,7 @@ func (l *Lab) drainTap(t *tap, sent *Packet, events []Event) ([]Event, error) {
 		}
 		raw := l.buffer[14:n]
 		l.noteAnswer(raw)
+		l.noteOut(raw, t.outside, at.Ifindex)
 		events = append(events, newEvent(l.outsideName(t.outside, at.Ifindex), "", raw, sent))
 	}
 }

@@ -47,7 +47,8 @@ type Lab struct {
 	buffer    []byte
 	answers   map[flow]uint32 // sequence numbers of the SYN,ACKs seen outside
 	listeners []int
-	received  uint32 // the mark that received packets get, see Mark
+	received  uint32    // the mark that received packets get, see Mark
+	out       []cameOut // with the last packet
 }
 
 // port is one interface of the host and its peer outside.

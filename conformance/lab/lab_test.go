@@ -228,3 +228,20 @@ func TestReap(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestReply: answers go back to where a packet came out, errors quote it, and what did not
+// come out is not answered.
+func TestReply(t *testing.T) {
+	l := newLab(t, Options{})
+	for _, step := range []struct{ text, want string }{
+		{"tcp 198.18.0.50:5000 > 198.18.1.77:80 flags syn seq 7 in eth0", "server eth1: tcp 198.18.0.50:5000 > 198.18.1.77:80"},
+		{"@reply tcp 192.0.2.1:1 > 192.0.2.2:2 flags syn,ack seq 9 in eth0", "client eth0: tcp 198.18.1.77:80 > 198.18.0.50:5000 flags syn,ack seq 0 ttl 63"},
+		{"udp 198.18.1.77:53 > 198.18.0.50:5000 in eth1", "client eth0: udp 198.18.1.77:53 > 198.18.0.50:5000"},
+		{"@reply icmp 0.0.0.0 > 192.0.2.2 type 3/3 rest 0 in eth0", "server eth1: icmp 198.18.0.50 > 198.18.1.77 type 3/3"},
+		{"@reply udp in eth0", "sender nothing to reply to"},
+	} {
+		if got := send(t, l, packet.IPv4, step.text); !strings.Contains(got, step.want) {
+			t.Errorf("%s\n%s\nwant %s", step.text, got, step.want)
+		}
+	}
+}

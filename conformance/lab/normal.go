@@ -18,7 +18,7 @@ func normal(raw []byte, sent *Packet) []byte {
 		return out
 	}
 	own := sent.isSelf(f)
-	if !own || sent.Answer {
+	if !own || sent.Answer || sent.Reply {
 		normalTransport(f, sent)
 	}
 	if f.Family == packet.IPv6 {
@@ -80,7 +80,7 @@ func normalTCP(l4 []byte, sent *Packet) {
 
 // fromSocket says that a kernel made the packet that was sent, or answers one
 // that a kernel made.
-func (p *Packet) fromSocket() bool { return p.Kind == UDP || p.Kind == TCP || p.Answer }
+func (p *Packet) fromSocket() bool { return p.Kind == UDP || p.Kind == TCP || p.Answer || p.Reply }
 
 // isSelf says whether a packet that was seen is the one that was sent, perhaps
 // with one address translated, and not one that a kernel made.

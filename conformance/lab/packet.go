@@ -28,6 +28,7 @@ type Packet struct {
 	Kind   Kind
 	GSO    int  // the packet is many, of so many bytes each, for the network card to split
 	Answer bool // TCP: acknowledges the last SYN,ACK that came back
+	Reply  bool // answers what came out of the host with the packet before: addresses, ports and interface are its
 }
 
 // Parse reads a packet. One with an out interface alone is sent by the host.
@@ -74,7 +75,11 @@ func (p *Packet) directive(word string, kindSet *bool) error {
 		p.Answer = true
 		return nil
 	}
-	return fmt.Errorf("%s: not known; give @frame, @raw, @udp, @tcp, @gso=SIZE or @answer", word)
+	if word == "@reply" {
+		p.Reply = true
+		return nil
+	}
+	return fmt.Errorf("%s: not known; give @frame, @raw, @udp, @tcp, @gso=SIZE, @answer or @reply", word)
 }
 
 // String is the packet as Parse reads it.
@@ -88,6 +93,9 @@ func (p *Packet) String() string {
 	}
 	if p.Answer {
 		words = append(words, "@answer")
+	}
+	if p.Reply {
+		words = append(words, "@reply")
 	}
 	text := strings.TrimSuffix(p.Facts.String(), " ct new") // tracking is up to the kernel
 	return strings.Join(append(words, text), " ")

@@ -26,6 +26,14 @@ func (l *Lab) Send(p *Packet) ([]Event, error) {
 		return nil, err
 	}
 	defer unpin()
+	if p.Reply {
+		ok := false
+		if p, ok = l.replied(p); !ok {
+			l.out = nil
+			return []Event{{Where: "sender", Info: "nothing to reply to"}}, nil
+		}
+	}
+	l.out = nil
 	var events []Event
 	switch p.Kind {
 	case Frame:
