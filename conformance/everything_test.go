@@ -15,13 +15,13 @@ import (
 func TestEverything(t *testing.T) {
 	needRoot(t)
 	var sum tally
-	for i := range int64(number(*random, 12, 400)) {
+	for i := range int64(number(*random, 8, 400)) {
 		classify(t, int(i/2))
 		r := rand.New(rand.NewSource(*seed*1_000_000 + i))
 		family := []packet.Family{packet.IPv4, packet.IPv6}[i%2]
 		text := gen.Everything(r, family)
 		judge(t, &sum, Options{Title: fmt.Sprintf("everything %d of seed %d", i, *seed), Family: family, Text: []byte(text),
-			Packets: number(*packets, 200, 300), Seed: *seed + i, Converse: true})
+			Packets: number(*packets, 150, 300), Seed: *seed + i, Converse: true})
 	}
 	t.Logf("everything: %s", &sum)
 	if sum.refused > sum.rulesets/10 {
@@ -47,7 +47,7 @@ func TestStyles(t *testing.T) {
 		if filepath.Ext(path) == ".v6" {
 			family = packet.IPv6
 		}
-		judge(t, &sum, Options{Title: path, Family: family, Text: text, Packets: number(*packets, 150, 1000), Seed: *seed, Converse: true})
+		judge(t, &sum, Options{Title: path, Family: family, Text: text, Packets: number(*packets, 80, 1000), Seed: *seed, Converse: true})
 	}
 	t.Logf("styles: %s", &sum)
 	if sum.refused > 0 {
