@@ -83,14 +83,26 @@ func (b *batch) deleteChain(name string) {
 // addRule adds a rule behind the others of a chain, after what it needs.
 func (b *batch) addRule(chain string, r Rule) {
 	all := make([]netlink.Attribute, len(r))
+	about := []netlink.Attribute{text(unix.NFTA_RULE_TABLE, Name), text(unix.NFTA_RULE_CHAIN, chain)}
 	for i, e := range r {
+		if t, is := e.(*expr.Target); is && t.Name == targetMSS {
+			about = append(about, b.forProtocol(unix.IPPROTO_TCP))
+		}
 		if p, is := e.(prepared); is {
 			b.fail(p.prepare(b))
 		}
 		all[i] = netlink.Attribute{Type: unix.NLA_F_NESTED | unix.NFTA_LIST_ELEM, Data: b.spell(e)}
 	}
-	b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append,
-		text(unix.NFTA_RULE_TABLE, Name), text(unix.NFTA_RULE_CHAIN, chain), b.nested(unix.NFTA_RULE_EXPRESSIONS, all...))
+	b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, append(about, b.nested(unix.NFTA_RULE_EXPRESSIONS, all...))...)
+}
+
+// targetMSS is the target of xtables that is for one protocol alone.
+const targetMSS = "TCPMSS"
+
+// forProtocol says that a rule meets packets of one protocol, as "-p" does: xt_check_target()
+// (net/netfilter/x_tables.c) refuses a target for that protocol without it.
+func (b *batch) forProtocol(protocol uint32) netlink.Attribute {
+	return b.nested(unix.NFTA_RULE_COMPAT, number(unix.NFTA_RULE_COMPAT_PROTO, protocol), number(unix.NFTA_RULE_COMPAT_FLAGS, 0))
 }
 
 // addObject adds an object with what is particular to its kind.
