@@ -75,6 +75,7 @@ type duo struct {
 	ref, ours side
 	env       []string // of commands of ours
 	said      []string // all commands
+	errors    string   // of the last command
 }
 
 func newDuo(t *testing.T, family packet.Family, program string, routes []lab.Route) *duo {
@@ -123,6 +124,7 @@ func (d *duo) run(s *side, stdin string, args ...string) (out string, code int) 
 	if code < 0 {
 		d.Fatalf("%v: %v\n%s\n%s", args, err, &errs, d.history())
 	}
+	d.errors = errs.String()
 	return said.String(), code
 }
 
@@ -133,7 +135,7 @@ func (d *duo) both(stdin string, of func(*side) []string, args ...string) {
 	out, want := d.run(&d.ref, stdin, append(of(&d.ref), args...)...)
 	printed, got := d.run(&d.ours, stdin, append(of(&d.ours), args...)...)
 	if got != want || printed != out {
-		d.Fatalf("%v\n%s: exit code %d, want %d; output\n%s\nwant\n%s\nafter\n%s", args, stdin, got, want, printed, out, d.history())
+		d.Fatalf("%v\n%s: exit code %d, want %d; output\n%s\nwant\n%s\nerrors\n%s\nafter\n%s", args, stdin, got, want, printed, out, d.errors, d.history())
 	}
 }
 

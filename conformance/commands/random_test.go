@@ -132,7 +132,7 @@ func (s *script) command() {
 		s.many()
 		return
 	}
-	s.single(s.words(s.line())...)
+	s.single(words(s.line())...)
 }
 
 // many is a batch.
@@ -146,7 +146,7 @@ func (s *script) many() {
 }
 
 // words splits a line as a shell does, as far as the pool's rules go.
-func (s *script) words(line string) (out []string) {
+func words(line string) (out []string) {
 	for i, part := range strings.Split(line, `"`) {
 		if i%2 == 1 {
 			out = append(out, part)

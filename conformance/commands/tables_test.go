@@ -1,0 +1,204 @@
+package commands
+
+import (
+	"fmt"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bpftables/bpftables/conformance/gen"
+)
+
+// TestTables compares random commands for all five tables, of a server and of processes
+// without it, which take turns.
+func TestTables(t *testing.T) {
+	program := prepare(t)
+	serve(t, program)
+	for _, family := range families {
+		t.Run(family.String(), func(t *testing.T) {
+			newTables(newDuo(t, family, program, nil), *seed).run(howMany())
+		})
+	}
+}
+
+// tables makes up commands for all tables.
+type tables struct {
+	*duo
+	r    *rand.Rand
+	pool map[string]map[string][]string // rules by table and chain
+}
+
+// tableNames are those that rules are made for.
+var tableNames = []string{"raw", "mangle", "nat", "filter", "security"}
+
+func newTables(d *duo, seed int64) *tables {
+	s := &tables{duo: d, r: rand.New(rand.NewSource(seed)), pool: map[string]map[string][]string{}}
+	for range 60 {
+		s.learn(gen.Everything(s.r, d.family))
+	}
+	return s
+}
+
+// learn takes the rules of a ruleset into the pool.
+func (s *tables) learn(text string) {
+	table := ""
+	for _, line := range strings.Split(text, "\n") {
+		if name, ok := strings.CutPrefix(line, "*"); ok {
+			table = name
+		}
+		w := strings.SplitN(line, " ", 3)
+		if w[0] != "-A" || len(w) != 3 {
+			continue
+		}
+		if s.pool[table] == nil {
+			s.pool[table] = map[string][]string{}
+		}
+		s.pool[table][w[1]] = append(s.pool[table][w[1]], w[2])
+	}
+}
+
+func (s *tables) run(n int) {
+	for range 3 { // later ones stand on what is left of the first
+		s.batch(gen.Everything(s.r, s.family))
+	}
+	for done := range n {
+		s.env = nil
+		if s.r.Intn(2) == 0 {
+			s.env = alone
+		}
+		s.command()
+		if done%3 == 2 {
+			s.compareSorted()
+			s.single("-t", s.any(tableNames), "-L", "-v", "-n", "-x", "--line-numbers")
+			s.talk()
+		}
+	}
+	s.compareSorted()
+}
+
+func (s *tables) any(list []string) string { return list[s.r.Intn(len(list))] }
+
+// command makes up one command, or a batch for some tables, and runs it.
+func (s *tables) command() {
+	switch s.r.Intn(6) {
+	case 0:
+		var b strings.Builder
+		for range 1 + s.r.Intn(3) {
+			t := s.any(tableNames)
+			b.WriteString("*" + t + "\n")
+			for range 1 + s.r.Intn(4) {
+				b.WriteString(s.line(t) + "\n")
+			}
+			b.WriteString("COMMIT\n")
+		}
+		s.batch(b.String(), "-n")
+	case 1:
+		s.batch(gen.Everything(s.r, s.family))
+	default:
+		t := s.any(tableNames)
+		s.single(append([]string{"-t", t}, words(s.line(t))...)...)
+	}
+}
+
+// line is a command as a batch has it.
+func (s *tables) line(table string) string {
+	have := s.chainsOf(table)
+	c := s.any(have)
+	rules := s.rulesOf(table, c)
+	at := 1 + s.r.Intn(len(rules)+1)
+	spec := func() string { return s.spec(table, c) }
+	old := func() string {
+		if len(rules) > 0 && s.r.Intn(4) > 0 {
+			return s.any(rules)
+		}
+		return spec()
+	}
+	choices := []func() string{
+		func() string { return "-A " + c + " " + spec() },
+		func() string { return "-A " + c + " " + spec() },
+		func() string { return fmt.Sprintf("-I %s %d %s", c, at, spec()) },
+		func() string { return fmt.Sprintf("-I %s %d %s", c, at, spec()) },
+		func() string { return fmt.Sprintf("-D %s %d", c, at) },
+		func() string { return "-D " + c + " " + old() },
+		func() string { return fmt.Sprintf("-R %s %d %s", c, at, spec()) },
+		func() string { return "-C " + c + " " + old() },
+		func() string { return "-P " + c + " " + s.any([]string{"ACCEPT", "ACCEPT", "DROP"}) },
+		func() string { return s.any([]string{"-Z", "-Z " + c, fmt.Sprintf("-Z %s %d", c, at)}) },
+		func() string { return "-F " + c },
+		func() string { return "-N new" + fmt.Sprint(s.r.Intn(3)) },
+		func() string { return s.any([]string{"-X", "-X " + s.any(have), "-X " + s.any(have)}) },
+		func() string { return fmt.Sprintf("-E %s new%d", s.any(have), s.r.Intn(3)) },
+		func() string { return "-S " + c },
+	}
+	return choices[s.r.Intn(len(choices))]()
+}
+
+// spec draws a rule for a chain: one of that name, or any rule of a user chain.
+func (s *tables) spec(table, chain string) string {
+	if rules := s.pool[table][chain]; len(rules) > 0 {
+		return s.any(rules)
+	}
+	return s.any(s.pool[table]["user0"])
+}
+
+// chainsOf are the chains of a table, as they are.
+func (s *tables) chainsOf(table string) (out []string) {
+	text, _ := s.duo.run(&s.ref, "", s.ref.rule[0], "-w", "-t", table, "-S")
+	for _, line := range strings.Split(text, "\n") {
+		if w := strings.Fields(line); len(w) > 1 && (w[0] == "-P" || w[0] == "-N") {
+			out = append(out, w[1])
+		}
+	}
+	return out
+}
+
+// rulesOf are the rules of a chain, as they are.
+func (s *tables) rulesOf(table, chain string) (out []string) {
+	text, _ := s.duo.run(&s.ref, "", s.ref.rule[0], "-w", "-t", table, "-S", chain)
+	for _, line := range strings.Split(text, "\n") {
+		if rule, ok := strings.CutPrefix(line, "-A "+chain+" "); ok {
+			out = append(out, rule)
+		}
+	}
+	return out
+}
+
+// compareSorted wants the same text and counters on both sides; which table is printed first
+// depends on which was used first.
+func (s *tables) compareSorted() {
+	s.Helper()
+	want, got := byTable(s.saved(&s.ref)), byTable(s.saved(&s.ours))
+	if got != want {
+		s.Fatalf("saved\n%s\nafter\n%s", difference(got, want), s.history())
+	}
+}
+
+func byTable(text string) string {
+	parts := strings.SplitAfter(text, "COMMIT\n")
+	slices.Sort(parts)
+	return strings.Join(parts, "")
+}
+
+// talk sends a conversation to both sides. A translation that finds its ports in use draws
+// others by chance, so all connections are forgotten before.
+func (s *tables) talk() {
+	s.Helper()
+	g := gen.New(s.family, s.saved(&s.ref), interfaces, s.r.Int63())
+	packets := append(g.Conversation(), g.Draw()...)
+	for _, d := range []*side{&s.ref, &s.ours} {
+		for _, err := range []error{d.lab.Route(g.Routes()...), d.lab.ForgetConnections()} {
+			if err != nil {
+				s.Fatal(err)
+			}
+		}
+	}
+	s.send(packets)
+	s.said = append(s.said, func() (out []string) {
+		for _, p := range packets {
+			out = append(out, "sent: "+p.String())
+		}
+		return out
+	}()...)
+	s.compareSorted()
+}
