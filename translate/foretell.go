@@ -67,7 +67,7 @@ func routedAt(bases []*ruleset.Base) (hooks uint8) {
 
 // thingOf is the word of a rule that asks what is hidden.
 func thingOf(r *ruleset.Rule, asked pred.Hidden) string {
-	if asked&^pred.HiddenWay == 0 || len(r.Matches) == 0 {
+	if asked&^(pred.HiddenWay|pred.HiddenZone) == 0 || len(r.Matches) == 0 {
 		return r.Target.Word()
 	}
 	return r.Matches[len(r.Matches)-1].Word()

@@ -52,3 +52,25 @@ func TestForeseen(t *testing.T) {
 		}
 	}
 }
+
+// TestZoneOfMark: conntrack reads the mark when all of raw has been asked.
+func TestZoneOfMark(t *testing.T) {
+	for rules, why := range map[string]string{
+		"-A PREROUTING -j MARK --set-mark 1\n-A PREROUTING -j CT --zone mark":                "",
+		"-A PREROUTING -j CT --zone mark\n-A OUTPUT -j MARK --set-mark 1":                    "",
+		"-A PREROUTING -j CT --zone 1\n-A PREROUTING -j MARK --set-mark 1":                   "",
+		"-A PREROUTING -j CT --zone mark\n-A PREROUTING -s 192.0.2.1 -j MARK --set-mark 1":   "f:6:1: MARK: a rule before it changes",
+		"-A PREROUTING -j CT --zone-orig mark\n-A PREROUTING -j a\n-A a -j MARK --or-mark 1": "a rule before it changes",
+	} {
+		text := "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:a - [0:0]\n" + rules + "\nCOMMIT\n"
+		rs, _, err := iptables.Read(strings.NewReader(text), iptables.Options{File: "f", Family: packet.IPv4})
+		if err != nil {
+			t.Errorf("%s: %v", rules, err)
+			continue
+		}
+		table := translate.Translate(rs, translate.Options{Can: shim.Can}).Plan.Tables[0]
+		if table.InBPF != (why == "") || why != "" && !strings.Contains(table.Reasons[0].String(), why) {
+			t.Errorf("%s: in BPF: %t, %v, want %q", rules, table.InBPF, table.Reasons, why)
+		}
+	}
+}

@@ -26,12 +26,3 @@ func Proxy(family packet.Family, to netip.Addr, port uint16) Rule {
 	}
 	return append(r, e)
 }
-
-// Zone has the connection of a packet without entry tracked in a zone (nft_ct_set_zone_eval(),
-// net/netfilter/nft_ct.c, as xt_ct_target(), net/netfilter/xt_CT.c, with a zone alone).
-func Zone(zone uint16) Rule {
-	return Rule{
-		&expr.Immediate{Register: reg, Data: binary.NativeEndian.AppendUint16(nil, zone)},
-		&expr.Ct{Register: reg, SourceRegister: true, Key: expr.CtKeyZONE},
-	}
-}

@@ -72,10 +72,20 @@ func expressions(family packet.Family, hook packet.Hook, e pred.Effect) (anchor.
 		return changeSets(family, e)
 	case pred.Track:
 		if sayable(e) { // where it ends behind conntrack, this is its beginning
-			return anchor.Zone(e.Zone), nil
+			return zone(e), nil
 		}
 	}
 	return nil, fmt.Errorf("a table of ours in nf_tables cannot run the effect %s", e)
+}
+
+// zone gives the connection its zone. That of the mark is read here, not when conntrack comes, so no rule
+// behind may change the mark (pred.HiddenZone).
+func zone(e pred.Track) anchor.Rule {
+	of := map[pred.ZoneDir]anchor.Direction{pred.ZoneBoth: anchor.Both, pred.ZoneOriginal: anchor.Original, pred.ZoneReply: anchor.Reply}[e.ZoneOf]
+	if e.ZoneFromMark {
+		return anchor.ZoneOfMark(of)
+	}
+	return anchor.Zone(e.Zone, of)
 }
 
 func nflog(e pred.NFLog) anchor.Rule {

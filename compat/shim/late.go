@@ -40,11 +40,8 @@ func endsBehindConntrack(e pred.Effect) bool {
 }
 
 // sayable says whether nf_tables has all that an effect asks for. A timeout policy is named, and may
-// change; a zone of one direction the Go library does not send; which events of a connection
-// with a helper are reported is a choice that nf_tables has not (nft_ct_set_eval(), net/netfilter/nft_ct.c).
-func sayable(e pred.Track) bool {
-	return e.Timeout == "" && e.Events == 0 && e.ExpectEvents == 0 && !e.ZoneFromMark && (e.ZoneOf == pred.ZoneBoth || !e.HasZone())
-}
+// change; of which events are reported nf_tables has half of the choice (nft_ct_set_eval(), net/netfilter/nft_ct.c).
+func sayable(e pred.Track) bool { return e.Timeout == "" && e.Events == 0 && e.ExpectEvents == 0 }
 
 // endsLate says whether some actions of a table end behind conntrack.
 func endsLate(t *plan.Table) bool { return len(lateActions(t)) > 0 }

@@ -78,6 +78,9 @@ var words = map[uint16]map[uint16]string{
 func tuple(data []byte) (text string, err error) {
 	err = attributes(data, func(ad *netlink.AttributeDecoder) {
 		part := words[ad.Type()]
+		if part == nil {
+			return // a zone
+		}
 		ad.Do(func(b []byte) error {
 			return attributes(b, func(ad *netlink.AttributeDecoder) {
 				word := part[ad.Type()]

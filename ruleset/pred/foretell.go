@@ -72,6 +72,7 @@ const (
 	HiddenWay                        // what the packet is routed by (ip_route_me_harder(), net/ipv4/netfilter.c)
 	HiddenOptions                    // options of TCP
 	HiddenSums                       // checksums, and lengths in headers
+	HiddenZone                       // the mark, which conntrack reads later (nf_ct_zone_tmpl(), include/net/netfilter/nf_conntrack_zones.h)
 )
 
 // Hides says what rules behind an effect cannot be told.
@@ -85,10 +86,19 @@ func Hides(family packet.Family, e Effect) (h Hidden) {
 	if _, is := e.(FillChecksum); is {
 		h |= HiddenBytes | HiddenSums
 	}
-	if m, is := MarkChange(e); is && m.Dst == FieldMark {
+	if marks(e) {
 		h |= HiddenWay
 	}
+	if t, is := e.(Track); is && t.ZoneFromMark {
+		h |= HiddenZone
+	}
 	return h
+}
+
+// marks says whether an effect changes the mark of the packet.
+func marks(e Effect) bool {
+	m, is := MarkChange(e)
+	return is && m.Dst == FieldMark
 }
 
 // AsksHidden says what of that a predicate asks.
@@ -125,13 +135,16 @@ func (l Load) overlaps(from, to int) bool {
 	return int(l.Off) < to && int(l.Off)+int(l.Width) > from
 }
 
-// NeedsHidden says what of that an effect goes by. Netfilter's chains that route a packet
+// NeedsHidden says what of that an effect goes by, or changes once more. Netfilter's chains that route a packet
 // again do it before the packet goes to a queue (ipt_mangle_out(),
 // net/ipv4/netfilter/iptable_mangle.c), those of nf_tables do not (nf_route_table_hook4(),
 // net/netfilter/nft_chain_route.c).
 func NeedsHidden(e Effect) Hidden {
-	if _, is := e.(Queue); is {
+	switch _, is := e.(Queue); {
+	case is:
 		return HiddenWay
+	case marks(e):
+		return HiddenZone
 	}
 	return 0
 }
