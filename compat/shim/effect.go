@@ -14,15 +14,22 @@ import (
 	"github.com/bpftables/bpftables/ruleset/target"
 )
 
-// runs gives the rules of nf_tables that run an effect on packets of a hook.
-func runs(family packet.Family, hook packet.Hook, e pred.Effect) ([]run, error) {
-	if c, is := pred.ChangesHeader(family, e); is {
-		return changeHeader(family, c), nil
+// spot is where an effect is run: in a chain, on packets of a hook.
+type spot struct {
+	family packet.Family
+	chain  string
+	hook   packet.Hook
+}
+
+// runs gives the rules of nf_tables that run an effect.
+func (at spot) runs(e pred.Effect) ([]run, error) {
+	if c, is := pred.ChangesHeader(at.family, e); is {
+		return changeHeader(at.family, c), nil
 	}
 	if e, is := e.(pred.TProxy); is {
-		return proxy(family, e), nil
+		return proxy(at.family, e), nil
 	}
-	one, err := expressions(family, hook, e)
+	one, err := at.expressions(e)
 	if pred.Untracks(e) || pred.Attaches(e) {
 		return unmet(one), err
 	}
@@ -34,10 +41,10 @@ func runs(family packet.Family, hook packet.Hook, e pred.Effect) ([]run, error) 
 // expressions for a part of that (nft_ct_set_zone_eval(), nft_notrack_eval(), net/netfilter/nft_ct.c).
 func unmet(then anchor.Rule) []run { return []run{{first: anchor.Met()}, {then: then}} }
 
-// expressions gives the expressions of nf_tables that run an effect on packets of a hook. What iptables and
+// expressions gives the expressions of nf_tables that run an effect. What iptables and
 // nf_tables both have calls the same functions of the kernel; the rest is the target of
 // xtables itself, if that may stand in a table of any name.
-func expressions(family packet.Family, hook packet.Hook, e pred.Effect) (anchor.Rule, error) {
+func (at spot) expressions(e pred.Effect) (anchor.Rule, error) {
 	switch e := e.(type) {
 	case pred.Log:
 		return anchor.Log(e.Level, uint8(e.Flags), e.Prefix), nil
@@ -51,7 +58,7 @@ func expressions(family packet.Family, hook packet.Hook, e pred.Effect) (anchor.
 	case pred.Queue:
 		return queue(e), nil
 	case pred.SetMark:
-		return mark(family, e)
+		return mark(at.family, e)
 	case pred.SetPriority:
 		return anchor.SetPriority(e.Class), nil
 	case pred.Trace:
@@ -62,14 +69,24 @@ func expressions(family packet.Family, hook packet.Hook, e pred.Effect) (anchor.
 		return anchor.Target("AUDIT", 0, []byte{byte(e.Type)}), nil
 	case pred.Dup:
 		return dup(e), nil
+	case pred.RateEst:
+		return rateEst(at.family, e)
+	case pred.BlinkLED:
+		return blink(e), nil
+	case pred.SecMark:
+		return anchor.SecMark(at.chain, e.Context), nil
+	case pred.SaveSecMark:
+		return anchor.SaveSecMark(), nil
+	case pred.RestoreSecMark:
+		return anchor.RestoreSecMark(), nil
 	case pred.NAT:
-		return translation(family, hook, e), nil
+		return translation(at.family, at.hook, e), nil
 	case pred.SetMSS:
 		return mss(e), nil
 	case pred.IdleTimer:
 		return idleTimer(e), nil
 	case pred.ChangeKernelSet:
-		return changeSets(family, e)
+		return changeSets(at.family, e)
 	case pred.Track:
 		if sayable(e) { // where it ends behind conntrack, this is its beginning
 			return zone(e), nil
@@ -198,4 +215,32 @@ func dup(e pred.Dup) anchor.Rule {
 	copy(info, e.Gateway.AsSlice())
 	copy(info[16:16+unix.IFNAMSIZ-1], e.Oif)
 	return anchor.Target("TEE", 1, info)
+}
+
+// rateEst is struct xt_rateest_target_info (include/uapi/linux/netfilter/xt_RATEEST.h): name, interval, the
+// logarithm of the weight, a pointer of the kernel's own.
+func rateEst(family packet.Family, e pred.RateEst) (anchor.Rule, error) {
+	t := target.Of(family, e).(*target.RateEst)
+	if err := t.Settle(); err != nil {
+		return nil, err
+	}
+	info := make([]byte, 32)
+	copy(info[:unix.IFNAMSIZ-1], e.Name)
+	info[unix.IFNAMSIZ], info[unix.IFNAMSIZ+1] = byte(t.Interval), t.EWMALog
+	return anchor.Target("RATEEST", 0, info), nil
+}
+
+// ledPrefix is what iptables puts before the name of a light (LED_parse(), extensions/libxt_LED.c).
+const ledPrefix = "netfilter-"
+
+// blink is struct xt_led_info (include/uapi/linux/netfilter/xt_LED.h): name, whether it blinks when it is
+// on, milliseconds, a pointer of the kernel's own.
+func blink(e pred.BlinkLED) anchor.Rule {
+	info := make([]byte, 40)
+	copy(info[:26], ledPrefix+e.ID)
+	if e.Always {
+		info[27] = 1
+	}
+	binary.NativeEndian.PutUint32(info[28:], e.Delay)
+	return anchor.Target("LED", 0, info)
 }

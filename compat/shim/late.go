@@ -7,7 +7,6 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/ruleset"
-	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -76,10 +75,10 @@ func (b *builder) endings(t *plan.Table) {
 // ending gives the rule of nf_tables that ends an action. An entry that is not of a new
 // connection is left as it is, as is one that conntrack has expected (init_conntrack()): packets of
 // those are RELATED.
-func ending(family packet.Family, chain string, e pred.Effect) (anchor.Rule, error) {
+func (at spot) ending(e pred.Effect) (anchor.Rule, error) {
 	t, is := e.(pred.Track)
 	if !is || t.Helper == "" {
 		return nil, fmt.Errorf("the effect %s has no end behind conntrack", e)
 	}
-	return append(anchor.NewConnection(), anchor.Helper(chain, family, t.Helper, t.Proto)...), nil
+	return append(anchor.NewConnection(), anchor.Helper(at.chain, at.family, t.Helper, t.Proto)...), nil
 }

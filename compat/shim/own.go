@@ -9,7 +9,6 @@ import (
 	"github.com/google/nftables"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
-	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // Own gives the chains of our table in nf_tables that do what a layout says. The error
@@ -21,7 +20,7 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 	var out []anchor.Chain
 	for _, e := range slices.Concat(l.Entries, l.Late.Entries) {
 		name := fmt.Sprintf("%s-%s%d", l.Root, e.Hook, e.Priority)
-		rules, err := ownRules(l.Family, name, e.Hook, e.Rules)
+		rules, err := spot{l.Family, name, e.Hook}.rules(e.Rules)
 		if err != nil {
 			return nil, err
 		}
@@ -32,7 +31,7 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 		})
 	}
 	for _, c := range slices.Concat(l.Chains, l.Late.Chains) {
-		rules, err := ownRules(l.Family, c.Name, c.Hook, c.Rules)
+		rules, err := spot{l.Family, c.Name, c.Hook}.rules(c.Rules)
 		if err != nil {
 			return nil, err
 		}
@@ -55,12 +54,13 @@ func chainType(e *Entry) nftables.ChainType {
 	return nftables.ChainTypeFilter
 }
 
-func ownRules(family packet.Family, chain string, hook packet.Hook, rules []Rule) ([]anchor.Rule, error) {
+// rules are the rules of a chain.
+func (at spot) rules(rules []Rule) ([]anchor.Rule, error) {
 	out := make([]anchor.Rule, 0, len(rules))
 	for i := range rules {
 		r := &rules[i]
 		if r.Ends {
-			end, err := ending(family, chain, r.Effect)
+			end, err := at.ending(r.Effect)
 			if err != nil {
 				return nil, err
 			}
@@ -68,7 +68,7 @@ func ownRules(family packet.Family, chain string, hook packet.Hook, rules []Rule
 			continue
 		}
 		if r.Effect != nil {
-			effect, err := runs(family, hook, r.Effect)
+			effect, err := at.runs(r.Effect)
 			if err != nil {
 				return nil, err
 			}

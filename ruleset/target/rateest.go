@@ -75,13 +75,18 @@ func microseconds(s string) (uint32, error) {
 	return uint32(int64(t)), nil
 }
 
-// Done turns both times into powers of two.
+// Done asks for all three, and turns both times into powers of two.
 func (r *RateEst) Done(*ruleset.Env) error {
 	for _, o := range []string{"rateest-name", "rateest-interval", "rateest-ewmalog"} {
 		if err := r.need(o); err != nil {
 			return err
 		}
 	}
+	return r.Settle()
+}
+
+// Settle finds Interval and EWMALog for the times that were given, as RATEEST_final() of libxt_RATEEST.c does.
+func (r *RateEst) Settle() error {
 	i := 0
 	for i <= 5 && r.intervalUsec > 250000<<i {
 		i++
