@@ -68,20 +68,26 @@ __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 	return 1;
 }
 
-/* addr_type answers by the type that the test gave; for IPv6 as always. */
-__noinline int addr_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
+/* given_type answers by the types that the test gave. */
+static __always_inline int given_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 {
 	struct given *g = given_facts();
 	u32 dst = arg >> 16 & 1, dev = arg >> 24 & 3;
 
 	takes(ctx);
-	if (!f || !g)
+	if (!f || !g || dev > 2)
 		return A_NO;
-	if (family == 6)
-		return addr_match_v6(f->l3 + (dst ? 24 : 8), arg & 0xffff);
-	if (dev > 2)
-		return A_NO;
-	return (arg & 0xffff) >> (g->types[dst][dev] & 15) & 1;
+	return (arg & 0xffff & g->types[dst][dev]) != 0;
+}
+
+__noinline int addr_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
+{
+	return given_type(ctx, f, arg);
+}
+
+__noinline int addr_type6(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
+{
+	return given_type(ctx, f, arg);
 }
 
 #include "netfilter/class.h"

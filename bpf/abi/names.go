@@ -62,6 +62,7 @@ const (
 	FuncSCTPChunks = "sctp_chunks" // R3: slot; an answer
 	FuncLoadBE32   = "load_be32"   // R3: offset; the word, or -1 (64 bits)
 	FuncAddrType   = "addr_type"   // R3: mask | of<<16 | in<<24 | out<<25; an answer
+	FuncAddrType6  = "addr_type6"  // the same
 	FuncLimit      = "limit"       // R3: slot; an answer
 	FuncNth        = "nth"         // R3: slot; an answer
 	FuncRandom     = "random31"    // R3: threshold; an answer

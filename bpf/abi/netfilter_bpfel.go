@@ -374,6 +374,41 @@ type NetfilterRecentList struct {
 	Stamps [25856]uint64
 }
 
+type NetfilterRoute6 struct {
+	_         structs.HostLayout
+	Hi        uint64
+	Lo        uint64
+	Net       uint64
+	Rule      uint64
+	Node      uint64
+	First     uint64
+	Head      uint64
+	Route     uint64
+	Rest      uint64
+	Found     uint64
+	Chosen    uint64
+	At        uint64
+	Oif       int32
+	Types     uint32
+	Flags     uint32
+	Metric    uint32
+	Phase     uint8
+	Pass      uint8
+	By        uint8
+	Type      uint8
+	Score     uint8
+	Best      uint8
+	Reachable bool
+	Source    bool
+	Local     bool
+	_         [1]byte
+	Path      uint16
+	Chain     uint16
+	_         [2]byte
+	Taken     uint32
+	_         [60]byte
+}
+
 type NetfilterSctpConfig struct {
 	_     structs.HostLayout
 	Map   [8]uint32
@@ -447,6 +482,7 @@ const (
 	NetfilterMapRecentConfigs    = "recent_configs"
 	NetfilterMapRecentList       = "recent_list"
 	NetfilterMapRecentLists      = "recent_lists"
+	NetfilterMapRoute6Slots      = "route6_slots"
 	NetfilterMapSctpChunkConfigs = "sctp_chunk_configs"
 	NetfilterMapSetUses          = "set_uses"
 	NetfilterMapShortSet         = "short_set"
@@ -552,6 +588,7 @@ type NetfilterMapSpecs struct {
 	RecentConfigs    *ebpf.MapSpec `ebpf:"recent_configs"`
 	RecentList       *ebpf.MapSpec `ebpf:"recent_list"`
 	RecentLists      *ebpf.MapSpec `ebpf:"recent_lists"`
+	Route6Slots      *ebpf.MapSpec `ebpf:"route6_slots"`
 	SctpChunkConfigs *ebpf.MapSpec `ebpf:"sctp_chunk_configs"`
 	SetUses          *ebpf.MapSpec `ebpf:"set_uses"`
 	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
@@ -625,6 +662,7 @@ type NetfilterMaps struct {
 	RecentConfigs    *ebpf.Map `ebpf:"recent_configs"`
 	RecentList       *ebpf.Map `ebpf:"recent_list"`
 	RecentLists      *ebpf.Map `ebpf:"recent_lists"`
+	Route6Slots      *ebpf.Map `ebpf:"route6_slots"`
 	SctpChunkConfigs *ebpf.Map `ebpf:"sctp_chunk_configs"`
 	SetUses          *ebpf.Map `ebpf:"set_uses"`
 	ShortSet         *ebpf.Map `ebpf:"short_set"`
@@ -647,6 +685,7 @@ func (m *NetfilterMaps) Close() error {
 		m.RecentConfigs,
 		m.RecentList,
 		m.RecentLists,
+		m.Route6Slots,
 		m.SctpChunkConfigs,
 		m.SetUses,
 		m.ShortSet,

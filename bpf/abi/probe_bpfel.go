@@ -162,6 +162,41 @@ type ProbeRecentList struct {
 	Stamps [25856]uint64
 }
 
+type ProbeRoute6 struct {
+	_         structs.HostLayout
+	Hi        uint64
+	Lo        uint64
+	Net       uint64
+	Rule      uint64
+	Node      uint64
+	First     uint64
+	Head      uint64
+	Route     uint64
+	Rest      uint64
+	Found     uint64
+	Chosen    uint64
+	At        uint64
+	Oif       int32
+	Types     uint32
+	Flags     uint32
+	Metric    uint32
+	Phase     uint8
+	Pass      uint8
+	By        uint8
+	Type      uint8
+	Score     uint8
+	Best      uint8
+	Reachable bool
+	Source    bool
+	Local     bool
+	_         [1]byte
+	Path      uint16
+	Chain     uint16
+	_         [2]byte
+	Taken     uint32
+	_         [60]byte
+}
+
 type ProbeSctpConfig struct {
 	_     structs.HostLayout
 	Map   [8]uint32
@@ -219,6 +254,7 @@ const (
 	ProbeMapRecentConfigs    = "recent_configs"
 	ProbeMapRecentList       = "recent_list"
 	ProbeMapRecentLists      = "recent_lists"
+	ProbeMapRoute6Slots      = "route6_slots"
 	ProbeMapSctpChunkConfigs = "sctp_chunk_configs"
 	ProbeMapSetUses          = "set_uses"
 	ProbeMapShortSet         = "short_set"
@@ -315,6 +351,7 @@ type ProbeMapSpecs struct {
 	RecentConfigs    *ebpf.MapSpec `ebpf:"recent_configs"`
 	RecentList       *ebpf.MapSpec `ebpf:"recent_list"`
 	RecentLists      *ebpf.MapSpec `ebpf:"recent_lists"`
+	Route6Slots      *ebpf.MapSpec `ebpf:"route6_slots"`
 	SctpChunkConfigs *ebpf.MapSpec `ebpf:"sctp_chunk_configs"`
 	SetUses          *ebpf.MapSpec `ebpf:"set_uses"`
 	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
@@ -387,6 +424,7 @@ type ProbeMaps struct {
 	RecentConfigs    *ebpf.Map `ebpf:"recent_configs"`
 	RecentList       *ebpf.Map `ebpf:"recent_list"`
 	RecentLists      *ebpf.Map `ebpf:"recent_lists"`
+	Route6Slots      *ebpf.Map `ebpf:"route6_slots"`
 	SctpChunkConfigs *ebpf.Map `ebpf:"sctp_chunk_configs"`
 	SetUses          *ebpf.Map `ebpf:"set_uses"`
 	ShortSet         *ebpf.Map `ebpf:"short_set"`
@@ -411,6 +449,7 @@ func (m *ProbeMaps) Close() error {
 		m.RecentConfigs,
 		m.RecentList,
 		m.RecentLists,
+		m.Route6Slots,
 		m.SctpChunkConfigs,
 		m.SetUses,
 		m.ShortSet,

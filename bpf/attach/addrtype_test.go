@@ -89,7 +89,7 @@ func compareTypes(t *testing.T) {
 		"198.19.1.1", "198.19.2.1", "198.19.3.1", "198.19.4.1", "198.19.5.5", "198.19.5.6", "198.19.6.1",
 		"198.19.255.255", "198.20.0.0", "1.2.3.4",
 	} {
-		before, legacy := counters(t, g), legacyCounts(t)
+		before, legacy := counters(t, g), typeCounts(t, "iptables-legacy-save")
 		p := udp4(9)
 		a := netip.MustParseAddr(address).As4()
 		copy(p[12:], a[:])
@@ -97,7 +97,7 @@ func compareTypes(t *testing.T) {
 		if err := unix.Sendto(fd, p, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 			t.Fatalf("send from %s: %v", address, err)
 		}
-		after, legacyAfter := counters(t, g), legacyCounts(t)
+		after, legacyAfter := counters(t, g), typeCounts(t, "iptables-legacy-save")
 		for i, n := range legacy {
 			want, got := legacyAfter[i]-n, after[i].Packets-before[i].Packets
 			if want != got {
@@ -107,10 +107,10 @@ func compareTypes(t *testing.T) {
 	}
 }
 
-// legacyCounts are the packet counters of the addrtype rules.
-func legacyCounts(t *testing.T) (out []uint64) {
+// typeCounts are the packet counters of the addrtype rules.
+func typeCounts(t *testing.T, save string) (out []uint64) {
 	t.Helper()
-	for line := range strings.Lines(run(t, "iptables-legacy-save", "-c", "-t", "filter")) {
+	for line := range strings.Lines(run(t, save, "-c", "-t", "filter")) {
 		if strings.Contains(line, "addrtype") {
 			var n uint64
 			if _, err := fmt.Sscanf(line, "[%d:", &n); err != nil {

@@ -15,7 +15,7 @@ import (
 // functions are all that generated code may call.
 var functions = []string{
 	abi.FuncGetField, abi.FuncGetAddr, abi.FuncGetName, abi.FuncFindExt, abi.FuncTCPOption, abi.FuncTCPMSS, abi.FuncAddMSS,
-	abi.FuncDCCPOption, abi.FuncSCTPChunks, abi.FuncLoadBE32, abi.FuncAddrType, abi.FuncLimit, abi.FuncNth,
+	abi.FuncDCCPOption, abi.FuncSCTPChunks, abi.FuncLoadBE32, abi.FuncAddrType, abi.FuncAddrType6, abi.FuncLimit, abi.FuncNth,
 	abi.FuncRandom, abi.FuncRecent, abi.FuncCount, abi.FuncNote,
 }
 

@@ -38,9 +38,7 @@ func given(f *packet.Facts) *abi.ProbeGiven {
 	if pred.ForwardedBy(f) {
 		g.Forwarded = 1
 	}
-	if f.Family == packet.IPv4 {
-		givenTypes(g, f)
-	}
+	givenTypes(g, f)
 	return g
 }
 
@@ -48,8 +46,8 @@ func given(f *packet.Facts) *abi.ProbeGiven {
 // to the devices.
 func givenTypes(g *abi.ProbeGiven, f *packet.Facts) {
 	for i, dev := range []string{"", f.In.Name, f.Out.Name} {
-		g.Types[0][i] = pred.TypeOf4(f.World, f.Src(), dev)
-		g.Types[1][i] = pred.TypeOf4(f.World, f.Dst(), dev)
+		g.Types[0][i] = pred.TypesOf(f.World, f.Src(), dev)
+		g.Types[1][i] = pred.TypesOf(f.World, f.Dst(), dev)
 	}
 }
 

@@ -13,6 +13,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s16 s16;
 typedef __s32 s32;
 typedef __s64 s64;
 typedef unsigned long ulong;
@@ -127,10 +128,12 @@ struct sk_buff {
 	struct skb_ext *extensions;
 };
 
-/* Stand for 4 and 8 bytes of anything. Their members have the width of the load: bytes
+/* Stand for 1, 2, 4 and 8 bytes of anything. Their members have the width of the load: bytes
  * would be loaded one by one, each with a check of the address. */
 struct in6_addr {
 	union {
+		u8 u6_addr8[16];
+		u16 u6_addr16[8];
 		u32 u6_addr32[4];
 	} in6_u;
 };
@@ -159,6 +162,9 @@ struct bpf_nf_ctx {
 };
 
 struct dst_entry {
+	unsigned long expires;
+	short obsolete;
+	short error;
 	u32 tclassid;
 };
 
@@ -209,9 +215,19 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym;
  * rest of a program. */
 #define state_of(ctx) cast_to(struct nf_hook_state, (ctx)->state)
 
-/* load4 and load8 read at an address that is a plain number, like cast_to: for what lies
+/* load1 to load8 read at an address that is a plain number, like cast_to: for what lies
  * in a packet, and for members of types that are in a kernel module, to which cast_to
  * cannot cast. */
+static __always_inline u8 load1(ulong at)
+{
+	return cast_to(struct in6_addr, at)->in6_u.u6_addr8[0];
+}
+
+static __always_inline u16 load2(ulong at)
+{
+	return cast_to(struct in6_addr, at)->in6_u.u6_addr16[0];
+}
+
 static __always_inline u32 load4(ulong at)
 {
 	return cast_to(struct in6_addr, at)->in6_u.u6_addr32[0];

@@ -17,7 +17,7 @@ struct given {
 	u64 fields[NUM_FIELDS];	/* answers of get_field */
 	u32 addrs[NUM_ADDRS][4];	/* of get_addr */
 	u8 names[NUM_NAMES][IFNAME];	/* of get_name */
-	u32 types[2][3];		/* of addr_type: source, destination; any device, in, out */
+	u32 types[2][3];		/* of addr_type, 1 << RTN_*: source, destination; any device, in, out */
 	u64 jiffies;
 	u32 random;
 	u32 forwarded;

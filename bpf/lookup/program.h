@@ -137,7 +137,7 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 		case OP_ADDR_TYPE:
 			if (!has(OP_ADDR_TYPE))
 				return A_HOTDROP;
-			got = addr_type(ctx, f, op[1]);
+			got = family == 4 ? addr_type(ctx, f, op[1]) : addr_type6(ctx, f, op[1]);
 			f->at += 2;
 			break;
 		case OP_LIMIT:

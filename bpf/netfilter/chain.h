@@ -24,6 +24,7 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	sctp_chunks(ctx, f, 0);
 	load_be32(ctx, f, 0);
 	addr_type(ctx, f, 0);
+	addr_type6(ctx, f, 0);
 	limit(ctx, f, 0);
 	nth(ctx, f, 0);
 	random31(ctx, f, 0);

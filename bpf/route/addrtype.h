@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The type of an address, as net/netfilter/xt_addrtype.c asks for it: for IPv4 by a
- * lookup in the routing table "local", for IPv6 by the address itself. */
+ * lookup in the routing table "local", for IPv6 by one in all tables. */
 #ifndef BPFTABLES_ADDRTYPE_H
 #define BPFTABLES_ADDRTYPE_H
 
 #include "facts/facts.h"
 #include "route/fib.h"
+#include "route/rules6.h"
 #include "facts/fill.h"
+
+#define IFA_F_OPTIMISTIC 4
+#define IFA_F_TENTATIVE 0x40
+
+#define be64_at(p) ((u64)be32_at(p) << 32 | be32_at((p) + 4))
 
 /* addr_type_v4 is __inet_dev_addr_type() (net/ipv4/fib_frontend.c). */
 static __always_inline u32 addr_type_v4(struct bpf_nf_ctx *ctx, u32 addr, ulong dev)
@@ -31,48 +37,103 @@ static __always_inline u32 addr_type_v4(struct bpf_nf_ctx *ctx, u32 addr, ulong 
 	return w.type;
 }
 
-/* addr_match_v6 is match_type6() for the types that the address itself tells. */
-static __always_inline bool addr_match_v6(const u8 *a, u32 mask)
+/* addr6_turn looks at one address of a device, for a lookup that has ended. */
+static long addr6_turn(u64 turn, struct route6 **lookup)
 {
-	u32 high = be32_at(a), second = be32_at(a + 4), third = be32_at(a + 8), low = be32_at(a + 12);
-	bool multicast = a[0] == 0xff;
-	bool any = !(high | second | third | low);
-	bool mapped = !(high | second) && third == 0xffff;
-	bool unicast = !multicast && !any && !mapped; /* __ipv6_addr_type() */
+	struct route6 *w = *lookup;
+	ulong a = w->at - bpf_core_field_offset(struct inet6_ifaddr, if_list);
+	u32 flags;
 
-	if ((mask & 1 << RTN_MULTICAST) && !multicast)
-		return false;
-	if ((mask & 1 << RTN_UNICAST) && !unicast)
-		return false;
-	return !(mask & 1 << RTN_UNSPEC) || any;
+	if (!w->at || w->at == w->head)
+		return 1;
+	w->at = load8(w->at);
+	if (bpf_be64_to_cpu(load8(inside(a, struct inet6_ifaddr, addr))) != w->hi ||
+	    bpf_be64_to_cpu(load8(inside(a, struct inet6_ifaddr, addr) + 8)) != w->lo)
+		return 0;
+	/* One that the kernel does not find by its hash is about to go. */
+	flags = get(a, struct inet6_ifaddr, flags);
+	if ((flags & IFA_F_TENTATIVE && !(flags & IFA_F_OPTIMISTIC)) || !get(a, struct inet6_ifaddr, addr_lst.pprev))
+		return 0;
+	w->types |= 1 << RTN_LOCAL;
+	return 1;
+}
+
+/* find_addr6 is ipv6_chk_addr() (net/ipv6/addrconf.c) with a device that is not of a VRF. */
+static __always_inline void find_addr6(struct route6 *w, ulong dev)
+{
+	ulong inet6 = get(dev, struct net_device___ip6, ip6_ptr);
+
+	if (!inet6)
+		return;
+	w->head = inside(inet6, struct inet6_dev, addr_list);
+	w->at = load8(w->head);
+	bpf_loop(1 << 23, addr6_turn, &w, 0);
+}
+
+/* addr_types_v6 is match_lookup_rt6(): which of the types LOCAL, ANYCAST and UNREACHABLE an
+ * address has, or TYPES_UNKNOWN. */
+static __always_inline u32 addr_types_v6(struct bpf_nf_ctx *ctx, const u8 *addr, ulong dev, u32 mask)
+{
+	struct route6 *w = route6_take();
+	u32 types;
+
+	if (!w)
+		return TYPES_UNKNOWN;
+	w->hi = be64_at(addr);
+	w->lo = be64_at(addr + 8);
+	w->net = (ulong)ctx->state->net;
+	w->oif = dev ? cast_to(struct net_device, dev)->ifindex : 0;
+	w->types = types6(w);
+	if (dev && mask & 1 << RTN_LOCAL && !(w->types & (1 << RTN_UNREACHABLE | TYPES_UNKNOWN)))
+		find_addr6(w, dev);
+	types = w->types;
+	route6_give(w);
+	return types;
 }
 
 #ifndef BPFTABLES_PROBE
 
-/* addr_type answers whether the type of an address is one of a mask:
- * mask | which << 16 (0 source, 1 destination) | in << 24 | out << 25. Routing is not
- * asked for IPv6: such rules are not generated. */
+/* asked_device is the interface that a question is limited to. */
+static __always_inline const struct net_device *asked_device(struct bpf_nf_ctx *ctx, u32 arg)
+{
+	if (arg & 1 << 24)
+		return ctx->state->in;
+	return arg & 1 << 25 ? ctx->state->out : NULL;
+}
+
+/* in_vrf: a device of a VRF has a table of its own, which cannot be found from here. */
+static __always_inline bool in_vrf(const struct net_device *dev)
+{
+	return dev && dev->priv_flags & (IFF_L3MDEV_MASTER | IFF_L3MDEV_SLAVE);
+}
+
+/* addr_type answers whether the type of an IPv4 address is one of a mask:
+ * mask | which << 16 (0 source, 1 destination) | in << 24 | out << 25. */
 __noinline int addr_type(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 {
-	const struct net_device *dev = NULL;
-	u32 mask = arg & 0xffff;
-	bool dst = arg >> 16 & 1;
+	const struct net_device *dev = asked_device(ctx, arg);
 
 	if (!f)
 		return A_NO;
-	if (family == 6) {
-		if (mask & ~(1 << RTN_MULTICAST | 1 << RTN_UNICAST | 1 << RTN_UNSPEC))
-			return A_HOTDROP;
-		return addr_match_v6(f->l3 + (dst ? 24 : 8), mask);
-	}
-	if (arg & 1 << 24)
-		dev = ctx->state->in;
-	else if (arg & 1 << 25)
-		dev = ctx->state->out;
-	/* A device of a VRF has a table of its own, which cannot be found from here. */
-	if (dev && (dev->priv_flags & (IFF_L3MDEV_MASTER | IFF_L3MDEV_SLAVE)))
+	if (family != 4 || in_vrf(dev))
 		return A_HOTDROP;
-	return (mask >> addr_type_v4(ctx, be32_at(f->l3 + (dst ? 16 : 12)), (ulong)dev)) & 1;
+	return ((arg & 0xffff) >> addr_type_v4(ctx, be32_at(f->l3 + (arg >> 16 & 1 ? 16 : 12)), (ulong)dev)) & 1;
+}
+
+/* addr_type6 answers the same of an IPv6 address, of the types that routing tells. */
+__noinline int addr_type6(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
+{
+	const struct net_device *dev = asked_device(ctx, arg);
+	u32 types;
+
+	if (!f)
+		return A_NO;
+	if (family != 6 || in_vrf(dev))
+		return A_HOTDROP;
+	types = addr_types_v6(ctx, f->l3 + (arg >> 16 & 1 ? 24 : 8), (ulong)dev, arg);
+	if (types & TYPES_UNKNOWN)
+		return A_HOTDROP;
+	return (types & arg & 0xffff) != 0;
 }
 
 #endif

@@ -30,7 +30,11 @@ struct fib_table {
 
 struct fib_nh_common {
 	struct net_device *nhc_dev;
+	u8 nhc_gw_family;
 	unsigned char nhc_flags;
+	union {
+		struct in6_addr ipv6;
+	} nhc_gw;
 };
 
 struct fib_nh {

@@ -44,7 +44,7 @@ func (c *explainCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	f.World.AddrType = localTypes()
+	f.World.AddrTypes = localTypes()
 	interp.LoadSets(f.World, all.Rules.Sets)
 	stops := interp.Walk(all.Rules, f, interp.ByEval)
 	for i := range stops {

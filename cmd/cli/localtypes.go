@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// localTypes answers what type an address has in this network namespace, from the
+// localTypes answers what type (1 << RTN_*) an address has in this network namespace, from the
 // addresses of its interfaces: those are what the kernel's local routing table
 // holds (fib_add_ifaddr(), net/ipv4/fib_frontend.c).
 func localTypes() func(a netip.Addr, dev string) uint32 {
@@ -36,20 +36,20 @@ func localTypes() func(a netip.Addr, dev string) uint32 {
 	return func(a netip.Addr, dev string) uint32 {
 		switch {
 		case a.IsMulticast():
-			return unix.RTN_MULTICAST
+			return 1 << unix.RTN_MULTICAST
 		case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}), a.Is4() && a.As4()[0] == 0:
-			return unix.RTN_BROADCAST
+			return 1 << unix.RTN_BROADCAST
 		case here(local, a, dev):
-			return unix.RTN_LOCAL
+			return 1 << unix.RTN_LOCAL
 		case here(broadcast, a, dev):
-			return unix.RTN_BROADCAST
+			return 1 << unix.RTN_BROADCAST
 		}
 		for _, p := range prefixes {
 			if p.Contains(a) && (dev == "" || dev == "lo") {
-				return unix.RTN_LOCAL
+				return 1 << unix.RTN_LOCAL
 			}
 		}
-		return unix.RTN_UNICAST
+		return 1 << unix.RTN_UNICAST
 	}
 }
 

@@ -183,7 +183,8 @@ func (w *rulesetWriter) general(chain string) string {
 	}
 	if w.six {
 		choices = append(choices, " -m hl --hl-"+w.pick("eq 64", "lt 2", "gt 63"), " -m iprange --src-range 2001:db8:1ab::2-2001:db8:1ab::40",
-			" -m frag --fragid 0:4294967295", " -m rt"+w.not()+" --rt-type "+w.pick("0", "2"), " -m ipv6header --header dst --soft", " -m ipv6header --header hop,frag --soft")
+			" -m frag --fragid 0:4294967295", " -m rt"+w.not()+" --rt-type "+w.pick("0", "2"), " -m ipv6header --header dst --soft", " -m ipv6header --header hop,frag --soft",
+			" -m addrtype"+w.not()+" --"+w.pick("src", "dst")+"-type "+w.pick("LOCAL", "ANYCAST", "UNREACHABLE", "LOCAL,UNICAST"))
 	} else {
 		choices = append(choices, " -m ttl --ttl-"+w.pick("eq 64", "lt 2", "gt 63"), " -m iprange"+w.not()+" --src-range 198.18.0.2-198.18.0.60",
 			" -m addrtype"+w.not()+" --dst-type "+w.pick("LOCAL", "BROADCAST"))

@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"math/bits"
 	"net/netip"
 	"strings"
 
@@ -173,8 +174,8 @@ func inetAddrType(w *packet.World, a netip.Addr, dev string) uint32 {
 		return rtnBroadcast
 	case a.IsMulticast():
 		return rtnMulticast
-	case w.AddrType != nil:
-		return w.AddrType(a, dev) & 15
+	case w.AddrTypes != nil:
+		return uint32(bits.TrailingZeros32(w.AddrTypes(a, dev)))
 	case a.IsLoopback():
 		return rtnLocal
 	}
@@ -192,23 +193,18 @@ func (s addrtypeSide) has6(w *packet.World, a netip.Addr, dev string) bool {
 	if s.mask&rtnRouted == 0 {
 		return true
 	}
-	rtn := uint32(rtnUnicast)
+	types := uint32(0)
 	switch {
-	case w.AddrType != nil:
-		rtn = w.AddrType(a, dev)
+	case w.AddrTypes != nil:
+		types = w.AddrTypes(a, dev)
 	case a.IsLoopback():
-		rtn = rtnLocal
+		types = 1 << rtnLocal
 	}
-	return s.mask&rtnRouted>>rtn&1 != 0
+	return uint32(s.mask)&rtnRouted&types != 0
 }
 
-// Lower gives the same in predicates. What match_lookup_rt6() finds out by a route
-// lookup cannot be asked by a BPF program at a netfilter hook.
+// Lower gives the same in predicates.
 func (m *addrtype) Lower(*ruleset.Place) pred.Pred {
-	if m.family == packet.IPv6 && (m.src.mask|m.dst.mask)&rtnRouted != 0 {
-		return pred.Unsupported{Reason: "addrtype " + rtnText((m.src.mask|m.dst.mask)&rtnRouted) +
-			" of IPv6 asks for a route (match_lookup_rt6(), net/netfilter/xt_addrtype.c), which BPF cannot look up at a netfilter hook"}
-	}
 	var p pred.And
 	if m.src.mask != 0 {
 		p = append(p, pred.Negated(m.lowerSide(m.src.mask, pred.AddrSrc), m.src.negate))
@@ -220,8 +216,9 @@ func (m *addrtype) Lower(*ruleset.Place) pred.Pred {
 }
 
 func (m *addrtype) lowerSide(mask uint16, of pred.AddrField) pred.Pred {
+	routed := pred.AddrType{Of: of, Mask: mask, In: m.given["limit-iface-in"], Out: m.given["limit-iface-out"]}
 	if m.family == packet.IPv4 {
-		return pred.AddrType{Of: of, Mask: mask, In: m.given["limit-iface-in"], Out: m.given["limit-iface-out"]}
+		return routed
 	}
 	block := func(addr string, ones int) pred.Pred {
 		return hostMask{bytes16(netip.MustParseAddr(addr)), prefixMask(ones)}.lower(of)
@@ -236,6 +233,10 @@ func (m *addrtype) lowerSide(mask uint16, of pred.AddrField) pred.Pred {
 	}
 	if mask>>rtnUnicast&1 != 0 {
 		p = append(p, pred.Not{P: pred.Or{multicast, unspec, block("::ffff:0:0", 96)}})
+	}
+	if routed.Mask &= rtnRouted; routed.Mask != 0 {
+		routed.Six = true
+		p = append(p, routed)
 	}
 	return p
 }

@@ -151,11 +151,11 @@ type Facts struct {
 // World is what matches ask that is not in the packet: time, chance and
 // addresses of the host. A test sets its members; the zero value works.
 type World struct {
-	Jiffies  uint64                                      // clock of limit and recent, in ticks
-	HZ       uint64                                      // ticks per second; 0 means 1000
-	Random   func() uint32                               // nil: always 0
-	AddrType func(a netip.Addr, dev string) (rtn uint32) // RTN_* of the local table; nil: by address alone
-	State    map[any]any                                 // memory of stateful matches, by their identity
+	Jiffies   uint64                                        // clock of limit and recent, in ticks
+	HZ        uint64                                        // ticks per second; 0 means 1000
+	Random    func() uint32                                 // nil: always 0
+	AddrTypes func(a netip.Addr, dev string) (types uint32) // what routing makes of an address, 1 << RTN_*; nil: by address alone
+	State     map[any]any                                   // memory of stateful matches, by their identity
 }
 
 // Ticks is the clock rate, in ticks per second.

@@ -169,11 +169,11 @@ func (p *parser) local(name string) error {
 		}
 		set = append(set, addr)
 	}
-	p.f.World.AddrType = func(a netip.Addr, _ string) uint32 {
+	p.f.World.AddrTypes = func(a netip.Addr, _ string) uint32 {
 		if slices.Contains(set, a) {
-			return 2 // RTN_LOCAL
+			return 1 << 2 // RTN_LOCAL
 		}
-		return RouteType(a)
+		return 1 << RouteType(a)
 	}
 	return nil
 }

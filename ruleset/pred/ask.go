@@ -18,8 +18,14 @@ func AddressOf(f *packet.Facts, of AddrField) [16]byte {
 	return e.addr(of)
 }
 
-// TypeOf4 is the type (RTN_*) of an IPv4 address, limited to a device unless that is "".
-func TypeOf4(w *packet.World, a netip.Addr, dev string) uint32 { return addrType4(w, a, dev) }
+// TypesOf are the types (1 << RTN_*) that routing makes of an address, limited to a device
+// unless that is "".
+func TypesOf(w *packet.World, a netip.Addr, dev string) uint32 {
+	if a.Is4() {
+		return 1 << addrType4(w, a, dev)
+	}
+	return addrTypes6(w, a, dev)
+}
 
 // ForwardedBy says whether the packet leaves without coming from a socket of this
 // namespace: -m recent then adds to the TTL what forwarding took.

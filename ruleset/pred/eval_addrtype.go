@@ -1,6 +1,7 @@
 package pred
 
 import (
+	"math/bits"
 	"net/netip"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -8,7 +9,6 @@ import (
 
 // Address types, RTN_* of include/uapi/linux/rtnetlink.h.
 const (
-	rtnUnspec      = 0
 	rtnUnicast     = 1
 	rtnLocal       = 2
 	rtnBroadcast   = 3
@@ -25,8 +25,8 @@ func (p AddrType) eval(f *packet.Facts, a [16]byte) Answer {
 	} else if p.Out {
 		dev = f.Out.Name
 	}
-	if f.Family == packet.IPv6 {
-		return Bool(p.matches6(f.World, netip.AddrFrom16(a), dev))
+	if p.Six {
+		return Bool(uint32(p.Mask)&addrTypes6(f.World, netip.AddrFrom16(a), dev) != 0)
 	}
 	return Bool(p.Mask>>addrType4(f.World, netip.AddrFrom4([4]byte(a[:4])), dev)&1 != 0)
 }
@@ -39,34 +39,22 @@ func addrType4(w *packet.World, a netip.Addr, dev string) uint32 {
 		return rtnBroadcast
 	case a.IsMulticast():
 		return rtnMulticast
-	case w.AddrType != nil:
-		return w.AddrType(a, dev) & 15
+	case w.AddrTypes != nil:
+		return uint32(bits.TrailingZeros32(w.AddrTypes(a, dev)))
 	case a.IsLoopback():
 		return rtnLocal
 	}
 	return rtnUnicast
 }
 
-// matches6 is match_type6(): the kinds that lie in the address must all hold, then
-// one of those that a route decides.
-func (p AddrType) matches6(w *packet.World, a netip.Addr, dev string) bool {
-	b := a.As16()
-	mapped := a.Is4In6() // ipv6_addr_type() does not call ::ffff:0:0/96 unicast
-	unspec := b == [16]byte{}
-	has := func(rtn uint) bool { return p.Mask>>rtn&1 != 0 }
+// addrTypes6 is match_lookup_rt6(): the types LOCAL, ANYCAST and UNREACHABLE. Without
+// routes there are those of the loopback interface and one to everywhere.
+func addrTypes6(w *packet.World, a netip.Addr, dev string) uint32 {
 	switch {
-	case has(rtnMulticast) && b[0] != 0xff,
-		has(rtnUnicast) && (b[0] == 0xff || unspec || mapped),
-		has(rtnUnspec) && !unspec:
-		return false
-	case !has(rtnLocal) && !has(rtnAnycast) && !has(rtnUnreachable):
-		return true
+	case w.AddrTypes != nil:
+		return w.AddrTypes(a, dev) & (1<<rtnLocal | 1<<rtnAnycast | 1<<rtnUnreachable)
+	case a.IsLoopback():
+		return 1 << rtnLocal
 	}
-	rtn := uint32(rtnUnicast)
-	if w.AddrType != nil {
-		rtn = w.AddrType(a, dev)
-	} else if a.IsLoopback() {
-		rtn = rtnLocal
-	}
-	return p.Mask>>(rtn&15)&1 != 0 && rtn != rtnUnicast
+	return 0
 }

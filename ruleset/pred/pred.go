@@ -189,9 +189,11 @@ type U32Op struct {
 }
 
 // AddrType asks whether the type of an address is one of Mask (1 << RTN_*), as
-// net/netfilter/xt_addrtype.c does. In and Out limit the question to an interface.
+// net/netfilter/xt_addrtype.c does. In and Out limit the question to an interface. Of an IPv6
+// address it is asked what routing makes of it: LOCAL, ANYCAST, UNREACHABLE.
 type AddrType struct {
 	Of      AddrField
+	Six     bool
 	Mask    uint16
 	In, Out bool
 }

@@ -245,7 +245,7 @@ func (a *assembler) Call(p pred.Pred, no emit.Label) error {
 // callOps are the instructions that call functions of the datapath.
 var callOps = map[string]uint32{
 	abi.FuncFindExt: abi.OpFindExt, abi.FuncTCPOption: abi.OpTCPOption, abi.FuncTCPMSS: abi.OpTCPMSS,
-	abi.FuncDCCPOption: abi.OpDCCPOption, abi.FuncSCTPChunks: abi.OpSCTPChunks, abi.FuncAddrType: abi.OpAddrType,
+	abi.FuncDCCPOption: abi.OpDCCPOption, abi.FuncSCTPChunks: abi.OpSCTPChunks, abi.FuncAddrType: abi.OpAddrType, abi.FuncAddrType6: abi.OpAddrType,
 	abi.FuncLimit: abi.OpLimit, abi.FuncNth: abi.OpNth, abi.FuncRandom: abi.OpRandom, abi.FuncRecent: abi.OpRecent,
 	abi.FuncNamedSet: abi.OpNamedSet,
 }
@@ -264,7 +264,11 @@ func Call(p pred.Pred) (symbol string, arg uint32, ok bool) {
 	case pred.SCTPChunks:
 		return abi.FuncSCTPChunks, uint32(p.Slot), true
 	case pred.AddrType:
-		return abi.FuncAddrType, uint32(p.Mask) | uint32(p.Of)<<16 | bit(p.In, 24) | bit(p.Out, 25), true
+		symbol = abi.FuncAddrType
+		if p.Six {
+			symbol = abi.FuncAddrType6
+		}
+		return symbol, uint32(p.Mask) | uint32(p.Of)<<16 | bit(p.In, 24) | bit(p.Out, 25), true
 	case pred.Limit:
 		return abi.FuncLimit, uint32(p.Slot), true
 	case pred.Nth:
