@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"codegen/rows":            {"codegen/rows/rule", "codegen/rows/layout", "codegen/rows/choice", "translate/plan", "bpf/abi"},
 	"codegen":                 {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/condition", "codegen/emit", "codegen/rows", "codegen/rows/rule", "bpf/abi"},
 	"bpf/rewrite":             {},
-	"bpf/...":                 {"bpf/...", "codegen", "codegen/rows/...", "translate/plan", "ruleset/pred", "ruleset/packet"},
+	"bpf/...":                 {"bpf/...", "codegen", "codegen/rows/...", "translate/plan", "ruleset/pred", "ruleset/packet", "ruleset/parallel"},
 	// One transaction for all owners of rules, which knows of what enforces them the
 	// interface alone. Changes in place are made in the rows of a generation that is enforced.
 	"engine/apply": {"engine/datapath", "engine/state", "ruleset/...", "translate/...", "codegen", "codegen/rows/...",

@@ -18,6 +18,7 @@ import (
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/parallel"
 )
 
 // Generation is the programs and maps of one applied ruleset.
@@ -27,6 +28,7 @@ type Generation struct {
 	maps   maps.Set
 	guests []*guest        // of the programs
 	progs  []*ebpf.Program // by seat
+	links  []linked        // what is to be linked where nothing of ours is
 	sets   namedSets
 }
 
@@ -38,6 +40,9 @@ func (g *Generation) Close() error {
 	errs := []error{g.maps.Close(), g.sets.Close()}
 	for _, p := range g.progs {
 		errs = append(errs, p.Close())
+	}
+	for _, l := range g.links {
+		errs = append(errs, l.prog.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -125,14 +130,35 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 			given[name] = m
 		}
 	}
-	for _, one := range g.guests {
-		prog, err := loadRules(&progs[one.program], one.at, number, g.noted(one.at.level, progs), given)
-		if err != nil {
-			return nil, errors.Join(explain(err), g.Close())
-		}
-		g.progs = append(g.progs, prog)
+	if shared != nil {
+		g.links = g.unlinked()
+	}
+	if err := g.verify(progs, given); err != nil {
+		return nil, errors.Join(explain(err), g.Close())
 	}
 	return g, nil
+}
+
+// verify loads the programs of all seats, and those to be linked there. The kernel's verifier
+// works in the thread of who calls it: it does several at a time.
+func (g *Generation) verify(progs []codegen.Program, given map[string]*ebpf.Map) error {
+	g.progs = make([]*ebpf.Program, len(g.guests))
+	errs := make([]error, len(g.guests)+len(g.links))
+	parallel.Each(len(errs), func(i int) {
+		if i >= len(g.guests) {
+			l := &g.links[i-len(g.guests)]
+			l.prog, errs[i] = l.load(l.seat, given)
+			return
+		}
+		s := g.guests[i]
+		g.progs[i], errs[i] = loadRules(&progs[s.program], s.at, g.number, g.noted(s.at.level, progs), given)
+	})
+	for _, err := range errs {
+		if err != nil {
+			return err // that of the first one, on any machine
+		}
+	}
+	return nil
 }
 
 // noted says whether a program at a level leaves notes: then all there say whose packet comes

@@ -30,6 +30,43 @@ func entryLink(at seat) hookLink { return hookLink{at, at.pin(), loadEntry} }
 // table's program.
 func guardLink(at seat) hookLink { return hookLink{at, guardPrefix + at.pin(), loadGuard} }
 
+// linked is a link that is to be, with its program.
+type linked struct {
+	hookLink
+	prog *ebpf.Program
+}
+
+// wanted are the links that a generation needs.
+func (g *Generation) wanted() (out []hookLink) {
+	for _, s := range g.guests {
+		out = append(out, entryLink(s.at))
+		if s.guard {
+			out = append(out, guardLink(s.guardAt()))
+		}
+	}
+	return out
+}
+
+// unlinked are those of which not even a pin is there.
+func (g *Generation) unlinked() (out []linked) {
+	for _, h := range g.wanted() {
+		if _, err := os.Lstat(filepath.Join(g.space.linkDir(), h.name)); errors.Is(err, fs.ErrNotExist) {
+			out = append(out, linked{hookLink: h})
+		}
+	}
+	return out
+}
+
+// loaded gives the program of a link that is to be, which the caller closes.
+func (g *Generation) loaded(h hookLink) (*ebpf.Program, error) {
+	for _, l := range g.links {
+		if l.name == h.name {
+			return l.prog.Clone()
+		}
+	}
+	return h.load(h.seat, g.space.maps)
+}
+
 // link makes sure that the hooks of all programs of a generation are linked, and
 // guarded where its shims stand. A link that is pinned may have been detached, or be one of
 // another hook: the kernel is asked what is at the hooks.
@@ -43,14 +80,8 @@ func (g *Generation) link() error {
 			return err
 		}
 	}
-	for _, s := range g.guests {
-		if err := g.space.attach(entryLink(s.at), there); err != nil {
-			return err
-		}
-		if !s.guard {
-			continue
-		}
-		if err := g.space.attach(guardLink(s.guardAt()), there); err != nil {
+	for _, h := range g.wanted() {
+		if err := g.space.attach(h, there, g.loaded); err != nil {
 			return err
 		}
 	}
@@ -117,7 +148,8 @@ func (s *Space) Mend(gen uint32) error {
 		return err
 	}
 	for _, h := range missing {
-		if err := s.attach(h, nil); err != nil {
+		load := func(h hookLink) (*ebpf.Program, error) { return h.load(h.seat, s.maps) }
+		if err := s.attach(h, nil, load); err != nil {
 			return err
 		}
 	}
@@ -125,12 +157,12 @@ func (s *Space) Mend(gen uint32) error {
 }
 
 // attach makes a link and pins it, unless there says that the pinned one is at its seat.
-func (s *Space) attach(h hookLink, there []hooked) error {
+func (s *Space) attach(h hookLink, there []hooked, load func(hookLink) (*ebpf.Program, error)) error {
 	path := filepath.Join(s.linkDir(), h.name)
 	if l, ok := at(there, h); ok && l.Link == pinnedID(path) {
 		return nil
 	}
-	prog, err := h.load(h.seat, s.maps)
+	prog, err := load(h)
 	if err != nil {
 		return fmt.Errorf("link %s: %w", h.name, err)
 	}
