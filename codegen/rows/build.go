@@ -101,7 +101,7 @@ type builder struct {
 }
 
 func (b *builder) chain(number int, c *plan.Class) error {
-	rows := choice.NewChain(c.Len())
+	rows := choice.NewChain(b.Family, c.Len())
 	rules := 0
 	for r := range c.All() {
 		label := Label(c, rules)

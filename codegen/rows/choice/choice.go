@@ -6,6 +6,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/rows/layout"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -30,13 +31,16 @@ const (
 // Chain is the rows of a chain, with what they fix of a packet's key.
 type Chain struct {
 	Entries []layout.Entry
+	values  *layout.Values
 	masks   []layout.Key         // of the rows, by number
 	kinds   map[layout.Key]int32 // their numbers
 }
 
 // NewChain has room for some rows.
-func NewChain(rows int) *Chain {
-	return &Chain{Entries: make([]layout.Entry, 0, rows), kinds: map[layout.Key]int32{}}
+func NewChain(family packet.Family, rows int) *Chain {
+	return &Chain{
+		Entries: make([]layout.Entry, 0, rows), values: layout.NewValues(family, rows), kinds: map[layout.Key]int32{},
+	}
 }
 
 // Add appends a row.
@@ -47,7 +51,7 @@ func (c *Chain) Add(n, label uint32, value, mask *layout.Key) {
 		c.kinds[*mask] = kind
 		c.masks = append(c.masks, *mask)
 	}
-	c.Entries = append(c.Entries, layout.Entry{N: n, Label: label, Kind: kind, Value: *value})
+	c.Entries = append(c.Entries, layout.Entry{N: n, Label: label, Kind: kind, Value: c.values.Add(value)})
 }
 
 // picker lays out one chain.
@@ -83,7 +87,11 @@ func (p *picker) choose(d []uint32) estimated {
 	p.line = p.costs.Line(p.m.Rows[p.chain.Entries[0].N*p.m.RowSize():])
 	best := estimated{ns: math.MaxFloat64}
 	noTuples := c.Trees || !c.Forced && len(tuples) > manyTuples
-	if !noTuples {
+	if noTuples {
+		for _, t := range tuples {
+			t.Entries = nil // of which the masks alone are used
+		}
+	} else {
 		best = p.tuples(d, tuples, others)
 	}
 	if noTuples || !c.Forced && best.lines() > treesFrom {

@@ -205,7 +205,8 @@ func (p *picker) estimate(d []uint32) lookup {
 	for i := range n {
 		e := &entries[i*len(entries)/n]
 		w := walk{m: p.m, p: draw(p.m, r, e.N), bound: layout.Forever}
-		w.k = keyOf(p.m, &w.p, &e.Value)
+		value := p.chain.values.Of(e)
+		w.k = keyOf(p.m, &w.p, &value)
 		w.tuples(d)
 		w.trees(d)
 		sum.probes += w.probes

@@ -21,6 +21,7 @@ const (
 // for the rows that are left, again and again.
 type chooser struct {
 	m      *layout.Memory
+	values *layout.Values
 	masks  []layout.Key // of rows, by entry.kind
 	left   []*layout.Entry
 	same   []uint8 // rows by hash of the key
@@ -39,7 +40,7 @@ type trial struct {
 // chooseTuples gives the tuples for the rows of a chain, and the rows that none takes. One more
 // than manyTuples is enough to know that there are too many, and takes as long as the others.
 func (p *picker) chooseTuples() (tuples []*layout.Tuple, others []*layout.Entry) {
-	c := &chooser{m: p.m, masks: p.chain.masks, left: pointers(p.chain.Entries)}
+	c := &chooser{m: p.m, values: p.chain.values, masks: p.chain.masks, left: pointers(p.chain.Entries)}
 	c.candidates()
 	most := layout.MaxTuples
 	if !p.class.Forced {
@@ -142,7 +143,8 @@ func (c *chooser) try(t *trial) {
 		if !t.takes[e.Kind] {
 			continue
 		}
-		n := &c.same[c.m.Hash(&e.Value, &t.mask)>>shift]
+		value := c.values.Of(e)
+		n := &c.same[c.m.Hash(&value, &t.mask)>>shift]
 		if int(*n) < most {
 			longer += int(*n)
 			*n++
@@ -166,12 +168,13 @@ func (c *chooser) clear(n int) (shift uint) {
 
 // take makes a tuple and takes the rows that fit.
 func (c *chooser) take(t *trial) *layout.Tuple {
-	out := &layout.Tuple{Mask: t.mask}
+	out := &layout.Tuple{Mask: t.mask, Values: c.values}
 	shift := c.clear(len(c.left))
 	left := c.left[:0]
 	for _, e := range c.left {
 		if t.takes[e.Kind] {
-			if n := &c.same[c.m.Hash(&e.Value, &t.mask)>>shift]; *n < layout.MaxSame {
+			value := c.values.Of(e)
+			if n := &c.same[c.m.Hash(&value, &t.mask)>>shift]; *n < layout.MaxSame {
 				*n++
 				out.Entries = append(out.Entries, e)
 				continue

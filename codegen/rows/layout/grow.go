@@ -119,12 +119,13 @@ type part struct {
 // node writes a node for some rows and all that is below it.
 func (t *tree) node(at int, p *part) {
 	if t.whole && len(p.ids) <= grafted {
-		t.later = append(t.later, graft{at: at, part: *p})
+		later := *p
+		later.ids = slices.Clone(p.ids) // the room is given back before
+		t.later = append(t.later, graft{at: at, part: later})
 		return
 	}
-	if ids := t.ids; !t.whole {
-		defer func() { t.giveBack(ids) }() // nobody reads those of parts below it anymore
-	}
+	ids := t.ids
+	defer func() { t.giveBack(ids) }() // nobody reads those of parts below it anymore
 	c, ok := t.cut(p)
 	if !ok {
 		t.leaf(at, p)

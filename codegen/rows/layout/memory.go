@@ -79,7 +79,7 @@ type Entry struct {
 	N     uint32
 	Label uint32
 	Kind  int32 // number of its mask
-	Value Key
+	Value int32 // number of its value among those of the chain
 }
 
 // Labels of a new chain lie in the middle half of what a word holds, so that rules can

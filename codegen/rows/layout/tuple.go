@@ -50,7 +50,8 @@ const spareRows = 64
 type Tuple struct {
 	Mask    Key
 	Entries []*Entry
-	Room    int // for so many rows at least
+	Values  *Values // of the chain; nothing is asked of them without a mask
+	Room    int     // for so many rows at least
 }
 
 func (t *Tuple) least() uint32 {
@@ -89,7 +90,11 @@ func (m *Memory) tuple(at uint32, t *Tuple) {
 	m.writeMask(d[abi.TupleMask:], &t.Mask)
 	tails := make([]uint32, 1<<bits)
 	for _, e := range t.Entries {
-		h := m.Hash(&e.Value, &t.Mask)
+		var value Key
+		if t.Values != nil {
+			value = t.Values.Of(e)
+		}
+		h := m.Hash(&value, &t.Mask)
 		m.put(m.Bucket(d, h), &tails[h>>(64-bits)], e.N, TagOf(h))
 	}
 	room := &bucketRoom{}
