@@ -8,10 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -62,6 +59,7 @@ type streams struct {
 	out, err io.Writer
 	caller   *caller.Caller
 	engine   Engines
+	memory   *memory // of the process, if it runs this command alone
 }
 
 // Engines runs something with the engine of a family in the network namespace of the
@@ -84,24 +82,17 @@ var errReported = errors.New("reported")
 
 // Run executes one command line of this process and gives the exit code.
 func Run(args []string, in io.Reader, out, errOut io.Writer) int {
-	collectLate()
-	return RunFor(caller.Self(in, out, errOut), args, openEngine)
-}
-
-// collectLate lets the first garbage collection wait until the heap has 16 MB: most
-// commands have ended by then. Then they come often: long rulesets fill the memory.
-func collectLate() {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
-	debug.SetGCPercent(400) // of at least 4 MB
-	runtime.AddCleanup(new([16]byte), func(percent int) { debug.SetGCPercent(percent) }, 50)
+	return runFor(caller.Self(in, out, errOut), args, openEngine, collectLate())
 }
 
 // RunFor executes one command line for a caller and gives the exit code.
 func RunFor(c *caller.Caller, args []string, engines Engines) int {
+	return runFor(c, args, engines, nil)
+}
+
+func runFor(c *caller.Caller, args []string, engines Engines, m *memory) int {
 	out := &output{Writer: c.Out}
-	return out.code((&streams{in: c.In, out: out, err: c.Err, caller: c, engine: engines}).run(args), c.Err)
+	return out.code((&streams{in: c.In, out: out, err: c.Err, caller: c, engine: engines, memory: m}).run(args), c.Err)
 }
 
 // run executes one command line and gives the exit code.

@@ -75,6 +75,7 @@ func (c *restoreCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
+	s.memory.expect(text.bytes, text.lines)
 	req := &apply.Request{
 		Text: text, File: name, Table: c.Table, NoFlush: c.NoFlush, Counters: c.Counters,
 		Test: c.Test, Strict: c.Strict, Early: c.Early, Output: s.out,

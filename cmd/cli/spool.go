@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"io"
 )
@@ -12,13 +13,14 @@ const chunk = 64 << 10
 // hangs, as a pipe whose writer waits for something else, must not hold the lock for every tool
 // of the host. iptables-restore takes it at the first "*table" (iptables/iptables-restore.c), and
 // holds it while the rest does not come. What was read is let go as it is read again.
-func spool(in io.Reader) (io.Reader, error) {
+func spool(in io.Reader) (*spooled, error) {
 	s := &spooled{}
 	for {
 		part := make([]byte, chunk)
 		n, err := io.ReadFull(in, part)
 		if n > 0 {
 			s.parts = append(s.parts, part[:n])
+			s.bytes, s.lines = s.bytes+n, s.lines+bytes.Count(part[:n], []byte{'\n'})
 		}
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -30,7 +32,10 @@ func spool(in io.Reader) (io.Reader, error) {
 }
 
 // spooled is what is left of an input.
-type spooled struct{ parts [][]byte }
+type spooled struct {
+	parts        [][]byte
+	bytes, lines int // of all that was read
+}
 
 // Read reads on.
 func (s *spooled) Read(p []byte) (int, error) {
