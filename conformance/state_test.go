@@ -26,7 +26,8 @@ func TestUnreadableRuleIsKept(t *testing.T) {
 	checkOrphans(t, binary, l.Host())
 }
 
-// A state that was damaged is refused with what would do, and that does.
+// A state that was damaged is refused with what would do, and that does: a restore replaces the
+// rules that it was of, which are enforced until then.
 func TestDamagedState(t *testing.T) {
 	needRoot(t)
 	binary := buildBinary(t, "")
@@ -45,14 +46,23 @@ func TestDamagedState(t *testing.T) {
 	if err := os.WriteFile(bases[0], data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for arg, args := range map[string][]string{"save": {"save"}, "restore": {"restore", "-w", "60"}} {
+	old := signature(t, l)
+	for arg, args := range map[string][]string{
+		"save": {"save"}, "restore -n": {"restore", "-n", "-w", "60"}, "iptables -A": {"iptables", "-w", "60", "-A", "INPUT"},
+	} {
 		cmd := exec.Command("ip", append([]string{"netns", "exec", l.Host(), binary}, args...)...)
 		cmd.Stdin = strings.NewReader(newRules)
 		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "flush --all") {
 			t.Errorf("%s: %v: %s", arg, err, out)
 		}
 	}
-	command(t, l.Host(), "", binary, "flush", "--all", "-w", "60")
+	if got := signature(t, l); got != old {
+		t.Errorf("with a damaged state: got\n%s\nwant\n%s", got, old)
+	}
+	want := observe(t, binary, newRules)
 	restore(t, binary, l.Host(), newRules)
+	if got := signature(t, l); got != want {
+		t.Errorf("a restore: got\n%s\nwant\n%s", got, want)
+	}
 	checkOrphans(t, binary, l.Host())
 }

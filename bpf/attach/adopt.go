@@ -23,6 +23,9 @@ func (s *Space) strays() (out []hooked, err error) {
 	}
 	pinned := map[uint32]bool{}
 	files, _ := os.ReadDir(s.linkDir()) // there may be none
+	if s.aside {
+		files = nil
+	}
 	for _, f := range files {
 		pinned[pinnedID(filepath.Join(s.linkDir(), f.Name()))] = true
 	}
@@ -71,7 +74,7 @@ func (s *Space) RemoveStrays() error {
 		}
 		failpoint.At("stray detached")
 	}
-	return nil
+	return s.removeAside()
 }
 
 // isOurs says whether a program is a constant one of ours.

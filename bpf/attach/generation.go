@@ -78,7 +78,7 @@ func (s *Space) LoadWith(number uint32, progs []codegen.Program, early *codegen.
 	if err != nil {
 		return nil, err
 	}
-	if half(number) == half(live) {
+	if live != 0 && half(number) == half(live) {
 		return nil, fmt.Errorf("generation %d cannot follow %d; use Next", number, live)
 	}
 	if err := s.makeShared(); err != nil {
@@ -259,6 +259,9 @@ func (g *Generation) Install(shims []ShimProgram) error {
 
 // pin puts maps and programs under the directory of the generation.
 func (g *Generation) pin(shims []ShimProgram) error {
+	if err := g.space.setAside(); err != nil {
+		return err
+	}
 	dir := g.space.genDir(g.number)
 	if err := os.RemoveAll(dir); err != nil { // of a process that was killed
 		return err

@@ -107,7 +107,7 @@ func (s *Space) protocol() uint32 {
 // at finds the link at the seat of one of ours: no two can be there.
 func at(links []hooked, h hookLink) (hooked, bool) {
 	for _, l := range links {
-		if l.Hook == uint32(h.hook) && l.Priority == h.priority {
+		if sits(l, h.seat) {
 			return l, true
 		}
 	}

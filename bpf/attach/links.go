@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -167,7 +169,7 @@ func (s *Space) attach(h hookLink, there []hooked, load func(hookLink) (*ebpf.Pr
 		return fmt.Errorf("link %s: %w", h.name, err)
 	}
 	defer prog.Close()
-	l, err := link.AttachNetfilter(s.linkOptions(prog, h.seat))
+	l, err := s.linkAt(prog, h.seat)
 	if errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("link %s: something else is linked there at priority %d; 'bpftool net' tells what: %w", h.name, h.priority, err)
 	}
@@ -180,6 +182,26 @@ func (s *Space) attach(h hookLink, there []hooked, load func(hookLink) (*ebpf.Pr
 	failpoint.At("link pinned")
 	return err
 }
+
+// leavingFor is how long a link may take to leave its hook that nobody holds any more.
+const leavingFor = 5 * time.Second
+
+// linkAt links a program at a seat. A link whose last pin or descriptor is gone leaves its hook a
+// little later (bpf_link_put(), kernel/bpf/syscall.c): it is listed no more, and in the way.
+func (s *Space) linkAt(prog *ebpf.Program, at seat) (link.Link, error) {
+	for deadline := time.Now().Add(leavingFor); ; time.Sleep(time.Millisecond) {
+		l, err := link.AttachNetfilter(s.linkOptions(prog, at))
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			return l, err
+		}
+		if there, listed := s.ownLinks(); listed != nil || slices.ContainsFunc(there, func(h hooked) bool { return sits(h, at) }) {
+			return nil, err
+		}
+	}
+}
+
+// sits says whether a link is at a seat.
+func sits(h hooked, at seat) bool { return h.Hook == uint32(at.hook) && h.Priority == at.priority }
 
 // linkOptions are for a program at a seat.
 func (s *Space) linkOptions(prog *ebpf.Program, at seat) link.NetfilterOptions {

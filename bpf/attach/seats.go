@@ -11,7 +11,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/codegen"
@@ -32,9 +31,10 @@ func (e *NoSeatError) Error() string {
 // takeSeats gives every base chain a seat: one before its own priority, where netfilter
 // may have a table that runs actions for it, or further down where other chains of ours
 // stand; else at its priority. Never does it pass something of others. A chain's guard
-// stands one behind where netfilter has done all of its actions. free tells where something of others is: a BPF link
-// shares its priority with nothing (nf_hook_entries_grow(), net/netfilter/core.c).
-func takeSeats(guests []*guest, free func(packet.Hook, int32) bool) error {
+// stands one behind where netfilter has done all of its actions. look tells where something is: a BPF link shares its priority
+// with nothing (nf_hook_entries_grow(), net/netfilter/core.c). Links of ours that are about to
+// go, as their pins are gone, are passed.
+func takeSeats(guests []*guest, look func(packet.Hook, int32) found) error {
 	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
 		var here []*guest
 		for _, s := range guests {
@@ -43,11 +43,28 @@ func takeSeats(guests []*guest, free func(packet.Hook, int32) bool) error {
 			}
 		}
 		slices.SortStableFunc(here, func(a, b *guest) int { return cmp.Compare(a.priority, b.priority) })
-		if failed := sit(here, noLimit, free); failed != nil {
+		if failed := sit(here, noLimit, look); failed != nil {
 			return &NoSeatError{Hook: h, Priority: failed.priority}
 		}
 	}
 	return nil
+}
+
+// found is what stands at a priority.
+type found int
+
+const (
+	nothing found = iota
+	ofOthers
+	leaving // a link of ours whose pin is gone
+)
+
+// pass goes from a priority on, in steps, to the first at which no link of ours is leaving.
+func pass(h packet.Hook, from, step int64, look func(packet.Hook, int32) found) int64 {
+	for from >= -1<<31 && from < 1<<31 && look(h, int32(from)) == leaving {
+		from += step
+	}
+	return from
 }
 
 // noLimit is above every priority, one behind it included.
@@ -55,27 +72,27 @@ const noLimit = int64(1) << 32
 
 // sit seats the last of some chains below a limit, then those before it; it gives a chain
 // that has no seat.
-func sit(guests []*guest, limit int64, free func(packet.Hook, int32) bool) *guest {
+func sit(guests []*guest, limit int64, look func(packet.Hook, int32) found) *guest {
 	if len(guests) == 0 {
 		return nil
 	}
 	s := guests[len(guests)-1]
 	before := int64(s.priority) - 1
 	if s.guard {
-		behind := s.guardPriority()
-		if behind >= limit || !free(s.hook, int32(behind)) {
+		behind := pass(s.hook, s.guardPriority(), 1, look)
+		if behind >= limit || behind >= 1<<31 || look(s.hook, int32(behind)) != nothing {
 			return s
 		}
 		s.behind = int32(behind)
 		limit = int64(s.priority)
 	}
 	failed := s
-	for _, try := range []int64{min(before, limit-1), int64(s.priority)} {
-		if try >= limit || try < -1<<31 || !free(s.hook, int32(try)) {
+	for _, try := range []int64{pass(s.hook, min(before, limit-1), -1, look), int64(s.priority)} {
+		if try >= limit || try < -1<<31 || look(s.hook, int32(try)) != nothing {
 			continue
 		}
 		s.at = seat{hook: s.hook, priority: int32(try)}
-		if failed = sit(guests[:len(guests)-1], try, free); failed == nil {
+		if failed = sit(guests[:len(guests)-1], try, look); failed == nil {
 			return nil
 		}
 	}
@@ -109,17 +126,17 @@ func (s *Space) seats(progs []codegen.Program, probing bool) ([]*guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := prober{space: s, ours: map[seat]bool{}, known: map[seat]bool{}}
+	p := prober{space: s, ours: map[seat]bool{}, known: map[seat]found{}}
 	defer p.close()
 	for _, at := range slices.Concat(entries, guards) {
 		p.ours[at.bare()] = true
 	}
-	free := p.free
+	look := p.look
 	if !probing {
-		free = func(packet.Hook, int32) bool { return true }
+		look = func(packet.Hook, int32) found { return nothing }
 	}
 	out := guestsOf(progs)
-	if err := errors.Join(takeSeats(out, free), p.err); err != nil {
+	if err := errors.Join(takeSeats(out, look), p.err); err != nil {
 		return nil, err
 	}
 	if err := number(out, entries); err != nil {
@@ -158,6 +175,9 @@ const guardPrefix = "guard-"
 
 // linked are the seats whose links are pinned, and those of the guards' links.
 func (s *Space) linked() (entries, guards []seat, err error) {
+	if s.aside {
+		return nil, nil, nil
+	}
 	files, err := os.ReadDir(s.linkDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -178,27 +198,46 @@ func (s *Space) linked() (entries, guards []seat, err error) {
 // prober asks the kernel whether a priority is free, by linking a program there that
 // accepts, for a moment.
 type prober struct {
-	space *Space
-	ours  map[seat]bool // without levels
-	known map[seat]bool
-	prog  *ebpf.Program
-	err   error
+	space  *Space
+	ours   map[seat]bool // without levels
+	known  map[seat]found
+	strays map[seat]bool // nil: not looked for
+	prog   *ebpf.Program
+	err    error
 }
 
-func (p *prober) free(h packet.Hook, priority int32) bool {
+func (p *prober) look(h packet.Hook, priority int32) found {
 	at := seat{hook: h, priority: priority}
 	if p.ours[at] {
-		return true
+		return nothing
 	}
-	if free, ok := p.known[at]; ok {
-		return free
+	if is, ok := p.known[at]; ok {
+		return is
 	}
-	free, err := p.try(at)
-	if err != nil && p.err == nil {
-		p.err = err
+	is := nothing
+	switch free, err := p.try(at); {
+	case err != nil:
+		is, p.err = ofOthers, cmp.Or(p.err, err)
+	case !free && p.stray(at):
+		is = leaving
+	case !free:
+		is = ofOthers
 	}
-	p.known[at] = free
-	return free
+	p.known[at] = is
+	return is
+}
+
+// stray says whether a link of ours without a pin is at a seat.
+func (p *prober) stray(at seat) bool {
+	if p.strays == nil {
+		p.strays = map[seat]bool{}
+		strays, err := p.space.strays()
+		p.err = cmp.Or(p.err, err)
+		for _, l := range strays {
+			p.strays[seat{hook: packet.Hook(l.Hook), priority: l.Priority}] = true
+		}
+	}
+	return p.strays[at]
 }
 
 func (p *prober) try(at seat) (free bool, err error) {
@@ -211,7 +250,7 @@ func (p *prober) try(at seat) (free bool, err error) {
 			return false, fmt.Errorf("program for a hook of netfilter: %w", explain(err))
 		}
 	}
-	l, err := link.AttachNetfilter(p.space.linkOptions(p.prog, at))
+	l, err := p.space.linkAt(p.prog, at)
 	if errors.Is(err, unix.EBUSY) {
 		return false, nil
 	}

@@ -13,9 +13,10 @@ import (
 // netfilter runs actions for it; busy are the priorities of others.
 func TestSeats(t *testing.T) {
 	for _, c := range []struct {
-		chains string
-		busy   []int32
-		want   string
+		chains  string
+		busy    []int32
+		leaving []int32 // of busy, links of ours
+		want    string
 	}{
 		{chains: "0", want: "0@-1"},
 		{chains: "0! 50", want: "0@-1 guard@1 50@49"},
@@ -32,6 +33,9 @@ func TestSeats(t *testing.T) {
 		{chains: "0! 3", want: "0@-1 guard@1 3@2"},
 		{chains: "-1 0!", want: "-1@-2 0@-1 guard@1"},
 		{chains: "0!", busy: []int32{1}, want: "none for 0"},
+		{chains: "0! 50", busy: []int32{-1, 1, 49}, leaving: []int32{-1, 1, 49}, want: "0@-2 guard@2 50@48"},
+		{chains: "0!", busy: []int32{-1, -2, 1, 2}, leaving: []int32{-1, 1}, want: "none for 0"},
+		{chains: "0", busy: []int32{-2, -1}, leaving: []int32{-1}, want: "0@0"},
 		{chains: "-2147483648", want: "-2147483648@-2147483648"},
 		{chains: "2147483647", want: "2147483647@2147483646"},
 	} {
@@ -43,11 +47,14 @@ func TestSeats(t *testing.T) {
 			}
 			guests = append(guests, s)
 		}
-		busy := map[int32]bool{}
+		there := map[int32]found{}
 		for _, p := range c.busy {
-			busy[p] = true
+			there[p] = ofOthers
 		}
-		err := takeSeats(guests, func(_ packet.Hook, p int32) bool { return !busy[p] })
+		for _, p := range c.leaving {
+			there[p] = leaving
+		}
+		err := takeSeats(guests, func(_ packet.Hook, p int32) found { return there[p] })
 		if got := seated(guests, err); got != c.want {
 			t.Errorf("%s among %v: %s, want %s", c.chains, c.busy, got, c.want)
 		}

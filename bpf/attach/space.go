@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -29,6 +30,7 @@ type Space struct {
 	cookie string   // of the namespace, in decimal
 	lock   *os.File // see Claim
 	maps   map[string]*ebpf.Map
+	aside  bool              // what is pinned is to be set aside; see setAside
 	pins   map[string]uint64 // inodes of the pins of maps, where they are certain; see Fresh
 }
 
@@ -69,6 +71,13 @@ func (s *Space) Close() error {
 // Dir is where the caller keeps its state of this namespace and family.
 func (s *Space) Dir() string { return filepath.Join(s.root, s.netns, s.family.String()) }
 
+// Identity tells the namespace from all others since the machine was made: cookies begin anew
+// with each boot.
+func (s *Space) Identity() string {
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it: until the next boot
+	return s.cookie + " " + strings.TrimSpace(string(boot))
+}
+
 // Pins is the directory that all pins of this namespace and family lie under.
 func (s *Space) Pins() string { return filepath.Join(pinRoot, s.netns, s.family.String()) }
 
@@ -105,7 +114,8 @@ func (s *Space) pin(name string) uint64 {
 	return st.Ino
 }
 
-// makeShared opens all maps of the namespace and makes those that are not there.
+// makeShared opens all maps of the namespace and makes those that are not there. Where one was
+// made by another version of bpftables, all are made anew.
 func (s *Space) makeShared() error {
 	spec, err := datapath()
 	if err != nil {
@@ -116,10 +126,17 @@ func (s *Space) makeShared() error {
 		if err != nil {
 			return err
 		}
-		if m != nil {
-			if err := spec.Maps[name].Compatible(m); err != nil {
-				return fmt.Errorf("map %s was made by another version of bpftables: %w; 'bpftables flush --all' removes it", name, err)
-			}
+		if m != nil && spec.Maps[name].Compatible(m) != nil {
+			s.aside = true
+		}
+	}
+	if s.aside {
+		if err := s.Close(); err != nil {
+			return err
+		}
+	}
+	for _, name := range sharedMaps {
+		if s.maps[name] != nil {
 			continue
 		}
 		if s.maps[name], err = ebpf.NewMap(spec.Maps[name].Copy()); err != nil {

@@ -177,6 +177,9 @@ func (d *Datapath) Status(live *datapath.Live) (*datapath.Status, error) {
 // Dir is where the state lies.
 func (d *Datapath) Dir() string { return d.kernel.dir(d.family) }
 
+// Identity is the same for all.
+func (d *Datapath) Identity() string { return "test" }
+
 // Pins is nowhere.
 func (d *Datapath) Pins() string { return "" }
 

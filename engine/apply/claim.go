@@ -24,16 +24,19 @@ func (e *Engine) claimed(change func() error) error {
 }
 
 // settle completes the switch to the live generation, removes all others, and gives
-// the live one, nil when there is none. Where the files of the live one are gone, it gives
-// nil as well, and e.gone says so: what is enforced stays until the next generation is.
+// the live one, nil when there is none. Where somebody has removed programs, pins or files, the
+// rules are put back from their state; without one it gives nil as well, and e.gone says so:
+// what is still enforced stays until the next generation is.
 func (e *Engine) settle() (*Live, error) {
 	if err := e.resume(); err != nil {
 		return nil, err
 	}
 	live, err := e.Live()
 	if e.gone = nil; errors.Is(err, datapath.ErrLost) {
-		e.gone = err
-		return nil, e.unsweep()
+		if err := e.replace(err); err != nil || e.gone != nil {
+			return nil, err
+		}
+		live, err = e.Live()
 	}
 	if err != nil {
 		return nil, err
@@ -44,6 +47,7 @@ func (e *Engine) settle() (*Live, error) {
 	if live == nil {
 		return nil, nil
 	}
+	e.mark(live)
 	enforced, err := e.enforced(live)
 	if err == nil {
 		err = e.data.Mend(enforced)
@@ -125,7 +129,7 @@ func (e *Engine) FlushAll() error {
 		// are removed all the same.
 		_ = e.enforceNothing()
 		failpoint.At("left")
-		if err := errors.Join(e.drop(), e.data.Retire(nil)); err != nil {
+		if err := errors.Join(e.unmark(), e.drop(), e.data.Retire(nil)); err != nil {
 			return err
 		}
 		return os.RemoveAll(e.data.Dir())

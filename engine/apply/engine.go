@@ -163,6 +163,9 @@ func (e *Engine) Live() (live *Live, err error) {
 			return live, nil
 		}
 	}
+	if errors.Is(err, state.ErrUnreadable) || errors.Is(err, state.ErrStale) {
+		err = datapath.Removed("rules are enforced that are not known: %w", err)
+	}
 	return nil, err
 }
 
@@ -174,8 +177,11 @@ func (e *Engine) look() (*Live, error) {
 		return nil, err
 	}
 	gen, err := e.data.Current()
-	if err != nil || gen == nil {
+	if err != nil {
 		return nil, err
+	}
+	if gen == nil {
+		return nil, e.vanished()
 	}
 	version, err := gen.Version()
 	if err != nil {

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +40,8 @@ type Request struct {
 
 // change is a ruleset on its way to become live.
 type change struct {
-	live       *Live // what is enforced; nil: nothing
+	live       *Live           // what is enforced; nil: nothing
+	was        json.RawMessage // without live: what the datapath recorded of what should be
 	before     *ruleset.Ruleset
 	after      *ruleset.Ruleset
 	report     iptables.Report
@@ -197,7 +199,7 @@ func (p *prepared) Close() error { return p.gen.Close() }
 
 // prepare translates and loads a change.
 func (e *Engine) prepare(c *change) (*prepared, error) {
-	number, err := e.data.Next()
+	number, err := e.next()
 	if err != nil {
 		return nil, err
 	}
@@ -273,6 +275,9 @@ func (e *Engine) translated(c *change, number uint32, load func(*datapath.Input)
 	before, err := e.enforced(c.live)
 	if err != nil {
 		return nil, err
+	}
+	if before == nil && len(c.was) > 0 {
+		before = &datapath.Live{Record: c.was}
 	}
 	for {
 		res := translate.Translate(c.after, translate.Options{

@@ -44,7 +44,7 @@ func (e *Engine) Status() (*Status, error) {
 		out.Lost = err.Error()
 		return out, nil
 	}
-	if err != nil {
+	if err != nil || live == nil {
 		return out, err
 	}
 	defer live.Close()
@@ -55,9 +55,6 @@ func (e *Engine) Status() (*Status, error) {
 	has, err := e.data.Status(enforced)
 	if err != nil {
 		return nil, err
-	}
-	if out.Lost = has.Left; live == nil {
-		return out, nil
 	}
 	out.Generation, out.Conntrack, out.ConntrackLost = live.State.Generation, live.State.Conntrack, has.ConntrackLost
 	out.Usage, out.Early = has.Usage, has.Early

@@ -209,8 +209,8 @@ func (e *Engine) activate(family packet.Family, number uint32) error {
 	if err != nil {
 		return err
 	}
-	next, err := data.Next()
-	if err != nil || next != number {
+	enforced, err := data.Enforced()
+	if err != nil || enforced >= number {
 		return errors.Join(err, data.Close())
 	}
 	gen, err := data.Open(number)

@@ -75,6 +75,9 @@ type Datapath interface {
 type Space interface {
 	// Dir is where the engine keeps its state. It is there after Claim.
 	Dir() string
+	// Identity tells the namespace from all others that there have been, and will be: numbers
+	// of namespaces come again.
+	Identity() string
 	// Pins is the directory that everything of the datapath in the file system of BPF lies
 	// under.
 	Pins() string
@@ -116,9 +119,9 @@ type Input struct {
 // EarlyOff is the mode in which no rules run before the hooks.
 const EarlyOff = "off"
 
-// ErrLost says that rules are enforced of which not everything is there any more: somebody
-// has removed files.
-var ErrLost = errors.New("rules are enforced whose files were removed; a restore replaces them, 'bpftables flush --all' removes them")
+// ErrLost says that of rules that are, or should be, enforced not everything is there any
+// more: somebody has removed files or programs.
+var ErrLost = errors.New("a restore replaces them, 'bpftables flush --all' removes them")
 
 // ErrNoLookups says that the datapath cannot look rules up here: as code, they may do.
 var ErrNoLookups = errors.New("this kernel runs no loops in programs, which looking rules up needs")
@@ -146,7 +149,12 @@ const (
 	Outdated       // a generation of the same rules is due, made anew
 )
 
-// Lost is an error of what cannot be there.
+// Lost is an ErrLost of rules that are enforced.
 func Lost(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrLost, fmt.Sprintf(format, args...))
+	return fmt.Errorf("rules are enforced whose files were removed: %s; %w", fmt.Sprintf(format, args...), ErrLost)
+}
+
+// Removed is an ErrLost of rules that are not enforced, or not by what should.
+func Removed(format string, args ...any) error {
+	return fmt.Errorf("%w; %w", fmt.Errorf(format, args...), ErrLost)
 }

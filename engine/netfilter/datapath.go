@@ -60,6 +60,9 @@ func (d *Datapath) Prepare() { attach.Prepare() }
 // Dir is where the state lies.
 func (d *Datapath) Dir() string { return d.space.Dir() }
 
+// Identity tells the namespace from all others.
+func (d *Datapath) Identity() string { return d.space.Identity() }
+
 // Pins is the directory that all pins lie under: a rule of netfilter's that uses one is ours.
 func (d *Datapath) Pins() string { return d.space.Pins() }
 
@@ -78,8 +81,21 @@ func (d *Datapath) Fresh() bool { return d.space.Fresh() }
 // Close releases what is held open.
 func (d *Datapath) Close() error { return d.space.Close() }
 
-// Next is the number of the next generation.
-func (d *Datapath) Next() (uint32, error) { return d.space.Next() }
+// Next is the number of the next generation. Where nothing is enforced, it is none that
+// netfilter still has something of.
+func (d *Datapath) Next() (uint32, error) {
+	next, err := d.space.Next()
+	if err != nil || next > 1 {
+		return next, err
+	}
+	chains, err := d.netfilter.own.Chains()
+	for _, c := range chains {
+		if of, ours := shim.Generation(c.Name); ours {
+			next = max(next, of+1)
+		}
+	}
+	return next, err
+}
 
 // Enforced is the number of the generation that is enforced.
 func (d *Datapath) Enforced() (uint32, error) { return d.space.Enforced() }

@@ -44,8 +44,7 @@ func (d *Datapath) leftovers() (string, error) {
 	chains, err := d.netfilter.own.Chains()
 	for _, c := range chains {
 		if of, ours := shim.Generation(c.Name); ours {
-			return fmt.Sprintf("chains of generation %d, whose programs were removed, are left in table %s of nf_tables and drop packets; "+
-				"a restore replaces them, 'bpftables flush --all' removes them", of, anchor.Name), nil
+			return fmt.Sprintf("chains of generation %d, whose programs were removed, are left in table %s of nf_tables and drop packets", of, anchor.Name), nil
 		}
 	}
 	return "", err

@@ -46,22 +46,36 @@ func nextBatch(b []byte) (from, to uint32, ops []byte, size int, ok bool) {
 	return le.Uint32(body), le.Uint32(body[4:]), body[8:], batchHead + n, true
 }
 
-// replay brings the base to a version. Batches that the base has already do not
-// start at the version that is reached; what is behind the last one that counts was
-// left by a process that did not live to make it live.
+// replay brings the base to a version. What is behind the last batch that counts was left by
+// a process that did not live to make it live.
 func (s *Store) replay(version uint32) error {
-	path := journalPath(s.dir, s.Generation)
 	if s.Version == version {
 		return nil
 	}
+	if err := s.replayUntil(func() bool { return s.Version == version }); err != nil {
+		return err
+	}
+	if s.Version != version {
+		return fmt.Errorf("state %s at version %d, asked for %d: %w", basePath(s.dir, s.Generation), s.Version, version, ErrStale)
+	}
+	return nil
+}
+
+// replayAll brings the base to the version of the last batch.
+func (s *Store) replayAll() error { return s.replayUntil(func() bool { return false }) }
+
+// replayUntil replays batches until it is done, or there are no more. Those that the base has
+// already do not start at the version that is reached.
+func (s *Store) replayUntil(done func() bool) error {
+	path := journalPath(s.dir, s.Generation)
 	journal, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("state: %w", err)
 	}
-	for at := 0; s.Version != version; {
+	for at := 0; !done(); {
 		from, to, ops, size, ok := nextBatch(journal[at:])
 		if !ok {
-			return fmt.Errorf("state %s at version %d, asked for %d: %w", basePath(s.dir, s.Generation), s.Version, version, ErrStale)
+			return nil
 		}
 		at += size
 		if from != s.Version {

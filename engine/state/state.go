@@ -54,7 +54,7 @@ const None = math.MaxUint32
 
 // ErrStale is that of a state that is not at the version asked for: it was changed
 // meanwhile, and whoever holds no lock looks again.
-var ErrStale = errors.New("is not at the live version; if no other command is running, remove it with 'bpftables flush --all'")
+var ErrStale = errors.New("is not at the live version")
 
 // Head is what a state says about its generation.
 type Head struct {
@@ -122,7 +122,11 @@ var NoOrigin = Origin{Chain: None, Rule: None}
 // None says that there is no origin.
 func (o Origin) None() bool { return o.Chain == None }
 
+// ErrUnreadable is that of a state of which nothing can be known: it was damaged, or made by a
+// version of bpftables that lays states out in another way.
+var ErrUnreadable = errors.New("their state cannot be read")
+
 // damaged is the error of a file that cannot be read.
 func damaged(path, what string) error {
-	return fmt.Errorf("state %s: %s; remove it with 'bpftables flush --all'", path, what)
+	return fmt.Errorf("%w: %s: %s", ErrUnreadable, path, what)
 }

@@ -62,6 +62,14 @@ type Chain struct {
 // Open reads the state of a generation at the version that is live; nil when there is
 // none. ErrStale: the files are at another version.
 func Open(dir string, gen, version uint32) (*Store, error) {
+	return openState(dir, gen, func(s *Store) error { return s.replay(version) })
+}
+
+// Newest reads the state of a generation that nothing tells the live version of any more, with
+// all changes that were written down.
+func Newest(dir string, gen uint32) (*Store, error) { return openState(dir, gen, (*Store).replayAll) }
+
+func openState(dir string, gen uint32, replay func(*Store) error) (*Store, error) {
 	path := basePath(dir, gen)
 	data, err := mapFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,7 +85,7 @@ func Open(dir string, gen, version uint32) (*Store, error) {
 	if s.Generation != gen {
 		return nil, errors.Join(damaged(path, fmt.Sprintf("that of generation %d", s.Generation)), s.Close())
 	}
-	if err := s.replay(version); err != nil {
+	if err := replay(s); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
