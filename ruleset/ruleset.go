@@ -41,7 +41,11 @@ type Error struct {
 	Thing string // the option, match, target or chain it is about
 	What  string // what is wrong
 	Fix   string // what would do; may be empty
+	Cause error  // what else is known of the fault; may be nil
 }
+
+// Unwrap gives what else is known of the fault.
+func (e *Error) Unwrap() error { return e.Cause }
 
 // Error formats as "FILE:LINE:COL: thing: what is wrong; what would do".
 func (e *Error) Error() string {

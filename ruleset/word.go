@@ -1,6 +1,10 @@
 package ruleset
 
-import "github.com/bpftables/bpftables/ruleset/packet"
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
 
 // Families says for which families a word exists.
 type Families uint8
@@ -66,6 +70,30 @@ type Builder interface {
 	// Done is called after the last option of the rule: required options, conflicts.
 	Done(env *Env) error
 }
+
+// Worded is an error of a Builder for which iptables has words of its own, that programs which
+// call it may look for.
+type Worded struct {
+	Err  error
+	Tool string // what iptables says
+	Of   bool   // behind "WORD: "
+}
+
+// InWords is an error for which iptables has words of its own.
+func InWords(err error, format string, args ...any) error {
+	return &Worded{Err: err, Tool: fmt.Sprintf(format, args...)}
+}
+
+// InWordsOf is one whose words stand behind the name of the match or target.
+func InWordsOf(err error, format string, args ...any) error {
+	return &Worded{Err: err, Tool: fmt.Sprintf(format, args...), Of: true}
+}
+
+// Error is our own text.
+func (w *Worded) Error() string { return w.Err.Error() }
+
+// Unwrap gives our own error.
+func (w *Worded) Unwrap() error { return w.Err }
 
 // MatchBuilder builds a Match: usually the match itself.
 type MatchBuilder interface {

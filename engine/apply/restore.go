@@ -31,6 +31,9 @@ type Request struct {
 	Strict bool      // refuse what would be left to netfilter
 	Early  string    // mode of the early stage; "": as before, at first off
 	Output io.Writer // what -L and -S in the text print
+	// Told and Verbose are what iptables.Options has.
+	Told    io.Writer
+	Verbose bool
 	// Classifier says which chains are looked up.
 	Classifier translate.Classifier
 	// Emptied is asked before tables lose all that they hold, unless it is nil; an error
@@ -90,7 +93,7 @@ func (e *Engine) restore(req *Request) error {
 	}
 	after, report, err := req.read(iptables.Options{
 		File: req.File, Family: e.family, Resolver: e.caller.Resolver(), Table: req.Table,
-		Counters: req.Counters, NoFlush: req.NoFlush, Base: before, Output: req.Output,
+		Counters: req.Counters, NoFlush: req.NoFlush, Base: before, Output: req.Output, Told: req.Told, Verbose: req.Verbose,
 	})
 	if err != nil {
 		return err

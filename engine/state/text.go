@@ -3,7 +3,6 @@ package state
 import (
 	"bytes"
 	"io"
-	"slices"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -45,12 +44,14 @@ func (s *Store) WriteText(w io.Writer, o TextOptions) error {
 		}
 		out.End()
 	}
-	all := slices.Clone(s.tables)
-	slices.Reverse(all)
-	for _, t := range all {
-		if tables.Known(t.Name) && (o.Table == "" || o.Table == t.Name) {
-			t.write(out, o)
+	var names []string
+	for _, t := range s.tables {
+		if tables.Known(t.Name) {
+			names = append(names, t.Name)
 		}
+	}
+	for _, name := range o.Ordered(names) {
+		s.Table(name).write(out, o)
 	}
 	return out.Flush()
 }

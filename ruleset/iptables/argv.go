@@ -24,9 +24,12 @@ type Argv struct {
 	Waits   bool // -w
 	Wait    int  // seconds; -1: as long as it takes
 	Help    bool
+	Words   []HelpWord // that were named before --help
 	Version bool
 	Lists   bool // -L and -S: Run prints
 	Changes bool // all commands but -L, -S and -C
+	// Interval says that -W was given, which iptables tells to mean nothing.
+	Interval bool
 
 	args []arg
 	o    Options
@@ -56,14 +59,14 @@ func ParseArgv(args []string, o Options) (*Argv, error) {
 	}
 	for _, f := range rd.parser.faults {
 		if f != errStop {
-			rd.fault(f.at, f.thing, f.what, f.fix)
+			rd.take(f)
 		}
 	}
 	if len(rd.faults) > 0 {
 		return nil, marked{joined(rd.faults), ErrUsage}
 	}
 	if !tables.Known(a.Table) {
-		return nil, marked{&ruleset.Error{Pos: ruleset.Pos{File: o.File}, Thing: a.Table, What: "no such table", Fix: tablesFix}, ErrNoTable}
+		return nil, marked{&ruleset.Error{Pos: ruleset.Pos{File: o.File}, Thing: a.Table, What: "no such table", Fix: tablesFix, Cause: o.saidTable(a.Table, 0)}, ErrNoTable}
 	}
 	const reads = cmdList | cmdListRules | cmdCheck
 	a.Lists = c.bits&(cmdList|cmdListRules) != 0
@@ -91,6 +94,7 @@ func (a *Argv) Run(o Options) (*ruleset.Ruleset, Report, error) {
 // reader is a reader that stands before the command.
 func (a *Argv) reader(o Options) *reader {
 	o.File, o.Family, o.NoFlush, o.Table = a.o.File, a.o.Family, true, ""
+	toldOnce(o.Told)
 	rd := newReader(o)
 	rd.parser.argv, rd.parser.restore = &Argv{}, false // a itself may be run again
 	rd.build.argv = true
@@ -115,31 +119,53 @@ func (p *specParser) argvOption(f found, invert bool) {
 	switch f.code {
 	case 't':
 		if invert {
-			p.fatal(f.at, f.name, "cannot have ! before it", "remove the !")
+			p.fatal(f.at, f.name, "cannot have ! before it", "remove the !").as(saidUsage("unexpected ! flag before --table"))
 		}
 		a.Table = f.val.text
 	case 'w':
 		a.Waits, a.Wait = true, -1
 		if n, ok := p.optionalValue(f); ok {
-			a.Wait = p.seconds(f, n)
+			a.Wait = p.seconds(f, n, "wait seconds not numeric")
 		}
 	case 'W':
 		// It says how often to look for the lock, which since iptables 1.8.9 means nothing.
 		if n, ok := p.optionalValue(f); ok {
-			p.seconds(f, n)
+			p.seconds(f, n, "wait interval not numeric")
+			a.Interval = true
 		}
 	case 'h':
 		a.Help = true
+		a.helpWords(p)
 		p.faults = append(p.faults, errStop)
 	case 'V':
 		a.Version = true
 		p.faults = append(p.faults, errStop)
 	case '4', '6':
 		if (f.code == '4') != (p.o.Family == packet.IPv4) {
-			p.fatal(f.at, f.name, fmt.Sprintf("not the family of %s", p.o.Family), "use the command of the other family")
+			p.fatal(f.at, f.name, fmt.Sprintf("not the family of %s", p.o.Family), "use the command of the other family").as(&Said{How: SaidPlainly})
 		}
 	default:
-		p.fatal(f.at, f.name, "unknown option", "")
+		p.fatal(f.at, f.name, "unknown option", "").as(saidUsage("unknown option \"%s\"", f.name))
+	}
+}
+
+// HelpWord is a match or target of which the help is asked for.
+type HelpWord struct {
+	Name    string
+	Target  bool
+	Options []ruleset.Option
+}
+
+// helpWords takes what was named up to here, that which -p loads, too.
+func (a *Argv) helpWords(p *specParser) {
+	if p.c.protoAs.text != "" {
+		p.loadProto()
+	}
+	for _, w := range p.c.words {
+		a.Words = append(a.Words, HelpWord{Name: w.name, Options: w.options})
+	}
+	if w := p.c.target; w != nil {
+		a.Words = append(a.Words, HelpWord{Name: w.name, Target: true, Options: w.options})
 	}
 }
 
@@ -151,10 +177,10 @@ func (p *specParser) optionalValue(f found) (arg, bool) {
 	return p.scan.takeFollowing()
 }
 
-func (p *specParser) seconds(f found, a arg) int {
+func (p *specParser) seconds(f found, a arg, said string) int {
 	n, err := strconv.Atoi(a.text)
 	if err != nil || n < 0 {
-		p.fatal(a.at, f.name, fmt.Sprintf("%q is not a number", a.text), "give a whole number, or nothing")
+		p.fatal(a.at, f.name, fmt.Sprintf("%q is not a number", a.text), "give a whole number, or nothing").as(saidUsage("%s", said))
 	}
 	return n
 }

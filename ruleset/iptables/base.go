@@ -9,7 +9,16 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// optBits says which option bit a letter sets, and whether "!" may stand before it.
+// optName is an option as messages of iptables name it.
+func optName(bit int) string {
+	if bit == optLineNumbers {
+		return "--line-numbers"
+	}
+	i := bits.TrailingZeros(uint(bit))
+	return "-" + optChars[i:i+1]
+}
+
+// optBit says which option bit a letter sets, and whether "!" may stand before it.
 func optBit(code byte) (bit int, negates bool) {
 	switch code {
 	case 's':
@@ -42,9 +51,9 @@ func (p *specParser) set(f found, invert bool) {
 	switch {
 	case f.code == 'v' && p.c.verbose > 0:
 	case p.c.options&bit != 0:
-		p.fault(f.at, f.name, "given more than once", "one a rule")
+		p.fault(f.at, f.name, "given more than once", "one a rule").as(saidUsage("multiple %s flags not allowed", optName(bit)))
 	case invert && !negates:
-		p.fault(f.at, f.name, "cannot have ! before it", "remove the !")
+		p.fault(f.at, f.name, "cannot have ! before it", "remove the !").as(saidUsage("cannot have ! before %s", optName(bit)))
 	}
 	p.c.options |= bit
 	p.c.optionAt[bits.TrailingZeros(uint(bit))] = f.at
@@ -83,7 +92,7 @@ func (p *specParser) base(f found, invert bool) {
 		}
 	case 'f':
 		if p.o.Family == packet.IPv6 {
-			p.fault(f.at, "-f", "not supported in IPv6", "use -m frag")
+			p.fault(f.at, "-f", "not supported in IPv6", "use -m frag").as(saidUsage("`-f' is not supported in IPv6, use -m frag instead"))
 		}
 	case 'v':
 		c.verbose++
@@ -104,12 +113,14 @@ func (p *specParser) special(f found, invert bool) {
 		p.argvOption(f, invert)
 	case f.code == 't':
 		if p.restore {
-			p.fault(f.at, f.name, "cannot be used inside a text", "the \"*table\" line names the table")
+			p.fault(f.at, f.name, "cannot be used inside a text", "the \"*table\" line names the table").
+				as(saidUsage("The -t option cannot be used in %s.\n", Program))
 		} else if f.val.text != p.table || invert {
 			p.fault(f.at, f.name, fmt.Sprintf("names table %q in a rule of table %q", f.val.text, p.table), "")
 		}
 	case f.code == 'w' || f.code == 'W':
-		p.fault(f.at, f.name, "cannot be used inside a text", "give it to the command")
+		p.fault(f.at, f.name, "cannot be used inside a text", "give it to the command").
+			as(saidUsage("You cannot use `-%c' from iptables-restore", f.code))
 	case f.code == '4' && p.o.Family == packet.IPv6, f.code == '6' && p.o.Family == packet.IPv4:
 		if len(p.faults) == 0 {
 			p.c.ignored = true
@@ -118,23 +129,26 @@ func (p *specParser) special(f found, invert bool) {
 	case f.code == 'h' || f.code == 'V':
 		p.fatal(f.at, f.name, "not a part of a rule", "remove it")
 	default:
-		p.fatal(f.at, f.name, "unknown option", "")
+		p.fatal(f.at, f.name, "unknown option", "").as(saidUsage("unknown option \"%s\"", f.name))
 	}
 }
 
 // match loads the word after -m.
 func (p *specParser) match(f found, invert bool) {
 	if invert {
-		p.fatal(f.at, f.name, "cannot have ! before it", "put the ! before an option of the match")
+		p.fatal(f.at, f.name, "cannot have ! before it", "put the ! before an option of the match").
+			as(saidUsage("unexpected ! flag before --match"))
 		return
 	}
 	if len(f.val.text) > nameMax {
-		p.fatal(f.val.at, f.val.text, "match name too long", fmt.Sprintf("at most %d characters", nameMax))
+		p.fatal(f.val.at, f.val.text, "match name too long", fmt.Sprintf("at most %d characters", nameMax)).
+			as(saidUsage("Invalid match name \"%s\" (%d chars max)", f.val.text, nameMax))
 		return
 	}
 	kind := match.Find(f.val.text, p.o.Family)
 	if kind == nil {
-		p.fatal(f.val.at, f.val.text, fmt.Sprintf("no such match for %s", p.o.Family), "")
+		p.fatal(f.val.at, f.val.text, fmt.Sprintf("no such match for %s", p.o.Family), "").
+			as(saidUsage("Couldn't load match `%s':No such file or directory\n", f.val.text))
 		return
 	}
 	p.loadMatch(kind, f.val.at)
@@ -146,10 +160,10 @@ func (p *specParser) protocol(f found, invert bool) {
 	n, err := match.ParseProtocol(text, p.o.Resolver)
 	switch {
 	case err != nil:
-		p.fault(f.val.at, "-p", err.Error(), spaceFix(f.val.text))
+		p.fault(f.val.at, "-p", err.Error(), spaceFix(f.val.text)).as(saidUsage("unknown protocol \"%s\" specified", text))
 		return
 	case n == 0 && invert:
-		p.fault(f.val.at, "-p", "\"! -p all\" would never match", "name a protocol")
+		p.fault(f.val.at, "-p", "\"! -p all\" would never match", "name a protocol").as(saidUsage("rule would never match protocol"))
 	}
 	p.c.proto, p.c.protoAs = n, arg{text, f.val.at}
 	p.env.Proto = n
@@ -166,7 +180,8 @@ func (p *specParser) iface(f found) {
 		_, err = match.NewOut(f.val.text, false)
 	}
 	if err != nil {
-		p.fault(f.val.at, f.name, err.Error(), spaceFix(f.val.text))
+		p.fault(f.val.at, f.name, err.Error(), spaceFix(f.val.text)).
+			as(saidUsage("interface name `%s' must be shorter than IFNAMSIZ (15)", f.val.text))
 	}
 }
 
@@ -182,11 +197,13 @@ func spaceFix(value string) string {
 func (p *specParser) targetName(a arg) bool {
 	switch {
 	case a.text == "":
-		p.fault(a.at, "-j", "the target name is empty", "name a target or a chain")
+		p.fault(a.at, "-j", "the target name is empty", "name a target or a chain").as(saidUsage("Invalid target name (too short)"))
 	case len(a.text) > nameMax:
-		p.fault(a.at, a.text, "target name too long", fmt.Sprintf("at most %d characters", nameMax))
+		p.fault(a.at, a.text, "target name too long", fmt.Sprintf("at most %d characters", nameMax)).
+			as(saidUsage("Invalid target name `%s' (%d chars max)", a.text, nameMax))
 	case strings.ContainsAny(a.text, " \t\n\v\f\r"):
-		p.fault(a.at, "-j", fmt.Sprintf("invalid target name %q", a.text), argumentFix(a.text))
+		p.fault(a.at, "-j", fmt.Sprintf("invalid target name %q", a.text), argumentFix(a.text)).
+			as(saidUsage("Invalid target name `%s'", a.text))
 	default:
 		return true
 	}
@@ -209,7 +226,15 @@ func (p *specParser) counters(f found) {
 	var okP, okB bool
 	p.c.counters.Packets, _, okP = scanUint(packets)
 	p.c.counters.Bytes, _, okB = scanUint(bytes)
-	if !okP || !okB {
-		p.fault(f.val.at, f.name, "packet and byte counters must be numbers", "-c PACKETS BYTES")
+	if okP && okB {
+		return
 	}
+	said := saidUsage("-c byte counter not numeric")
+	switch {
+	case bytes == "":
+		said = saidUsage("-c requires packet and byte counter")
+	case !okP:
+		said = saidUsage("-c packet counter not numeric")
+	}
+	p.fault(f.val.at, f.name, "packet and byte counters must be numbers", "-c PACKETS BYTES").as(said)
 }

@@ -53,11 +53,11 @@ func (b *builder) addresses(c *command) (src, dst []match.AddrMask, f *fault) {
 			at = c.dest.at
 		}
 		return nil, nil, &fault{at: at, thing: "!", what: "not allowed with several source or destination addresses",
-			fix: "write one rule for each, or use -m set"}
+			fix: "write one rule for each, or use -m set", said: saidUsage("! not allowed with multiple source or destination IP addresses")}
 	}
 	if c.bits == cmdReplace && len(src)*len(dst) != 1 {
 		return nil, nil, &fault{at: c.at, thing: "-R", what: "several addresses would give several rules",
-			fix: "give one source and one destination"}
+			fix: "give one source and one destination", said: saidUsage("Replacement rule does not specify a unique address")}
 	}
 	return src, dst, nil
 }
@@ -74,7 +74,7 @@ func (b *builder) addressList(a arg, given bool, option string, room *[1]match.A
 	}
 	list, err := match.ParseAddresses(b.o.Family, a.text, b.o.Resolver)
 	if err != nil {
-		return nil, &fault{at: a.at, thing: option, what: err.Error(), fix: spaceFix(a.text)}
+		return nil, &fault{at: a.at, thing: option, what: err.Error(), fix: spaceFix(a.text), said: saidOf("", err)}
 	}
 	return list, nil
 }
@@ -216,7 +216,8 @@ func (b *builder) target(c *command, chain func(string) *chainEdit) (ruleset.Tar
 	}
 	if to := chain(name); to != nil {
 		if to.policy != "" {
-			return nil, &fault{at: c.jump.at, thing: name, what: "cannot jump to a built-in chain", fix: "move its rules to a user chain", kernel: true}
+			return nil, &fault{at: c.jump.at, thing: name, what: "cannot jump to a built-in chain", fix: "move its rules to a user chain", kernel: true,
+				said: saidRules(saidInvalid).onNFT(SaidByKernel, "%s failed (Operation not supported): rule in chain %s", placedBy(c.bits), c.chain.text)}
 		}
 		return to.jumpHere(), nil
 	}
@@ -231,13 +232,15 @@ func (b *builder) target(c *command, chain func(string) *chainEdit) (ruleset.Tar
 	case c.target != nil:
 		return c.target.target.Target(), nil
 	case c.gotoSet:
-		return nil, &fault{at: c.jump.at, thing: "-g", what: fmt.Sprintf("%q is not a chain", name), fix: b.declare(name)}
+		return nil, &fault{at: c.jump.at, thing: "-g", what: fmt.Sprintf("%q is not a chain", name), fix: b.declare(name),
+			said: saidUsage("goto '%s' is not a chain", name).onNFT(SaidOfUsage, "Chain '%s' does not exist", name)}
 	}
 	fix := spaceFix(name)
 	if fix == "" {
 		fix = b.declare(name)
 	}
-	return nil, &fault{at: c.jump.at, thing: name, what: "no such target or chain", fix: fix}
+	return nil, &fault{at: c.jump.at, thing: name, what: "no such target or chain", fix: fix,
+		said: saidUsage("Couldn't load target `%s':No such file or directory\n", name).onNFT(SaidOfUsage, "Chain '%s' does not exist", name)}
 }
 
 func (b *builder) declare(chain string) string {

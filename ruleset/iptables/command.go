@@ -116,13 +116,11 @@ func (c *command) legal() *fault {
 		return nil
 	}
 	i := bits.TrailingZeros(uint(bad))
-	name := "-" + optChars[i:i+1]
-	if 1<<i == optLineNumbers {
-		name = "--line-numbers"
-	}
+	name := optName(1 << i)
 	return &fault{
 		at: c.optionAt[i], thing: name,
 		what: fmt.Sprintf("not allowed with -%c", cmdChars[bits.TrailingZeros(uint(c.bits))]), fix: "remove it",
+		said: saidUsage("Illegal option `%s' with this command", name),
 	}
 }
 
@@ -136,12 +134,12 @@ func (c *command) misplaced() *fault {
 	case "PREROUTING", "INPUT":
 		if c.options&optOut != 0 {
 			return &fault{at: c.out.at, thing: "-o", what: "cannot be used in " + c.chain.text,
-				fix: "packets have no outgoing interface there"}
+				fix: "packets have no outgoing interface there", said: saidUsage("Can't use -o with %s\n", c.chain.text)}
 		}
 	case "POSTROUTING", "OUTPUT":
 		if c.options&optIn != 0 {
 			return &fault{at: c.in.at, thing: "-i", what: "cannot be used in " + c.chain.text,
-				fix: "packets have no incoming interface there"}
+				fix: "packets have no incoming interface there", said: saidUsage("Can't use -i with %s\n", c.chain.text)}
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 func (p *specParser) command(f found, invert bool) {
 	c := p.c
 	if invert {
-		p.fatal(f.at, f.name, "cannot have ! before it", "remove the !")
+		p.fatal(f.at, f.name, "cannot have ! before it", "remove the !").as(saidUsage("unexpected '!' flag"))
 		return
 	}
 	c.at = f.at
@@ -32,7 +32,7 @@ func (p *specParser) command(f found, invert bool) {
 	case 'R':
 		p.add(f, cmdReplace, 0)
 		if c.number = p.numberFollowing(0); c.number == 0 {
-			p.fault(f.at, "-R", "needs a rule number", "-R CHAIN NUMBER RULE")
+			p.fault(f.at, "-R", "needs a rule number", "-R CHAIN NUMBER RULE").as(saidUsage("-R requires a rule number"))
 		}
 	case 'I':
 		p.add(f, cmdInsert, 0)
@@ -42,10 +42,10 @@ func (p *specParser) command(f found, invert bool) {
 		p.newChainName(c.chain)
 	case 'E':
 		p.add(f, cmdRenameChain, 0)
-		c.newName = p.second(f, "-E OLD NEW")
+		c.newName = p.second(f, "-E OLD NEW", "old-chain-name and new-chain-name")
 	case 'P':
 		p.add(f, cmdSetPolicy, 0)
-		c.policy = p.second(f, "-P CHAIN ACCEPT or DROP")
+		c.policy = p.second(f, "-P CHAIN ACCEPT or DROP", "a chain and a policy")
 	default:
 		p.optionalChain(f)
 	}
@@ -94,17 +94,17 @@ func (p *specParser) numberFollowing(missing int) int {
 func (p *specParser) add(f found, cmd, others int) {
 	if clash := p.c.bits &^ others; clash != 0 {
 		p.fatal(f.at, f.name, fmt.Sprintf("cannot be used with -%c", cmdChars[bits.TrailingZeros(uint(clash))]),
-			"one command a line")
+			"one command a line").as(saidUsage("Cannot use -%c with -%c", cmdChars[bits.TrailingZeros(uint(cmd))], cmdChars[bits.TrailingZeros(uint(clash))]))
 		return
 	}
 	p.c.bits |= cmd
 }
 
 // second takes the second argument of a command.
-func (p *specParser) second(f found, usage string) arg {
+func (p *specParser) second(f found, usage, both string) arg {
 	a, ok := p.scan.takeFollowing()
 	if !ok {
-		p.fault(f.at, f.name, "needs two arguments", usage)
+		p.fault(f.at, f.name, "needs two arguments", usage).as(saidUsage("-%c requires %s", f.code, both))
 	}
 	return a
 }
@@ -116,10 +116,12 @@ func (p *specParser) newChainName(a arg) {
 	case name == "":
 		p.fault(a.at, "-N", "the chain name is empty", "give a name")
 	case name[0] == '-' || name[0] == '!':
-		p.fault(a.at, name, fmt.Sprintf("a chain name cannot start with %q", name[:1]), "choose another name")
+		p.fault(a.at, name, fmt.Sprintf("a chain name cannot start with %q", name[:1]), "choose another name").
+			as(saidUsage("chain name not allowed to start with `%c'", name[0]))
 	case standardTarget(name) || !p.announced[name] && target.Find(name, p.o.Family) != nil:
-		p.fault(a.at, name, "a chain name cannot be that of a target", "choose another name")
+		p.fault(a.at, name, "a chain name cannot be that of a target", "choose another name").
+			as(saidUsage("chain name may not clash with target name"))
 	case strings.ContainsAny(name, " \t\n\v\f\r"):
-		p.fault(a.at, name, "a chain name cannot have blanks", "choose another name")
+		p.fault(a.at, name, "a chain name cannot have blanks", "choose another name").as(saidUsage("Invalid chain name `%s'", name))
 	}
 }

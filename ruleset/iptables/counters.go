@@ -15,7 +15,7 @@ func (rd *reader) ruleCounters(text string) (n ruleset.Counters, ok bool, rest s
 	}
 	end := strings.IndexByte(text, ']')
 	if end < 0 {
-		return n, false, text, 0, &fault{thing: "[", what: "counters without ]", fix: "[packets:bytes]"}
+		return n, false, text, 0, &fault{thing: "[", what: "counters without ]", fix: "[packets:bytes]", said: saidCounters(rd.now.number)}
 	}
 	packets, cut := token(text, 1, ':')
 	bytes, cut2 := "", cut
@@ -23,7 +23,7 @@ func (rd *reader) ruleCounters(text string) (n ruleset.Counters, ok bool, rest s
 		bytes, cut2 = token(text, cut+1, ']')
 	}
 	if bytes == "" {
-		return n, false, text, 0, &fault{thing: "[", what: "counters need packets and bytes", fix: "[packets:bytes]"}
+		return n, false, text, 0, &fault{thing: "[", what: "counters need packets and bytes", fix: "[packets:bytes]", said: saidCounters(rd.now.number)}
 	}
 	if cut > end {
 		text = text[:cut]

@@ -26,6 +26,7 @@ type tableEdit struct {
 	baseRules map[*ruleset.Rule]bool          // see live
 	keys      map[*ruleset.Rule]string        // see key
 	columns   map[*ruleset.Rule]map[int]int   // see placeWords
+	placed    map[*ruleset.Rule]int           // by which command, if it was not -A
 }
 
 // chainEdit is a chain of it.
@@ -95,7 +96,7 @@ func (t *tableEdit) flush(c *chainEdit) {
 // create makes a user chain.
 func (t *tableEdit) create(name string, pos ruleset.Pos) *fault {
 	if t.chains[name] != nil || standardTarget(name) {
-		return &fault{thing: name, what: "chain already exists", fix: "name it once, or choose another name"}
+		return &fault{thing: name, what: "chain already exists", fix: "name it once, or choose another name", said: saidRules(saidExists)}
 	}
 	c := &chainEdit{name: name, pos: pos}
 	t.chains[name] = c
@@ -110,11 +111,13 @@ func (t *tableEdit) remove(name string) *fault {
 	case c == nil:
 		return t.missing(name)
 	case c.policy != "":
-		return &fault{thing: name, what: "a built-in chain cannot be deleted", fix: "flush it with -F"}
+		return &fault{thing: name, what: "a built-in chain cannot be deleted", fix: "flush it with -F", said: saidRules(saidInvalid).onNFT(SaidOfRules, "Directory not empty")}
 	case c.refs > 0:
-		return &fault{thing: name, what: "chain still has references", fix: "delete the rules that jump to it first"}
+		return &fault{thing: name, what: "chain still has references", fix: "delete the rules that jump to it first",
+			said: saidRules("Too many links").onNFT(SaidByKernel, "CHAIN_DEL failed (Device or resource busy): chain %s", name)}
 	case c.rules.len() > 0:
-		return &fault{thing: name, what: "chain is not empty", fix: "flush it with -F first"}
+		return &fault{thing: name, what: "chain is not empty", fix: "flush it with -F first",
+			said: saidRules("Directory not empty").onNFT(SaidByKernel, "CHAIN_DEL failed (Device or resource busy): chain %s", name)}
 	}
 	delete(t.chains, name)
 	t.order = slices.Delete(t.order, slices.Index(t.order, c), slices.Index(t.order, c)+1)
@@ -127,11 +130,11 @@ func (t *tableEdit) rename(name, to string) *fault {
 	c := t.chains[name]
 	switch {
 	case t.chains[to] != nil || standardTarget(to):
-		return &fault{thing: to, what: "chain already exists", fix: "choose another name"}
+		return &fault{thing: to, what: "chain already exists", fix: "choose another name", said: saidRules("File exists")}
 	case c == nil || c.policy != "":
-		return &fault{thing: name, what: "no such user chain in table " + t.name, fix: "only user chains can be renamed"}
+		return &fault{thing: name, what: "no such user chain in table " + t.name, fix: "only user chains can be renamed", said: saidRules(saidNoName)}
 	case len(to) > 31:
-		return &fault{thing: to, what: "chain name too long", fix: fmt.Sprintf("at most %d characters", nameMax)}
+		return &fault{thing: to, what: "chain name too long", fix: fmt.Sprintf("at most %d characters", nameMax), said: saidLong(to)}
 	}
 	delete(t.chains, name)
 	to = to[:min(len(to), nameMax+1)] // what the kernel has room for
@@ -178,7 +181,7 @@ func (c *chainEdit) jumpHere() ruleset.Target {
 
 func (t *tableEdit) missing(name string) *fault {
 	f := &fault{thing: name, what: "no such chain in table " + t.name,
-		fix: fmt.Sprintf("create it before, with \":%s - [0:0]\"", name)}
+		fix: fmt.Sprintf("create it before, with \":%s - [0:0]\"", name), said: saidRules(saidNoName)}
 	if t.argv {
 		f.fix = "create it before, with -N " + name
 	}
@@ -190,7 +193,8 @@ func (t *tableEdit) missing(name string) *fault {
 func (t *tableEdit) zero(c *chainEdit, number int) *fault {
 	rules := c.rules.all()
 	if number > len(rules) {
-		return &fault{thing: c.name, what: fmt.Sprintf("has no rule %d", number), fix: fmt.Sprintf("it has %d rules", len(rules))}
+		return &fault{thing: c.name, what: fmt.Sprintf("has no rule %d", number), fix: fmt.Sprintf("it has %d rules", len(rules)),
+			said: saidTooBig(cmdZeroNum).onNFT(SaidOfRules, saidBadRule)}
 	}
 	for i, r := range rules {
 		if (number != 0 && i != number-1) || !t.live(r) {
@@ -229,9 +233,9 @@ func rulesOf(t *ruleset.Table) map[*ruleset.Rule]bool {
 func (t *tableEdit) setPolicy(c *chainEdit, policy string, n ruleset.Counters) *fault {
 	switch {
 	case c.policy == "":
-		return &fault{thing: c.name, what: "a user chain has no policy", fix: "give - for it"}
+		return &fault{thing: c.name, what: "a user chain has no policy", fix: "give - for it", said: saidRules("Bad built-in chain name")}
 	case !validPolicy(policy):
-		return &fault{thing: c.name, what: fmt.Sprintf("bad policy %q", policy), fix: "give ACCEPT or DROP"}
+		return &fault{thing: c.name, what: fmt.Sprintf("bad policy %q", policy), fix: "give ACCEPT or DROP", said: saidRules(saidPolicy)}
 	}
 	c.policy, c.counters = policy, n
 	return nil

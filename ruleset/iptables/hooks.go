@@ -14,7 +14,15 @@ import (
 type hookWalk struct {
 	chains map[string]*walkedChain
 	hook   uint8
-	faults []error
+	faults []refusal
+}
+
+// refusal is a fault of a rule that the kernel finds.
+type refusal struct {
+	*ruleset.Error
+	chain string
+	rule  *ruleset.Rule
+	loop  bool
 }
 
 type walkedChain struct {
@@ -25,7 +33,7 @@ type walkedChain struct {
 }
 
 // walkHooks gives the hooks by rule, for every chain.
-func walkHooks(t *ruleset.Table) (map[string]*walkedChain, []error) {
+func walkHooks(t *ruleset.Table) (map[string]*walkedChain, []refusal) {
 	w := &hookWalk{chains: make(map[string]*walkedChain, len(t.Chains))}
 	for _, c := range t.Chains {
 		w.chains[c.Name] = &walkedChain{chain: c, reach: make([]uint8, len(c.Rules))}
@@ -81,9 +89,9 @@ func (w *hookWalk) jump(from *walkedChain, r *ruleset.Rule) *walkedChain {
 		return nil
 	}
 	if to.open {
-		w.faults = append(w.faults, &ruleset.Error{Pos: r.Pos, Thing: name,
+		w.faults = append(w.faults, refusal{&ruleset.Error{Pos: r.Pos, Thing: name,
 			What: fmt.Sprintf("the rules loop: chain %s is reached from itself through %s", name, from.chain.Name),
-			Fix:  "remove a jump of the circle"})
+			Fix:  "remove a jump of the circle"}, from.chain.Name, r, true})
 		return nil
 	}
 	if to.done&w.hook != 0 {
@@ -94,7 +102,7 @@ func (w *hookWalk) jump(from *walkedChain, r *ruleset.Rule) *walkedChain {
 
 // checkTable refuses what the kernel refuses when a table is committed. columns says
 // where the words of a rule stand, see placeWords.
-func checkTable(t *ruleset.Table, family packet.Family, columns map[*ruleset.Rule]map[int]int) []error {
+func checkTable(t *ruleset.Table, family packet.Family, columns map[*ruleset.Rule]map[int]int) []refusal {
 	chains, faults := walkHooks(t)
 	in := t.Place(family, 0)
 	for _, c := range t.Chains {
@@ -106,7 +114,7 @@ func checkTable(t *ruleset.Table, family packet.Family, columns map[*ruleset.Rul
 				if col := columns[r][word]; col != 0 {
 					pos.Col = col
 				}
-				faults = append(faults, &ruleset.Error{Pos: pos, Thing: name, What: tables.Word(err, t.Name)})
+				faults = append(faults, refusal{&ruleset.Error{Pos: pos, Thing: name, What: tables.Word(err, t.Name)}, c.Name, r, false})
 			})
 		}
 	}

@@ -103,6 +103,13 @@ type fault struct {
 	at               int
 	thing, what, fix string
 	kernel           bool // the kernel refuses it: the words as such are right
+	said             *Said
+}
+
+// as adds what iptables says of a fault.
+func (f *fault) as(s *Said) *fault {
+	f.said = s
+	return f
 }
 
 // Error makes a fault an error.

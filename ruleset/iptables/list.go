@@ -150,6 +150,11 @@ func (l *lister) rule(number int, r *ruleset.Rule) {
 		fmt.Fprintf(l.out, " %-6s %-6s ", b.in, b.out)
 	}
 	fmt.Fprintf(l.out, "%s%-19s %s%-19s ", mark(b.notSrc), l.address(b.src), mark(b.notDst), l.address(b.dst))
+	l.words(&b, r)
+}
+
+// words ends the line of a rule with what its words say.
+func (l *lister) words(b *base, r *ruleset.Rule) {
 	if r.Goto {
 		l.out.WriteString("[goto] ")
 	}

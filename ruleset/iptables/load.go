@@ -54,7 +54,7 @@ func (l *Loader) Rule(chain string, spec, exact []byte, n ruleset.Counters) {
 	}
 	r, f := l.read(spec, exact, func(name string) *chainEdit { return l.rd.cur.chains[name] })
 	if f != nil {
-		l.rd.fault(f.at, f.thing, f.what, f.fix)
+		l.rd.take(f)
 		return
 	}
 	r.Counters = n

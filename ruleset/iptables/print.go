@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"cmp"
 	"io"
 	"slices"
 
@@ -21,12 +22,30 @@ func Print(w io.Writer, r *ruleset.Ruleset, o PrintOptions) error {
 		}
 		printTable(out, t)
 	}
-	for _, t := range slices.Backward(r.Tables) {
-		if o.Table == "" || o.Table == t.Name {
-			printTable(out, t)
-		}
+	names := make([]string, len(r.Tables))
+	for i, t := range r.Tables {
+		names[i] = t.Name
+	}
+	for _, name := range o.Ordered(names) {
+		printTable(out, r.Table(name))
 	}
 	return out.Flush()
+}
+
+// Ordered gives those of the tables, named as they were made, that are printed, in the order of
+// the print.
+func (o *PrintOptions) Ordered(made []string) (out []string) {
+	for _, name := range slices.Backward(made) {
+		if o.Table == "" || o.Table == name {
+			out = append(out, name)
+		}
+	}
+	if o.Order != nil {
+		slices.SortStableFunc(out, func(a, b string) int {
+			return cmp.Compare(slices.Index(o.Order, a), slices.Index(o.Order, b))
+		})
+	}
+	return out
 }
 
 // AbsentTable is a table that is not there yet, as the kernel would make it.

@@ -256,6 +256,10 @@ func (s *System) Host(name string, family packet.Family) ([]string, error) {
 			return []string{netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}).String()}, nil
 		}
 	}
+	// net takes "::" for an address of IPv4, too.
+	if a, err := netip.ParseAddr(name); err == nil && a.Unmap().Is4() != (family == packet.IPv4) {
+		return nil, fmt.Errorf("host %q: it is an address of the other family", name)
+	}
 	ctx, stop := context.WithTimeout(context.Background(), lookupTimeout)
 	defer stop()
 	addrs, err := s.hosts.LookupNetIP(ctx, network, name)

@@ -111,7 +111,14 @@ func newReader(o Options) *reader {
 
 // fault notes a fault at a byte of the current line.
 func (rd *reader) fault(at int, thing, what, fix string) {
-	rd.faults = append(rd.faults, &ruleset.Error{Pos: rd.pos(at), Thing: thing, What: what, Fix: fix})
+	rd.take(&fault{at: at, thing: thing, what: what, fix: fix})
+}
+
+// take notes a fault of the current line, and what iptables says of it.
+func (rd *reader) take(f *fault) {
+	rd.faults = append(rd.faults, &ruleset.Error{
+		Pos: rd.pos(f.at), Thing: f.thing, What: f.what, Fix: f.fix, Cause: &noted{f.said, len(rd.faults)},
+	})
 }
 
 func (rd *reader) pos(at int) ruleset.Pos {
@@ -127,6 +134,8 @@ func (rd *reader) line(l line) {
 		if !rd.skip {
 			rd.fault(0, "", "the line begins with a NUL byte", "is it a text of iptables-save?")
 		}
+	case text[0] == '#' && rd.o.Verbose && rd.o.Told != nil:
+		fmt.Fprint(rd.o.Told, text)
 	case text[0] == '\n' || text[0] == '#':
 	case rd.skip:
 		rd.skipped(text)
@@ -161,7 +170,7 @@ func (rd *reader) outside(text string) {
 	if strings.HasSuffix(text, "\r\n") {
 		fix = carriageFix
 	}
-	rd.fault(0, strings.TrimSpace(text), "outside of a table", fix)
+	rd.take(&fault{thing: strings.TrimSpace(text), what: "outside of a table", fix: fix, said: saidLine})
 	rd.skip, rd.lost = true, true
 }
 
@@ -173,7 +182,7 @@ const carriageFix = "the line ends with a carriage return; convert the file to U
 func (rd *reader) openTable(text string) {
 	words := fields(text[1:])
 	if len(words) == 0 {
-		rd.fault(0, "*", "table name missing", "*filter")
+		rd.take(&fault{thing: "*", what: "table name missing", fix: "*filter", said: saidInText(rd.now.number, "table name invalid")})
 		rd.skip, rd.lost = true, true
 		return
 	}
@@ -187,7 +196,7 @@ func (rd *reader) openTable(text string) {
 		if strings.HasSuffix(name, "\r") {
 			fix = carriageFix
 		}
-		rd.fault(1, strings.TrimSpace(name), "no such table", fix)
+		rd.take(&fault{at: 1, thing: strings.TrimSpace(name), what: "no such table", fix: fix, said: rd.o.saidTable(name, rd.now.number)})
 		rd.skip, rd.lost = true, true
 		return
 	}
@@ -200,6 +209,7 @@ func (rd *reader) openTable(text string) {
 	rd.parser.forget()
 	rd.cur.pos = rd.pos(0)
 	if !rd.o.NoFlush {
+		rd.tellEmptied()
 		rd.cur.flushAll()
 		rd.cur.changed = true
 	}
@@ -223,20 +233,23 @@ func (rd *reader) chainLine(text string) {
 	}
 	words := fields(text[1:])
 	if len(words) == 0 {
-		rd.fault(0, ":", "chain name missing", ":CHAIN - [0:0]")
+		rd.take(&fault{thing: ":", what: "chain name missing", fix: ":CHAIN - [0:0]", said: saidInText(rd.now.number, "chain name invalid")})
 		return
 	}
 	name := words[0]
 	at := 1 + strings.Index(text[1:], name)
 	if len(name) > nameMax {
-		rd.fault(at, name, "chain name too long", fmt.Sprintf("at most %d characters", nameMax))
+		said := saidUsage("Invalid chain name `%s' (%d chars max)", name, nameMax)
+		said.NFT = saidLong(name)
+		rd.take(&fault{at: at, thing: name, what: "chain name too long", fix: fmt.Sprintf("at most %d characters", nameMax), said: said})
 		return
 	}
 	c := rd.cur.chains[name]
 	switch {
 	case c == nil || c.policy == "" && !rd.o.NoFlush:
 		if f := rd.cur.create(name, rd.pos(at)); f != nil {
-			rd.fault(at, f.thing, f.what, f.fix)
+			f.at = at
+			rd.take(f)
 		}
 		c = rd.cur.chains[name]
 		rd.cur.changed = true
@@ -251,7 +264,8 @@ func (rd *reader) chainLine(text string) {
 		rd.parser.forget() // the name may be that of a target
 	}
 	if len(words) == 1 {
-		rd.fault(at, name, "policy missing", "give ACCEPT, DROP, or - for a user chain")
+		rd.take(&fault{at: at, thing: name, what: "policy missing", fix: "give ACCEPT, DROP, or - for a user chain",
+			said: saidInText(rd.now.number, "policy invalid")})
 		return
 	}
 	if words[1] != "-" && c != nil {
@@ -268,12 +282,14 @@ func (rd *reader) policyOf(c *chainEdit, words []string, at int) {
 			n, ok = parseCounters(words[2])
 		}
 		if !ok {
-			rd.fault(at, c.name, "invalid policy counters", ":CHAIN ACCEPT [packets:bytes]")
+			rd.take(&fault{at: at, thing: c.name, what: "invalid policy counters", fix: ":CHAIN ACCEPT [packets:bytes]",
+				said: saidUsage("invalid policy counters for chain '%s'", c.name)})
 			return
 		}
 	}
 	if f := rd.cur.setPolicy(c, words[1], n); f != nil {
-		rd.fault(at, f.thing, f.what, f.fix)
+		f.at, f.said = at, saidOfPolicy(f, c.name, words[1], rd.now.number)
+		rd.take(f)
 		return
 	}
 	rd.cur.changed = true
@@ -292,7 +308,10 @@ func (rd *reader) commit() {
 		return
 	}
 	t := e.finish()
-	rd.faults = append(rd.faults, checkTable(t, rd.o.Family, e.columns)...)
+	for _, f := range checkTable(t, rd.o.Family, e.columns) {
+		f.Cause = &noted{saidRefused(f, placedBy(e.placed[f.rule]), rd.now.number), len(rd.faults)}
+		rd.faults = append(rd.faults, f.Error)
+	}
 	rd.record(e)
 	for i, have := range rd.tables {
 		if have.Name == t.Name {
@@ -313,7 +332,7 @@ func (rd *reader) end(lines *lineReader) {
 		rd.now.number++ // the last line has no newline
 	}
 	fix := "end the table with a line COMMIT"
-	rd.fault(0, "COMMIT", "expected at the end of table "+rd.cur.name, fix)
+	rd.take(&fault{thing: "COMMIT", what: "expected at the end of table " + rd.cur.name, fix: fix, said: saidCommit(rd.now.number)})
 }
 
 func (rd *reader) result() *ruleset.Ruleset {

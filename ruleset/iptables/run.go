@@ -27,7 +27,7 @@ func (rd *reader) commandLine(text string) {
 		rd.args, f = cutArgs(rd.args[:0], text, from)
 	}
 	if f != nil {
-		rd.fault(f.at, f.thing, f.what, f.fix)
+		rd.take(f)
 		return
 	}
 	rd.run(counters, hasCounters)
@@ -51,7 +51,7 @@ func (rd *reader) run(counters ruleset.Counters, hasCounters bool) {
 		return
 	}
 	if f := rd.execute(c); f != nil {
-		rd.fault(f.at, f.thing, f.what, f.fix)
+		rd.take(f)
 	}
 }
 
@@ -60,7 +60,7 @@ func (rd *reader) refuse(c *command) {
 	rd.usage = true
 	for _, f := range rd.parser.faults {
 		if f != errStop {
-			rd.fault(f.at, f.thing, f.what, f.fix)
+			rd.take(f)
 		}
 	}
 	if rd.parser.stopped() || c.bits&cmdWithRule == 0 {
@@ -68,13 +68,13 @@ func (rd *reader) refuse(c *command) {
 	}
 	chain := func(name string) *chainEdit { return rd.cur.chains[name] }
 	if _, _, f := rd.build.addresses(c); f != nil {
-		rd.fault(f.at, f.thing, f.what, f.fix)
+		rd.take(f)
 	}
 	if c.target != nil || len(c.jump.text) > nameMax {
 		return
 	}
 	if _, f := rd.build.target(c, chain); f != nil {
-		rd.fault(f.at, f.thing, f.what, f.fix)
+		rd.take(f)
 	}
 }
 
@@ -100,15 +100,25 @@ func (rd *reader) execute(c *command) *fault {
 	case cmdDeleteNum:
 		f = rd.deleteNumber(c)
 	case cmdFlush:
-		f = rd.each(c, true, func(e *chainEdit) *fault { t.flush(e); return nil })
+		f = rd.each(c, true, func(e *chainEdit) *fault {
+			rd.tellChain(c, "Flushing", e)
+			t.flush(e)
+			return nil
+		})
 	case cmdZero:
-		f = rd.each(c, true, func(e *chainEdit) *fault { return t.zero(e, 0) })
+		f = rd.each(c, true, func(e *chainEdit) *fault {
+			rd.tellChain(c, "Zeroing", e)
+			return t.zero(e, 0)
+		})
 	case cmdZeroNum:
 		f = rd.each(c, true, func(e *chainEdit) *fault { return t.zero(e, c.number) })
 	case cmdNewChain:
 		f = t.create(c.chain.text, rd.pos(c.chain.at))
 	case cmdDeleteChain:
-		f = rd.each(c, false, func(e *chainEdit) *fault { return t.remove(e.name) })
+		f = rd.each(c, false, func(e *chainEdit) *fault {
+			rd.tellChain(c, "Deleting", e)
+			return t.remove(e.name)
+		})
 	case cmdRenameChain:
 		f = t.rename(c.chain.text, c.newName.text)
 		if f != nil && f.thing == c.newName.text {
@@ -144,7 +154,9 @@ func (rd *reader) each(c *command, builtins bool, do func(*chainEdit) *fault) *f
 	if c.hasName {
 		e := rd.cur.chains[c.chain.text]
 		if e == nil {
-			return rd.cur.missing(c.chain.text)
+			f := rd.cur.missing(c.chain.text)
+			f.said = saidMissing(c.bits, c.chain.text, rd.cur.name)
+			return f
 		}
 		return do(e)
 	}
@@ -175,7 +187,7 @@ func (rd *reader) deleteNumber(c *command) *fault {
 
 func noRule(e *chainEdit, c *command) *fault {
 	return &fault{at: c.chain.at, thing: e.name, what: fmt.Sprintf("has no rule %d", c.number),
-		fix: fmt.Sprintf("it has %d rules", e.rules.len())}
+		fix: fmt.Sprintf("it has %d rules", e.rules.len()), said: saidTooBig(c.bits)}
 }
 
 // withRule does -A, -I, -R, -D and -C: the command's rule once for each combination
@@ -194,7 +206,7 @@ func (rd *reader) withRule(c *command) *fault {
 	e := rd.cur.chains[c.chain.text]
 	if e == nil {
 		f := rd.cur.missing(c.chain.text)
-		f.at = c.chain.at
+		f.at, f.said = c.chain.at, saidMissing(c.bits, c.chain.text, rd.cur.name)
 		return f
 	}
 	first := true
@@ -208,6 +220,7 @@ func (rd *reader) withRule(c *command) *fault {
 			first = false
 			r := rd.ruleOf(c, e, s, d, goal)
 			rd.placeWords(c, r)
+			rd.tell(c, r)
 			if f := rd.place(c, e, r); f != nil {
 				return f
 			}
@@ -255,7 +268,8 @@ func (rd *reader) place(c *command, e *chainEdit, r *ruleset.Rule) *fault {
 	default:
 		i := t.find(e, r)
 		if i < 0 {
-			return &fault{at: c.at, thing: e.name, what: "has no such rule", fix: "it must be written as the rule is, option for option"}
+			return &fault{at: c.at, thing: e.name, what: "has no such rule", fix: "it must be written as the rule is, option for option",
+				said: saidNoRule(r)}
 		}
 		if c.bits == cmdDelete {
 			t.count(e.rules.all()[i], -1)
@@ -263,6 +277,12 @@ func (rd *reader) place(c *command, e *chainEdit, r *ruleset.Rule) *fault {
 			t.changed = true
 		}
 		return nil
+	}
+	if c.bits != cmdAppend {
+		if t.placed == nil {
+			t.placed = map[*ruleset.Rule]int{}
+		}
+		t.placed[r] = c.bits
 	}
 	t.count(r, 1)
 	t.changed = true
@@ -273,7 +293,7 @@ func (rd *reader) place(c *command, e *chainEdit, r *ruleset.Rule) *fault {
 func (rd *reader) show(c *command) *fault {
 	if c.hasName && rd.cur.chains[c.chain.text] == nil {
 		f := rd.cur.missing(c.chain.text)
-		f.at = c.chain.at
+		f.at, f.said = c.chain.at, saidMissing(c.bits, c.chain.text, rd.cur.name)
 		return f
 	}
 	out := rd.o.Output

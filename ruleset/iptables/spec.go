@@ -81,13 +81,16 @@ func (p *specParser) stopped() bool {
 	return len(p.faults) > 0 && p.faults[len(p.faults)-1] == errStop
 }
 
-func (p *specParser) fault(at int, thing, what, fix string) {
-	p.faults = append(p.faults, &fault{at: at, thing: thing, what: what, fix: fix})
+func (p *specParser) fault(at int, thing, what, fix string) *fault {
+	f := &fault{at: at, thing: thing, what: what, fix: fix}
+	p.faults = append(p.faults, f)
+	return f
 }
 
-func (p *specParser) fatal(at int, thing, what, fix string) {
-	p.fault(at, thing, what, fix)
+func (p *specParser) fatal(at int, thing, what, fix string) *fault {
+	f := p.fault(at, thing, what, fix)
 	p.faults = append(p.faults, errStop)
+	return f
 }
 
 // option takes one step of the scanner. It says whether a "!" before it still waits
@@ -125,11 +128,11 @@ func (p *specParser) plain(f found) bool {
 		if strings.ContainsAny(thing, "\r\n\t") {
 			thing = strconv.Quote(thing)
 		}
-		p.fatal(f.at, thing, "bad argument", argumentFix(f.val.text))
+		p.fatal(f.at, thing, "bad argument", argumentFix(f.val.text)).as(&Said{How: SaidPlainly, Text: "Bad argument `" + f.val.text + "'"})
 		return false
 	}
 	if p.scan.negated {
-		p.fatal(f.at, "!", "multiple consecutive ! not allowed", "give it once")
+		p.fatal(f.at, "!", "multiple consecutive ! not allowed", "give it once").as(saidUsage("multiple consecutive ! not allowed"))
 		return false
 	}
 	p.scan.negated = true
@@ -152,14 +155,14 @@ func argumentFix(text string) string {
 
 func (p *specParser) notFound(f found) {
 	if f.code == codeMissing {
-		p.fatal(f.at, f.name, "needs an argument", "")
+		p.fatal(f.at, f.name, "needs an argument", "").as(saidUsage("option %q requires an argument", f.name))
 		return
 	}
 	fix := ""
 	if p.c.protoAs.text == "" && strings.HasSuffix(f.name, "port") {
 		fix = "name the protocol before it, with -p"
 	}
-	p.fatal(f.at, f.name, f.why, fix)
+	p.fatal(f.at, f.name, f.why, fix).as(saidUsage("unknown option \"%s\"", f.name))
 }
 
 // rewind lets the scanner read an option again, after a word was loaded.
@@ -175,7 +178,7 @@ func (p *specParser) rewind(f found) {
 func (p *specParser) finish() {
 	c := p.c
 	if p.table == "nat" && c.policy.text == "DROP" {
-		p.fault(c.policy.at, "DROP", "the nat table is not for filtering", "drop in the filter or raw table")
+		p.fault(c.policy.at, "DROP", "the nat table is not for filtering", "drop in the filter or raw table").as(saidUsage(saidNotFiltering))
 	}
 	for _, w := range c.words {
 		p.done(w)
@@ -186,17 +189,17 @@ func (p *specParser) finish() {
 	switch {
 	case p.scan.ind < len(p.scan.args):
 		a := p.scan.args[p.scan.ind]
-		p.fault(a.at, a.text, "unknown argument after --", "remove it")
+		p.fault(a.at, a.text, "unknown argument after --", "remove it").as(saidUsage("unknown arguments found on commandline"))
 	case c.bits == 0:
-		p.fault(0, "", "no command given", "a rule line begins with -A CHAIN")
+		p.fault(0, "", "no command given", "a rule line begins with -A CHAIN").as(saidUsage("no command specified"))
 	case p.scan.negated:
-		p.fault(p.scan.args[len(p.scan.args)-1].at, "!", "nothing follows it", "put the option after it")
+		p.fault(p.scan.args[len(p.scan.args)-1].at, "!", "nothing follows it", "put the option after it").as(saidUsage("nothing appropriate following !"))
 	}
 	if f := c.legal(); f != nil {
 		p.faults = append(p.faults, f)
 	}
 	if len(c.chain.text) > nameMax {
-		p.fault(c.chain.at, c.chain.text, "chain name too long", fmt.Sprintf("at most %d characters", nameMax))
+		p.fault(c.chain.at, c.chain.text, "chain name too long", fmt.Sprintf("at most %d characters", nameMax)).as(saidLong(c.chain.text))
 	}
 	if f := c.misplaced(); f != nil {
 		p.faults = append(p.faults, f)
@@ -207,7 +210,7 @@ func (p *specParser) finish() {
 func (p *specParser) ruleNumber(a arg) int {
 	n, ok := strtoui(a.text, 1<<31-1)
 	if !ok || n < 1 {
-		p.fault(a.at, a.text, "invalid rule number", "rules count from 1")
+		p.fault(a.at, a.text, "invalid rule number", "rules count from 1").as(saidUsage("Invalid rule number `%s'", a.text))
 		return 1
 	}
 	return int(n)

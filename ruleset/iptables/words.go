@@ -77,7 +77,7 @@ func (p *specParser) wordOption(f found, invert bool) {
 	case 2:
 		second, ok := p.scan.takeFollowing()
 		if !ok {
-			p.fatal(f.at, f.name, "needs two arguments", "")
+			p.fatal(f.at, f.name, "needs two arguments", "").as(saidUsage("option %q requires an argument", f.name))
 			return
 		}
 		args = append(args, second.text)
@@ -87,7 +87,8 @@ func (p *specParser) wordOption(f found, invert bool) {
 		}
 	}
 	if invert && !f.option.Negate {
-		p.fault(f.at, f.word.name, fmt.Sprintf("option %q cannot be inverted", "--"+f.option.Name), "remove the !")
+		p.fault(f.at, f.word.name, fmt.Sprintf("option %q cannot be inverted", "--"+f.option.Name), "remove the !").
+			as(saidUsage("%s: option \"--%s\" cannot be inverted.\n", f.word.name, f.option.Name))
 		f.word.failed = true
 		return
 	}
@@ -96,7 +97,7 @@ func (p *specParser) wordOption(f found, invert bool) {
 	}
 	p.rec.add(p, f, invert)
 	if err := f.word.builder.Set(&p.env, f.option.Name, invert, args); err != nil {
-		p.fault(at, f.word.name, err.Error(), "")
+		p.fault(at, f.word.name, err.Error(), "").as(saidOf(f.word.name, err))
 		f.word.failed = true
 	}
 }
@@ -134,6 +135,6 @@ func (p *specParser) done(w *word) {
 		return
 	}
 	if err := w.builder.Done(&p.env); err != nil {
-		p.fault(w.at, w.name, tables.Word(err, p.table), "")
+		p.fault(w.at, w.name, tables.Word(err, p.table), "").as(saidOf(w.name, err))
 	}
 }

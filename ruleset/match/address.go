@@ -142,7 +142,7 @@ func parseMask(family packet.Family, text string) (netip.Addr, error) {
 	}
 	n, rest, ok := strtou(text)
 	if !ok || rest != "" || n > uint64(family.Bits()) {
-		return netip.Addr{}, fmt.Errorf("invalid mask %q; give 0 to %d or an address", text, family.Bits())
+		return netip.Addr{}, ruleset.InWords(fmt.Errorf("invalid mask %q; give 0 to %d or an address", text, family.Bits()), "invalid mask `%s' specified", text)
 	}
 	return addrOf(family, prefixMask(int(n))), nil
 }
@@ -159,7 +159,7 @@ func hostAddrs(family packet.Family, text string, r ruleset.Resolver) ([]netip.A
 	if a, ok := inetAton(text); ok && family == packet.IPv4 {
 		return []netip.Addr{a}, nil // getaddrinfo() takes the forms of inet_aton() for hosts
 	}
-	unknown := fmt.Errorf("host/network %q not found; give a numeric %s address", text, family)
+	unknown := ruleset.InWords(fmt.Errorf("host/network %q not found; give a numeric %s address", text, family), "host/network `%s' not found", text)
 	scoped, _ := netip.ParseAddr(text) // getaddrinfo() takes a scope for link-local addresses only
 	if r == nil || text == "" || scoped.Zone() != "" && !scoped.IsLinkLocalUnicast() {
 		return nil, unknown

@@ -89,7 +89,7 @@ func parseBits(option, arg string, names []namedBit) (mask uint32, err error) {
 	for _, part := range strings.Split(arg, ",") {
 		i := nameIn(known, part)
 		if i < 0 {
-			return 0, fmt.Errorf("--%s: %q is not one of %s", option, part, strings.Join(known, ", "))
+			return 0, ruleset.InWords(fmt.Errorf("--%s: %q is not one of %s", option, part, strings.Join(known, ", ")), "Bad %s \"%s\"", option, part)
 		}
 		mask |= names[i].bit
 	}

@@ -19,7 +19,7 @@ var icmpKind = &ruleset.MatchKind{
 		{Name: "icmp-type", NArgs: 1, Negate: true, Help: "a name such as echo-request, any, or type[/code[:code]]"},
 	},
 	New: func() ruleset.MatchBuilder {
-		return &icmp{word: "icmp", option: "icmp-type", proto: protoICMP, names: icmpNames, any: true}
+		return &icmp{word: "icmp", option: "icmp-type", title: "ICMP", proto: protoICMP, names: icmpNames, any: true}
 	},
 }
 
@@ -27,6 +27,7 @@ var icmpKind = &ruleset.MatchKind{
 type icmp struct {
 	given
 	word, option   string
+	title          string // in messages
 	proto          uint8
 	names          []icmpName
 	any            bool // type 255 stands for every type
@@ -95,7 +96,7 @@ func (m *icmp) parseNumbers(arg string) error {
 	kinds, codes, coded := strings.Cut(arg, "/")
 	lo, hi, ok := byteRange(kinds)
 	if !ok {
-		return fmt.Errorf("--%s: unknown type %q; give a name or a number from 0 to 255", m.option, arg)
+		return ruleset.InWords(fmt.Errorf("--%s: unknown type %q; give a name or a number from 0 to 255", m.option, arg), "Unknown %s type `%s'", m.title, arg)
 	}
 	if lo != hi {
 		return fmt.Errorf("--%s: %q is a range of types; write one rule for each type", m.option, kinds)

@@ -13,7 +13,7 @@ var icmp6Kind = &ruleset.MatchKind{
 		{Name: "icmpv6-type", NArgs: 1, Negate: true, Help: "a name such as echo-request, or type[/code[:code]]"},
 	},
 	New: func() ruleset.MatchBuilder {
-		return &icmp{word: "icmp6", option: "icmpv6-type", proto: protoICMPv6, names: icmp6Names}
+		return &icmp{word: "icmp6", option: "icmpv6-type", title: "ICMPv6", proto: protoICMPv6, names: icmp6Names}
 	},
 }
 

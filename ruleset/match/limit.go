@@ -56,7 +56,7 @@ func (m *limit) Set(_ *ruleset.Env, option string, _ bool, args []string) (err e
 }
 
 func badRate(option, arg string) error {
-	return fmt.Errorf("--%s: %q is not a rate; write it as 5/second, 10/minute, 3/hour or 1/day", option, arg)
+	return ruleset.InWords(fmt.Errorf("--%s: %q is not a rate; write it as 5/second, 10/minute, 3/hour or 1/day", option, arg), "bad rate \"%s\"'", arg)
 }
 
 // rateUnit gives the seconds of the unit of "number/unit"; the unit may be cut short.

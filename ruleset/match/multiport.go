@@ -39,7 +39,8 @@ type multiport struct {
 
 var portProtocols = map[uint8]string{protoTCP: "tcp", protoUDP: "udp", protoUDPLite: "udplite", protoSCTP: "sctp", protoDCCP: "dccp"}
 
-var errPortProtocol = errors.New("needs -p tcp, -p udp, -p udplite, -p sctp or -p dccp before it")
+var errPortProtocol = ruleset.InWords(errors.New("needs -p tcp, -p udp, -p udplite, -p sctp or -p dccp before it"),
+	"multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'")
 
 // Set takes one option.
 func (m *multiport) Set(env *ruleset.Env, option string, negate bool, args []string) error {

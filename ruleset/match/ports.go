@@ -117,7 +117,7 @@ func servicePort(env *ruleset.Env, option, arg, proto string) (uint16, error) {
 			return p, nil
 		}
 	}
-	return 0, fmt.Errorf("--%s: %q is not a %s service or a port up to 65535", option, arg, proto)
+	return 0, ruleset.InWords(fmt.Errorf("--%s: %q is not a %s service or a port up to 65535", option, arg, proto), "invalid port/service `%s' specified", arg)
 }
 
 // servicePorts reads "lo", "lo:", ":hi" or "lo:hi" as parse_tcp_ports() does.

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -56,7 +57,8 @@ func digit(c byte) int {
 func number(option, arg string, lo, hi uint64) (uint64, error) {
 	v, rest, ok := strtou(arg)
 	if !ok || rest != "" || v < lo || v > hi {
-		return 0, fmt.Errorf("--%s: %q is not a number from %d to %d", option, arg, lo, hi)
+		return 0, ruleset.InWordsOf(fmt.Errorf("--%s: %q is not a number from %d to %d", option, arg, lo, hi),
+			"bad value for option \"--%s\", or out of range (%d-%d).\n", option, lo, hi)
 	}
 	return v, nil
 }
@@ -129,10 +131,12 @@ type valueMask struct{ value, mask uint32 }
 func parseValueMask(option, arg string) (vm valueMask, err error) {
 	vm.mask = math.MaxUint32
 	value, mask, masked := strings.Cut(arg, "/")
-	if vm.value, err = number32(option, value, 0); err != nil || !masked {
-		return vm, err
+	if vm.value, err = number32(option, value, 0); err == nil && masked {
+		vm.mask, err = number32(option, mask, 0)
 	}
-	vm.mask, err = number32(option, mask, 0)
+	if err != nil {
+		err = ruleset.InWordsOf(errors.Unwrap(err), "bad integer value for option \"--%s\", or out of range.\n", option)
+	}
 	return vm, err
 }
 

@@ -27,7 +27,7 @@ var givenSets = struct {
 // once notes an option; a second use is an error.
 func (g *given) once(option string) error {
 	if (*g)[option] {
-		return fmt.Errorf("--%s is given twice; it can be used once", option)
+		return ruleset.InWordsOf(fmt.Errorf("--%s is given twice; it can be used once", option), "option \"--%s\" can only be used once.\n", option)
 	}
 	g.take(option)
 	return nil
@@ -72,7 +72,7 @@ func (g *given) take(option string) {
 func (g given) need(options ...string) error {
 	for _, o := range options {
 		if !g[o] {
-			return fmt.Errorf("--%s is missing", o)
+			return ruleset.InWordsOf(fmt.Errorf("--%s is missing", o), "option \"--%s\" must be specified\n", o)
 		}
 	}
 	return nil

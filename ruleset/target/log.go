@@ -89,7 +89,7 @@ func (l *Log) setLevel(s string) error {
 	}
 	level, ok := logLevels[s]
 	if !ok {
-		return fmt.Errorf("log level %q is unknown; 0 to 7 or emerg, alert, crit, error, warning, notice, info, debug", s)
+		return ruleset.InWords(fmt.Errorf("log level %q is unknown; 0 to 7 or emerg, alert, crit, error, warning, notice, info, debug", s), "log level \"%s\" unknown\n", s)
 	}
 	l.Level = level
 	return nil

@@ -60,7 +60,12 @@ func markChange(option, arg string) (value, mask uint32, err error) {
 var markOps = []string{"set-xmark", "set-mark", "and-mark", "or-mark", "xor-mark"}
 
 // Done asks for one operation.
-func (m *Mark) Done(*ruleset.Env) error { return m.oneOf(markOps...) }
+func (m *Mark) Done(*ruleset.Env) error {
+	if err := m.oneOf(markOps...); err != nil {
+		return ruleset.InWordsOf(err, "One of the --set-xmark, --{and,or,xor,set}-mark options is required")
+	}
+	return nil
+}
 
 // Target gives the target that was built.
 func (m *Mark) Target() ruleset.Target { return m }

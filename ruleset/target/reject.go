@@ -77,7 +77,7 @@ func (r *Reject) Set(env *ruleset.Env, option string, negate bool, args []string
 			return nil
 		}
 	}
-	return fmt.Errorf("unknown reject type %q; one of %s", args[0], strings.Join(rejectNames(env.Family), ", "))
+	return ruleset.InWords(fmt.Errorf("unknown reject type %q; one of %s", args[0], strings.Join(rejectNames(env.Family), ", ")), "unknown reject type \"%s\"", args[0])
 }
 
 // startsFold says whether s starts with prefix, whatever the case of letters.
