@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -39,13 +40,13 @@ func (c *saveCmd) Run(s *streams) error {
 		return writeJSON(s.out, jsonRuleset(rs, c.Table))
 	}
 	return s.withEngine(c.family(), func(e *apply.Engine) error {
-		b, err := s.beside(e, c.Table)
+		b, err := beside.Look(e, s.caller, c.Table)
 		if err != nil {
 			return err
 		}
-		b.warnBoth(s.err)
+		b.WarnBoth()
 		o := iptables.PrintOptions{Counters: c.Counters, Table: c.Table, Comments: true}
-		other := b.tables(s, e)
+		other := b.Tables()
 		if c.Table == "" || len(other) == 0 {
 			if err := e.Save(s.out, o); err != nil {
 				return err

@@ -1,10 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 
+	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/engine/apply"
@@ -86,71 +85,27 @@ func (c *restoreCmd) Run(s *streams) error {
 
 // restore lets us, and netfilter's tools where a table is theirs, do what the text says.
 func (c *restoreCmd) restore(s *streams, e *apply.Engine, req *apply.Request) error {
-	b, err := s.beside(e, c.Table)
+	b, err := beside.Look(e, s.caller, c.Table)
 	if err != nil {
 		return err
 	}
 	text := newNoHelpers(req.Text, e.Pins())
 	req.Text, req.Emptied = text, s.notEmptied(e, text)
-	theirs := func() error { return nil }
-	if c.NoFlush && len(b.alone()) > 0 {
-		if theirs, err = c.share(s, b, req); err != nil {
-			return err
-		}
+	theirs, err := b.Share(req)
+	if err != nil {
+		return err
 	}
 	if err := e.Restore(req); err != nil {
 		return err
 	}
-	if err := theirs(); err != nil || c.Test || len(b.held) == 0 {
+	if err := theirs(); err != nil || c.Test || len(b.Held) == 0 {
 		return err
 	}
-	if b.ours, err = e.Held(); err != nil {
+	if err := b.Again(); err != nil {
 		return err
 	}
-	b.warnBoth(s.err)
+	b.WarnBoth()
 	return nil
-}
-
-// share takes what is for tables of netfilter's tools alone out of the text, and makes
-// sure that they take it. It gives what lets them.
-func (c *restoreCmd) share(s *streams, b *beside, req *apply.Request) (func() error, error) {
-	text, err := io.ReadAll(req.Text)
-	if err != nil {
-		return nil, err
-	}
-	owner := map[string]string{}
-	for _, h := range b.alone() {
-		if owner[h.Table] != "" {
-			return nil, fmt.Errorf("table %s: %s and iptables-nft both hold rules; whose is to change is not clear", h.Table, owner[h.Table])
-		}
-		owner[h.Table] = h.Variant
-	}
-	parts, rest := split(text, func(table string) string { return owner[table] })
-	req.Text = bytes.NewReader(rest)
-	args := []string{"-n"}
-	if c.Counters {
-		args = append(args, "-c")
-	}
-	run := func(more ...string) error {
-		for variant, part := range parts {
-			t, err := b.Tool(variant)
-			if err != nil {
-				return err
-			}
-			code, err := t.RunRestore(s.caller, bytes.NewReader(part), append(args, more...))
-			if err == nil && code != 0 {
-				err = errReported
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err := run("--test"); err != nil || c.Test {
-		return func() error { return nil }, err
-	}
-	return func() error { return run() }, nil
 }
 
 // locked runs a change under the xtables lock.
@@ -202,8 +157,8 @@ func (c *flushCmd) Run(s *streams) error {
 			if err := e.Flush(c.Table); err != nil {
 				return err
 			}
-			b, err := s.beside(e, c.Table)
-			for _, h := range b.held {
+			b, err := beside.Look(e, s.caller, c.Table)
+			for _, h := range b.Held {
 				fmt.Fprintf(s.err, "bpftables: warning: %s; they stay\n", h)
 			}
 			return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -72,11 +73,11 @@ func (s *streams) ruleCommand(family packet.Family, args []string) int {
 	defer held.Release()
 	code := exitOK
 	err = s.withEngine(family, func(e *apply.Engine) error {
-		b, err := s.beside(e, argv.Table)
+		b, err := beside.Look(e, s.caller, argv.Table)
 		if err != nil {
 			return err
 		}
-		t, err := b.runner(s.err)
+		t, err := b.Runner()
 		if err != nil {
 			return err
 		}
@@ -84,7 +85,7 @@ func (s *streams) ruleCommand(family packet.Family, args []string) int {
 			code, err = t.Run(s.caller, args[1:])
 			return err
 		}
-		b.warnBoth(s.err)
+		b.WarnBoth()
 		return s.rule(e, argv)
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/bpf/probe"
+	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
@@ -56,9 +57,9 @@ func (c *statusCmd) Run(s *streams) error {
 			if err != nil {
 				return err
 			}
-			b, err := s.beside(e, "")
-			for _, h := range b.held {
-				r.Beside = append(r.Beside, besideReport{h.Tool(), h.Table, h.Rules, h.Chains, h.Drops, b.ours[h.Table], h.String()})
+			b, err := beside.Look(e, s.caller, "")
+			for _, h := range b.Held {
+				r.Beside = append(r.Beside, besideReport{h.Tool(), h.Table, h.Rules, h.Chains, h.Drops, b.Both(h), h.String()})
 			}
 			return err
 		})

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/conformance"
 	"github.com/bpftables/bpftables/conformance/lab"
 )
@@ -63,7 +64,7 @@ func (c *verifyCmd) Run(s *streams) error {
 		return err
 	}
 	if report.Failed() {
-		return errReported
+		return beside.ErrReported
 	}
 	return nil
 }
