@@ -9,13 +9,14 @@ export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS
 .PHONY: build install setup generate check test conformance kernels fuzz bench demo man clean
 
 build:
-	$(GO) build -trimpath -ldflags '-s -w' -o bin/bpftables ./cmd/bpftables
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
 
 # The program, its manual page and its units for systemd.
 PREFIX ?= /usr/local
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 install: build
 	install -D -m 755 bin/bpftables $(DESTDIR)$(PREFIX)/sbin/bpftables
+	install -D -m 755 bin/xtables-bpf-multi $(DESTDIR)$(PREFIX)/sbin/xtables-bpf-multi
 	install -D -m 644 docs/bpftables.8 $(DESTDIR)$(PREFIX)/share/man/man8/bpftables.8
 	install -D -m 644 systemd/bpftables.socket $(DESTDIR)$(UNITDIR)/bpftables.socket
 	sed 's,@SBINDIR@,$(PREFIX)/sbin,' systemd/bpftables.service.in > bin/bpftables.service

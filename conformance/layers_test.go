@@ -53,6 +53,9 @@ var mayImport = map[string][]string{
 	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/steady"},
 	// It moves rules from the tools to the engine and back.
 	"compat/takeover": {"compat/...", "engine/apply", "ruleset/...", "bpf/steady"},
+	// The faces of iptables' programs, and what the tools hold beside us.
+	"compat/beside": {"compat/...", "engine/apply", "ruleset/..."},
+	"compat/face":   {"compat/...", "engine/apply", "ruleset/..."},
 	// The client is on the way of every command, before all else is initialized.
 	"engine/serve/client":       {},
 	"engine/serve/client/early": {"engine/serve/client"},

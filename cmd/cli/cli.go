@@ -14,10 +14,14 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/compat/caller"
+	"github.com/bpftables/bpftables/compat/face"
 	"github.com/bpftables/bpftables/compat/lock"
+	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/datapaths"
+	"github.com/bpftables/bpftables/engine/serve/client"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -77,9 +81,6 @@ func openEngine(family packet.Family, c *caller.Caller, do func(*apply.Engine) e
 	return do(e)
 }
 
-// errReported ends a command with exit code 1 after it has printed everything.
-var errReported = errors.New("reported")
-
 // Run executes one command line of this process and gives the exit code.
 func Run(args []string, in io.Reader, out, errOut io.Writer) int {
 	return runFor(caller.Self(in, out, errOut), args, openEngine, collectLate())
@@ -95,9 +96,26 @@ func runFor(c *caller.Caller, args []string, engines Engines, m *memory) int {
 	return out.code((&streams{in: c.In, out: out, err: c.Err, caller: c, engine: engines, memory: m}).run(args), c.Err)
 }
 
+// face runs a program of iptables for a caller that called it by a name.
+func (s *streams) face(name string, args []string) int {
+	f, ok := face.Of(name)
+	if !ok {
+		fmt.Fprintf(s.err, "%s: no program of iptables has this name\n", name)
+		return exitUsage
+	}
+	return f.Run(s.caller, args, face.Engines(s.engine))
+}
+
 // run executes one command line and gives the exit code.
 func (s *streams) run(args []string) int {
+	if s.caller.Getenv(tool.InsideEnv) != "" {
+		fmt.Fprintln(s.err, "bpftables:", tool.ErrInside)
+		return exitFailed
+	}
 	if len(args) > 0 {
+		if name, ok := strings.CutPrefix(args[0], client.FacePrefix); ok {
+			return s.face(name, args[1:])
+		}
 		if family, ok := ruleFamily(args[0]); ok {
 			return s.ruleCommand(family, args)
 		}
@@ -155,7 +173,7 @@ func exitCode(err error, out io.Writer) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errReported):
+	case errors.Is(err, beside.ErrReported):
 		return exitFailed
 	case errors.Is(err, lock.ErrBusy):
 		fmt.Fprintln(out, "bpftables:", err)

@@ -8,6 +8,7 @@ package tool
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
@@ -104,7 +105,7 @@ func find(family packet.Family, variant string, env []string) (*Tool, error) {
 	if variant != "" {
 		base += "-" + variant
 	}
-	t := &Tool{family: family, legacy: variant != "nft", env: append(slices.Clip(env), "XTABLES_LOCKFILE="+ownLock)}
+	t := &Tool{family: family, legacy: variant != "nft", env: append(slices.Clip(env), "XTABLES_LOCKFILE="+ownLock, InsideEnv+"=1")}
 	var err1, err2, err3 error
 	t.command, err1 = lookPath(base, env)
 	t.save, err2 = lookPath(base+"-save", env)
@@ -128,13 +129,31 @@ func lookPath(name string, env []string) (string, error) {
 	return "", exec.ErrNotFound
 }
 
-// ourselves says whether a program is this one under another name, as where bpftables
+// smallest is less than a program of ours takes: the tools of netfilter are smaller, and need
+// not be looked into.
+const smallest = 1 << 20
+
+// ourselves says whether a program is one of ours under another name, as where bpftables
 // stands in the place of iptables: it would call itself without end.
 func ourselves(path string) bool {
-	them, err1 := os.Stat(path)
-	us, err2 := os.Stat("/proc/self/exe")
-	return err1 == nil && err2 == nil && os.SameFile(them, us)
+	them, err := os.Stat(path)
+	if err != nil || them.Size() < smallest {
+		return false
+	}
+	if us, err := os.Stat("/proc/self/exe"); err == nil && os.SameFile(them, us) {
+		return true
+	}
+	info, err := buildinfo.ReadFile(path)
+	return err == nil && strings.HasPrefix(info.Path, "github.com/bpftables/bpftables/cmd/")
 }
+
+// InsideEnv is set for the tools that we run. Where one of them is ours after all, such as a script that
+// calls us, it must not run them in turn.
+const InsideEnv = "BPFTABLES_INSIDE"
+
+// ErrInside says that a tool that we run has called us.
+var ErrInside = errors.New("bpftables was called by a tool of netfilter that bpftables runs: a program of that name calls bpftables; " +
+	"let it be found behind netfilter's own, or name another variant in " + VariantEnv)
 
 // hostVariant says which variant the host's iptables is; "" when there is only one
 // without a name. A link to the program of all tools of a variant tells it; anything

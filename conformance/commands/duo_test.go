@@ -49,14 +49,13 @@ func prepare(t *testing.T) string {
 
 func build(t *testing.T, dir string, options ...string) string {
 	t.Helper()
-	path := filepath.Join(dir, "bpftables")
-	args := append([]string{"build", "-o", path}, options...)
-	cmd := exec.Command("go", append(args, "../../cmd/bpftables")...)
+	args := append([]string{"build", "-o", dir + "/"}, options...)
+	cmd := exec.Command("go", append(args, "../../cmd/bpftables", "../../cmd/xtables-bpf-multi")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	return path
+	return filepath.Join(dir, "bpftables")
 }
 
 // side is one host and the commands of its firewall.

@@ -66,9 +66,52 @@ func Socket(env string) string {
 // served are the commands that a server runs. The others need nothing that a server
 // keeps, or run for long in processes of their own.
 func served(command string) bool {
+	if len(command) > len(FacePrefix) && command[:len(FacePrefix)] == FacePrefix {
+		return true
+	}
 	switch command {
 	case "restore", "save", "list", "flush", "status", "check", "iptables", "ip6tables":
 		return true
+	}
+	return false
+}
+
+// FacePrefix stands before the name of a program of iptables whose command line it is.
+const FacePrefix = "face:"
+
+// Multi is the program that stands for all programs of iptables: by the name that it is called
+// by, or by its first argument.
+const Multi = "xtables-bpf-multi"
+
+// Arguments gives the command line that a server gets of a process: without its name, if that is
+// not the name of a program of iptables.
+func Arguments(argv []string) []string {
+	if len(argv) == 0 {
+		return nil
+	}
+	name := argv[0]
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '/' {
+			name = name[i+1:]
+			break
+		}
+	}
+	if name == Multi && len(argv) > 1 {
+		argv, name = argv[1:], argv[1]
+	}
+	if !ofIptables(name) {
+		return argv[1:]
+	}
+	out := append(make([]string, 0, len(argv)), FacePrefix+name)
+	return append(out, argv[1:]...)
+}
+
+// ofIptables says whether a name is one of iptables' programs.
+func ofIptables(name string) bool {
+	for _, p := range []string{"iptables", "ip6tables"} {
+		if len(name) >= len(p) && name[:len(p)] == p {
+			return true
+		}
 	}
 	return false
 }

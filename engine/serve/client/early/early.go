@@ -19,7 +19,7 @@ func init() {
 	}
 }
 
-// arguments are those of the process without its name, read from the kernel as package
+// arguments are those of the process as the server gets them (client.Arguments), read from the kernel as package
 // os is not there yet; none when they cannot be read.
 func arguments() (args []string) {
 	text, ok := read("/proc/self/cmdline")
@@ -33,10 +33,7 @@ func arguments() (args []string) {
 			start = i + 1
 		}
 	}
-	if len(args) == 0 {
-		return nil
-	}
-	return args[1:]
+	return client.Arguments(args)
 }
 
 func read(path string) (text []byte, ok bool) {
