@@ -1,8 +1,12 @@
 package conformance_test
 
 import (
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // RATEEST and CONNSECMARK stand in our table of nf_tables: no command of iptables prints or flushes them, and
@@ -42,4 +46,49 @@ COMMIT
 	}
 	command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", "raw", "-A", "PREROUTING", "-s", "192.0.2.2")
 	enforced("put back")
+}
+
+// CHECKSUM runs in the tables of iptables alone. It stands in those of the variant that the host's iptables is
+// not, whose commands neither print nor flush it; those of the other variant close.
+func TestTargetsBesideTheHostsTables(t *testing.T) {
+	needRoot(t)
+	binary := buildBinary(t, "")
+	l := newLab(t, binary)
+	host, err := tool.Find(packet.IPv4, os.Environ())
+	if err != nil {
+		t.Fatal(err)
+	}
+	aside, err := tool.FindAside(packet.IPv4, os.Environ())
+	if err != nil || aside.Path() == host.Path() {
+		t.Fatalf("the host has one variant of iptables: %v", err)
+	}
+	restore(t, binary, l.Host(), `*mangle
+:out - [0:0]
+-A POSTROUTING -j out
+-A out -p udp -m udp --dport 68 -j CHECKSUM --checksum-fill
+COMMIT
+`)
+	const sent = "@udp udp 198.18.0.1:67 > 198.18.1.50:68"
+	passes := func(when string, want bool) {
+		t.Helper()
+		if got := events(t, l, sent); strings.Contains(got, "EPERM") == want {
+			t.Errorf("%s: %s", when, got)
+		}
+	}
+	passes("before", true)
+	for _, word := range []string{"-F", "-X"} {
+		command(t, l.Host(), "", host.Name(), "-w", "60", "-t", "mangle", word)
+	}
+	if saved := string(command(t, l.Host(), "", host.Name()+"-save")); strings.Contains(saved, "bpf") {
+		t.Errorf("the host's iptables-save prints rules of ours: %s", saved)
+	}
+	passes("flushed by the host's iptables", true)
+	command(t, l.Host(), "", aside.Name(), "-w", "60", "-t", "mangle", "-F")
+	passes("flushed by the other", false)
+	command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", "raw", "-A", "PREROUTING", "-s", "192.0.2.2")
+	passes("put back", true)
+	command(t, l.Host(), "", binary, "flush", "-w", "60", "--all")
+	if saved := string(command(t, l.Host(), "", aside.Name()+"-save")); strings.Contains(saved, "bpf") {
+		t.Errorf("rules of ours stay: %s", saved)
+	}
 }

@@ -33,6 +33,11 @@ type SetKeeper interface {
 	KeepsSet() *Set
 }
 
+// KernelSetAsker is a match that asks a set of the kernel's ip_set, which has to be there.
+type KernelSetAsker interface {
+	KernelSet() string
+}
+
 // asks says whether a word answers yes to a question.
 func asks[T any](word any, question func(T) bool) bool {
 	w, is := word.(T)
@@ -64,3 +69,11 @@ type Remark interface{ IsRemark() bool }
 
 // IsRemark says whether a rule does the same without a match.
 func IsRemark(word any) bool { return asks(word, Remark.IsRemark) }
+
+// AskedKernelSet is the set of the kernel's ip_set that a match asks; empty when it asks none.
+func AskedKernelSet(word any) string {
+	if m, is := word.(KernelSetAsker); is {
+		return m.KernelSet()
+	}
+	return ""
+}

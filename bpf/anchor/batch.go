@@ -91,6 +91,9 @@ func (b *batch) addRule(chain string, r Rule) {
 		if p, is := e.(prepared); is {
 			b.fail(p.prepare(b))
 		}
+		if b.err != nil {
+			return // there may be nothing to spell
+		}
 		all[i] = netlink.Attribute{Type: unix.NLA_F_NESTED | unix.NFTA_LIST_ELEM, Data: b.spell(e)}
 	}
 	b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, append(about, b.nested(unix.NFTA_RULE_EXPRESSIONS, all...))...)

@@ -40,6 +40,12 @@ func ChangeSets(family packet.Family, add, del KernelSet, exist bool, timeout ui
 	return Rule{&changeSets{&expr.Target{Name: "SET", Rev: 3}, family, add, del, exist, timeout}}
 }
 
+// HoldSet is a rule that no packet meets: while it is there its set cannot be destroyed, as where a rule
+// of iptables asks the set (set_match_v4_checkentry(), net/netfilter/xt_set.c).
+func HoldSet(family packet.Family, name string) Rule {
+	return ChangeSets(family, KernelSet{Name: name, Sources: []bool{true}}, KernelSet{}, false, NoTimeout)
+}
+
 // noSet is IPSET_INVALID_ID (include/uapi/linux/netfilter/ipset/ip_set.h).
 const noSet = 65535
 

@@ -93,6 +93,26 @@ func FindExact(family packet.Family, env []string) (*Tool, error) {
 	return t, err
 }
 
+// FindAside gives the tool of the variant that the host's iptables is not, where there is one: its tables
+// are neither printed nor flushed by the commands that the host's users and programs give. VariantEnv
+// overrides it, too.
+func FindAside(family packet.Family, env []string) (*Tool, error) {
+	host, err := Find(family, env)
+	if err != nil || caller.Getenv(env, VariantEnv) != "" {
+		return host, err
+	}
+	all, err := Variants(family, env)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range all {
+		if t.Variant() != host.Variant() {
+			return t, nil
+		}
+	}
+	return host, nil
+}
+
 func name(family packet.Family) string {
 	if family == packet.IPv6 {
 		return "ip6tables"

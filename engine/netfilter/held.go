@@ -112,11 +112,11 @@ func sum(uses map[string]uint32) uint64 {
 // add adds layouts of a generation beside what is there.
 func (n *netfilter) add(layouts []*shim.Layout) error {
 	var own []anchor.Chain
-	var inOwn, rest []*shim.Layout
+	var inOwn, inTools []*shim.Layout
 	for _, l := range layouts {
 		chains, err := shim.Own(l)
 		if err != nil {
-			rest = append(rest, l)
+			inTools = append(inTools, l)
 			continue
 		}
 		own, inOwn = append(own, chains...), append(inOwn, l)
@@ -127,12 +127,11 @@ func (n *netfilter) add(layouts []*shim.Layout) error {
 		if others := slices.ContainsFunc(inOwn, func(l *shim.Layout) bool { return !tables.Known(l.Table) }); others {
 			return fmt.Errorf("our table in nf_tables, which other owners than iptables need: %w", refused)
 		}
-		rest = append(rest, inOwn...)
+		if err := n.tools.add(inOwn); err != nil {
+			return errors.Join(refused, err)
+		}
 	}
-	if err := n.tools.add(rest); err != nil {
-		return errors.Join(refused, err)
-	}
-	return nil
+	return n.tools.addAside(inTools)
 }
 
 func names(chains []anchor.Chain) []string {

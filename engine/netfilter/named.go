@@ -8,7 +8,6 @@ import (
 
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/tool"
-	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
@@ -108,41 +107,6 @@ func (b *build) unmet() ([]namedRule, error) {
 		out = append(out, rules...)
 	}
 	return out, nil
-}
-
-// hold makes netfilter hold what rules name that no packet meets. Rules that were there
-// before do not hinder a change, whatever became of what they name.
-func (n *netfilter) hold(b *build) error {
-	rules, err := b.unmet()
-	if err != nil || len(rules) == 0 {
-		return err
-	}
-	t, err := n.tools.forTargets()
-	if errors.Is(err, tool.ErrMissing) {
-		return nil // nothing can be asked, and no packet meets them
-	}
-	if err != nil {
-		return err
-	}
-	chain := shim.Holder(b.Number)
-	if t.Restore(chainText(rules, chain)) == nil {
-		return nil
-	}
-	refused := try(t, rules, chain)
-	var kept []namedRule
-	var errs []error
-	for _, r := range rules {
-		switch err := refused[r]; {
-		case err == nil:
-			kept = append(kept, r)
-		case r.rule.Pos.File != state.File:
-			errs = append(errs, err)
-		}
-	}
-	if len(errs) > 0 || len(kept) == 0 {
-		return errors.Join(errs...)
-	}
-	return t.Restore(chainText(kept, chain))
 }
 
 // judge asks netfilter about all rules that name something, under the lock that locked

@@ -3,6 +3,7 @@ package netfilter
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/compat/shim"
@@ -10,12 +11,12 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// tools are netfilter's own tools: the host's variant runs targets for BPF, the
-// exact one runs whole tables. They may be the same.
+// tools are netfilter's own tools: the host's variant runs targets for BPF where our table in nf_tables
+// cannot be, the exact one runs whole tables, the aside one targets that our table cannot hold. They may be the same.
 type tools struct {
-	family      packet.Family
-	env         []string   // where the tools are looked for, and what they get
-	host, exact *tool.Tool // nil until asked for
+	family             packet.Family
+	env                []string   // where the tools are looked for, and what they get
+	host, exact, aside *tool.Tool // nil until asked for
 }
 
 func (t *tools) forTargets() (*tool.Tool, error) {
@@ -36,16 +37,27 @@ func (t *tools) forTables() (*tool.Tool, error) {
 	return found, err
 }
 
+// besideHost is the variant that the host's iptables is not, if it is there: what stands in its tables is
+// neither printed nor flushed by the commands that the host's users and programs give.
+func (t *tools) besideHost() (*tool.Tool, error) {
+	if t.aside != nil {
+		return t.aside, nil
+	}
+	found, err := tool.FindAside(t.family, t.env)
+	t.aside = found
+	return found, err
+}
+
 // installed are the different tools that the host has.
 func (t *tools) installed() ([]*tool.Tool, error) {
 	var out []*tool.Tool
-	for _, find := range []func() (*tool.Tool, error){t.forTables, t.forTargets} {
+	for _, find := range []func() (*tool.Tool, error){t.forTables, t.forTargets, t.besideHost} {
 		found, err := find()
 		switch {
 		case errors.Is(err, tool.ErrMissing):
 		case err != nil:
 			return nil, err
-		case len(out) == 0 || out[0].Path() != found.Path():
+		case !slices.ContainsFunc(out, func(have *tool.Tool) bool { return have.Path() == found.Path() }):
 			out = append(out, found)
 		}
 	}
@@ -102,6 +114,18 @@ func (t *tools) add(layouts []*shim.Layout) error {
 		}
 	}
 	return errors.Join(restore(t.forTables, exact), restore(t.forTargets, targets))
+}
+
+// addAside adds layouts where the host's own tool does not look, or else where it does.
+func (t *tools) addAside(layouts []*shim.Layout) error {
+	var errs []error
+	for _, l := range layouts {
+		one := []*shim.Layout{l}
+		if l.Exact || restore(t.besideHost, one) != nil {
+			errs = append(errs, t.add(one))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func restore(find func() (*tool.Tool, error), layouts []*shim.Layout) error {

@@ -114,6 +114,9 @@ func (m *set) Match() ruleset.Match { return m }
 // Word is "set".
 func (m *set) Word() string { return "set" }
 
+// KernelSet is the set that is asked.
+func (m *set) KernelSet() string { return m.name }
+
 // Args prints as set_save_v4() of libxt_set.c.
 func (m *set) Args() []string {
 	args := append([]string{"-m", "set"}, bang(m.negate)...)
