@@ -17,6 +17,7 @@ var translators = []struct {
 	before, after []string
 	rules         string
 	packets       []string
+	again         bool // our rules are loaded once more in the end
 }{
 	{
 		name:  "nothing of others",
@@ -48,6 +49,21 @@ var translators = []struct {
 		rules: translatedRules, packets: translatedPackets,
 	},
 	{
+		name:  "at the same priority, made later, and ours loaded again",
+		after: samePlace, again: true,
+		rules: translatedRules, packets: translatedPackets,
+	},
+	{
+		name:   "at the same priority, made before, and ours loaded again",
+		before: samePlace, again: true,
+		rules: translatedRules, packets: translatedPackets,
+	},
+	{
+		name:  "at the same priority, made later",
+		after: samePlace,
+		rules: translatedRules, packets: translatedPackets,
+	},
+	{
 		name:   "iptables-nft, as Docker uses it",
 		before: []string{"iptables-nft -t nat -N DOCKER", "iptables-nft -t nat -A PREROUTING -p udp --dport 53 -j DOCKER", "iptables-nft -t nat -A DOCKER -p udp --dport 53 -j DNAT --to-destination 198.18.1.9:5300", "iptables-nft -t nat -A POSTROUTING -s 198.18.0.0/24 ! -o eth0 -j MASQUERADE"},
 		rules:  translatedRules, packets: translatedPackets,
@@ -64,6 +80,12 @@ var translators = []struct {
 		before: []string{"nft add table ip x", "nft add chain ip x i { type nat hook input priority 90; }", "nft add rule ip x i udp dport 5353 snat to 198.18.0.66", "nft add chain ip x o { type nat hook output priority -100; }", "nft add rule ip x o udp dport 57 dnat to 198.18.1.2:9"},
 		rules:  translatedRules, packets: translatedPackets,
 	},
+}
+
+var samePlace = []string{
+	"nft add table ip x", "nft add chain ip x p { type nat hook prerouting priority -100; }", "nft add rule ip x p udp dport 53 dnat to 198.18.0.1:7",
+	"nft add chain ip x q { type nat hook postrouting priority 100; }", "nft add rule ip x q oifname eth1 udp dport 9 snat to 198.18.1.200",
+	"nft add chain ip x o { type nat hook output priority -100; }", "nft add rule ip x o udp dport 57 dnat to 198.18.1.2:13",
 }
 
 const translatedRules = `*nat
@@ -127,6 +149,11 @@ func TestTranslatorsOfOthers(t *testing.T) {
 					t.Fatal(err)
 				}
 				run(c.after)
+				if c.again {
+					if err := a.Apply(l.Host(), packet.IPv4, []byte(c.rules)); err != nil {
+						t.Fatal(err)
+					}
+				}
 				for _, p := range c.packets {
 					all = append(all, fmt.Sprintf("%s\n%s", p, events(t, l, p)))
 				}
