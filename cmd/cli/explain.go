@@ -27,6 +27,8 @@ func (explainCmd) Help() string {
   bpftables explain 'tcp 192.0.2.7:5555 > 198.51.100.1:22 in eth0 ct new flags syn'
 
 Each rule that was tried is printed with its line and why it did or did not match.
+Chains that translate addresses are walked for the first packet of a connection, which goes on
+translated.
 The packet language is in docs/packets.md.`
 }
 
@@ -44,7 +46,7 @@ func (c *explainCmd) Run(s *streams) error {
 	if err != nil {
 		return err
 	}
-	f.World.AddrTypes = localTypes()
+	f.World.AddrTypes, f.World.AddrOf = localTypes(), addressOf
 	interp.LoadSets(f.World, all.Rules.Sets)
 	stops := interp.Walk(all.Rules, f, interp.ByEval)
 	for i := range stops {
@@ -87,7 +89,7 @@ func (c *explainCmd) rules(s *streams, family packet.Family) (*apply.All, error)
 func verdict(stops []interp.Stop) string {
 	out := "ACCEPT, no rule here decides"
 	for _, s := range stops {
-		if s.Why != "" {
+		if s.Why != "" || s.Settled {
 			continue
 		}
 		out = s.Result.Verdict.String() + decidedBy(s)
@@ -136,6 +138,9 @@ func printStop(w io.Writer, s interp.Stop) {
 			fmt.Fprintf(w, "  %s    %s\n", strings.Repeat("  ", step.Depth), iptables.PrintRule(step.Rule, step.Chain))
 		}
 	}
+	if s.Translated != "" {
+		fmt.Fprintf(w, "  translated: %s\n", s.Translated)
+	}
 	for _, u := range s.Result.Unknown {
 		fmt.Fprintf(w, "  not known here: %s\n", u)
 	}
@@ -151,6 +156,7 @@ type (
 		Priority int32      `json:"priority"`
 		Why      string     `json:"note,omitempty"`
 		Verdict  string     `json:"verdict,omitempty"`
+		Changed  string     `json:"translated,omitempty"`
 		Steps    []jsonStep `json:"steps,omitempty"`
 	}
 	jsonStep struct {
@@ -168,7 +174,7 @@ type (
 func jsonStops(stops []interp.Stop) []jsonStop {
 	out := []jsonStop{}
 	for _, s := range stops {
-		js := jsonStop{Table: s.Table, Owner: s.Owner, Chain: s.Chain, Hook: s.Hook.String(), Priority: s.Priority, Why: s.Why}
+		js := jsonStop{Table: s.Table, Owner: s.Owner, Chain: s.Chain, Hook: s.Hook.String(), Priority: s.Priority, Why: s.Why, Changed: s.Translated}
 		if s.Why == "" {
 			js.Verdict = s.Result.Verdict.String()
 		}

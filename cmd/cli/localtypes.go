@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // localTypes answers what type (1 << RTN_*) an address has in this network namespace, from the
@@ -51,6 +53,27 @@ func localTypes() func(a netip.Addr, dev string) uint32 {
 		}
 		return 1 << unix.RTN_UNICAST
 	}
+}
+
+// addressOf is the address of an interface of this network namespace that it gives to packets,
+// where it has but one.
+func addressOf(dev string, family packet.Family) (one netip.Addr) {
+	ifc, err := net.InterfaceByName(dev)
+	if err != nil {
+		return one
+	}
+	addrs, _ := ifc.Addrs()
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil || p.Addr().Is4() != (family == packet.IPv4) || p.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		if one.IsValid() {
+			return netip.Addr{}
+		}
+		one = p.Addr()
+	}
+	return one
 }
 
 func here(set map[netip.Addr]string, a netip.Addr, dev string) bool {

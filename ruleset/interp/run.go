@@ -160,6 +160,11 @@ func (r *run) act(one *rule) bool {
 	case pred.Jump, pred.Goto:
 		return r.call(one)
 	case pred.Do:
+		if _, is := a.Effect.(pred.NAT); is {
+			r.res.Effects = append(r.res.Effects, a.Effect)
+			r.decide(Accept, one)
+			return true
+		}
 		if why := unforeseen(a.Effect); why != "" {
 			r.res.Unknown = append(r.res.Unknown, one.Target.Word()+" "+why)
 			return false
@@ -177,7 +182,7 @@ func (r *run) act(one *rule) bool {
 // unforeseen says what of an effect cannot be told from the facts of the packet; "": it can.
 func unforeseen(e pred.Effect) string {
 	switch e := e.(type) {
-	case pred.NAT, pred.NPT:
+	case pred.NPT:
 		return "translates addresses"
 	case pred.SetMSS, pred.StripTCPOptions, pred.FillChecksum:
 		return "rewrites the packet"

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 // Stop is one base chain on the way of a packet.
@@ -17,6 +18,11 @@ type Stop struct {
 	Priority int32
 	Why      string // why the chain was not run; empty: Result is valid
 	Result   Result
+	// Translated says what became of the packet's addresses; empty: they stay.
+	Translated string
+	// Settled says that the chain translates addresses and lets the packet go on: it decides of the
+	// packet nothing else.
+	Settled bool
 }
 
 // ways are the hooks that a packet meets, by the one that it is explained for.
@@ -49,31 +55,75 @@ func stations(rs *ruleset.Ruleset, h packet.Hook) []station {
 	return out
 }
 
-const natNote = "not judged here: a chain that translates addresses sees only the first packet of a connection and changes addresses; the packet is taken as given"
-
 // Walk passes a packet through every base chain that it meets up to and after its
-// hook, until one drops or takes it. Chains that translate addresses are noted and not
-// run.
+// hook, until one drops or takes it. Chains that translate addresses are asked about the first
+// packet of a connection; where it goes then follows from its destination.
 func Walk(rs *ruleset.Ruleset, f *packet.Facts, mode Mode) []Stop {
 	var stops []Stop
-	for _, h := range ways[f.Hook] {
-		for _, at := range stations(rs, h) {
-			s := Stop{Table: at.table.Name, Owner: at.table.Owner, Chain: at.chain.Name, Hook: h, Priority: at.chain.Base.Priority}
-			if at.chain.Base.Type == ruleset.NAT {
-				s.Why = natNote
+	for hooks := ways[f.Hook]; len(hooks) > 0; hooks = hooks[1:] {
+		before, redirected, translator := f, false, 0
+		for _, at := range stations(rs, hooks[0]) {
+			s := Stop{Table: at.table.Name, Owner: at.table.Owner, Chain: at.chain.Name, Hook: hooks[0], Priority: at.chain.Base.Priority}
+			nat := at.chain.Base.Type == ruleset.NAT
+			if nat {
+				s.Why = unasked(f, hooks[0])
+			}
+			if s.Why != "" {
 				stops = append(stops, s)
 				continue
 			}
 			s.Result = New(rs.Family, at.table, mode).TraceBase(at.chain, seenAt(f, at.chain.Base))
+			after := carry(f, s.Result.Facts, at.chain.Base)
+			if e, is := s.Result.translated(); is {
+				after, s.Translated = translate(after, hooks[0], e)
+				redirected, translator = e.Kind == pred.NATRedirect, len(stops)
+			}
+			s.Settled = nat && s.Result.Verdict == Accept
 			stops = append(stops, s)
 			if s.Result.Verdict != Accept {
 				return stops
 			}
-			f = carry(f, s.Result.Facts, at.chain.Base)
+			f = after
+		}
+		if f.Dst() != before.Dst() || redirected {
+			if f, hooks = routed(f, hooks, redirected); hooks[0] == packet.Prerouting && f.Hook == packet.Forward && f.Out.Name == "" {
+				stops[translator].Translated += "; it is forwarded, by an interface that is not given: 'out NAME' says by which"
+			}
 		}
 	}
 	return stops
 }
+
+// translated is the translation that ended a chain.
+func (r *Result) translated() (e pred.NAT, is bool) {
+	if len(r.Effects) > 0 {
+		e, is = r.Effects[len(r.Effects)-1].(pred.NAT)
+	}
+	return e, is
+}
+
+// routed gives the way that a packet goes on whose destination was changed: here says that it is
+// this host. What was sent from here is routed again.
+func routed(f *packet.Facts, hooks []packet.Hook, here bool) (*packet.Facts, []packet.Hook) {
+	if len(hooks) == 1 || !here && f.World.AddrTypes == nil {
+		return f, hooks
+	}
+	here = here || f.World.AddrTypes(f.Dst(), "")&local != 0
+	f = copyFacts(f)
+	switch {
+	case hooks[0] == packet.Output && here:
+		f.Out = packet.Iface{Name: "lo"}
+	case hooks[0] != packet.Prerouting:
+	case here:
+		f.Out, f.Hook, hooks = packet.Iface{}, packet.Input, ways[packet.Input]
+	default:
+		f.Hook, hooks = packet.Forward, ways[packet.Forward]
+	}
+	return f, hooks
+}
+
+// local is 1 << RTN_LOCAL (include/uapi/linux/rtnetlink.h).
+const local = 1 << 2
 
 // seenAt is the packet as a base chain sees it: the out interface and the
 // realm are known after routing, the in interface not after POSTROUTING of a local

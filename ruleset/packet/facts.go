@@ -155,6 +155,7 @@ type World struct {
 	HZ        uint64                                        // ticks per second; 0 means 1000
 	Random    func() uint32                                 // nil: always 0
 	AddrTypes func(a netip.Addr, dev string) (types uint32) // what routing makes of an address, 1 << RTN_*; nil: by address alone
+	AddrOf    func(dev string, family Family) netip.Addr    // the one address of an interface, if it has one; nil: not known
 	State     map[any]any                                   // memory of stateful matches, by their identity
 }
 
@@ -205,6 +206,9 @@ func (f *Facts) addr(off4, off6 int) netip.Addr {
 // IsFragment says whether an IPv4 packet is a fragment other than the first
 // (what -f asks).
 func (f *Facts) IsFragment() bool { return f.Family == IPv4 && f.FragOff != 0 }
+
+// HasPorts says whether the transport header begins with two ports.
+func (f *Facts) HasPorts() bool { return f.L4 == L4Found && !f.IsFragment() && hasPorts(f.Proto) }
 
 // be16 reads a big-endian number.
 func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }

@@ -115,7 +115,7 @@ func finish(f *Facts) {
 	if f.Conn == nil {
 		f.Conn = &Conn{}
 	}
-	c, t := f.Conn, f.tupleOf()
+	c, t := f.Conn, f.Tuple()
 	if c.Reply {
 		t = t.reversed()
 	}
@@ -143,9 +143,10 @@ func (t Tuple) reversed() Tuple {
 	return Tuple{Src: t.Dst, Dst: t.Src, SrcPort: t.DstPort, DstPort: t.SrcPort}
 }
 
-func (f *Facts) tupleOf() Tuple {
+// Tuple is the addresses of the packet, and its ports if it has some.
+func (f *Facts) Tuple() Tuple {
 	t := Tuple{Src: f.Src(), Dst: f.Dst()}
-	if b, ok := f.L4Bytes(0, 4); ok && hasPorts(f.Proto) {
+	if b, ok := f.L4Bytes(0, 4); ok && f.HasPorts() {
 		t.SrcPort, t.DstPort = be16(b), be16(b[2:])
 	}
 	return t
