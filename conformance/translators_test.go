@@ -197,7 +197,7 @@ func TestEmptiedTranslators(t *testing.T) {
 		restore(t, binary, l.Host(), translatedRules)
 		emptied := ""
 		for line := range strings.Lines(string(command(t, l.Host(), "", "nft", "list", "table", "ip", "bpftables"))) {
-			if words := strings.Fields(line); len(words) > 1 && words[0] == "chain" && strings.HasSuffix(words[1], "PREROUTING"+priority) {
+			if words := strings.Fields(line); len(words) > 1 && words[0] == "chain" && strings.HasSuffix(words[1], "PREROUTING"+priority+"-nat") {
 				emptied = words[1]
 			}
 		}

@@ -80,10 +80,16 @@ func (b *batch) deleteChain(name string) {
 	b.add(unix.NFT_MSG_DELCHAIN, 0, text(unix.NFTA_CHAIN_TABLE, Name), text(unix.NFTA_CHAIN_NAME, name))
 }
 
+// deleteRule removes one rule.
+func (b *batch) deleteRule(r tagged) {
+	b.add(unix.NFT_MSG_DELRULE, 0, text(unix.NFTA_RULE_TABLE, Name), text(unix.NFTA_RULE_CHAIN, r.chain),
+		netlink.Attribute{Type: unix.NFTA_RULE_HANDLE, Data: binary.BigEndian.AppendUint64(nil, r.handle)})
+}
+
 // addRule adds a rule behind the others of a chain, after what it needs.
-func (b *batch) addRule(chain string, r Rule) {
+func (b *batch) addRule(c *Chain, r Rule) {
 	all := make([]netlink.Attribute, len(r))
-	about := []netlink.Attribute{text(unix.NFTA_RULE_TABLE, Name), text(unix.NFTA_RULE_CHAIN, chain)}
+	about := []netlink.Attribute{text(unix.NFTA_RULE_TABLE, Name), text(unix.NFTA_RULE_CHAIN, c.Name)}
 	for i, e := range r {
 		if t, is := e.(*expr.Target); is && t.Name == targetMSS {
 			about = append(about, b.forProtocol(unix.IPPROTO_TCP))
@@ -95,6 +101,9 @@ func (b *batch) addRule(chain string, r Rule) {
 			return // there may be nothing to spell
 		}
 		all[i] = netlink.Attribute{Type: unix.NLA_F_NESTED | unix.NFTA_LIST_ELEM, Data: b.spell(e)}
+	}
+	if c.Tag != "" {
+		about = append(about, netlink.Attribute{Type: unix.NFTA_RULE_USERDATA, Data: comment(c.Tag)})
 	}
 	b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, append(about, b.nested(unix.NFTA_RULE_EXPRESSIONS, all...))...)
 }
@@ -172,9 +181,12 @@ func (t Table) change(say func(*batch)) error {
 	}
 	err := b.send()
 	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) {
-		return fmt.Errorf("%w (%w)", ErrMissing, err)
+		err = fmt.Errorf("%w (%w)", ErrMissing, err)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("table %s of nf_tables: %w", Name, err)
+	}
+	return nil
 }
 
 // send sends the transaction and waits for the kernel's answer: the first message that it

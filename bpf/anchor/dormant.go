@@ -40,8 +40,5 @@ func (t Table) wake() error {
 	if err != nil || !sleeps {
 		return err
 	}
-	if err := t.change((*batch).addTable); err != nil {
-		return fmt.Errorf("wake table %s of nf_tables: %w", Name, err)
-	}
-	return nil
+	return t.change((*batch).addTable)
 }

@@ -21,11 +21,14 @@ type Found struct {
 	Uses uint32
 }
 
-// Uses is what Found says of chains as they were added.
+// Uses is what Found says of chains as they were added. Base chains are not among them: they may
+// have rules of others of ours, too.
 func Uses(chains []Chain) map[string]uint32 {
 	out := map[string]uint32{}
 	for _, c := range chains {
-		out[c.Name] += uint32(len(c.Rules))
+		if c.Base == nil {
+			out[c.Name] += uint32(len(c.Rules))
+		}
 		for _, r := range c.Rules {
 			if to := target(r); to != "" {
 				out[to]++

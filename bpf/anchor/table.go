@@ -2,7 +2,7 @@ package anchor
 
 import (
 	"errors"
-	"fmt"
+	"slices"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -33,7 +33,8 @@ func (t Table) nft() *nftables.Table {
 // Chain is a chain of the table.
 type Chain struct {
 	Name  string
-	Base  *Base // nil: packets come by jumps only
+	Base  *Base  // nil: packets come by jumps only
+	Tag   string // of the rules of a base chain: nft shows it as a comment
 	Rules []Rule
 }
 
@@ -50,11 +51,19 @@ type Base struct {
 const replaceTries = 10
 
 // Replace removes chains, with the objects of their names, and adds others in one transaction; packets
-// meet the old ones or the new ones. Chains to remove that are not there are no error.
-func (t Table) Replace(remove []string, add []Chain) (err error) {
+// meet the old ones or the new ones. Chains to remove that are not there are no error. A base chain to add that is
+// there keeps its place among the chains of others at the same priority, of which netfilter runs the latest
+// first (nf_hook_entries_grow(), net/netfilter/core.c); its rules come behind those that it has, unless
+// it is among those to remove, too.
+func (t Table) Replace(remove []string, add []Chain) error {
+	return again(func() error { return t.replace(remove, add) })
+}
+
+// again runs a change, once more where what is gone between our look and the transaction
+// has failed it as a whole.
+func again(change func() error) (err error) {
 	for range replaceTries {
-		// What is gone between our look and the transaction fails it as a whole.
-		if err = t.replace(remove, add); !errors.Is(err, unix.ENOENT) {
+		if err = change(); !errors.Is(err, unix.ENOENT) {
 			return err
 		}
 	}
@@ -75,13 +84,19 @@ func (t Table) replace(remove []string, add []Chain) error {
 	if err := t.wake(); err != nil {
 		return err
 	}
-	err := t.change(func(b *batch) {
+	stay := map[string]bool{}
+	for _, c := range add {
+		stay[c.Name] = c.Base != nil
+	}
+	return t.change(func(b *batch) {
 		b.addTable()
 		for _, name := range remove { // rules first: a chain that another one jumps to stays
 			b.flushChain(name)
 		}
 		for _, name := range remove {
-			b.deleteChain(name)
+			if !stay[name] {
+				b.deleteChain(name)
+			}
 		}
 		for _, o := range old {
 			b.deleteObject(o)
@@ -89,16 +104,50 @@ func (t Table) replace(remove []string, add []Chain) error {
 		for i := range add {
 			b.addChain(&add[i])
 		}
-		for _, chain := range add {
-			for _, r := range chain.Rules {
-				b.addRule(chain.Name, r)
+		for i := range add {
+			for _, r := range add[i].Rules {
+				b.addRule(&add[i], r)
 			}
 		}
 	})
+}
+
+// Keep removes chains, with the objects of their names, and from others, base chains, all
+// rules without a tag, in one transaction. Chains that are not there are no error.
+func (t Table) Keep(tag string, bases, remove []string) error {
+	return again(func() error { return t.keep(tag, bases, remove) })
+}
+
+func (t Table) keep(tag string, bases, remove []string) error {
+	remove, objects, err := t.present(remove)
 	if err != nil {
-		return fmt.Errorf("table %s of nf_tables: %w", Name, err)
+		return err
 	}
-	return nil
+	var old []tagged
+	for _, name := range bases {
+		rules, err := t.rules(name)
+		if err != nil {
+			return err
+		}
+		old = append(old, slices.DeleteFunc(rules, func(r tagged) bool { return r.tag == tag })...)
+	}
+	if len(remove)+len(objects)+len(old) == 0 {
+		return nil
+	}
+	return t.change(func(b *batch) {
+		for _, r := range old {
+			b.deleteRule(r)
+		}
+		for _, name := range remove {
+			b.flushChain(name)
+		}
+		for _, name := range remove {
+			b.deleteChain(name)
+		}
+		for _, o := range objects {
+			b.deleteObject(o)
+		}
+	})
 }
 
 // present gives those of some chains that are there, and what objects of their names there are.
@@ -142,8 +191,5 @@ func (t Table) Remove() error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, ErrMissing) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("remove table %s of nf_tables: %w", Name, err)
-	}
-	return nil
+	return err
 }

@@ -15,6 +15,7 @@ import (
 // table in nf_tables, Text for the tools of iptables.
 type Layout struct {
 	Family packet.Family
+	Gen    uint32
 	Table  string
 	Root   string // starts the names of all its chains
 	// Exact says that among netfilter's tools only iptables-legacy runs the rules exactly:
@@ -94,8 +95,11 @@ const (
 	LateDone    Kind = "late_done"
 )
 
+// stem starts the names of all our chains.
+const stem = "bpftables"
+
 // Prefix starts the names of all chains and pins of a generation.
-func Prefix(gen uint32) string { return fmt.Sprintf("bpftables%d", gen) }
+func Prefix(gen uint32) string { return fmt.Sprintf("%s%d", stem, gen) }
 
 // Holder is the chain with what rules of a generation name that no packet meets.
 func Holder(gen uint32) string { return Prefix(gen) + "-h" }
@@ -108,12 +112,13 @@ func aside(chain string, gen uint32) bool { return chain == Holder(gen) || chain
 
 // chainName starts the names of the chains of a table: a letter tells the tables of iptables
 // apart in nf_tables, as its tools take 28 bytes for a name (XT_EXTENSION_MAXNAMELEN).
-func chainName(gen uint32, table string) string {
-	short := table[:1]
+func chainName(gen uint32, table string) string { return Prefix(gen) + "-" + shortName(table) }
+
+func shortName(table string) string {
 	if ofOthers(table) {
-		short = pinName(table)
+		return pinName(table)
 	}
-	return Prefix(gen) + "-" + short
+	return table[:1]
 }
 
 // ofOthers says whether a table is of another owner than iptables: its name begins with the
@@ -187,7 +192,7 @@ func (b *builder) load(p Program) string {
 
 // Generation tells whose chain it is, by its name.
 func Generation(chain string) (gen uint32, ours bool) {
-	rest, ok := strings.CutPrefix(chain, "bpftables")
+	rest, ok := strings.CutPrefix(chain, stem)
 	if !ok {
 		return 0, false
 	}

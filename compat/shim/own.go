@@ -19,13 +19,13 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 	}
 	var out []anchor.Chain
 	for _, e := range slices.Concat(l.Entries, l.Late.Entries) {
-		name := fmt.Sprintf("%s-%s%d", l.Root, e.Hook, e.Priority)
+		name := baseChain(l.Table, &e)
 		rules, err := spot{l.Family, name, e.Hook}.rules(e.Rules)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, anchor.Chain{
-			Name:  name,
+			Name: name, Tag: Prefix(l.Gen),
 			Base:  &anchor.Base{Type: chainType(&e), Hook: e.Hook, Priority: e.Priority},
 			Rules: rules,
 		})
@@ -38,6 +38,28 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 		out = append(out, anchor.Chain{Name: c.Name, Rules: rules})
 	}
 	return out, nil
+}
+
+// baseChain is the name of a base chain. It is that of all generations: chains of others at the
+// same priority come before it, or behind, as they did.
+func baseChain(table string, e *Entry) string {
+	name := fmt.Sprintf(stem+"-%s-%s%d", shortName(table), e.Hook, e.Priority)
+	if kind := chainType(e); kind != nftables.ChainTypeFilter {
+		name += "-" + string(kind)
+	}
+	return name
+}
+
+// IsBase says whether a chain of our table is a base chain of a layout.
+func IsBase(chain string) bool { return strings.HasPrefix(chain, stem+"-") }
+
+// Bases are the base chains that a layout has in our table, with how many rules each has.
+func Bases(l *Layout) map[string]uint32 {
+	out := map[string]uint32{}
+	for _, e := range slices.Concat(l.Entries, l.Late.Entries) {
+		out[baseChain(l.Table, &e)] += uint32(len(e.Rules))
+	}
+	return out
 }
 
 // chainType is the type of a base chain. One that routes looks again for the way of a packet

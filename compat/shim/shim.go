@@ -34,7 +34,7 @@ import (
 // Targets lays out the actions of a table that runs in BPF. pins is the directory
 // of the generation's pins. Nil when the table has no such actions.
 func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layout {
-	b := &builder{Layout: Layout{Family: family, Table: t.Name, Root: chainName(gen, t.Name)}, pins: pins}
+	b := &builder{Layout: Layout{Family: family, Gen: gen, Table: t.Name, Root: chainName(gen, t.Name)}, pins: pins}
 	if translates(t) || t.Alone() && len(t.Actions) > 0 {
 		b.each(t)
 		return &b.Layout
@@ -220,7 +220,7 @@ func (b *builder) tree(root string, some []action, low int, bit Kind, leaf func(
 // note with which a program before the table sees that its rules are there. line writes a rule
 // as the tool reads it, or says why that is not possible.
 func Whole(family packet.Family, t *ruleset.Table, gen uint32, pins string, line func(r *ruleset.Rule, chain string) (string, error)) (*Layout, error) {
-	b := &builder{Layout: Layout{Family: family, Table: t.Name, Root: chainName(gen, t.Name), Exact: true, Whole: true}, pins: pins}
+	b := &builder{Layout: Layout{Family: family, Gen: gen, Table: t.Name, Root: chainName(gen, t.Name), Exact: true, Whole: true}, pins: pins}
 	names := map[string]string{}
 	for i, c := range t.Chains {
 		names[c.Name] = wholeName(gen, t.Name, i)

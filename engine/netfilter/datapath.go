@@ -139,7 +139,11 @@ func (d *Datapath) Retire(live *datapath.Live) error {
 	if live != nil {
 		keep, conntrack = live.Number(), live.Conntrack
 	}
-	if err := d.netfilter.keep(keep, d.space.Pins()); err != nil {
+	r, err := recordOf(live)
+	if err != nil {
+		return err
+	}
+	if err := d.netfilter.keep(keep, r.Held, d.space.Pins()); err != nil {
 		return err
 	}
 	failpoint.At("cleaned")

@@ -205,7 +205,7 @@ func (g *generation) Install() error {
 		return err
 	}
 	failpoint.At("installed")
-	if err := n.add(g.build.layouts); err != nil {
+	if err := n.add(g.build.layouts, false); err != nil {
 		return errors.Join(n.judge(g.build, nil), err)
 	}
 	failpoint.At("shims")

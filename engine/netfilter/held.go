@@ -31,12 +31,14 @@ type netfilter struct {
 
 // held is what a generation gave to netfilter for one table, as its state remembers it.
 type held struct {
-	Table  string      `json:"table"`
-	Whole  bool        `json:"whole,omitempty"`
-	Plan   *plan.Table `json:"plan,omitempty"` // what the targets are laid out by
-	Sum    uint64      `json:"sum"`            // of the chains in nf_tables; 0: not there
-	Chains int         `json:"chains"`         // the same for iptables' tables, with the rules in built-in chains
-	Rules  int         `json:"rules"`
+	Table string      `json:"table"`
+	Whole bool        `json:"whole,omitempty"`
+	Plan  *plan.Table `json:"plan,omitempty"` // what the targets are laid out by
+	Sum   uint64      `json:"sum"`            // of the chains in nf_tables that packets reach by jumps; 0: not there
+	// Bases are the base chains in nf_tables, with how many rules each has.
+	Bases  map[string]uint32 `json:"bases,omitempty"`
+	Chains int               `json:"chains"` // the same for iptables' tables, with the rules in built-in chains
+	Rules  int               `json:"rules"`
 }
 
 // holds describes the layouts of a generation.
@@ -51,7 +53,7 @@ func (n *netfilter) holds(layouts []*shim.Layout, p *plan.Plan) []held {
 			h.Rules += len(c.Rules)
 		}
 		if chains, err := shim.Own(l); err == nil {
-			h.Sum = sum(anchor.Uses(chains))
+			h.Sum, h.Bases = sum(anchor.Uses(chains)), shim.Bases(l)
 		}
 		if !l.Whole {
 			h.Plan = targetsOf(p, l.Table)
@@ -109,8 +111,9 @@ func sum(uses map[string]uint32) uint64 {
 	return cmp.Or(h.Sum64(), 1)
 }
 
-// add adds layouts of a generation beside what is there.
-func (n *netfilter) add(layouts []*shim.Layout) error {
+// add adds layouts of a generation beside what is there; again says that nothing is there but
+// what is left of them.
+func (n *netfilter) add(layouts []*shim.Layout, again bool) error {
 	var own []anchor.Chain
 	var inOwn, inTools []*shim.Layout
 	for _, l := range layouts {
@@ -121,7 +124,7 @@ func (n *netfilter) add(layouts []*shim.Layout) error {
 		}
 		own, inOwn = append(own, chains...), append(inOwn, l)
 	}
-	refused := n.own.Replace(names(own), own)
+	refused := n.own.Replace(names(own, again), own)
 	failpoint.At("own table")
 	if refused != nil {
 		if others := slices.ContainsFunc(inOwn, func(l *shim.Layout) bool { return !tables.Known(l.Table) }); others {
@@ -134,18 +137,20 @@ func (n *netfilter) add(layouts []*shim.Layout) error {
 	return n.tools.addAside(inTools)
 }
 
-func names(chains []anchor.Chain) []string {
-	out := make([]string, len(chains))
-	for i, c := range chains {
-		out[i] = c.Name
+// names are those of chains; base chains are among them only if asked for.
+func names(chains []anchor.Chain, bases bool) (out []string) {
+	for _, c := range chains {
+		if c.Base == nil || bases {
+			out = append(out, c.Name)
+		}
 	}
 	return out
 }
 
-// keep removes everything of ours from netfilter that does not belong to a generation;
-// 0: all.
-func (n *netfilter) keep(gen uint32, pins string) error {
-	if err := n.keepOwn(gen); err != nil {
+// keep removes everything of ours from netfilter that does not belong to a generation, which
+// gave it something; 0: all.
+func (n *netfilter) keep(gen uint32, given []held, pins string) error {
+	if err := n.keepOwn(gen, given); err != nil {
 		return err
 	}
 	return n.tools.edit(shim.Tables(), func(table, saved string) string {
@@ -153,7 +158,7 @@ func (n *netfilter) keep(gen uint32, pins string) error {
 	})
 }
 
-func (n *netfilter) keepOwn(gen uint32) error {
+func (n *netfilter) keepOwn(gen uint32, given []held) error {
 	if gen == 0 {
 		return n.own.Remove()
 	}
@@ -161,16 +166,26 @@ func (n *netfilter) keepOwn(gen uint32) error {
 	if err != nil {
 		return err
 	}
-	var others []string
+	wanted := map[string]bool{}
+	for _, h := range given {
+		for name := range h.Bases {
+			wanted[name] = true
+		}
+	}
+	var bases, others []string
 	for _, name := range all {
-		if of, ok := shim.Generation(name); ok && of != gen {
+		of, ours := shim.Generation(name)
+		switch {
+		case wanted[name]:
+			bases = append(bases, name)
+		case ours && of != gen || shim.IsBase(name):
 			others = append(others, name)
 		}
 	}
 	if len(others) > 0 && len(others) == len(all) {
 		return n.own.Remove()
 	}
-	return n.own.Replace(others, nil)
+	return n.own.Keep(shim.Prefix(gen), bases, others)
 }
 
 // lost gives the tables of which netfilter does not hold any more what a generation gave
@@ -189,14 +204,8 @@ func (n *netfilter) lost(gen uint32, all []held, pins string) ([]string, error) 
 	}
 	var out []string
 	for _, h := range all {
-		uses := map[string]uint32{}
-		for _, c := range chains {
-			if shim.Belongs(c.Name, gen, h.Table) {
-				uses[c.Name] = c.Uses
-			}
-		}
-		if h.Sum != 0 && len(uses) > 0 {
-			if sleeps || sum(uses) != h.Sum {
+		if some, all := h.inOwn(chains, gen); some {
+			if sleeps || !all {
 				out = append(out, h.Table)
 			}
 			continue
@@ -210,6 +219,27 @@ func (n *netfilter) lost(gen uint32, all []held, pins string) ([]string, error) 
 		}
 	}
 	return out, nil
+}
+
+// inOwn says whether some of it is in our table, and whether all is. While a change is under
+// way, base chains have rules of the next generation, too.
+func (h *held) inOwn(chains []anchor.Found, gen uint32) (some, all bool) {
+	if h.Sum == 0 {
+		return false, false
+	}
+	uses, missing := map[string]uint32{}, len(h.Bases)
+	for _, c := range chains {
+		if rules, is := h.Bases[c.Name]; is {
+			some = true
+			if c.Uses >= rules {
+				missing--
+			}
+		}
+		if shim.Belongs(c.Name, gen, h.Table) {
+			uses[c.Name] = c.Uses
+		}
+	}
+	return some || len(uses) > 0, missing == 0 && sum(uses) == h.Sum
 }
 
 // inTools says whether the tables of iptables hold all of it.
@@ -284,7 +314,7 @@ func (d *Datapath) Mend(live *datapath.Live) error {
 		return err
 	}
 	failpoint.At("remains removed")
-	if err := d.netfilter.add(layouts); err != nil {
+	if err := d.netfilter.add(layouts, true); err != nil {
 		return fmt.Errorf("what netfilter does for the rules was removed by another program and cannot be put back: %w", err)
 	}
 	return nil
