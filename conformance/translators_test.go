@@ -17,7 +17,8 @@ var translators = []struct {
 	before, after []string
 	rules         string
 	packets       []string
-	again         bool // our rules are loaded once more in the end
+	again         bool     // our rules are loaded once more in the end
+	begun         []string // packets that are sent before our rules are loaded
 }{
 	{
 		name:  "nothing of others",
@@ -47,6 +48,12 @@ var translators = []struct {
 		name:  "a drop of some before ours",
 		after: []string{"nft add table ip x", "nft add chain ip x p { type nat hook prerouting priority -99; }", "nft add rule ip x p udp dport 53 drop", "nft add rule ip x p udp dport 55 drop"},
 		rules: translatedRules, packets: translatedPackets,
+	},
+	{
+		name:   "connections that began before",
+		before: []string{"nft add table ip x", "nft add chain ip x p { type filter hook prerouting priority 0; }", "nft add rule ip x p ct state new"},
+		begun:  translatedPackets,
+		rules:  translatedRules, packets: translatedPackets,
 	},
 	{
 		name:  "at the same priority, made later, and ours loaded again",
@@ -145,6 +152,9 @@ func TestTranslatorsOfOthers(t *testing.T) {
 					}
 				}
 				run(c.before)
+				for _, p := range c.begun {
+					events(t, l, p)
+				}
 				if err := a.Apply(l.Host(), packet.IPv4, []byte(c.rules)); err != nil {
 					t.Fatal(err)
 				}
