@@ -72,7 +72,7 @@ COMMIT
 			t.Errorf("%s-save prints rules of ours: %s", tool, saved)
 		}
 	}
-	command(t, l.Host(), "", "nft", "flush chain ip bpftables bpftables1-r-PREROUTING-199")
+	command(t, l.Host(), "", "nft", "flush chain ip bpftables bpftables-r-PREROUTING-199")
 	closed("no second part", control, file)
 	change()
 	enforced("put back")
