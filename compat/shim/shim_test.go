@@ -175,7 +175,7 @@ func TestLate(t *testing.T) {
 			bases[c.Name] = c.Base.Priority
 		}
 	}
-	if want := map[string]int32{"bpftables7-r-PREROUTING-300": -300, "bpftables7-r-PREROUTING-199": BehindConntrack}; !maps.Equal(bases, want) {
+	if want := map[string]int32{"bpftables-r-PREROUTING-300": -300, "bpftables-r-PREROUTING-199": BehindConntrack}; !maps.Equal(bases, want) {
 		t.Errorf("base chains: %v", bases)
 	}
 	var kinds []Kind
