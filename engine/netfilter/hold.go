@@ -65,7 +65,7 @@ func (n *netfilter) holdInOwn(b *build, rules []namedRule) (rest []namedRule) {
 		held = append(held, h)
 	}
 	chains, err := shim.Hold(n.family, b.Number, held)
-	if err != nil || n.own.Replace(names(chains), chains) != nil {
+	if err != nil || n.own.Replace(names(chains, false), chains) != nil {
 		return rules
 	}
 	return rest
