@@ -70,42 +70,21 @@ func (c *restoreCmd) Run(s *streams) error {
 		return err
 	}
 	defer in.Close()
-	text, err := spool(in)
+	text, err := beside.Spool(in)
 	if err != nil {
 		return err
 	}
-	s.memory.expect(text.bytes, text.lines)
+	s.memory.expect(text.Bytes, text.Lines)
 	req := &apply.Request{
 		Text: text, File: name, Table: c.Table, NoFlush: c.NoFlush, Counters: c.Counters,
 		Test: c.Test, Strict: c.Strict, Early: c.Early, Output: s.out,
 		Classifier: classifier,
 	}
-	return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error { return c.restore(s, e, req) })
-}
-
-// restore lets us, and netfilter's tools where a table is theirs, do what the text says.
-func (c *restoreCmd) restore(s *streams, e *apply.Engine, req *apply.Request) error {
-	b, err := beside.Look(e, s.caller, c.Table)
-	if err != nil {
-		return err
-	}
-	text := newNoHelpers(req.Text, e.Pins())
-	req.Text, req.Emptied = text, s.notEmptied(e, text)
-	theirs, err := b.Share(req)
-	if err != nil {
-		return err
-	}
-	if err := e.Restore(req); err != nil {
-		return err
-	}
-	if err := theirs(); err != nil || c.Test || len(b.Held) == 0 {
-		return err
-	}
-	if err := b.Again(); err != nil {
-		return err
-	}
-	b.WarnBoth()
-	return nil
+	return s.locked(c.waitFlag, c.family(), func(e *apply.Engine) error {
+		return beside.Restore(e, s.caller, req, beside.How{Emptied: func(tables []string, helpers bool) error {
+			return s.notEmptied(e, tables, helpers)
+		}})
+	})
 }
 
 // locked runs a change under the xtables lock.

@@ -73,44 +73,13 @@ func (s *streams) ruleCommand(family packet.Family, args []string) int {
 	defer held.Release()
 	code := exitOK
 	err = s.withEngine(family, func(e *apply.Engine) error {
-		b, err := beside.Look(e, s.caller, argv.Table)
-		if err != nil {
-			return err
-		}
-		t, err := b.Runner()
-		if err != nil {
-			return err
-		}
-		if t != nil {
-			code, err = t.Run(s.caller, args[1:])
-			return err
-		}
-		b.WarnBoth()
-		return s.rule(e, argv)
+		code, err = beside.Rule(e, s.caller, argv, args[1:], beside.How{})
+		return err
 	})
 	if err != nil {
 		return ruleCode(err, s.err)
 	}
 	return code
-}
-
-// rule does what the command says: on live counters where it reads, as a
-// change where it changes.
-func (s *streams) rule(e *apply.Engine, argv *iptables.Argv) error {
-	if argv.Lists || !argv.Changes {
-		o := iptables.Options{Resolver: s.caller.Resolver(), Output: s.out}
-		live, err := e.Current()
-		if err != nil {
-			return err
-		}
-		if live != nil {
-			o.Base = live
-		}
-		if _, _, err := argv.Run(o); err != nil || !argv.Changes {
-			return err
-		}
-	}
-	return e.Restore(&apply.Request{Argv: argv, NoFlush: true, Output: io.Discard})
 }
 
 func ruleWait(argv *iptables.Argv) time.Duration {

@@ -103,28 +103,26 @@ func (c *giveBackCmd) Run(s *streams) error {
 // notEmptied is asked when a text leaves tables with nothing that have something. After a
 // takeover it is what the host's iptables-save prints: tables without rules. Where netfilter
 // runs a table for us, it prints our helpers.
-func (s *streams) notEmptied(e *apply.Engine, text *noHelpers) func(tables []string) error {
-	return func(tables []string) error {
-		taken, err := takeover.Tables(e.Dir())
-		if err != nil {
-			return err
-		}
-		six := ""
-		if e.Family() == packet.IPv6 {
-			six = " -6"
-		}
-		const fix = "'bpftables save%s' prints the rules in force, 'bpftables flush%s -t %s' removes them"
-		var errs []error
-		for _, t := range tables {
-			switch {
-			case slices.Contains(taken, t):
-				errs = append(errs, fmt.Errorf("table %s: the text has no rules for it, and those in force were taken over from netfilter, whose iptables-save is without them now; "+fix, t, six, six, t))
-			case text.found:
-				errs = append(errs, fmt.Errorf("table %s: the text has no rules for it, only those by which netfilter works for bpftables: it is what iptables-save prints beside bpftables; "+fix, t, six, six, t))
-			default:
-				fmt.Fprintf(s.err, "bpftables: table %s: all rules are removed, as the text has none for it\n", t)
-			}
-		}
-		return errors.Join(errs...)
+func (s *streams) notEmptied(e *apply.Engine, tables []string, helpers bool) error {
+	taken, err := takeover.Tables(e.Dir())
+	if err != nil {
+		return err
 	}
+	six := ""
+	if e.Family() == packet.IPv6 {
+		six = " -6"
+	}
+	const fix = "'bpftables save%s' prints the rules in force, 'bpftables flush%s -t %s' removes them"
+	var errs []error
+	for _, t := range tables {
+		switch {
+		case slices.Contains(taken, t):
+			errs = append(errs, fmt.Errorf("table %s: the text has no rules for it, and those in force were taken over from netfilter, whose iptables-save is without them now; "+fix, t, six, six, t))
+		case helpers:
+			errs = append(errs, fmt.Errorf("table %s: the text has no rules for it, only those by which netfilter works for bpftables: it is what iptables-save prints beside bpftables; "+fix, t, six, six, t))
+		default:
+			fmt.Fprintf(s.err, "bpftables: table %s: all rules are removed, as the text has none for it\n", t)
+		}
+	}
+	return errors.Join(errs...)
 }

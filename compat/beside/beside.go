@@ -41,13 +41,13 @@ func Look(e *apply.Engine, c *caller.Caller, table string) (*Beside, error) {
 		b.Held, err = b.Holding(table)
 	}
 	if err == nil {
-		err = b.Again()
+		err = b.again()
 	}
 	return b, err
 }
 
-// Again looks once more in which tables we hold something.
-func (b *Beside) Again() (err error) {
+// again looks once more in which tables we hold something.
+func (b *Beside) again() (err error) {
 	if len(b.Held) > 0 {
 		b.ours, err = b.engine.Held()
 	}

@@ -2,7 +2,6 @@ package face
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/bpftables/bpftables/compat/beside"
@@ -34,22 +33,8 @@ func (p *process) command(args []string) int {
 	defer held.Release()
 	code := exitOK
 	err = p.engines(p.Family, p.Caller, func(e *apply.Engine) error {
-		b, err := beside.Look(e, p.Caller, argv.Table)
-		if err != nil {
-			return err
-		}
-		t, err := b.Runner()
-		if err != nil {
-			return err
-		}
-		if t != nil {
-			code, err = t.Run(p.Caller, args)
-			return err
-		}
-		if argv.Changes {
-			b.WarnBoth()
-		}
-		return p.run(e, argv)
+		code, err = beside.Rule(e, p.Caller, argv, args, p.how())
+		return err
 	})
 	if p.Dialect == Legacy || err == nil {
 		p.told.WriteTo(p.Out)
@@ -60,22 +45,10 @@ func (p *process) command(args []string) int {
 	return code
 }
 
-// run does what a command says: on live counters where it reads, as a change where it changes.
-func (p *process) run(e *apply.Engine, argv *iptables.Argv) error {
-	if argv.Lists || !argv.Changes {
-		o := iptables.Options{Resolver: p.Resolver(), Output: p.Out, Told: &p.told}
-		live, err := e.Current()
-		if err != nil {
-			return err
-		}
-		if live != nil {
-			o.Base = live
-		}
-		if _, _, err := argv.Run(o); err != nil || !argv.Changes {
-			return err
-		}
-	}
-	return e.Restore(&apply.Request{Argv: argv, NoFlush: true, Output: io.Discard, Told: &p.told})
+// how is how commands are run: without warnings of our own, as callers such as Docker take all that
+// a command prints for a failure.
+func (p *process) how() beside.How {
+	return beside.How{Quiet: p.Getenv(VerboseEnv) == "", Told: &p.told}
 }
 
 // wait is how long the lock is waited for.

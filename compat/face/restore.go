@@ -71,7 +71,11 @@ func (p *process) restore(args []string) int {
 		return code
 	}
 	defer text.Close()
-	req.Text = text
+	spooled, err := beside.Spool(text)
+	if err != nil {
+		return p.fail(err)
+	}
+	req.Text = spooled
 	if !waits {
 		seconds = 0
 	}
@@ -80,8 +84,7 @@ func (p *process) restore(args []string) int {
 		return p.fail(err)
 	}
 	defer held.Release()
-	req.Told = &p.told
-	err = p.engines(p.Family, p.Caller, func(e *apply.Engine) error { return p.load(e, req) })
+	err = p.engines(p.Family, p.Caller, func(e *apply.Engine) error { return beside.Restore(e, p.Caller, req, p.how()) })
 	p.told.WriteTo(p.Out)
 	return p.fail(err)
 }
@@ -139,29 +142,6 @@ func sentence(err error) string {
 	text := []rune(err.Error())
 	text[0] = unicode.ToUpper(text[0])
 	return string(text)
-}
-
-// load does what the text says.
-func (p *process) load(e *apply.Engine, req *apply.Request) error {
-	b, err := beside.Look(e, p.Caller, req.Table)
-	if err != nil {
-		return err
-	}
-	theirs, err := b.Share(req)
-	if err != nil {
-		return err
-	}
-	if err := e.Restore(req); err != nil {
-		return err
-	}
-	if err := theirs(); err != nil || req.Test || len(b.Held) == 0 {
-		return err
-	}
-	if err := b.Again(); err != nil {
-		return err
-	}
-	b.WarnBoth()
-	return nil
 }
 
 // restoreHelp is what --help prints.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/conformance/lab"
+	"github.com/bpftables/bpftables/engine/serve/client"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -21,7 +22,14 @@ func TestWords(t *testing.T) {
 	program := prepare(t)
 	t.Run("alone", func(t *testing.T) { testWords(t, program, families) })
 	serve(t, program)
-	t.Run("served", func(t *testing.T) { testWords(t, program, families[:1]) })
+	t.Run("served", func(t *testing.T) {
+		served := newTalk(t, links(t, program), "iptables", "nft")
+		served.env = append(served.env, client.DebugEnv+"=1")
+		if got, want := served.run("$I --version"), `0 out="iptables v1.8.9 (nf_tables)\n" err=""`; got != want {
+			t.Fatalf("got %s\nwant %s", got, want)
+		}
+		testWords(t, program, families[:1])
+	})
 }
 
 func testWords(t *testing.T, program string, families []packet.Family) {

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/engine/serve/client"
 )
 
 // peer is the process of a client.
@@ -115,11 +118,18 @@ func capabilities(pid int) (uint64, error) {
 // sameProgram says whether two files are one program: the same file, or two copies
 // of the same build.
 func sameProgram(peer, own string) bool {
-	if sameFile(peer, own) {
+	if sameFile(peer, own) || installedBeside(peer, own) {
 		return true
 	}
 	have := ownBuild()
 	return len(have) > 0 && bytes.Equal(build(peer), have)
+}
+
+// installedBeside says whether a file is the program of faces that was installed with the program in
+// own, which still is the one that its path leads to: the two are of one version.
+func installedBeside(peer, own string) bool {
+	path, err := os.Readlink(own)
+	return err == nil && sameFile(own, path) && sameFile(peer, filepath.Join(filepath.Dir(path), client.Multi))
 }
 
 var ownBuild = sync.OnceValue(func() []byte { return build("/proc/self/exe") })

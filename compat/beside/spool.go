@@ -1,4 +1,4 @@
-package cli
+package beside
 
 import (
 	"bytes"
@@ -9,18 +9,18 @@ import (
 // chunk is how much of an input is read at a time.
 const chunk = 64 << 10
 
-// spool reads an input to its end, before the command takes the xtables lock: an input that
+// Spool reads an input to its end, before the command takes the xtables lock: an input that
 // hangs, as a pipe whose writer waits for something else, must not hold the lock for every tool
 // of the host. iptables-restore takes it at the first "*table" (iptables/iptables-restore.c), and
 // holds it while the rest does not come. What was read is let go as it is read again.
-func spool(in io.Reader) (*spooled, error) {
-	s := &spooled{}
+func Spool(in io.Reader) (*Spooled, error) {
+	s := &Spooled{}
 	for {
 		part := make([]byte, chunk)
 		n, err := io.ReadFull(in, part)
 		if n > 0 {
 			s.parts = append(s.parts, part[:n])
-			s.bytes, s.lines = s.bytes+n, s.lines+bytes.Count(part[:n], []byte{'\n'})
+			s.Bytes, s.Lines = s.Bytes+n, s.Lines+bytes.Count(part[:n], []byte{'\n'})
 		}
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -31,14 +31,14 @@ func spool(in io.Reader) (*spooled, error) {
 	}
 }
 
-// spooled is what is left of an input.
-type spooled struct {
+// Spooled is what is left of an input.
+type Spooled struct {
 	parts        [][]byte
-	bytes, lines int // of all that was read
+	Bytes, Lines int // of all that was read
 }
 
 // Read reads on.
-func (s *spooled) Read(p []byte) (int, error) {
+func (s *Spooled) Read(p []byte) (int, error) {
 	if len(s.parts) == 0 {
 		return 0, io.EOF
 	}
