@@ -177,6 +177,7 @@ type ProbeRoute6 struct {
 	Chosen    uint64
 	At        uint64
 	Oif       int32
+	Asked     uint32
 	Types     uint32
 	Flags     uint32
 	Metric    uint32
@@ -194,7 +195,7 @@ type ProbeRoute6 struct {
 	Chain     uint16
 	_         [2]byte
 	Taken     uint32
-	_         [60]byte
+	_         [56]byte
 }
 
 type ProbeSctpConfig struct {

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"github.com/cilium/ebpf/asm"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -25,13 +27,19 @@ var routedTypes = []struct {
 	mask  int32
 }{{"LOCAL", 1 << 2}, {"ANYCAST", 1 << 4}, {"UNREACHABLE", 1 << 7}, {"LOCAL,ANYCAST,UNREACHABLE", 1<<2 | 1<<4 | 1<<7}}
 
+// Answers of the functions of the datapath.
+const (
+	answerYes     = int32(abi.NetfilterAnswerA_YES)
+	answerHotdrop = int32(abi.NetfilterAnswerA_HOTDROP)
+)
+
 // testMark marks the packets of the test: others come by, as those of duplicate address
 // detection.
 const testMark = 7
 
-// countTypes6 counts marked packets at a hook for rule 2*type if their source is of that type,
-// and for rule 2*type+1 if that holds for the interface.
-func countTypes6(hook packet.Hook, limit int32) codegen.Program {
+// countTypes6 counts marked packets at a hook for rule 2*type if the answer to the question for
+// the type of their source is this one, and for rule 2*type+1 that for the interface.
+func countTypes6(hook packet.Hook, limit, answer int32) codegen.Program {
 	n := 2 * len(routedTypes)
 	p := codegen.Program{Table: "filter", Family: packet.IPv6, Hook: hook, Rules: n + 1}
 	p.Insns = append(start("chain"),
@@ -43,7 +51,7 @@ func countTypes6(hook packet.Hook, limit int32) codegen.Program {
 		p.Insns = append(p.Insns,
 			asm.Mov.Reg(asm.R1, asm.R6), asm.Mov.Reg(asm.R2, asm.R7), asm.Mov.Imm(asm.R3, arg),
 			asm.Call.Label(abi.FuncAddrType6),
-			asm.JNE.Imm(asm.R0, 1, next),
+			asm.JNE.Imm(asm.R0, answer, next),
 			asm.Mov.Reg(asm.R1, asm.R6), asm.Mov.Reg(asm.R2, asm.R7), asm.Mov.Imm(asm.R3, int32(rule)),
 			asm.Call.Label(abi.FuncCount),
 			asm.Mov.Imm(asm.R0, 0).WithSymbol(next))
@@ -68,7 +76,7 @@ type types6 struct {
 func newTypes6(t *testing.T, hook packet.Hook, limit string, send func(netip.Addr) error) *types6 {
 	t.Helper()
 	bit := map[string]int32{"in": 24, "out": 25}[limit]
-	c := &types6{T: t, gen: apply(t, open(t, packet.IPv6), countTypes6(hook, bit)), send: send, yes: make([]uint64, 2*len(routedTypes))}
+	c := &types6{T: t, gen: apply(t, open(t, packet.IPv6), countTypes6(hook, bit, answerYes)), send: send, yes: make([]uint64, 2*len(routedTypes))}
 	rules := fmt.Sprintf("*filter\n-F %s\nCOMMIT\n*filter\n", hook)
 	for _, typ := range routedTypes {
 		for _, limited := range []string{"", " --limit-iface-" + limit} {
@@ -103,12 +111,21 @@ func (c *types6) compare(addresses ...string) {
 func (c *types6) under(where string, do, undo []string) {
 	c.Helper()
 	c.where = where
-	for _, command := range do {
-		run(c.T, "sh", "-c", command)
-	}
+	commands(c.T, do)
 	c.compare(addresses6...)
-	for _, command := range undo {
-		run(c.T, "sh", "-c", command)
+	commands(c.T, undo)
+}
+
+// commands runs words, or writes a VALUE into a /FILE: "/FILE VALUE".
+func commands(t *testing.T, list []string) {
+	t.Helper()
+	for _, command := range list {
+		w := strings.Fields(command)
+		if !strings.HasPrefix(command, "/") {
+			run(t, w[0], w[1:]...)
+		} else if err := os.WriteFile(w[0], []byte(w[1]), 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -181,8 +198,8 @@ func host6(t *testing.T, more ...string) {
 // states brings the host into many states, and compares in each.
 func (c *types6) states(out string) {
 	const all = "/proc/sys/net/ipv6/conf/all/"
-	router := []string{"echo 1 > " + all + "forwarding"}
-	host := []string{"echo 0 > " + all + "forwarding"}
+	router := []string{all + "forwarding 1"}
+	host := []string{all + "forwarding 0"}
 	none := []string{}
 	c.under("host", none, none)
 	c.under("router", router, host)
@@ -199,8 +216,8 @@ func (c *types6) states(out string) {
 		return // nothing can be sent in what follows
 	}
 	c.under("link down", []string{"ip link set d1 down"}, none)
-	c.under("link down, ignored", []string{"echo 1 > /proc/sys/net/ipv6/conf/d0/ignore_routes_with_linkdown"},
-		[]string{"ip link set d1 up", "echo 0 > /proc/sys/net/ipv6/conf/d0/ignore_routes_with_linkdown"})
+	c.under("link down, ignored", []string{"/proc/sys/net/ipv6/conf/d0/ignore_routes_with_linkdown 1"},
+		[]string{"ip link set d1 up", "/proc/sys/net/ipv6/conf/d0/ignore_routes_with_linkdown 0"})
 	c.under("d2 down", []string{"ip link set d2 down"}, []string{"ip link set d2 up"})
 	c.under("no IPv6 on d2", []string{"ip link set d2 mtu 1000"}, []string{"ip link set d2 mtu 1500"})
 }
@@ -263,6 +280,50 @@ func TestAddrType6Copies(t *testing.T) {
 	c.compare("2001:db8:11::4")
 	c.under("copies and rules", rules, nil)
 	c.compare("2001:db8:11::4")
+}
+
+// TestAddrType6Unknown wants no answer, which drops the packet, where the kernel's depends on
+// what cannot be read: the source that it would choose, or a next hop by its secret hash.
+func TestAddrType6Unknown(t *testing.T) {
+	host6(t, "-6 route add 2001:db8:27::/64 nhid 4", "-6 route add local 2001:db8:28::/64 nhid 4")
+	g := apply(t, open(t, packet.IPv6), countTypes6(packet.Output, 25, answerHotdrop))
+	send := sender6(t, "lo")
+	ask := func(from string, want ...uint64) {
+		t.Helper()
+		before := counters(t, g)
+		if err := send(netip.MustParseAddr(from)); err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range counters(t, g)[:2*len(routedTypes)] {
+			if got := c.Packets - before[i].Packets; got != want[i] {
+				t.Errorf("%s %s limited=%d: %d unknown, want %d", from, routedTypes[i/2].names, i%2, got, want[i])
+			}
+		}
+	}
+	ask("2001:db8:27::1", 0, 0, 0, 0, 0, 0, 0, 0)
+	// Of the two next hops, only that without a gateway makes it a router's anycast address.
+	ask("2001:db8:27::", 0, 0, 1, 0, 0, 0, 1, 0)
+	ask("2001:db8:28::1", 0, 0, 0, 0, 0, 0, 0, 0)
+	chooseSource(t, netip.MustParsePrefix("2001:db8:1::/64"), 77)
+	ask("2001:db8:50::1", 1, 1, 1, 1, 1, 1, 1, 1)
+	ask("2001:db8:1::2", 0, 0, 0, 0, 0, 0, 0, 0) // the table has no route for it
+}
+
+// chooseSource adds a policy rule for packets whose source the kernel would choose in a prefix,
+// which ip cannot do.
+func chooseSource(t *testing.T, source netip.Prefix, table uint32) {
+	t.Helper()
+	const fraSrc, fraPriority, fraTable, findSource, toTable = 2, 6, 15, 0x10000, 1
+	req := nl.NewNetlinkRequest(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	msg := &nl.RtMsg{}
+	msg.Family, msg.Src_len, msg.Type, msg.Flags = unix.AF_INET6, uint8(source.Bits()), toTable, findSource
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(fraSrc, source.Addr().AsSlice()))
+	req.AddData(nl.NewRtAttr(fraPriority, binary.NativeEndian.AppendUint32(nil, 10)))
+	req.AddData(nl.NewRtAttr(fraTable, binary.NativeEndian.AppendUint32(nil, table)))
+	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // onOneCPU keeps the thread on its processor: each has copies of routes of its own.

@@ -83,6 +83,7 @@ static __always_inline u32 addr_types_v6(struct bpf_nf_ctx *ctx, const u8 *addr,
 	w->lo = be64_at(addr + 8);
 	w->net = (ulong)ctx->state->net;
 	w->oif = dev ? cast_to(struct net_device, dev)->ifindex : 0;
+	w->asked = mask | 1 << RTN_UNREACHABLE;
 	w->types = types6(w);
 	if (dev && mask & 1 << RTN_LOCAL && !(w->types & (1 << RTN_UNREACHABLE | TYPES_UNKNOWN)))
 		find_addr6(w, dev);
@@ -130,7 +131,7 @@ __noinline int addr_type6(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 		return A_NO;
 	if (family != 6 || in_vrf(dev))
 		return A_HOTDROP;
-	types = addr_types_v6(ctx, f->l3 + (arg >> 16 & 1 ? 24 : 8), (ulong)dev, arg);
+	types = addr_types_v6(ctx, f->l3 + (arg >> 16 & 1 ? 24 : 8), (ulong)dev, arg & 0xffff);
 	if (types & TYPES_UNKNOWN)
 		return A_HOTDROP;
 	return (types & arg & 0xffff) != 0;

@@ -80,6 +80,7 @@ struct route6 {
 	ulong chosen;	/* next hop of the route found */
 	ulong at;	/* in a chain: tables, neighbours, copies */
 	s32 oif;
+	u32 asked;	/* which types are */
 	u32 types;	/* what was found out (rules6.h) */
 	u32 flags;	/* of the route found */
 	u32 metric;	/* of the first pass; number of the table */

@@ -236,7 +236,7 @@ static __always_inline u32 says6(struct route6 *w, u32 flags, ulong dst, s16 err
 	    (len < 127 && !(flags & (RTF_GATEWAY | RTF_NONEXTHOP)) && bpf_be64_to_cpu(load8(dst)) == w->hi &&
 	     bpf_be64_to_cpu(load8(dst + 8)) == w->lo))
 		types |= 1 << RTN_ANYCAST;
-	return types;
+	return types & (w->asked | TYPES_KNOWN);
 }
 
 /* type_error is ip6_rt_type_to_error(). */
