@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -167,4 +168,20 @@ func runArgv(args []string, base *ruleset.Ruleset, out *bytes.Buffer) (*ruleset.
 		return nil, 3, err
 	}
 	return nil, 1, err
+}
+
+// TestListPolicyCounters: listings show what policies have counted, and what a text gives them.
+func TestListPolicyCounters(t *testing.T) {
+	base := tables.New("filter", packet.IPv4)
+	base.Chain("OUTPUT").Counters = ruleset.Counters{Packets: 4, Bytes: 336}
+	rs := &ruleset.Ruleset{Family: packet.IPv4, Tables: []*ruleset.Table{base}}
+	for args, want := range map[string]string{
+		"iptables -L OUTPUT -v -n -x": "Chain OUTPUT (policy ACCEPT 4 packets, 336 bytes)\n",
+		"iptables -S OUTPUT -v":       "-P OUTPUT ACCEPT -c 4 336\n",
+	} {
+		var out bytes.Buffer
+		if _, code, err := runArgv(strings.Fields(args), rs, &out); code != 0 || !strings.HasPrefix(out.String(), want) {
+			t.Errorf("%s: exit code %d (%v):\n%swant %s", args, code, err, &out, want)
+		}
+	}
 }

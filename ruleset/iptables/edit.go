@@ -34,6 +34,7 @@ type chainEdit struct {
 	name     string
 	policy   string
 	counters ruleset.Counters
+	shown    ruleset.Counters // of the policy, in listings: what was counted until now
 	pos      ruleset.Pos
 	rules    ruleList
 	refs     int // rules that jump here
@@ -50,7 +51,7 @@ func newTableEdit(name string, family packet.Family, base *ruleset.Table) *table
 	for _, c := range from.Chains {
 		// Policy counters start anew with every change of a table that does not
 		// give them (TC_COMMIT in libiptc/libiptc.c).
-		e := &chainEdit{name: c.Name, policy: tables.PolicyOf(c), pos: c.Pos, rules: newRuleList(c.Rules)}
+		e := &chainEdit{name: c.Name, policy: tables.PolicyOf(c), shown: c.Counters, pos: c.Pos, rules: newRuleList(c.Rules)}
 		t.chains[c.Name] = e
 		t.order = append(t.order, e)
 	}
@@ -237,7 +238,7 @@ func (t *tableEdit) setPolicy(c *chainEdit, policy string, n ruleset.Counters) *
 	case !validPolicy(policy):
 		return &fault{thing: c.name, what: fmt.Sprintf("bad policy %q", policy), fix: "give ACCEPT or DROP", said: saidRules(saidPolicy)}
 	}
-	c.policy, c.counters = policy, n
+	c.policy, c.counters, c.shown = policy, n, n
 	return nil
 }
 
@@ -284,6 +285,15 @@ func (t *tableEdit) finish() *ruleset.Table {
 	out := &ruleset.Table{Family: t.family, Name: t.name, Owner: tables.Owner, Pos: t.pos}
 	for _, c := range t.sorted() {
 		out.AddChain(&ruleset.Chain{Name: c.name, Base: tables.Base(t.name, c.name, c.policy), Counters: c.counters, Rules: c.rules.finished(), Pos: c.pos})
+	}
+	return out
+}
+
+// listed is the table as -L and -S show it.
+func (t *tableEdit) listed() *ruleset.Table {
+	out := t.finish()
+	for i, c := range t.sorted() {
+		out.Chains[i].Counters = c.shown
 	}
 	return out
 }

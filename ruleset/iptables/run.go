@@ -300,7 +300,7 @@ func (rd *reader) show(c *command) *fault {
 	if out == nil {
 		out = io.Discard
 	}
-	t, err := rd.cur.finish(), error(nil)
+	t, err := rd.cur.listed(), error(nil)
 	if c.bits&cmdListRules != 0 {
 		err = ListRules(out, t, ListRulesOptions{Counters: c.options&optVerbose != 0, Chain: c.chain.text, Rule: c.number})
 	} else {
