@@ -371,10 +371,10 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 		out.Conds[i] = t.slots.assign(p, stateKey{r, i})
 	}
 	for ; limits < len(t.res.Plan.Limits); limits++ {
-		t.out.Limits = append(t.out.Limits, limits)
+		t.out.Limits = append(t.out.Limits, plan.Slot{Rule: out.ID, Slot: limits})
 	}
 	for ; nths < len(t.res.Plan.Nths); nths++ {
-		t.out.Nths = append(t.out.Nths, nths)
+		t.out.Nths = append(t.out.Nths, plan.Slot{Rule: out.ID, Slot: nths})
 	}
 	if recents < len(t.res.Plan.Recents) {
 		t.out.Keepers = append(t.out.Keepers, out.ID)

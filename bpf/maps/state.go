@@ -166,6 +166,34 @@ func Recount(m *ebpf.Map, slot int, count uint32) error {
 	return nil
 }
 
+// GoOnLimits gives limits the credit that those of another map have, by slots.
+func GoOnLimits(to, from *ebpf.Map, slots map[int]int) error {
+	return goOn(to, from, slots, func(n *abi.NetfilterLimitState, old abi.NetfilterLimitState) {
+		n.Prev, n.Credit = old.Prev, old.Credit
+	})
+}
+
+// GoOnNths gives nths the counts that those of another map have, by slots.
+func GoOnNths(to, from *ebpf.Map, slots map[int]int) error {
+	return goOn(to, from, slots, func(n *abi.NetfilterNthState, old abi.NetfilterNthState) { n.Count = old.Count })
+}
+
+// goOn takes over some of the values of another map.
+func goOn[T any](to, from *ebpf.Map, slots map[int]int, take func(n *T, old T)) error {
+	for slot, before := range slots {
+		var n, old T
+		err := errors.Join(to.Lookup(uint32(slot), &n), from.Lookup(uint32(before), &old))
+		if err == nil {
+			take(&n, old)
+			err = to.Put(uint32(slot), n)
+		}
+		if err != nil {
+			return fmt.Errorf("go on from slot %d in slot %d: %w", before, slot, err)
+		}
+	}
+	return nil
+}
+
 func (s *States) fillSCTPs(m *ebpf.Map) error {
 	for slot, c := range s.SCTPs {
 		config := abi.NetfilterSctpConfig{Map: c.Map, Mode: uint32(c.Mode), Nflags: uint32(len(c.Flags))}

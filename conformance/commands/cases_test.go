@@ -66,6 +66,9 @@ var cases = []struct {
 	{"counting begins anew", ":INPUT ACCEPT [0:0]\n" + filler("INPUT") +
 		"-A INPUT " + some + "-m statistic --mode nth --every 2 --packet 0 -j DROP\n",
 		[]string{"-A INPUT -s 203.0.113.3 -j DROP", "-D INPUT 1", "-P INPUT DROP"}},
+	{"what rules remember goes on when another table changes", ":INPUT ACCEPT [0:0]\n" + filler("INPUT") +
+		"-A INPUT " + some + "-m limit --limit 1/hour --limit-burst 6 -m limit --limit 1/hour --limit-burst 7\n-A INPUT " + some + "-m statistic --mode nth --every 3 --packet 1\n",
+		[]string{"-t security -A INPUT -p tcp -j DROP", "-t security -P INPUT ACCEPT", "-t security -I INPUT 1 " + more, "-D INPUT 1", "-t security -D INPUT 1"}},
 	{"a rule that nothing matches", ":INPUT ACCEPT [0:0]\n" + filler("INPUT"),
 		[]string{"-I INPUT 1 -m length ! --length 0:65535 -j DROP", "-I INPUT 2 " + some + "-j DROP", "-D INPUT 1", "-R INPUT 1 -m length ! --length 0:65535", "-I INPUT 1 -m addrtype --src-type LOCAL"}},
 	{"short chains lead to a long one", ":INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:one - [0:0]\n:two - [0:0]\n:long - [0:0]\n" +

@@ -159,13 +159,20 @@ func (d *duo) saved(s *side) string {
 	return comment.ReplaceAllString(out, "")
 }
 
-// compare wants the same rules and counters on both sides.
+// compare wants the same rules and counters on both sides; iptables prints the table first that
+// was used last.
 func (d *duo) compare() {
 	d.Helper()
-	want, got := d.saved(&d.ref), d.saved(&d.ours)
+	want, got := byTable(d.saved(&d.ref)), byTable(d.saved(&d.ours))
 	if got != want {
 		d.Fatalf("saved\n%s\nafter\n%s", difference(got, want), d.history())
 	}
+}
+
+func byTable(text string) string {
+	parts := strings.SplitAfter(text, "COMMIT\n")
+	slices.Sort(parts)
+	return strings.Join(parts, "")
 }
 
 // difference shows the lines in which two texts are not the same.

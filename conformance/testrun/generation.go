@@ -57,6 +57,15 @@ func (g *generation) Install() error {
 	return g.d.kernel.failing(g.d.family, "installed")
 }
 
+// GoOn copies what limits and nths remember.
+func (g *generation) GoOn(from datapath.Generation, m datapath.Memory) error {
+	before := from.(*generation)
+	if len(g.runners) == 0 || len(before.runners) == 0 {
+		return nil
+	}
+	return g.runners[0].GoOn(before.runners[0], m.Limits, m.Nths)
+}
+
 // Activate makes packets meet the programs.
 func (g *generation) Activate() error {
 	if err := g.d.kernel.failing(g.d.family, "activate"); err != nil {

@@ -78,19 +78,19 @@ type extra struct {
 	// What changes in place have to know, by table; those without classified chains are
 	// not there.
 	Changeable map[string]*changeable `json:"changeable,omitempty"`
+	// Memory is where the rules of tables remember packets, by table; see memory.
+	Memory map[string]*memory `json:"memory,omitempty"`
 }
 
 // changeable is what a table offers to changes in place.
 type changeable struct {
-	Classes  []*plan.Class `json:"classes"` // without rules
-	Actions  []plan.Action `json:"effects,omitempty"`
-	Longest  int           `json:"longest,omitempty"` // see plan.Table
-	Ending   bool          `json:"ending,omitempty"`  // one of them may be an action that was put in place
-	Template bool          `json:"template,omitempty"`
-	Hidden   pred.Hidden   `json:"hidden,omitempty"`
-	// The slots of limits, and those of nths with what they begin with.
-	Limits []int          `json:"limits,omitempty"`
-	Nths   map[int]uint32 `json:"nths,omitempty"`
+	Classes  []*plan.Class  `json:"classes"` // without rules
+	Actions  []plan.Action  `json:"effects,omitempty"`
+	Longest  int            `json:"longest,omitempty"` // see plan.Table
+	Ending   bool           `json:"ending,omitempty"`  // one of them may be an action that was put in place
+	Template bool           `json:"template,omitempty"`
+	Hidden   pred.Hidden    `json:"hidden,omitempty"`
+	Nths     map[int]uint32 `json:"nths,omitempty"` // what they begin with, by slot
 	// Keepers are the counter slots of rules that keep a named set.
 	Keepers []uint32 `json:"keepers,omitempty"`
 }
@@ -112,9 +112,9 @@ func (x *extra) addChangeable(p *plan.Plan) {
 	for _, t := range p.Tables {
 		if have := x.Changeable[t.Name]; have != nil {
 			have.Actions, have.Longest, have.Template, have.Hidden = t.Actions, t.Longest, t.Template, t.Hidden
-			have.Limits, have.Nths, have.Keepers = t.Limits, map[int]uint32{}, t.Keepers
-			for _, slot := range t.Nths {
-				have.Nths[slot] = p.Nths[slot].First()
+			have.Nths, have.Keepers = map[int]uint32{}, t.Keepers
+			for _, n := range t.Nths {
+				have.Nths[n.Slot] = p.Nths[n.Slot].First()
 			}
 		}
 	}

@@ -95,8 +95,8 @@ type editor struct {
 	rows     *edit.Batch
 	state    *state.Edit
 	tables   map[string]*translate.InPlace
-	longer   int           // how much the bounds on notes have grown
-	restarts []*changeable // whose limits begin anew
+	longer   int      // how much the bounds on notes have grown
+	restarts []string // tables whose limits begin anew
 	changed  bool
 	full     bool // the generation had no room for a change
 	err      error
@@ -285,15 +285,23 @@ func (ed *editor) Commit(table string) error {
 		}
 		ed.state.SetCounters(c, state.None, n)
 	}
-	ed.restarts = append(ed.restarts, ed.extra.Changeable[table])
+	ed.restarts = append(ed.restarts, table)
 	return nil
 }
 
 // restart makes the limits of changed tables begin anew, as netfilter does: with every
 // change of a table, it makes all of its rules anew (limit_mt_check(), net/netfilter/xt_limit.c).
 func (ed *editor) restart() error {
-	for _, p := range ed.restarts {
-		if err := ed.classes.Restart(p.Limits, p.Nths); err != nil {
+	for _, table := range ed.restarts {
+		m := ed.extra.Memory[table]
+		if m == nil {
+			continue
+		}
+		limits := make([]int, len(m.Limits))
+		for i, l := range m.Limits {
+			limits[i] = l.Slot
+		}
+		if err := ed.classes.Restart(limits, ed.extra.Changeable[table].Nths); err != nil {
 			return err
 		}
 	}

@@ -195,6 +195,7 @@ type prepared struct {
 	number uint32
 	res    *translate.Result
 	gen    datapath.Generation
+	memory datapath.Memory // see goesOn
 }
 
 // Close releases what is held open. What was not installed is gone then.
@@ -237,7 +238,7 @@ func (e *Engine) enforce(p *prepared) error {
 	if err := e.stage(p); err != nil {
 		return err
 	}
-	return p.gen.Activate()
+	return p.activate()
 }
 
 // stage takes the steps up to the switch.
@@ -349,6 +350,10 @@ func (e *Engine) writeState(p *prepared) error {
 		}
 	}
 	x.addChangeable(res.Plan)
+	x.addMemory(res.Plan)
+	if err := p.goesOn(o); err != nil {
+		return err
+	}
 	x.addSets(c.after, res.Plan)
 	data, err := x.bytes()
 	if err != nil {

@@ -138,7 +138,7 @@ func switchAll(engines []*Engine, ready []*prepared) error {
 	}
 	failpoint.At("announced")
 	for _, p := range ready {
-		if err := p.gen.Activate(); err != nil {
+		if err := p.activate(); err != nil {
 			return err
 		}
 		failpoint.At("activated")

@@ -19,6 +19,8 @@ type Generation interface {
 	Row(slot uint32) uint32
 	// Install puts the generation beside the one that is enforced.
 	Install() error
+	// GoOn makes limits and nths go on from those of the generation that is enforced.
+	GoOn(from Generation, m Memory) error
 	// Activate makes it the one that is enforced, in one step.
 	Activate() error
 	// Version is how often the generation's rules were changed in place.
@@ -30,6 +32,9 @@ type Generation interface {
 	// Close releases what is held open; what was installed is enforced.
 	Close() error
 }
+
+// Memory says which limits and nths go on, by slot: here, and in the generation before.
+type Memory struct{ Limits, Nths map[int]int }
 
 // Live is the generation that is enforced, as the engine knows it.
 type Live struct {

@@ -222,6 +222,11 @@ func (g *generation) Install() error {
 	return nil
 }
 
+// GoOn copies what limits and nths remember.
+func (g *generation) GoOn(from datapath.Generation, m datapath.Memory) error {
+	return g.Generation.GoOn(from.(*generation).Generation, m.Limits, m.Nths)
+}
+
 // Counters reads what programs have counted, and netfilter for tables that are left to it.
 func (g *generation) Counters(left []datapath.Left) (*datapath.Counters, error) {
 	slots, err := g.Generation.Counters()

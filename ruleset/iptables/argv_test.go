@@ -176,8 +176,8 @@ func TestListPolicyCounters(t *testing.T) {
 	base.Chain("OUTPUT").Counters = ruleset.Counters{Packets: 4, Bytes: 336}
 	rs := &ruleset.Ruleset{Family: packet.IPv4, Tables: []*ruleset.Table{base}}
 	for args, want := range map[string]string{
-		"iptables -L OUTPUT -v -n -x": "Chain OUTPUT (policy ACCEPT 4 packets, 336 bytes)\n",
-		"iptables -S OUTPUT -v":       "-P OUTPUT ACCEPT -c 4 336\n",
+		"-L OUTPUT -v -n -x": "Chain OUTPUT (policy ACCEPT 4 packets, 336 bytes)\n",
+		"-S OUTPUT -v":       "-P OUTPUT ACCEPT -c 4 336\n",
 	} {
 		var out bytes.Buffer
 		if _, code, err := runArgv(strings.Fields(args), rs, &out); code != 0 || !strings.HasPrefix(out.String(), want) {

@@ -41,6 +41,12 @@ type Plan struct {
 	EarlyOff string
 }
 
+// Slot is where something of a rule stands.
+type Slot struct {
+	Rule uint32 `json:"rule"` // its counter slot
+	Slot int    `json:"slot"`
+}
+
 // Table is a table and where it runs.
 type Table struct {
 	Name    string
@@ -49,8 +55,8 @@ type Table struct {
 	Hooks   []*Hook  // empty unless InBPF
 	Actions []Action // what the shim behind the table can be told to do, by number
 	Longest int      // how many actions a packet can collect, at most
-	Limits  []int    // slots of its rules, see Plan
-	Nths    []int
+	Limits  []Slot   // of its rules, see Plan
+	Nths    []Slot
 	Keepers []uint32 // rules that keep a named set: it ends with the last of them
 	// Template says that a target gives packets a conntrack entry that rules of the
 	// table must not ask about.
