@@ -95,7 +95,7 @@ const liveText = "*filter\n:INPUT DROP [7:9]\n:X - [0:0]\n[5:6] -A INPUT -j X\n[
 func TestKept(t *testing.T) {
 	base, _ := mustRead(t, liveText, iptables.Options{Counters: true})
 	before := base.Table("filter")
-	rs, report := mustRead(t, "*filter\n-A INPUT -j DROP\n-Z OUTPUT\n-E X Y\nCOMMIT\n*nat\nCOMMIT\n*raw\nCOMMIT\n",
+	rs, report := mustRead(t, "*filter\n-A INPUT -j DROP\n-Z OUTPUT\n-E X Y\nCOMMIT\n*nat\n-X\nCOMMIT\n*raw\nCOMMIT\n",
 		iptables.Options{Base: base, NoFlush: true})
 	after := rs.Table("filter")
 	if rs.Table("nat") != base.Table("nat") {

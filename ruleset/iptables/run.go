@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/match"
 )
 
@@ -115,6 +116,9 @@ func (rd *reader) execute(c *command) *fault {
 	case cmdNewChain:
 		f = t.create(c.chain.text, rd.pos(c.chain.at))
 	case cmdDeleteChain:
+		if !c.hasName && len(t.order) == len(tables.BuiltIns(t.name)) {
+			return nil // there is none: nothing changes (for_each_chain4(), iptables/iptables.c)
+		}
 		f = rd.each(c, false, func(e *chainEdit) *fault {
 			rd.tellChain(c, "Deleting", e)
 			return t.remove(e.name)
