@@ -3,6 +3,8 @@ package commands
 import (
 	"fmt"
 	"math/rand"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +18,7 @@ func TestTables(t *testing.T) {
 	serve(t, program)
 	for _, family := range families {
 		t.Run(family.String(), func(t *testing.T) {
-			newTables(newDuo(t, family, program, nil), *seed).run(howMany())
+			newTables(newDuo(t, family, program, nil), *seed).run(howMany() / 2)
 		})
 	}
 }
@@ -34,9 +36,17 @@ var tableNames = []string{"raw", "mangle", "nat", "filter", "security"}
 func newTables(d *duo, seed int64) *tables {
 	s := &tables{duo: d, r: rand.New(rand.NewSource(seed)), pool: map[string]map[string][]string{}}
 	for range 60 {
-		s.learn(gen.Everything(s.r, d.family))
+		s.learn(s.ruleset())
 	}
 	return s
+}
+
+var remembers = regexp.MustCompile(`(?m)^-A .* -m (limit|statistic|quota) .*\n`)
+
+// ruleset is a random one without rules that remember packets by themselves: in tables that are left
+// to netfilter they begin anew with changes of other tables. TestCases has those.
+func (s *tables) ruleset() string {
+	return remembers.ReplaceAllString(gen.Everything(s.r, s.family), "")
 }
 
 // learn takes the rules of a ruleset into the pool.
@@ -64,7 +74,7 @@ func (s *tables) run(n int) {
 	}
 	s.batch(empty.String())
 	for range 3 { // later ones stand on what is left of the first
-		s.batch(gen.Everything(s.r, s.family))
+		s.batch(s.ruleset())
 	}
 	for done := range n {
 		s.env = nil
@@ -99,7 +109,7 @@ func (s *tables) command() {
 		b.WriteString("COMMIT\n")
 		s.batch(b.String(), "-n")
 	case 1:
-		s.batch(gen.Everything(s.r, s.family))
+		s.batch(s.ruleset())
 	default:
 		t := s.any(tableNames)
 		s.single(append([]string{"-t", t}, words(s.line(t))...)...)
@@ -112,7 +122,7 @@ func (s *tables) line(table string) string {
 	c := s.any(have)
 	rules := s.rulesOf(table, c)
 	at := 1 + s.r.Intn(len(rules)+1)
-	spec := func() string { return s.spec(table, c) }
+	spec := func() string { return s.spec(table, c, have) }
 	old := func() string {
 		if len(rules) > 0 && s.r.Intn(4) > 0 {
 			return s.any(rules)
@@ -128,7 +138,7 @@ func (s *tables) line(table string) string {
 		func() string { return "-D " + c + " " + old() },
 		func() string { return fmt.Sprintf("-R %s %d %s", c, at, spec()) },
 		func() string { return "-C " + c + " " + old() },
-		func() string { return "-P " + c + " " + s.any([]string{"ACCEPT", "ACCEPT", "DROP"}) },
+		func() string { return "-P " + c + " " + s.policy(table) },
 		func() string { return s.any([]string{"-Z", "-Z " + c, fmt.Sprintf("-Z %s %d", c, at)}) },
 		func() string { return "-F " + c },
 		func() string { return "-N new" + fmt.Sprint(s.r.Intn(3)) },
@@ -139,12 +149,29 @@ func (s *tables) line(table string) string {
 	return choices[s.r.Intn(len(choices))]()
 }
 
-// spec draws a rule for a chain: one of that name, or any rule of a user chain.
-func (s *tables) spec(table, chain string) string {
-	if rules := s.pool[table][chain]; len(rules) > 0 {
-		return s.any(rules)
+var toUser = regexp.MustCompile(`(?:^| )-[jg] (user\d)$`)
+
+// policy draws one; table nat takes ACCEPT alone.
+func (s *tables) policy(table string) string {
+	if table != "nat" && s.r.Intn(3) == 0 {
+		return "DROP"
 	}
-	return s.any(s.pool[table]["user0"])
+	return "ACCEPT"
+}
+
+// spec draws a rule for a chain: one of that name, or any rule of a user chain. It calls chains
+// that there are; for others, iptables has several exit codes.
+func (s *tables) spec(table, chain string, have []string) string {
+	rules := s.pool[table][chain]
+	if len(rules) == 0 {
+		rules = s.pool[table]["user0"]
+	}
+	for {
+		rule := s.any(rules)
+		if to := toUser.FindStringSubmatch(rule); to == nil || slices.Contains(have, to[1]) {
+			return rule
+		}
+	}
 }
 
 // chainsOf are the chains of a table, as they are.
@@ -170,7 +197,7 @@ func (s *tables) rulesOf(table, chain string) (out []string) {
 }
 
 // talk sends a conversation to both sides. A translation that finds its ports in use draws
-// others by chance, so all connections are forgotten before.
+// others by chance: all connections are forgotten before, and ports that differ are no difference.
 func (s *tables) talk() {
 	s.Helper()
 	g := gen.New(s.family, s.saved(&s.ref), interfaces, s.r.Int63())
@@ -182,12 +209,15 @@ func (s *tables) talk() {
 			}
 		}
 	}
-	s.send(packets)
-	s.said = append(s.said, func() (out []string) {
-		for _, p := range packets {
-			out = append(out, "sent: "+p.String())
+	for _, p := range packets {
+		s.said = append(s.said, "sent: "+p.String())
+		want, got := s.sendTo(&s.ref, p), s.sendTo(&s.ours, p)
+		if got != want && port.ReplaceAllString(got, ":") != port.ReplaceAllString(want, ":") {
+			s.Fatalf("%s\n got\n%s\n want\n%s\nrules\n%s\nafter\n%s", p, got, want, s.saved(&s.ref), s.history())
 		}
-		return out
-	}()...)
+	}
 	s.compare()
 }
+
+// port is a port in the text of a packet.
+var port = regexp.MustCompile(`:\d+\b`)
