@@ -248,6 +248,8 @@ func (c *types6) rules(out string) {
 		c.under("rule "+rules, do, undo)
 	}
 	c.under("no rule for local", []string{"ip -6 rule del pref 0"}, []string{"ip -6 rule add lookup local pref 0"})
+	c.under("own addresses unreachable", []string{"ip -6 rule del pref 0", "ip -6 rule add to 2001:db8:1::/64 unreachable pref 10"},
+		[]string{"ip -6 rule del pref 10", "ip -6 rule add lookup local pref 0"})
 }
 
 // TestAddrType6In compares at INPUT, with the incoming interface.

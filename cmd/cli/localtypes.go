@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -11,7 +12,7 @@ import (
 
 // localTypes answers what type (1 << RTN_*) an address has in this network namespace, from the
 // addresses of its interfaces: those are what the kernel's local routing table
-// holds (fib_add_ifaddr(), net/ipv4/fib_frontend.c).
+// holds (fib_add_ifaddr(), net/ipv4/fib_frontend.c). Of IPv6 the kernel is asked for a route.
 func localTypes() func(a netip.Addr, dev string) uint32 {
 	local, broadcast := map[netip.Addr]string{}, map[netip.Addr]string{}
 	var prefixes []netip.Prefix
@@ -37,6 +38,8 @@ func localTypes() func(a netip.Addr, dev string) uint32 {
 	}
 	return func(a netip.Addr, dev string) uint32 {
 		switch {
+		case a.Is6():
+			return routedTypes6(local, a, dev)
 		case a.IsMulticast():
 			return 1 << unix.RTN_MULTICAST
 		case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}), a.Is4() && a.As4()[0] == 0:
@@ -74,6 +77,28 @@ func addressOf(dev string, family packet.Family) (one netip.Addr) {
 		one = p.Addr()
 	}
 	return one
+}
+
+// routedTypes6 is match_lookup_rt6() (net/netfilter/xt_addrtype.c).
+func routedTypes6(local map[netip.Addr]string, a netip.Addr, dev string) uint32 {
+	routes, err := netlink.RouteGetWithOptions(a.AsSlice(), &netlink.RouteGetOptions{Oif: dev, FIBMatch: true})
+	if err != nil || len(routes) == 0 {
+		return 1 << unix.RTN_UNREACHABLE
+	}
+	types, r := uint32(0), routes[0]
+	if here(local, a, dev) && dev != "" || r.Type == unix.RTN_LOCAL && dev == "" {
+		types |= 1 << unix.RTN_LOCAL
+	}
+	// ipv6_anycast_destination(): also the first address of a network on the link.
+	base := false
+	if r.Dst != nil && r.Gw == nil && len(r.MultiPath) == 0 {
+		ones, _ := r.Dst.Mask.Size()
+		base = ones < 127 && r.Dst.IP.Equal(a.AsSlice())
+	}
+	if base || r.Type == unix.RTN_ANYCAST {
+		types |= 1 << unix.RTN_ANYCAST
+	}
+	return types
 }
 
 func here(set map[netip.Addr]string, a netip.Addr, dev string) bool {
