@@ -88,9 +88,18 @@ func TestRemovedPins(t *testing.T) {
 	l := newLab(t, binary)
 	restore(t, binary, l.Host(), oldRules)
 	want, rules := signature(t, l), rulesOf(t, binary, l.Host())
-	for range 2 {
+	for _, held := range []bool{false, true, false} {
+		let := func() {}
+		if held {
+			let = holdLinks(t, l)
+		}
 		removePins(t, l)
-		if status := string(command(t, l.Host(), "", binary, "status")); !strings.Contains(status, "ipv4: the rules are not enforced any more") {
+		if held {
+			if got := signature(t, l); got != want {
+				t.Errorf("with links that are held: got\n%s\nwant\n%s", got, want)
+			}
+		}
+		if status := string(command(t, l.Host(), "", binary, "status")); !strings.Contains(status, "ipv4: the rules are not enforced any more") && !strings.Contains(status, "ipv4: rules are enforced whose files") {
 			t.Errorf("status: %s", status)
 		}
 		if out, err := exec.Command("ip", "netns", "exec", l.Host(), binary, "save").CombinedOutput(); err == nil {
@@ -104,6 +113,10 @@ func TestRemovedPins(t *testing.T) {
 			t.Errorf("the rules are\n%s\nand were\n%s", got, rules)
 		}
 		checkOrphans(t, binary, l.Host())
+		let()
+		if got := signature(t, l); got != want {
+			t.Fatalf("without what was held: got\n%s\nwant\n%s", got, want)
+		}
 	}
 	// What was to be removed does not come back.
 	command(t, l.Host(), "", binary, "flush", "--all", "-w", "60")
@@ -119,6 +132,29 @@ func TestRemovedPins(t *testing.T) {
 	command(t, l.Host(), "", binary, "flush", "--all", "-w", "60")
 	if got := signature(t, l); got != none {
 		t.Errorf("flush --all: got\n%s\nwant\n%s", got, none)
+	}
+}
+
+// holdLinks opens the links of the lab's host, so that they stay without their pins, and gives
+// what lets them go.
+func holdLinks(t *testing.T, l *lab.Lab) (let func()) {
+	t.Helper()
+	pins, err := filepath.Glob("/run/bpftables/bpf/" + namespaceOf(t, l) + "/ipv4/links/*")
+	if err != nil || len(pins) == 0 {
+		t.Fatalf("links: %v, %v", pins, err)
+	}
+	var held []link.Link
+	for _, pin := range pins {
+		one, err := link.LoadPinnedLink(pin, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, one)
+	}
+	return func() {
+		for _, one := range held {
+			one.Close()
+		}
 	}
 }
 

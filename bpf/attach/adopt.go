@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -90,7 +91,7 @@ func isOurs(id uint32) (bool, error) {
 	}
 	maps, err := mapsOf(p)
 	defer closeMaps(maps)
-	return maps[abi.NetfilterMapActive] != nil, err
+	return slices.ContainsFunc(sharedMaps, func(name string) bool { return maps[name] != nil }), err
 }
 
 // mapsOf opens the maps that a program uses.

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -186,18 +185,41 @@ func (s *Space) attach(h hookLink, there []hooked, load func(hookLink) (*ebpf.Pr
 // leavingFor is how long a link may take to leave its hook that nobody holds any more.
 const leavingFor = 5 * time.Second
 
-// linkAt links a program at a seat. A link whose last pin or descriptor is gone leaves its hook a
-// little later (bpf_link_put(), kernel/bpf/syscall.c): it is listed no more, and in the way.
+// linkAt links a program at a seat, once a link of ours that is about to leave it is gone.
 func (s *Space) linkAt(prog *ebpf.Program, at seat) (link.Link, error) {
 	for deadline := time.Now().Add(leavingFor); ; time.Sleep(time.Millisecond) {
 		l, err := link.AttachNetfilter(s.linkOptions(prog, at))
 		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
 			return l, err
 		}
-		if there, listed := s.ownLinks(); listed != nil || slices.ContainsFunc(there, func(h hooked) bool { return sits(h, at) }) {
+		if is, asked := s.seated(at); asked != nil || is == ofOthers {
 			return nil, err
 		}
 	}
+}
+
+// seated says whose link is at a seat at which none of those is that we have pinned. A link
+// whose last pin or descriptor is gone leaves its hook a little later (bpf_link_put(),
+// kernel/bpf/syscall.c): it is listed no more, and in the way.
+func (s *Space) seated(at seat) (found, error) {
+	there, err := s.ownLinks()
+	if err != nil {
+		return ofOthers, err
+	}
+	for _, l := range there {
+		if !sits(l, at) {
+			continue
+		}
+		ours, err := isOurs(l.Prog)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nothing, nil // it has left meanwhile
+		case err != nil || !ours:
+			return ofOthers, err
+		}
+		return leaving, nil
+	}
+	return nothing, nil
 }
 
 // sits says whether a link is at a seat.

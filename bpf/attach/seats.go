@@ -8,9 +8,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/codegen"
@@ -198,12 +200,11 @@ func (s *Space) linked() (entries, guards []seat, err error) {
 // prober asks the kernel whether a priority is free, by linking a program there that
 // accepts, for a moment.
 type prober struct {
-	space  *Space
-	ours   map[seat]bool // without levels
-	known  map[seat]found
-	strays map[seat]bool // nil: not looked for
-	prog   *ebpf.Program
-	err    error
+	space *Space
+	ours  map[seat]bool // without levels
+	known map[seat]found
+	prog  *ebpf.Program
+	err   error
 }
 
 func (p *prober) look(h packet.Hook, priority int32) found {
@@ -214,30 +215,23 @@ func (p *prober) look(h packet.Hook, priority int32) found {
 	if is, ok := p.known[at]; ok {
 		return is
 	}
-	is := nothing
-	switch free, err := p.try(at); {
-	case err != nil:
-		is, p.err = ofOthers, cmp.Or(p.err, err)
-	case !free && p.stray(at):
-		is = leaving
-	case !free:
-		is = ofOthers
-	}
+	is, err := p.ask(at)
+	p.err = cmp.Or(p.err, err)
 	p.known[at] = is
 	return is
 }
 
-// stray says whether a link of ours without a pin is at a seat.
-func (p *prober) stray(at seat) bool {
-	if p.strays == nil {
-		p.strays = map[seat]bool{}
-		strays, err := p.space.strays()
-		p.err = cmp.Or(p.err, err)
-		for _, l := range strays {
-			p.strays[seat{hook: packet.Hook(l.Hook), priority: l.Priority}] = true
+// ask waits for what is about to be gone.
+func (p *prober) ask(at seat) (found, error) {
+	for deadline := time.Now().Add(leavingFor); ; time.Sleep(time.Millisecond) {
+		free, err := p.try(at)
+		if err != nil || free {
+			return nothing, err
+		}
+		if is, err := p.space.seated(at); err != nil || is != nothing || time.Now().After(deadline) {
+			return cmp.Or(is, ofOthers), err
 		}
 	}
-	return p.strays[at]
 }
 
 func (p *prober) try(at seat) (free bool, err error) {
@@ -250,7 +244,7 @@ func (p *prober) try(at seat) (free bool, err error) {
 			return false, fmt.Errorf("program for a hook of netfilter: %w", explain(err))
 		}
 	}
-	l, err := p.space.linkAt(p.prog, at)
+	l, err := link.AttachNetfilter(p.space.linkOptions(p.prog, at))
 	if errors.Is(err, unix.EBUSY) {
 		return false, nil
 	}

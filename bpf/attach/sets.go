@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/translate/plan"
@@ -105,6 +106,7 @@ func (s *Space) SweepSets() error {
 		if err == nil {
 			_, err = maps.Sweep(m)
 			m.Close()
+			failpoint.At("set swept")
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: %w", pin, err)

@@ -83,7 +83,10 @@ func (s *Space) Pins() string { return filepath.Join(pinRoot, s.netns, s.family.
 
 func (s *Space) genDir(gen uint32) string { return filepath.Join(s.Pins(), fmt.Sprintf("gen-%d", gen)) }
 
-func (s *Space) linkDir() string { return filepath.Join(s.Pins(), "links") }
+// linksName is the directory of links among the pins of a family.
+const linksName = "links"
+
+func (s *Space) linkDir() string { return filepath.Join(s.Pins(), linksName) }
 
 // shared opens a pinned map of the namespace; nil when there is none.
 func (s *Space) shared(name string) (*ebpf.Map, error) {

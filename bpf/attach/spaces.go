@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,25 +22,37 @@ func Netns() (string, error) { return currentNetns() }
 // namespaces come again, cookies do not.
 func Cookie() (string, error) { return netnsCookie() }
 
-// Occupied are the network namespaces in which something of ours is pinned.
+// MarkFile is the file that the user of the space writes while something is enforced: where
+// there is nothing pinned then, somebody has removed it.
+func (s *Space) MarkFile() string { return filepath.Join(s.Dir(), markName) }
+
+const markName = "enforced"
+
+// Occupied are the network namespaces in which something of ours is pinned, or should be.
 func Occupied() ([]string, error) {
-	entries, err := os.ReadDir(pinRoot)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
 	var out []string
-	for _, e := range entries {
-		if _, err := strconv.ParseUint(e.Name(), 10, 64); err == nil {
-			out = append(out, e.Name())
+	for _, root := range []string{pinRoot, stateRoot()} {
+		entries, err := os.ReadDir(root)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			_, err := strconv.ParseUint(e.Name(), 10, 64)
+			if err == nil && !slices.Contains(out, e.Name()) && Occupies(e.Name()) {
+				out = append(out, e.Name())
+			}
 		}
 	}
 	return out, nil
 }
 
-// Occupies says whether something of ours is pinned in a network namespace.
+// Occupies says whether something of ours is pinned in a network namespace, or should be.
 func Occupies(netns string) bool {
-	_, err := os.Stat(filepath.Join(pinRoot, netns))
-	return err == nil
+	if _, err := os.Stat(filepath.Join(pinRoot, netns)); err == nil {
+		return true
+	}
+	marks, err := filepath.Glob(filepath.Join(stateRoot(), netns, "*", markName))
+	return err == nil && len(marks) > 0
 }
 
 // Find opens a network namespace that a mount in this mount namespace or a thread of

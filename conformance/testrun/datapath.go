@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/attach"
@@ -176,6 +177,9 @@ func (d *Datapath) Status(live *datapath.Live) (*datapath.Status, error) {
 
 // Dir is where the state lies.
 func (d *Datapath) Dir() string { return d.kernel.dir(d.family) }
+
+// MarkFile lies beside the state.
+func (d *Datapath) MarkFile() string { return filepath.Join(d.Dir(), "enforced") }
 
 // Identity is the same for all.
 func (d *Datapath) Identity() string { return "test" }

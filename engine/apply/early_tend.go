@@ -10,7 +10,7 @@ import (
 // When rules were changed in place it gives a name of what they are now, for RenewEarly;
 // else "". locked is as for Tend.
 func (e *Engine) TendEarly(locked func(func() error) error) (changed string, err error) {
-	live, err := e.Live()
+	live, err := e.found()
 	if err != nil || live == nil {
 		return "", err
 	}
@@ -46,7 +46,7 @@ func (e *Engine) follow() error {
 // RenewEarly makes the programs of the early stage anew, with a generation of the same
 // rules, if the rules are still those that TendEarly has named.
 func (e *Engine) RenewEarly(changed string, locked func(func() error) error) error {
-	live, err := e.Live()
+	live, err := e.found()
 	if err != nil || live == nil {
 		return err
 	}

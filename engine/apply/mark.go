@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/bpftables/bpftables/engine/datapath"
@@ -19,11 +18,9 @@ type mark struct {
 	Namespace  string `json:"namespace"`
 }
 
-func (e *Engine) markFile() string { return filepath.Join(e.data.Dir(), "enforced") }
-
 // marked reads the mark of this namespace; nil when there is none.
 func (e *Engine) marked() *mark {
-	data, err := os.ReadFile(e.markFile())
+	data, err := os.ReadFile(e.data.MarkFile())
 	if err != nil {
 		return nil
 	}
@@ -42,13 +39,13 @@ func (e *Engine) mark(live *Live) {
 	}
 	data, err := json.Marshal(mark{live.State.Generation, e.data.Identity()})
 	if err == nil {
-		_ = writeWhole(e.markFile(), data)
+		_ = writeWhole(e.data.MarkFile(), data)
 	}
 }
 
 // unmark comes before what is enforced is removed.
 func (e *Engine) unmark() error {
-	if err := os.Remove(e.markFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(e.data.MarkFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("state: %w", err)
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bpftables/bpftables/bpf/failpoint"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 )
 
@@ -19,7 +21,7 @@ func (e *Engine) Tend(locked func(func() error) error) error {
 	if err := e.data.Sweep(); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
-	live, err := e.Live()
+	live, err := e.found()
 	if err != nil || live == nil {
 		return err
 	}
@@ -42,8 +44,18 @@ func (e *Engine) Tend(locked func(func() error) error) error {
 			return nil // its dead rows are for the next time
 		}
 		classes.Rows().Reclaim()
+		failpoint.At("rows reclaimed")
 		return nil
 	})
+}
+
+// found is the live generation; nil also where something of it was removed, which Mend is for.
+func (e *Engine) found() (*Live, error) {
+	live, err := e.Live()
+	if errors.Is(err, datapath.ErrLost) {
+		return nil, nil
+	}
+	return live, err
 }
 
 // sees says whether a generation is live, at the version at which it was opened.
@@ -81,21 +93,28 @@ func (e *Engine) renew(live *Live, locked func(func() error) error) error {
 // Mend puts back what someone has removed of what is enforced: links, and what netfilter was
 // given; locked is as for Tend.
 func (e *Engine) Mend(locked func(func() error) error) error {
-	live, err := e.Live()
-	if err != nil || live == nil {
-		return err
-	}
-	lost, err := e.lost(live)
-	err = errors.Join(err, live.Close())
-	if err != nil || len(lost) == 0 {
+	if whole, err := e.whole(); err != nil || whole {
 		return err
 	}
 	return locked(func() error {
 		return e.claimed(func() error {
 			live, err := e.settle()
-			return errors.Join(err, live.Close())
+			return errors.Join(err, e.gone, live.Close())
 		})
 	})
+}
+
+// whole says whether nothing is missing of what is enforced.
+func (e *Engine) whole() (bool, error) {
+	live, err := e.Live()
+	if errors.Is(err, datapath.ErrLost) {
+		return false, nil
+	}
+	if err != nil || live == nil {
+		return true, err
+	}
+	lost, err := e.lost(live)
+	return len(lost) == 0, errors.Join(err, live.Close())
 }
 
 func (e *Engine) lost(live *Live) ([]string, error) {

@@ -75,6 +75,8 @@ type Datapath interface {
 type Space interface {
 	// Dir is where the engine keeps its state. It is there after Claim.
 	Dir() string
+	// MarkFile is where the engine writes down what is enforced.
+	MarkFile() string
 	// Identity tells the namespace from all others that there have been, and will be: numbers
 	// of namespaces come again.
 	Identity() string

@@ -60,6 +60,9 @@ func (d *Datapath) Prepare() { attach.Prepare() }
 // Dir is where the state lies.
 func (d *Datapath) Dir() string { return d.space.Dir() }
 
+// MarkFile is where the engine writes down what is enforced.
+func (d *Datapath) MarkFile() string { return d.space.MarkFile() }
+
 // Identity tells the namespace from all others.
 func (d *Datapath) Identity() string { return d.space.Identity() }
 

@@ -24,6 +24,7 @@ type Namespace struct {
 	cookie string
 	socket *nl.NetlinkSocket
 	tables *nl.NetlinkSocket // hears of changes of nf_tables; nil: the kernel has none
+	pins   *pins
 	jobs   []*trigger
 	stop   context.CancelFunc
 	ended  sync.WaitGroup
@@ -46,7 +47,7 @@ func openNamespace() (*Namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interfaces of namespace %s: %w", inode, err)
 	}
-	n := &Namespace{inode: inode, cookie: cookie, socket: socket}
+	n := &Namespace{inode: inode, cookie: cookie, socket: socket, pins: openPins(inode)}
 	if tables, err := nl.Subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES); err == nil {
 		n.tables = tables
 	}
@@ -80,6 +81,20 @@ func (n *Namespace) start(ctx context.Context, jobs []Job, log func(string)) {
 	if n.tables != nil {
 		n.ended.Go(func() { logged(log, func() { n.hear(ctx, n.tables, takenAway, log) }) })
 	}
+	refresh := func() {
+		if err := n.pins.refresh(); err != nil {
+			log(fmt.Sprintf("namespace %s: %v", n.inode, err))
+		}
+	}
+	refresh()
+	n.ended.Go(func() {
+		logged(log, func() {
+			n.pins.hear(ctx, func() {
+				refresh()
+				n.tell(Taken)
+			})
+		})
+	})
 	n.tell(Started)
 }
 
@@ -154,14 +169,15 @@ var interfaces = hearing{"interfaces", Links | Addresses, func(m *syscall.Netlin
 // nfgenSize is the size of struct nfgenmsg, with which messages of nf_tables begin.
 const nfgenSize = 4
 
-// takenAway hears of tables, chains and rules that are removed. The first attribute of each
+// takenAway hears of tables, chains and rules that are removed, put to sleep or added. The first attribute of each
 // is the name of the table (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE).
 var takenAway = hearing{"nf_tables", Taken, func(m *syscall.NetlinkMessage) Event {
 	if m.Header.Type>>8 != unix.NFNL_SUBSYS_NFTABLES || len(m.Data) < nfgenSize {
 		return 0
 	}
 	switch m.Header.Type & 0xff {
-	case unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE:
+	case unix.NFT_MSG_DELTABLE, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_DELRULE,
+		unix.NFT_MSG_NEWTABLE, unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_NEWRULE:
 	default:
 		return 0
 	}
@@ -184,5 +200,6 @@ func (n *Namespace) close() {
 	if n.tables != nil {
 		n.tables.Close()
 	}
+	_ = n.pins.close() // the descriptors are gone, whatever it says
 	n.ended.Wait()
 }
