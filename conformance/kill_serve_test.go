@@ -22,6 +22,9 @@ func TestKilledServer(t *testing.T) {
 			cmd := exec.Command("unshare", "-nmpf", "--kill-child", "--mount-proc", "bash", "-c", killedServer+what+killedPoints)
 			cmd.Dir = t.TempDir()
 			cmd.Env = append(os.Environ(), "B="+binary, "BPFTABLES_IPTABLES=legacy")
+			if *everyStep {
+				cmd.Env = append(cmd.Env, "EVERY=1")
+			}
 			out, err := cmd.CombinedOutput()
 			if err != nil || strings.Contains(string(out), "FAULT: ") || !strings.Contains(string(out), "killed at #1 ") {
 				t.Errorf("%v\n%s", err, out)
@@ -42,6 +45,7 @@ printf '*filter\n-A OUTPUT -p udp --dport 9 -j REJECT\n-A OUTPUT -p udp --dport 
 printf '*filter\n-A OUTPUT -p udp --dport 9 -j DROP\n-A OUTPUT -p udp --dport 11 -j DROP\n-A INPUT -p udp --dport 12 -j DROP\nCOMMIT\n' > plain
 # killed WHEN: what holds after a kill
 killed() { closed "$@"; }
+every=1 # a case that takes long is killed at each third point, unless -every-step is given
 # saves: other commands work with what a kill leaves
 saves() { alone save > /dev/null; }
 # closed WHEN: what the rules drop is dropped
@@ -52,6 +56,7 @@ closed() { [ $(passes 9)$(passes 11) = nono ] || says "$1: packets pass that the
 // command leaves that comes after a kill.
 const (
 	killedReviving = `
+every=3
 prepare() { alone restore -w < rules; }
 happens() { rm -r /run/bpftables/bpf/[0-9]* 2>/dev/null; }
 ready() { alone status | grep -q "netfilter's part is unchanged"; }
@@ -60,6 +65,7 @@ killed() { :; } # who removes pins and kills the server has taken the rules from
 after() { alone iptables -w -t raw -N new; ready || says "$1: the next command does not put it back"; [ $(passes 10) = yes ] || says "$1: what is logged does not pass"; }
 `
 	killedRenewing = `
+every=3
 ip link add w0 type veth peer name w1; ip link set w0 up
 { echo '*filter'; for i in {1..60}; do echo "-A INPUT -s 192.0.2.$i -p udp --dport $i -j DROP"; done; tail -n +2 plain; } > long
 prepare() { alone restore -w --early tcx < long; alone iptables -w -I INPUT -s 203.0.113.9 -j DROP; }
@@ -114,7 +120,7 @@ points=$(grep -c '^step #' log)
 [ $points -gt 0 ] || says "the server comes to no step: $(cat log)"
 # Of points with the same name the first and the last are enough.
 for p in $(sed -n 's/^step #//p' log | awk '{ n = $1; $1 = ""; if (!($0 in first)) first[$0] = n; last[$0] = n }
-	END { for (i in first) { print first[i]; if (last[i] != first[i]) print last[i] } }' | sort -n); do
+	END { for (i in first) { print first[i]; if (last[i] != first[i]) print last[i] } }' | sort -n | awk "NR % ${EVERY:-$every} == 1 % ${EVERY:-$every}"); do
 	alone flush --all -w; prepare; closed "before point $p"; : > log
 	serve "#$p"
 	grep 'killed at' log
