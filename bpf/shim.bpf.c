@@ -78,7 +78,7 @@ int pending(struct __sk_buff *ctx)
 	u32 slot = note_slot;
 	struct note_entry *note = bpf_map_lookup_elem(&notes, &slot);
 
-	if (late)
+	if (late && bpf_map_lookup_elem(&out_notes, &skb)) /* most often there is none: that takes no lock */
 		bpf_map_delete_elem(&out_notes, &skb);
 	if (!note)
 		return is_live();
