@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"slices"
+
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -14,7 +16,8 @@ type InPlace struct {
 	Conntrack bool                   // the kernel's conntrack runs in the namespace
 	Bases     []*ruleset.Base        // of the table
 	Classes   map[string]*plan.Class // of the table, by chain
-	Actions   []plan.Action          // of the table
+	Actions   []plan.Action          // of the table; targets that are new to it come behind them
+	Can       Can                    // whether others run a target that is new; nil: none is
 	Template  bool                   // see plan.Table
 	Hidden    pred.Hidden            // see plan.Table
 }
@@ -26,7 +29,7 @@ func (p *InPlace) MayDelete(chain string) bool {
 }
 
 // Rule translates a rule of a classified chain; false when only a new generation can
-// run it: its condition has a memory, its target is new, it lets chains be met at hooks where
+// run it: its condition has a memory, nobody runs its target, it lets chains be met at hooks where
 // they are not met today, or packets collect more actions than is known to fit.
 func (p *InPlace) Rule(chain string, r *ruleset.Rule) (*plan.Rule, bool) {
 	class := p.Classes[chain]
@@ -83,14 +86,14 @@ func (p *InPlace) action(r *plan.Rule, class *plan.Class) bool {
 		return r.Class != nil && class.Hooks&^r.Class.Hooks == 0 && class.Depth > r.Class.Depth &&
 			!r.Class.Notes && (r.Action.Op == pred.Jump || !class.Fixed)
 	case pred.Do:
-		return p.number(r)
+		return p.number(r, class.Hooks)
 	}
 	return false
 }
 
 // number finds the number of a target that netfilter runs. Only one that ends the
 // traversal can be noted once more without counting what packets may collect.
-func (p *InPlace) number(r *plan.Rule) bool {
+func (p *InPlace) number(r *plan.Rule, hooks uint8) bool {
 	if !r.Action.Ends() || pred.NeedsHidden(r.Action.Effect)&p.Hidden != 0 && routedAt(p.Bases) != 0 {
 		return false
 	}
@@ -100,5 +103,14 @@ func (p *InPlace) number(r *plan.Rule) bool {
 			return true
 		}
 	}
-	return false
+	// A table without targets has nobody behind its programs whom they could tell.
+	if p.Can == nil || hooks == 0 || len(p.Actions) == 0 || len(p.Actions) >= plan.MaxActions {
+		return false
+	}
+	if how, _ := p.Can(r.Action.Effect, hooks); how != Told {
+		return false
+	}
+	r.Number = len(p.Actions)
+	p.Actions = append(slices.Clip(p.Actions), plan.Action{Effect: r.Action.Effect})
+	return true
 }

@@ -51,7 +51,8 @@ type Base struct {
 const replaceTries = 10
 
 // Replace removes chains, with the objects of their names, and adds others in one transaction; packets
-// meet the old ones or the new ones. Chains to remove that are not there are no error. A base chain to add that is
+// meet the old ones or the new ones. Chains to remove that are not there are no error; of those that
+// are to be added, too, only the rules are other ones. A base chain to add that is
 // there keeps its place among the chains of others at the same priority, of which netfilter runs the latest
 // first (nf_hook_entries_grow(), net/netfilter/core.c); its rules come behind those that it has, unless
 // it is among those to remove, too.
@@ -86,7 +87,7 @@ func (t Table) replace(remove []string, add []Chain) error {
 	}
 	stay := map[string]bool{}
 	for _, c := range add {
-		stay[c.Name] = c.Base != nil
+		stay[c.Name] = true
 	}
 	return t.change(func(b *batch) {
 		b.addTable()

@@ -30,14 +30,8 @@ func Own(l *Layout) ([]anchor.Chain, error) {
 			Rules: rules,
 		})
 	}
-	for _, c := range slices.Concat(l.Chains, l.Late.Chains) {
-		rules, err := spot{l.Family, c.Name, c.Hook}.rules(c.Rules)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, anchor.Chain{Name: c.Name, Rules: rules})
-	}
-	return out, nil
+	jumped, err := OwnChains(l.Family, slices.Concat(l.Chains, l.Late.Chains))
+	return append(out, jumped...), err
 }
 
 // baseChain is the name of a base chain. It is that of all generations: chains of others at the

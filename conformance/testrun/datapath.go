@@ -142,6 +142,11 @@ func (s keySet) Elements() (out []ruleset.Element, err error) {
 	return out, err
 }
 
+// Extend is what it cannot: its runners have the effects of their programs.
+func (d *Datapath) Extend(*datapath.Live, string, []pred.Effect) (json.RawMessage, error) {
+	return nil, datapath.ErrAnew
+}
+
 // Lost is what Kernel.Lose has taken.
 func (d *Datapath) Lost(*datapath.Live) ([]string, error) { return d.lost, nil }
 

@@ -50,6 +50,9 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 		}
 		ed.check = iptables.NewLoader(o)
 		if req.change(o, ed) && ed.err == nil {
+			if e.extend(ed) != nil { // a new generation says why not
+				return false, ed.abort()
+			}
 			return true, ed.commit()
 		}
 		if err := errors.Join(ed.abort(), ed.err); err != nil || !ed.full || again || !ed.classes.Rows().Reclaimable() {
@@ -95,6 +98,7 @@ type editor struct {
 	rows     *edit.Batch
 	state    *state.Edit
 	tables   map[string]*translate.InPlace
+	other    bool     // the extra part of the state has changed
 	longer   int      // how much the bounds on notes have grown
 	restarts []string // tables whose limits begin anew
 	changed  bool
@@ -127,9 +131,42 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 		}
 		ed.tables[name] = in
 	}
+	can, err := e.data.Can(&ruleset.Ruleset{Family: e.family})
+	if err != nil {
+		return nil, err
+	}
+	for _, in := range ed.tables {
+		in.Can = can.Effect
+	}
 	ed.rows = classes.Rows().Edit()
 	ed.state = live.State.Edit(state.First + ed.rows.Version() - layout.FirstVersion)
 	return ed, nil
+}
+
+// extend makes the datapath able to run the targets that are new to their tables. Should the change
+// fail behind it, or the process be killed, netfilter has rules that no packet is told to: the next change
+// finds that they are not those of the generation, and puts those back.
+func (e *Engine) extend(ed *editor) error {
+	for name, in := range ed.tables {
+		table := ed.extra.Changeable[name]
+		if len(in.Actions) == len(table.Actions) || !ed.changed {
+			continue
+		}
+		live, err := e.enforced(ed.live)
+		if err != nil {
+			return err
+		}
+		effects := make([]pred.Effect, len(in.Actions))
+		for i, a := range in.Actions {
+			effects[i] = a.Effect
+		}
+		if ed.extra.Datapath, err = e.data.Extend(live, name, effects); err != nil {
+			return err
+		}
+		table.Actions, ed.other = in.Actions, true
+		failpoint.At("extended")
+	}
+	return nil
 }
 
 // reclaim takes dead rows out of all lists once no packet can want them any more.
@@ -329,7 +366,7 @@ func (ed *editor) commit() error {
 	if !ed.changed {
 		return ed.abort()
 	}
-	if ed.longer > 0 {
+	if ed.longer > 0 || ed.other {
 		data, err := ed.extra.bytes()
 		if err != nil {
 			return errors.Join(err, ed.abort())

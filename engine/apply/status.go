@@ -63,6 +63,9 @@ func (e *Engine) Status() (*Status, error) {
 		if t.InBPF {
 			ts.Where = "bpf"
 		}
+		if c := live.extra.Changeable[t.Name]; c != nil {
+			ts.Shims = len(c.Actions) // since the generation was made there may be more
+		}
 		out.Tables = append(out.Tables, ts)
 	}
 	out.Order = order(live.State, live.extra)

@@ -18,10 +18,12 @@
 package datapath
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate"
 )
 
@@ -51,6 +53,11 @@ type Datapath interface {
 	Quiesce() error
 	// Retire removes everything but what is enforced; of that, nil for nothing, too.
 	Retire(*Live) error
+
+	// Extend makes the generation that is enforced able to run more effects of a table, which no
+	// rule asks for yet: effects are all of them by their numbers, the new ones last. It gives the
+	// generation's record as it is then. ErrAnew: only a new generation can run them.
+	Extend(live *Live, table string, effects []pred.Effect) (json.RawMessage, error)
 
 	// Lost says what of the generation that is enforced somebody else has removed or
 	// changed, in words for people.
@@ -127,6 +134,9 @@ var ErrLost = errors.New("a restore replaces them, 'bpftables flush --all' remov
 
 // ErrNoLookups says that the datapath cannot look rules up here: as code, they may do.
 var ErrNoLookups = errors.New("this kernel runs no loops in programs, which looking rules up needs")
+
+// ErrAnew says that a change needs a new generation.
+var ErrAnew = errors.New("only a new generation can have the change")
 
 // Refusal says that the datapath cannot run a table, which is found out when it is loaded.
 type Refusal struct {

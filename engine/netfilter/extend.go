@@ -1,0 +1,58 @@
+package netfilter
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/bpftables/bpftables/compat/shim"
+	"github.com/bpftables/bpftables/engine/datapath"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// Extend adds the rules of effects to our table in nf_tables, in one transaction: a packet meets
+// the chains as they were or as they are. No packet is told their numbers before a rule is.
+func (d *Datapath) Extend(live *datapath.Live, table string, effects []pred.Effect) (json.RawMessage, error) {
+	r, err := recordOf(live)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(r.Held, func(h held) bool { return h.Table == table })
+	if i < 0 || r.Held[i].Whole || r.Held[i].Plan == nil {
+		return nil, datapath.ErrAnew
+	}
+	whole, err := d.isWhole(live, &r.Held[i])
+	if err != nil {
+		return nil, err
+	}
+	h, more, pins := &r.Held[i], *r.Held[i].Plan, shim.PinDir(d.space.Pins(), live.Number())
+	more.Actions = make([]plan.Action, len(effects))
+	for i, e := range effects {
+		more.Actions[i].Effect = e
+	}
+	to := shim.Targets(d.family, &more, live.Number(), pins)
+	grown, ok := shim.Grown(shim.Targets(d.family, h.Plan, live.Number(), pins), to)
+	if !whole || !ok {
+		return nil, datapath.ErrAnew
+	}
+	chains, err := shim.OwnChains(d.family, grown)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.netfilter.own.Replace(names(chains, false), chains); err != nil {
+		return nil, err
+	}
+	*h = d.netfilter.holds([]*shim.Layout{to}, &plan.Plan{Tables: []*plan.Table{&more}})[0]
+	return json.Marshal(r)
+}
+
+// isWhole says whether our table in nf_tables has all that a generation gave it for a table.
+func (d *Datapath) isWhole(live *datapath.Live, h *held) (bool, error) {
+	chains, err := d.netfilter.own.Chains()
+	if err != nil {
+		return false, err
+	}
+	sleeps, err := d.netfilter.own.Dormant()
+	_, all := h.inOwn(chains, live.Number())
+	return all && !sleeps, err
+}
