@@ -11,6 +11,8 @@ import (
 const (
 	// chooseSample is how many rows are looked at to judge a mask.
 	chooseSample = 1 << 15
+	// glance is how many rows, about, are looked at first of more.
+	glance = 1 << 11
 	// commonMasks is how many of the rows' masks are combined with each other.
 	commonMasks = 24
 	// leastTuple is how many rows a tuple must take to be worth a probe.
@@ -37,10 +39,26 @@ type trial struct {
 	round int // in which the score was found out
 }
 
-// chooseTuples gives the tuples for the rows of a chain, and the rows that none takes. One more
-// than manyTuples is enough to know that there are too many, and takes as long as the others.
+// chooseTuples gives the tuples for the rows of a chain, and the rows that none takes. Where a
+// few of the rows need too many already, all would: then there is nothing to be known but masks.
 func (p *picker) chooseTuples() (tuples []*layout.Tuple, others []*layout.Entry) {
-	c := &chooser{m: p.m, values: p.chain.values, masks: p.chain.masks, left: pointers(p.chain.Entries)}
+	all := p.chain.Entries
+	if step := len(all) / glance; !p.class.Forced && step > 1 {
+		few := make([]*layout.Entry, 0, glance+1)
+		for i := 0; i < len(all); i += step {
+			few = append(few, &all[i])
+		}
+		if tuples, others = p.tuplesFor(few); len(tuples) > manyTuples {
+			return tuples, others
+		}
+	}
+	return p.tuplesFor(pointers(all))
+}
+
+// tuplesFor gives the tuples for some of the rows. One more than manyTuples is enough to know that
+// there are too many, and takes as long as the others.
+func (p *picker) tuplesFor(rows []*layout.Entry) (tuples []*layout.Tuple, others []*layout.Entry) {
+	c := &chooser{m: p.m, values: p.chain.values, masks: p.chain.masks, left: rows}
 	c.candidates()
 	most := layout.MaxTuples
 	if !p.class.Forced {
