@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"ruleset/iptables/tables": {"ruleset", "ruleset/packet"},
 	"ruleset/interp":          {"ruleset", "ruleset/pred", "ruleset/packet"},
 	"translate/plan":          {"ruleset/pred", "ruleset/packet"},
-	"translate":               {"translate/plan", "ruleset", "ruleset/pred", "ruleset/packet"},
+	"translate":               {"translate/plan", "ruleset", "ruleset/parallel", "ruleset/pred", "ruleset/packet"},
 	"codegen/emit":            {"bpf/abi", "ruleset/pred", "ruleset/packet"},
 	"codegen/condition":       {"ruleset/pred", "ruleset/packet", "codegen/emit"},
 	"codegen/rows/rule":       {"translate/plan", "ruleset/pred", "ruleset/packet", "codegen/condition", "codegen/emit", "bpf/abi"},

@@ -212,20 +212,22 @@ func (t *table) templates() {
 	}
 }
 
-func (t *table) leave(r *ruleset.Rule, thing, reason string) {
-	n := plan.Reason{Thing: thing, Why: reason}
+func (t *table) leave(r *ruleset.Rule, thing, why string) {
+	t.out.Reasons = append(t.out.Reasons, reason(r, thing, why))
+}
+
+// reason is one why a thing cannot run in BPF: a part of a rule, or of the table.
+func reason(r *ruleset.Rule, thing, why string) plan.Reason {
+	n := plan.Reason{Thing: thing, Why: why}
 	if r != nil {
 		n.Pos = r.Pos.String()
 	}
-	t.out.Reasons = append(t.out.Reasons, n)
+	return n
 }
 
 // lower turns matches and targets into predicates and actions, and collects the reasons why BPF
 // cannot run them. Rules of long chains are not kept if they can be lowered again when they are needed.
 func (t *table) lower() {
-	place := t.src.Place(t.family, 0)
-	again := map[*ruleset.Chain]bool{}
-	var room lowered
 	for _, c := range t.src.Chains {
 		if t.hooks[c] == 0 {
 			continue // no packet meets it
@@ -233,21 +235,10 @@ func (t *table) lower() {
 		if !t.passing(c) {
 			t.keep(c)
 		}
-		place.Hooks = t.hooks[c]
-		for _, r := range c.Rules {
-			l := t.lines[r]
-			if l == nil {
-				l = &room
-				t.lowerRule(l, r, place)
-				again[c] = again[c] || l.numbered()
-			}
-			t.examine(r, l, t.hooks[c])
-			t.reads[c] |= l.reads(t.family)
-			t.asks[c] = t.asks[c] || !l.inMemory()
-		}
+		t.scan(c)
 	}
 	for _, c := range t.src.Chains {
-		if t.shims || again[c] {
+		if t.shims {
 			t.keep(c)
 		}
 	}
@@ -312,26 +303,6 @@ func (l *lowered) numbered() bool {
 		}
 	}
 	return false
-}
-
-// examine collects reasons why BPF cannot run a rule that packets meet at some hooks.
-func (t *table) examine(r *ruleset.Rule, l *lowered, hooks uint8) {
-	for i, p := range l.conds {
-		if why := t.unfit(p); why != "" {
-			thing := "the effect"
-			if i < len(r.Matches) {
-				thing = r.Matches[i].Word()
-			}
-			t.leave(r, thing, why)
-		}
-	}
-	if l.action.Op != pred.Do {
-		return
-	}
-	t.shims = true
-	if how, why := t.can(l.action.Effect, hooks); how == Never {
-		t.leave(r, r.Target.Word(), why)
-	}
 }
 
 // verdicts are the actions that are nothing but their kind.

@@ -167,32 +167,36 @@ func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *prepared, num
 		}
 		return id
 	}
-	print := printer{words: func(spec []byte, r *ruleset.Rule) ([]byte, []byte) {
+	words := func(spec []byte, r *ruleset.Rule) ([]byte, []byte) {
 		if d != nil {
 			return d.Append(spec, r), nil
 		}
 		spec = iptables.AppendSpec(spec, r)
 		return spec, iptables.Exact(r, spec, isChain)
-	}}
+	}
+	record := func(r *ruleset.Rule, spec, exact []byte) (state.Rule, bool) {
+		id, ok := res.Rules[r]
+		row := uint32(0)
+		if ok {
+			row = p.gen.Row(id)
+		}
+		return state.Rule{
+			Text: spec, Exact: exact, Slot: slot(id, ok), Row: row, Counters: r.Counters, Origin: o.rule(t.Name, r),
+		}, d != nil || iptables.Unchanged(r, spec, exact)
+	}
+	print := printer{words: words, record: record}
 	for _, c := range t.Chains {
 		id, ok := res.Policies[c]
 		out.Chain(state.ChainSpec{
 			Name: c.Name, Policy: tables.PolicyOf(c), Counters: c.Counters, Slot: slot(id, ok), Origin: o.policy(t.Name, c),
 		})
-		if err := print.each(c.Rules, func(r *ruleset.Rule, spec, exact []byte) error {
-			if d == nil {
-				if err := check.Same(t.Name, r, spec, exact); err != nil {
+		if err := print.each(c.Rules, func(r *ruleset.Rule, one *printed) error {
+			if !one.known {
+				if err := check.Same(t.Name, r, one.Text, one.Exact); err != nil {
 					return err
 				}
 			}
-			id, ok := res.Rules[r]
-			row := uint32(0)
-			if ok {
-				row = p.gen.Row(id)
-			}
-			out.Rule(state.Rule{
-				Text: spec, Exact: exact, Slot: slot(id, ok), Row: row, Counters: r.Counters, Origin: o.rule(t.Name, r),
-			})
+			out.Hashed(&one.Hashed)
 			return nil
 		}); err != nil {
 			return err

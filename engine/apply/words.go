@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/parallel"
 )
@@ -17,20 +18,25 @@ const (
 type printer struct {
 	// words appends the text of a rule, and gives what the text does not say.
 	words func(spec []byte, r *ruleset.Rule) (text, exact []byte)
-	rules []printed
-	texts [printBlocks][]byte
+	// record is what the state has of a rule, and whether the words are known to say it.
+	record func(r *ruleset.Rule, spec, exact []byte) (state.Rule, bool)
+	rules  []printed
+	texts  [printBlocks][]byte
 }
 
-type printed struct{ spec, exact []byte }
+type printed struct {
+	state.Hashed
+	known bool
+}
 
-// each calls do with the words of all rules in their order, valid until the next call.
-func (p *printer) each(rules []*ruleset.Rule, do func(r *ruleset.Rule, spec, exact []byte) error) error {
+// each calls do with all rules in their order; what it gets is valid until the next call.
+func (p *printer) each(rules []*ruleset.Rule, do func(r *ruleset.Rule, out *printed) error) error {
 	for len(rules) > 0 {
 		some := rules[:min(len(rules), printBlock*printBlocks)]
 		rules = rules[len(some):]
 		p.print(some)
 		for i, r := range some {
-			if err := do(r, p.rules[i].spec, p.rules[i].exact); err != nil {
+			if err := do(r, &p.rules[i]); err != nil {
 				return err
 			}
 		}
@@ -51,7 +57,8 @@ func (p *printer) print(rules []*ruleset.Rule) {
 			// Its own place: what is appended later may move the text.
 			all, exact := p.words(text[at:], r)
 			text = append(text[:at], all...)
-			p.rules[from+i] = printed{text[at:len(text):len(text)], exact}
+			out, known := p.record(r, text[at:len(text):len(text)], exact)
+			p.rules[from+i] = printed{state.Hash(out), known}
 		}
 		p.texts[block] = text
 	})

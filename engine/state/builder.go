@@ -68,6 +68,18 @@ func (b *Builder) name(s string) (at, n uint32) {
 // Rule adds a rule to the chain; its texts are copied.
 func (b *Builder) Rule(r Rule) { b.add(&r, hash(r.key())) }
 
+// Hashed is a rule that can be added at once.
+type Hashed struct {
+	Rule
+	hash uint64
+}
+
+// Hash makes one, on any processor.
+func Hash(r Rule) Hashed { return Hashed{r, hash(r.key())} }
+
+// Hashed adds a rule to the chain; its texts are copied.
+func (b *Builder) Hashed(r *Hashed) { b.add(&r.Rule, r.hash) }
+
 func (b *Builder) add(r *Rule, hash uint64) {
 	at := len(b.texts)
 	b.texts = appendText(b.texts, r)

@@ -71,9 +71,15 @@ func (l *Loader) Ruleset() (*ruleset.Ruleset, error) {
 	return l.rd.result(), nil
 }
 
+// Unchanged says of most rules that they are those of Same without reading anything: they were read
+// from just these words.
+func Unchanged(r *ruleset.Rule, spec, exact []byte) bool {
+	return exact == nil && r.Source != 0 && r.Source == hashOf(spec)
+}
+
 // Same makes sure that a rule of a table is read from what is to be stored for it.
 func (l *Loader) Same(table string, r *ruleset.Rule, spec, exact []byte) error {
-	if exact == nil && r.Source != 0 && r.Source == hashOf(spec) {
+	if Unchanged(r, spec, exact) {
 		return nil
 	}
 	if l.rd.parser.table != table {
