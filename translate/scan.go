@@ -22,14 +22,15 @@ const scanBlock = 1 << 10
 // scan looks at all rules of a chain; those that are not kept it lowers for that.
 func (t *table) scan(c *ruleset.Chain) {
 	blocks := make([]scanned, (len(c.Rules)+scanBlock-1)/scanBlock)
+	at := t.src.Place(t.family, t.hooks[c])
 	parallel.Each(len(blocks), func(i int) {
-		place := t.src.Place(t.family, t.hooks[c])
+		place := *at // each has its rule
 		var room lowered
 		for _, r := range c.Rules[i*scanBlock : min(len(c.Rules), (i+1)*scanBlock)] {
 			l := t.lines[r]
 			if l == nil {
 				l = &room
-				t.lowerRule(l, r, place)
+				t.lowerRule(l, r, &place)
 				blocks[i].numbered = blocks[i].numbered || l.numbered()
 			}
 			t.examine(&blocks[i], r, l, t.hooks[c])
