@@ -67,13 +67,14 @@ func (s *Space) Generation(number uint32) (*Generation, error) {
 // Load loads and verifies programs as generation number, which Next gave. Nothing is
 // attached.
 func (s *Space) Load(number uint32, progs []codegen.Program) (*Generation, error) {
-	return s.LoadWith(number, progs, nil)
+	return s.LoadWith(number, progs, nil, func() {})
 }
 
 // LoadWith is Load for a generation that also gets an early stage, or nil: it counts
 // rules, and looks rows up, of tables that have no programs. LoadEarly loads it. What the
-// maps hold then is forgotten: chains that are looked up are loaded once.
-func (s *Space) LoadWith(number uint32, progs []codegen.Program, early *codegen.EarlyProgram) (*Generation, error) {
+// maps hold then is forgotten: chains that are looked up are loaded once. While programs are
+// verified, meanwhile is called.
+func (s *Space) LoadWith(number uint32, progs []codegen.Program, early *codegen.EarlyProgram, meanwhile func()) (*Generation, error) {
 	live, err := s.live()
 	if err != nil {
 		return nil, err
@@ -84,19 +85,19 @@ func (s *Space) LoadWith(number uint32, progs []codegen.Program, early *codegen.
 	if err := s.makeShared(); err != nil {
 		return nil, err
 	}
-	return s.load(number, progs, early, s.maps)
+	return s.load(number, progs, early, s.maps, meanwhile)
 }
 
 // Check loads and verifies programs and throws them away.
 func (s *Space) Check(progs []codegen.Program) error {
-	g, err := s.load(1, progs, nil, nil)
+	g, err := s.load(1, progs, nil, nil, func() {})
 	if err != nil {
 		return err
 	}
 	return g.Close()
 }
 
-func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.EarlyProgram, shared map[string]*ebpf.Map) (*Generation, error) {
+func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.EarlyProgram, shared map[string]*ebpf.Map, meanwhile func()) (*Generation, error) {
 	spec, err := datapath()
 	if err != nil {
 		return nil, fmt.Errorf("datapath: %w", err)
@@ -133,18 +134,26 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 	if shared != nil {
 		g.links = g.unlinked()
 	}
-	if err := g.verify(progs, given); err != nil {
+	if err := g.verify(progs, given, meanwhile); err != nil {
 		return nil, errors.Join(explain(err), g.Close())
 	}
 	return g, nil
 }
 
 // verify loads the programs of all seats, and those to be linked there. The kernel's verifier
-// works in the thread of who calls it: it does several at a time.
-func (g *Generation) verify(progs []codegen.Program, given map[string]*ebpf.Map) error {
+// works in the thread of who calls it: it does several at a time, and something else beside
+// the first one, which often takes longest.
+func (g *Generation) verify(progs []codegen.Program, given map[string]*ebpf.Map, meanwhile func()) error {
 	g.progs = make([]*ebpf.Program, len(g.guests))
 	errs := make([]error, len(g.guests)+len(g.links))
-	parallel.Each(len(errs), func(i int) {
+	parallel.Each(len(errs)+1, func(i int) {
+		switch {
+		case i == 1 || len(errs) == 0:
+			meanwhile()
+			return
+		case i > 1:
+			i--
+		}
 		if i >= len(g.guests) {
 			l := &g.links[i-len(g.guests)]
 			l.prog, errs[i] = l.load(l.seat, given)

@@ -149,9 +149,17 @@ func readExtra(st *state.Store) (*extra, error) {
 	return x, nil
 }
 
+// describer makes the state of a generation.
+type describer struct {
+	*prepared
+	row     func(slot uint32) uint32 // the first row of a rule
+	origins *origins
+	check   *iptables.Loader
+}
+
 // addTable describes one table of a new generation, if its rules can be read again.
-func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *prepared, number int, o *origins, check *iptables.Loader) error {
-	res, planned := p.res, p.res.Plan.Tables[number]
+func (e *Engine) addTable(from *describer, t *ruleset.Table, number int) error {
+	out, res, planned := from.state, from.res, from.res.Plan.Tables[number]
 	var d Dialect
 	if t.Owner != tables.Owner {
 		var err error
@@ -178,21 +186,21 @@ func (e *Engine) addTable(out *state.Builder, t *ruleset.Table, p *prepared, num
 		id, ok := res.Rules[r]
 		row := uint32(0)
 		if ok {
-			row = p.gen.Row(id)
+			row = from.row(id)
 		}
 		return state.Rule{
-			Text: spec, Exact: exact, Slot: slot(id, ok), Row: row, Counters: r.Counters, Origin: o.rule(t.Name, r),
+			Text: spec, Exact: exact, Slot: slot(id, ok), Row: row, Counters: r.Counters, Origin: from.origins.rule(t.Name, r),
 		}, d != nil || iptables.Unchanged(r, spec, exact)
 	}
 	print := printer{words: words, record: record}
 	for _, c := range t.Chains {
 		id, ok := res.Policies[c]
 		out.Chain(state.ChainSpec{
-			Name: c.Name, Policy: tables.PolicyOf(c), Counters: c.Counters, Slot: slot(id, ok), Origin: o.policy(t.Name, c),
+			Name: c.Name, Policy: tables.PolicyOf(c), Counters: c.Counters, Slot: slot(id, ok), Origin: from.origins.policy(t.Name, c),
 		})
 		if err := print.each(c.Rules, func(r *ruleset.Rule, one *printed) error {
 			if !one.known {
-				if err := check.Same(t.Name, r, one.Text, one.Exact); err != nil {
+				if err := from.check.Same(t.Name, r, one.Text, one.Exact); err != nil {
 					return err
 				}
 			}

@@ -196,6 +196,9 @@ type prepared struct {
 	res    *translate.Result
 	gen    datapath.Generation
 	memory datapath.Memory // see goesOn
+	state  *state.Builder  // without what the datapath records; nil: not made yet
+	extra  *extra
+	failed error // why it could not be made
 }
 
 // Close releases what is held open. What was not installed is gone then.
@@ -209,6 +212,8 @@ func (e *Engine) prepare(c *change) (*prepared, error) {
 	}
 	p := &prepared{change: c, number: number}
 	p.res, err = e.translated(c, number, func(in *datapath.Input) (err error) {
+		p.res, p.state = in.Result, nil // what was made of a plan that was refused is of no use
+		in.Meanwhile = func(row func(uint32) uint32) { p.failed = e.describe(p, row) }
 		p.gen, err = e.data.Load(in)
 		return err
 	})
@@ -325,6 +330,26 @@ const textGuess = 64
 
 // writeState stores the generation that a change makes.
 func (e *Engine) writeState(p *prepared) error {
+	if p.state == nil {
+		p.failed = e.describe(p, p.gen.Row)
+	}
+	if p.failed != nil {
+		return p.failed
+	}
+	var err error
+	if p.extra.Datapath, err = p.gen.Record(); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	data, err := p.extra.bytes()
+	if err != nil {
+		return err
+	}
+	p.state.SetExtra(data)
+	return p.state.Write(e.data.Dir())
+}
+
+// describe makes the state of the generation that a change makes, of which row gives the rows.
+func (e *Engine) describe(p *prepared, row func(slot uint32) uint32) error {
 	c, res := p.change, p.res
 	head := state.Head{
 		Family: e.family, Generation: p.number, Version: state.First, Conntrack: res.Plan.Conntrack, Carried: c.live == nil,
@@ -332,33 +357,23 @@ func (e *Engine) writeState(p *prepared) error {
 	if c.live != nil {
 		head.Previous, head.PreviousVersion = c.live.State.Generation, c.live.State.Version
 	}
-	out := state.NewBuilder(head)
-	out.Grow(len(res.Rules), textGuess*len(res.Rules))
-	o, check := newOrigins(c), iptables.NewLoader(iptables.Options{Family: e.family, Resolver: e.caller.Resolver()})
-	x := extra{Reasons: map[string][]plan.Reason{}}
-	var err error
-	if x.Datapath, err = p.gen.Record(); err != nil {
-		return fmt.Errorf("state: %w", err)
+	p.state, p.extra = state.NewBuilder(head), &extra{Reasons: map[string][]plan.Reason{}}
+	p.state.Grow(len(res.Rules), textGuess*len(res.Rules))
+	d := &describer{
+		prepared: p, row: row, origins: newOrigins(c),
+		check: iptables.NewLoader(iptables.Options{Family: e.family, Resolver: e.caller.Resolver()}),
 	}
 	for i, t := range c.after.Tables {
-		if err := e.addTable(out, t, p, i, o, check); err != nil {
+		if err := e.addTable(d, t, i); err != nil {
 			return fmt.Errorf("a rule cannot be stored: %w; write it in another way", err)
 		}
-		x.addOwned(t)
+		p.extra.addOwned(t)
 		if reasons := res.Plan.Tables[i].Reasons; len(reasons) > 0 {
-			x.Reasons[t.Name] = reasons
+			p.extra.Reasons[t.Name] = reasons
 		}
 	}
-	x.addChangeable(res.Plan)
-	x.addMemory(res.Plan)
-	if err := p.goesOn(o); err != nil {
-		return err
-	}
-	x.addSets(c.after, res.Plan)
-	data, err := x.bytes()
-	if err != nil {
-		return err
-	}
-	out.SetExtra(data)
-	return out.Write(e.data.Dir())
+	p.extra.addChangeable(res.Plan)
+	p.extra.addMemory(res.Plan)
+	p.extra.addSets(c.after, res.Plan)
+	return p.goesOn(d.origins)
 }

@@ -123,6 +123,10 @@ type Input struct {
 	Before     *Live  // what is enforced; nil: nothing
 	// Named says whether the change names a table: others are as they were.
 	Named func(table string) bool
+	// Meanwhile is called, if it is there and the datapath has such a time, when everything is
+	// laid out and something else than this process, or another processor, verifies it; Load
+	// waits for it. row is Row of the generation that is on its way.
+	Meanwhile func(row func(slot uint32) uint32)
 }
 
 // EarlyOff is the mode in which no rules run before the hooks.

@@ -141,7 +141,12 @@ func (d *Datapath) Load(in *datapath.Input) (datapath.Generation, error) {
 		return nil, err
 	}
 	g := &generation{d: d, build: b}
-	if g.Generation, err = d.space.LoadWith(in.Number, b.progs, b.early); err != nil {
+	meanwhile := func() {
+		if in.Meanwhile != nil {
+			in.Meanwhile(g.Row)
+		}
+	}
+	if g.Generation, err = d.space.LoadWith(in.Number, b.progs, b.early, meanwhile); err != nil {
 		return nil, refusal(in.Result.Plan, err)
 	}
 	g.record = record{
