@@ -166,6 +166,9 @@ func load(spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*e
 		}
 		m := *shared
 		spec.Maps[name] = &m
+		if name == abi.NetfilterMapRoute6Slots {
+			m.MaxEntries *= uint32(ebpf.MustPossibleCPU())
+		}
 		if have := given[name]; have != nil {
 			replace[name] = have
 			// What a map of the namespace holds was said when it was made.

@@ -6,7 +6,7 @@
 
 #include "facts/facts.h"
 #include "route/fib.h"
-#include "route/rules6.h"
+#include "route/types6.h"
 #include "facts/fill.h"
 
 #define IFA_F_OPTIMISTIC 4

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The kernel's types of IPv6 routing that fib6.h and rules6.h read, as facts/kernel.h. IPv6
+/* The kernel's types of IPv6 routing that fib6.h and those that include it read, as facts/kernel.h. IPv6
  * may be a module, to whose types cast_to() cannot cast: members are read by their offset. */
 #ifndef BPFTABLES_FIB6_KERNEL_H
 #define BPFTABLES_FIB6_KERNEL_H
