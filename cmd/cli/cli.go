@@ -224,14 +224,11 @@ func (f familyFlag) family() packet.Family {
 
 // waitFlag is -w [SECONDS].
 type waitFlag struct {
-	Wait int `short:"w" default:"0" placeholder:"[SECONDS]" help:"Wait for the xtables lock; without a number, as long as it takes."`
+	Wait int `short:"w" default:"0" placeholder:"[SECONDS]" help:"Wait for the xtables lock for so many seconds at most; as long as it takes by default."`
 }
 
 func (w waitFlag) duration() time.Duration {
-	if w.Wait < 0 {
-		return lock.Forever
-	}
-	return time.Duration(w.Wait) * time.Second
+	return lock.Seconds(w.Wait)
 }
 
 // open gives the input that a FILE argument names; "" and "-" are standard input.

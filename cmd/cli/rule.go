@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/compat/lock"
@@ -35,7 +34,7 @@ const ruleHelp = `Example:
 
 One command: -A -C -D -I -R -L -S -F -Z -N -X -E -P, with the options and exit codes of
 iptables 1.8.9: 2 for a command line that is wrong, 3 for a table that there is not,
-4 when the lock is held by another process and -w does not help.
+4 when the lock is held by another process for longer than -w says.
 
 A table in which bpftables holds nothing, and iptables-legacy or iptables-nft does, is
 theirs until 'bpftables takeover': the command is then run by that tool. Where both hold
@@ -66,7 +65,7 @@ func (s *streams) ruleCommand(family packet.Family, args []string) int {
 		fmt.Fprintf(s.out, "%s v%s (bpftables v%s)\n", name, imitated, Version)
 		return exitOK
 	}
-	held, err := lock.Acquire(ruleWait(argv), s.caller)
+	held, err := lock.Acquire(lock.Seconds(argv.Wait), s.caller)
 	if err != nil {
 		return ruleCode(err, s.err)
 	}
@@ -80,13 +79,6 @@ func (s *streams) ruleCommand(family packet.Family, args []string) int {
 		return ruleCode(err, s.err)
 	}
 	return code
-}
-
-func ruleWait(argv *iptables.Argv) time.Duration {
-	if argv.Waits && argv.Wait < 0 {
-		return lock.Forever
-	}
-	return time.Duration(argv.Wait) * time.Second
 }
 
 func ruleCode(err error, out io.Writer) int {

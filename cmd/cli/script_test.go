@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -103,8 +104,8 @@ func makeNamespace(env *testscript.Env) error {
 	return exec.Command("ip", "-n", name, "link", "set", "lo", "up").Run()
 }
 
-// exitCode is that of the last "ns" command, by namespace.
-var exitCode = map[string]int{}
+// exitCode is that of the last "ns" command, by namespace. Scripts run side by side.
+var exitCode sync.Map
 
 func inNamespace(ts *testscript.TestScript, neg bool, args []string) {
 	ns := ts.Getenv("NS")
@@ -112,10 +113,11 @@ func inNamespace(ts *testscript.TestScript, neg bool, args []string) {
 	if strings.Contains(ts.ReadFile("stderr"), "working alone") {
 		ts.Fatalf("%v: the server did not do it", args)
 	}
-	exitCode[ns] = 0
+	code := 0
 	if exit, ok := err.(*exec.ExitError); ok {
-		exitCode[ns] = exit.ExitCode()
+		code = exit.ExitCode()
 	}
+	exitCode.Store(ns, code)
 	switch {
 	case err != nil && !neg:
 		ts.Fatalf("%v: %v", args, err)
@@ -128,7 +130,8 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: status N")
 	}
-	if got := fmt.Sprint(exitCode[ts.Getenv("NS")]); got != args[0] {
+	code, _ := exitCode.Load(ts.Getenv("NS"))
+	if got := fmt.Sprint(code); got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
 }

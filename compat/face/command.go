@@ -2,10 +2,8 @@ package face
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/bpftables/bpftables/compat/beside"
-	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 )
@@ -26,7 +24,7 @@ func (p *process) command(args []string) int {
 		p.help(argv)
 		return exitOK
 	}
-	held, err := lock.Acquire(wait(argv.Waits, argv.Wait), p.Caller)
+	held, err := p.acquire(argv.Wait)
 	if err != nil {
 		return p.fail(err)
 	}
@@ -49,12 +47,4 @@ func (p *process) command(args []string) int {
 // a command prints for a failure.
 func (p *process) how() beside.How {
 	return beside.How{Quiet: p.Getenv(VerboseEnv) == "", Told: &p.told}
-}
-
-// wait is how long the lock is waited for.
-func wait(waits bool, seconds int) time.Duration {
-	if waits && seconds < 0 {
-		return lock.Forever
-	}
-	return time.Duration(seconds) * time.Second
 }

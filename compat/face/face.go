@@ -125,6 +125,7 @@ type process struct {
 	Face
 	*caller.Caller
 	engines Engines
+	seconds int          // that the lock was waited for
 	test    bool         // nothing is to be changed
 	told    bytes.Buffer // what -v says
 }

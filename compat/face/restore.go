@@ -9,7 +9,6 @@ import (
 	"unicode"
 
 	"github.com/bpftables/bpftables/compat/beside"
-	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/engine/apply"
 )
 
@@ -25,7 +24,7 @@ var familyOptions = []option{{'4', "ipv4", noArg}, {'6', "ipv6", noArg}}
 // iptables/iptables-restore.c).
 func (p *process) restore(args []string) int {
 	req := &apply.Request{Output: p.Out}
-	waits, seconds := p.Dialect == NFT, -1 // iptables-nft has no lock: its transactions wait
+	seconds := 0
 	g := &getopt{program: p.Name, options: restoreOptions, args: args}
 	if p.Dialect == NFT {
 		g.options = append(g.options[:len(g.options):len(g.options)], familyOptions...)
@@ -62,7 +61,7 @@ func (p *process) restore(args []string) int {
 				return p.usage(said, 0)
 			}
 			if opt.short == 'w' && p.Dialect == Legacy {
-				waits, seconds = true, n
+				seconds = n
 			}
 		}
 	}
@@ -76,10 +75,7 @@ func (p *process) restore(args []string) int {
 		return p.fail(err)
 	}
 	req.Text = spooled
-	if !waits {
-		seconds = 0
-	}
-	held, err := lock.Acquire(wait(waits, seconds), p.Caller)
+	held, err := p.acquire(seconds)
 	if err != nil {
 		return p.fail(err)
 	}

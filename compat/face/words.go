@@ -39,12 +39,23 @@ func (p *process) fail(err error) int {
 	return code
 }
 
+// acquire takes the lock, waiting for it for some seconds at most; 0: as long as it takes. iptables-nft has no
+// lock, and its transactions wait.
+func (p *process) acquire(seconds int) (*lock.Lock, error) {
+	if p.Dialect == NFT {
+		seconds = 0
+	}
+	p.seconds = seconds
+	return lock.Acquire(lock.Seconds(seconds), p.Caller)
+}
+
 func (p *process) say(err error) int {
 	switch said, pos := iptables.FirstSaid(err); {
 	case errors.Is(err, beside.ErrReported):
 		return exitOther
 	case errors.Is(err, lock.ErrBusy):
-		fmt.Fprintln(p.Err, "Another app is currently holding the xtables lock. Perhaps you want to use the -w option?")
+		fmt.Fprintf(p.Err, "Can't lock %s: Resource temporarily unavailable\nAnother app is currently holding the xtables lock. Stopped waiting after %ds.\n",
+			lock.File(p.Getenv(lock.FileEnv)), p.seconds)
 		return exitResource
 	case said != nil:
 		return p.said(said, pos)

@@ -26,6 +26,15 @@ const DefaultFile = "/run/xtables.lock"
 // Forever is the wait of -w without a number.
 const Forever = time.Duration(-1)
 
+// Seconds is the wait of "-w N". As with iptables-legacy 1.8.9, 0 has no end, and -w need not be given for
+// that (xtables_lock(), iptables/xshared.c).
+func Seconds(n int) time.Duration {
+	if n <= 0 {
+		return Forever
+	}
+	return time.Duration(n) * time.Second
+}
+
 // poll is how often a waiting process tries again.
 const poll = 20 * time.Millisecond
 
@@ -126,7 +135,7 @@ func Acquire(wait time.Duration, c *caller.Caller) (*Lock, error) {
 
 func busy(wait time.Duration) error {
 	if wait == 0 {
-		return fmt.Errorf("%w; wait for it with -w", ErrBusy)
+		return ErrBusy
 	}
 	return fmt.Errorf("%w; stopped waiting after %s", ErrBusy, wait)
 }

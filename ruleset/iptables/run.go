@@ -318,7 +318,10 @@ func (rd *reader) show(c *command) *fault {
 	}
 	if c.bits&cmdZero != 0 {
 		rd.cur.changed = true
-		return rd.each(c, true, func(e *chainEdit) *fault { return rd.cur.zero(e, 0) })
+		return rd.each(c, true, func(e *chainEdit) *fault {
+			rd.tellChain(c, "Zeroing", e)
+			return rd.cur.zero(e, 0)
+		})
 	}
 	return nil
 }
