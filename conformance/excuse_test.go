@@ -16,6 +16,13 @@ func TestExcuse(t *testing.T) {
 	if len(r.ByChance) != 2 || len(r.Differences) != 2 || r.Differences[0] != later || r.Differences[1] != conn("1000") {
 		t.Errorf("left %v, by chance %v", r.Differences, r.ByChance)
 	}
+	drawn := same
+	drawn.Reference, drawn.Ours = "udp 1.0.0.1:2000 > 1.0.0.3:8080 ttl 63", "udp 1.0.0.1:1000 > 1.0.0.3:8080 ttl 63"
+	r = &Report{Packets: 10, Differences: []Difference{drawn, conn("1000"), conn("8080")}}
+	r.excuse([]Difference{drawn})
+	if len(r.Differences) != 1 || r.Differences[0] != conn("8080") {
+		t.Errorf("left %v: a connection to a port that was drawn is chance, to others not", r.Differences)
+	}
 	r = &Report{Packets: 10}
 	for i := range 10 {
 		r.Differences = append(r.Differences, Difference{Kind: "packet", Where: "udp", Index: i})
