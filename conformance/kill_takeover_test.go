@@ -1,21 +1,12 @@
 package conformance_test
 
 import (
-	"errors"
-	"os"
-	"os/exec"
+	"fmt"
+	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/bpftables/bpftables/conformance/lab"
-)
-
-// The fail points that takeover and give-back meet: those of package compat/takeover, and
-// of package engine/apply on the way.
-var (
-	takeSteps = append(append([]string{"remembered"}, firstSteps...), "enforced", "removed")
-	giveSteps = append([]string{"giving", "given", "left"}, steps...)
 )
 
 // A takeover and a give-back that are killed at any step leave the same rules enforced,
@@ -24,45 +15,80 @@ func TestKilledTakeover(t *testing.T) {
 	needRoot(t)
 	binary := buildBinary(t, "failpoints")
 	for _, variant := range []string{"iptables-legacy", "iptables-nft"} {
-		take, give := takeSteps, append([]string{"loaded-nft"}, giveSteps...)
-		if variant == "iptables-legacy" { // its tables are removed one after the other
-			take = append([]string{"removed-raw", "removed-mangle", "removed-nat", "removed-filter"}, takeSteps...)
-			give = append([]string{"loaded-legacy"}, giveSteps...)
+		want := observeTool(t, binary, variant)
+		taken := func(t *testing.T, l *lab.Lab) { noRules(t, l, variant); checkOrphans(t, binary, l.Host()) }
+		held := func(t *testing.T, l *lab.Lab) { load(t, l, variant) }
+		given := func(t *testing.T, l *lab.Lab) { notOurs(t, l, binary, variant) }
+		ours := func(t *testing.T, l *lab.Lab) {
+			load(t, l, variant)
+			command(t, l.Host(), "", binary, "takeover", "-w", "60")
 		}
-		want := ""
-		t.Run(variant, func(t *testing.T) { want = observeTool(t, binary, variant) })
-		if want == "" {
+		t.Run(variant+"/takeover", func(t *testing.T) {
+			killed{args: "takeover -w 60", set: held, mended: taken}.handsOver(t, binary, variant, want)
+		})
+		t.Run(variant+"/give-back", func(t *testing.T) {
+			killed{args: "give-back -w 60", set: ours, mended: given}.handsOver(t, binary, variant, want)
+		})
+	}
+}
+
+// ownSteps are the names of the fail points of package compat/takeover.
+var ownSteps = regexp.MustCompile(`^(remembered|enforced|removed|giving|given|loaded-)`)
+
+// handsOver kills a command that hands rules over at its own steps, and at each fourth of those
+// on the way; at all with -every-step.
+func (k killed) handsOver(t *testing.T, binary, variant, want string) {
+	l := newLab(t, binary)
+	k.set(t, l)
+	var points []string
+	for line := range strings.Lines(k.command(t, binary, l.Host(), "?")) {
+		number, name, ok := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "step ")), " ")
+		if ok && strings.HasPrefix(line, "step ") && (*everyStep || ownSteps.MatchString(name) || len(points)%4 == 0) {
+			points = append(points, number+" "+name)
+		} else if ok {
+			points = append(points, "")
+		}
+	}
+	for _, point := range points {
+		step, name, ok := strings.Cut(point, " ")
+		if !ok {
 			continue
 		}
-		for _, step := range take {
-			t.Run(variant+"/takeover/"+step, func(t *testing.T) {
-				l := newLab(t, binary)
-				load(t, l, variant)
-				killCommand(t, binary, l.Host(), step, "takeover")
-				expect(t, l, want, "killed at "+step)
-				command(t, l.Host(), "", binary, "takeover", "-w", "60")
-				expect(t, l, want, "taken over then")
-				noRules(t, l, variant)
-				checkOrphans(t, binary, l.Host())
-			})
+		command(t, l.Host(), "", binary, "flush", "--all", "-w", "60")
+		flushTool(t, l, variant)
+		k.set(t, l)
+		k.killedAt(t, binary, l.Host(), step)
+		expect(t, l, want, "killed at "+point)
+		command(t, l.Host(), "", append([]string{binary}, strings.Fields(k.args)...)...)
+		expect(t, l, want, "completed after "+name)
+		k.mended(t, l)
+		if t.Failed() {
+			t.Fatalf("at %s", point)
 		}
-		for _, step := range give {
-			t.Run(variant+"/give-back/"+step, func(t *testing.T) {
-				l := newLab(t, binary)
-				load(t, l, variant)
-				command(t, l.Host(), "", binary, "takeover", "-w", "60")
-				killCommand(t, binary, l.Host(), step, "give-back")
-				expect(t, l, want, "killed at "+step)
-				command(t, l.Host(), "", binary, "give-back", "-w", "60")
-				expect(t, l, want, "given back then")
-				if status := string(command(t, l.Host(), "", binary, "status")); !strings.Contains(status, "ipv4: nothing of ours is enforced") {
-					t.Errorf("after give-back:\n%s", status)
-				}
-				if saved := string(command(t, l.Host(), "", variant+"-save")); strings.Contains(saved, "bpftables") || !strings.Contains(saved, "LOGGED") {
-					t.Errorf("netfilter has:\n%s", saved)
-				}
-			})
-		}
+	}
+}
+
+// flushTool empties all tables of a tool of netfilter's.
+func flushTool(t *testing.T, l *lab.Lab, variant string) {
+	t.Helper()
+	var text strings.Builder
+	for _, table := range []string{"raw", "mangle", "nat", "filter"} {
+		fmt.Fprintf(&text, "*%s\nCOMMIT\n", table)
+	}
+	command(t, l.Host(), text.String(), variant+"-restore")
+	for _, chain := range []string{"INPUT", "FORWARD", "OUTPUT"} {
+		command(t, l.Host(), "", variant, "-P", chain, "ACCEPT")
+	}
+}
+
+// notOurs looks whether netfilter has the rules, and we nothing.
+func notOurs(t *testing.T, l *lab.Lab, binary, variant string) {
+	t.Helper()
+	if status := string(command(t, l.Host(), "", binary, "status")); !strings.Contains(status, "ipv4: nothing of ours is enforced") {
+		t.Errorf("after give-back:\n%s", status)
+	}
+	if saved := string(command(t, l.Host(), "", variant+"-save")); strings.Contains(saved, "bpftables") || !strings.Contains(saved, "LOGGED") {
+		t.Errorf("netfilter has:\n%s", saved)
 	}
 }
 
@@ -96,17 +122,5 @@ func noRules(t *testing.T, l *lab.Lab, variant string) {
 		if strings.HasPrefix(line, "-A ") && !strings.Contains(line, "bpftables") {
 			t.Errorf("netfilter still has: %s", line)
 		}
-	}
-}
-
-// killCommand runs a command of ours that is killed at a step.
-func killCommand(t *testing.T, binary, netns, step string, args ...string) {
-	t.Helper()
-	cmd := exec.Command("ip", append([]string{"netns", "exec", netns, binary}, append(args, "-w", "60")...)...)
-	cmd.Env = append(os.Environ(), "BPFTABLES_IPTABLES=legacy", "BPFTABLES_FAILPOINT="+step)
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		t.Fatalf("%v with fail point %s: %v\n%s", args, step, err, out)
 	}
 }
