@@ -45,12 +45,16 @@ func (s *Space) strays() (out []hooked, err error) {
 	return out, nil
 }
 
-// Strays gives a LostError if something of ours is linked of which no pin is left. Where the
-// kernel cannot be asked, for want of rights, nothing is known of any.
+// Strays gives a LostError if something of ours is linked of which no pin is left, and an
+// ElsewhereError if its pins may be out of sight. Where the kernel cannot be asked, for want of
+// rights, nothing is known of any.
 func (s *Space) Strays() error {
 	strays, err := s.strays()
 	if err != nil || len(strays) == 0 {
 		return nil
+	}
+	if !s.leftOver(strays) {
+		return &ElsewhereError{len(strays)}
 	}
 	return &LostError{fmt.Sprintf("links without pins are at %d hooks", len(strays))}
 }

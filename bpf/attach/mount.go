@@ -98,11 +98,11 @@ func mountPins() error {
 	}
 	// The goroutine below may run on a thread in another mount namespace: a server's threads
 	// are in those of its clients.
-	own, err := os.Open("/proc/thread-self/ns/mnt")
+	own, err := viewOf("/proc/thread-self")
 	if err != nil {
 		return err
 	}
-	defer own.Close()
+	defer own.close()
 	done := make(chan error, 1)
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, as its view of the
@@ -148,24 +148,24 @@ func mountBPF() error {
 
 // mountBoth mounts the bpffs in the mount namespace of the holder and clones the mount
 // into another one. The calling thread stays there.
-func mountBoth(outer string, own *os.File) error {
-	first, err := os.Open(outer + "/ns/mnt")
+func mountBoth(outer string, own *view) error {
+	first, err := viewOf(outer)
 	if err != nil {
 		return fmt.Errorf("outer mount namespace: %w", err)
 	}
-	defer first.Close()
+	defer first.close()
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("unshare: %w", err)
 	}
-	if err := enter(first); err != nil {
+	if err := first.enter(); err != nil {
 		return err
 	}
 	tree, err := clonePins()
 	if err != nil {
-		return errors.Join(err, enter(own))
+		return errors.Join(err, own.enter())
 	}
 	defer unix.Close(tree)
-	if err := enter(own); err != nil {
+	if err := own.enter(); err != nil {
 		return err
 	}
 	if mounted(pinRoot) && sameFile(pinRoot, outer+"/root"+pinRoot) {
@@ -177,8 +177,38 @@ func mountBoth(outer string, own *os.File) error {
 	return nil
 }
 
-func enter(ns *os.File) error {
-	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNS); err != nil {
+// view is what a process sees of the file system: a mount namespace, and its root directory,
+// which need not be that of the namespace.
+type view struct{ namespace, root *os.File }
+
+// viewOf opens the view of a process, by its directory in /proc.
+func viewOf(proc string) (*view, error) {
+	namespace, err := os.Open(proc + "/ns/mnt")
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.Open(proc + "/root")
+	if err != nil {
+		return nil, errors.Join(err, namespace.Close())
+	}
+	return &view{namespace, root}, nil
+}
+
+func (v *view) close() {
+	v.namespace.Close()
+	v.root.Close()
+}
+
+// enter gives the view to the thread, which shares its own with no other.
+func (v *view) enter() error {
+	err := unix.Setns(int(v.namespace.Fd()), unix.CLONE_NEWNS)
+	if err == nil {
+		err = unix.Fchdir(int(v.root.Fd()))
+	}
+	if err == nil {
+		err = unix.Chroot(".")
+	}
+	if err != nil {
 		return fmt.Errorf("enter mount namespace: %w", err)
 	}
 	return nil

@@ -41,6 +41,10 @@ func Open(family packet.Family) (*Space, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Maps with a value for each processor are not found without it: their files look removed.
+	if _, err := ebpf.PossibleCPU(); err != nil {
+		return nil, fmt.Errorf("number of processors: %w; mount a sysfs at /sys", err)
+	}
 	cookie, err := netnsCookie()
 	if err != nil {
 		return nil, err
@@ -53,7 +57,7 @@ func Open(family packet.Family) (*Space, error) {
 func currentNetns() (string, error) {
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
-		return "", fmt.Errorf("network namespace: %w", err)
+		return "", fmt.Errorf("network namespace: /proc/thread-self/ns/net: %w; mount a proc file system at /proc", err)
 	}
 	return strconv.FormatUint(st.Ino, 10), nil
 }

@@ -199,6 +199,37 @@ func TestHostFaults(t *testing.T) {
 			$B iptables -w -N u; $B iptables -w -A u -m set --match-set s1 src -j DROP
 			ipset destroy s1 2> err && says "a set that a rule names is destroyed"
 			$B iptables -w -A INPUT -m policy --dir in --pol none -j ACCEPT || says "another rule is refused"`,
+		// So does one in a root directory of its own, and one whose process 1 has another root.
+		"own root": `
+			mkdir -p r; mount --rbind / r
+			$B iptables -w -A INPUT -p udp --dport 24 -j DROP
+			unshare -m --propagation private chroot r sh -c "mount -t tmpfs none /run; $B iptables -w -A INPUT -p udp --dport 25 -j DROP" || says "refused"
+			[ $($B iptables -S INPUT | grep -c ^-A) = 2 ] || says "two rules were added: $($B iptables -S INPUT)"
+			mount -t proc proc r/proc
+			unshare -mpf --kill-child --propagation private chroot r bash -c "mount -t proc proc /proc; mount -t tmpfs none /run
+				$B flush --all -w; $B iptables -w -A INPUT -p udp --dport 26 -j DROP
+				unshare -m sh -c 'mount -t tmpfs none /run; $B iptables -w -A INPUT -p udp --dport 27 -j DROP' || echo FAULT: refused under a chroot
+				$B iptables -S INPUT | grep -c ^-A | grep -qx 2 || echo FAULT: under a chroot two rules were added"`,
+		// Where nothing of them is seen, nothing is done to the rules of others.
+		"own /run and processes": `
+			$B iptables -w -A OUTPUT -p udp --dport 9 -j DROP; $B save | grep -v '^#' > before
+			for words in "iptables -w -N user" "restore -w" "restore -w -n" "flush -w" "save" "takeover -w" "give-back -w"; do
+				unshare -mpf --mount-proc --propagation private sh -c "mount -t tmpfs none /run; printf '*filter\nCOMMIT\n' | $B $words" > out 2> err && says "$words: done"
+				grep -q 'made in another mount namespace' err || says "$words: $(cat err)"
+				grep -q 'flush --all' err && says "$words: advises to remove the rules of others: $(cat err)"
+				[ $(passes) = no ] || says "$words: takes the rules down"
+			done
+			$B save | grep -v '^#' | cmp -s - before || says "other rules: $($B save)"`,
+		// Without the file systems of the kernel it is said which one is missing; no files of ours.
+		"no file systems": `
+			$B iptables -w -A OUTPUT -p udp --dport 9 -j DROP
+			for fs in proc sys; do
+				for words in "save" "status" "iptables -w -N user" "flush --all -w"; do
+					unshare -m --propagation private sh -c "mount -t tmpfs none /$fs; $B $words" > /dev/null 2> err && says "$words without /$fs"
+					grep -q "/$fs\$" err || says "$words without /$fs: $(cat err)"
+				done
+				[ $(passes) = no ] || says "without /$fs the rules are taken down"
+			done`,
 		// A missing capability is named, not MEMLOCK, or an older kernel.
 		"without CAP_BPF": `
 			$B iptables -w -A INPUT -s 192.0.2.1 -j ACCEPT || says "refused with all capabilities"
