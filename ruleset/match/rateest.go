@@ -138,6 +138,27 @@ func (m *rateest) Args() []string {
 	return args
 }
 
+// ExactArgs has each option once and rates in full: where bits and packets are compared, the mode is
+// printed twice, and rates are printed with loss.
+func (m *rateest) ExactArgs() []string {
+	args := []string{"-m", "rateest", "--rateest1", m.names[0]}
+	if m.given["rateest2"] {
+		args = append(args, "--rateest2", m.names[1])
+	}
+	if m.given["rateest-delta"] {
+		args = append(args, "--rateest-delta")
+	}
+	for i, n := range []string{"1", "2"} {
+		if m.given["rateest-bps"+n] {
+			args = append(args, "--rateest-bps"+n, fmt.Sprintf("%dbps", m.bps[i])) // bytes
+		}
+		if m.given["rateest-pps"+n] {
+			args = append(args, "--rateest-pps"+n, fmt.Sprint(m.pps[i]))
+		}
+	}
+	return append(append(args, bang(m.negate)...), "--rateest-"+m.mode)
+}
+
 func (m *rateest) rateArgs(kind, first, second string) (args []string) {
 	mode := append(bang(m.negate), "--rateest-"+m.mode)
 	if m.given["rateest-delta"] {
