@@ -4,7 +4,6 @@
 #ifndef BPFTABLES_TYPES6_H
 #define BPFTABLES_TYPES6_H
 
-#include "netfilter/maps.h"
 #include "route/rules6.h"
 
 #define RTN_THROW 9
@@ -111,7 +110,8 @@ static __always_inline s16 type_error(u8 type)
 }
 
 /* this_cpu_of is what a per-CPU pointer of the kernel points to here: as far from it as the
- * value of a map of ours is from the pointer of the map. */
+ * value of a map of ours is from the pointer of the map. What includes this has the map, counters
+ * (netfilter/maps.h). */
 static __always_inline ulong this_cpu_of(ulong pointer)
 {
 	ulong map = (ulong)cast_to(struct bpf_array___percpu, &counters);
