@@ -90,21 +90,15 @@ func (e *Engine) setsAgain(st *state.Store) ([]*ruleset.Set, error) {
 		return nil, err
 	}
 	for i, s := range all {
-		if all[i], err = e.refilled(s); err != nil {
+		full, err := e.live(s)
+		if err != nil {
 			return nil, err
+		}
+		if full != nil {
+			all[i] = full
 		}
 	}
 	return all, nil
-}
-
-func (e *Engine) refilled(s *ruleset.Set) (*ruleset.Set, error) {
-	in, err := e.data.Set(s)
-	if err != nil || in == nil {
-		return s, err
-	}
-	out := *s
-	out.Elements, err = in.Elements()
-	return &out, errors.Join(err, in.Close())
 }
 
 // replace decides what a change does about rules of which something is missing: they are put back

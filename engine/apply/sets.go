@@ -111,6 +111,11 @@ func (e *Engine) setBefore(own []*ruleset.Set, s *ruleset.Set) (*ruleset.Set, er
 	if i := slices.IndexFunc(own, func(o *ruleset.Set) bool { return o.Name == s.Name }); i >= 0 {
 		return own[i], nil
 	}
+	return e.live(s)
+}
+
+// live is a set with the elements that it has now; nil if it is not there.
+func (e *Engine) live(s *ruleset.Set) (*ruleset.Set, error) {
 	in, err := e.data.Set(s)
 	if err != nil || in == nil {
 		return nil, err
@@ -120,18 +125,13 @@ func (e *Engine) setBefore(own []*ruleset.Set, s *ruleset.Set) (*ruleset.Set, er
 	return &out, errors.Join(err, in.Close())
 }
 
-// filled is a set with the elements that it has now.
+// filled is a set with the elements that it has now, which must be there.
 func (e *Engine) filled(s *ruleset.Set) (*ruleset.Set, error) {
-	out := *s
-	in, err := e.data.Set(s)
-	if err != nil {
-		return nil, err
+	full, err := e.live(s)
+	if full == nil && err == nil {
+		err = fmt.Errorf("set %s: its elements are gone: remove the set, and make it again", s.Name)
 	}
-	if in == nil {
-		return nil, fmt.Errorf("set %s: its elements are gone: remove the set, and make it again", s.Name)
-	}
-	out.Elements, err = in.Elements()
-	return &out, errors.Join(err, in.Close())
+	return full, err
 }
 
 // changeSet writes down what makes one set of another.
