@@ -40,19 +40,7 @@ func (c *saveCmd) Run(s *streams) error {
 		return writeJSON(s.out, jsonRuleset(rs, c.Table))
 	}
 	return s.withEngine(c.family(), func(e *apply.Engine) error {
-		b, err := beside.Look(e, s.caller, c.Table)
-		if err != nil {
-			return err
-		}
-		b.WarnBoth()
-		o := iptables.PrintOptions{Counters: c.Counters, Table: c.Table, Comments: true}
-		other := b.Tables()
-		if c.Table == "" || len(other) == 0 {
-			if err := e.Save(s.out, o); err != nil {
-				return err
-			}
-		}
-		return iptables.Print(s.out, &ruleset.Ruleset{Family: e.Family(), Tables: other}, iptables.PrintOptions{Counters: c.Counters, Comments: true})
+		return beside.Save(e, s.caller, s.out, iptables.PrintOptions{Counters: c.Counters, Table: c.Table, Comments: true}, beside.How{})
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/engine/apply"
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 )
 
@@ -77,4 +78,23 @@ func Restore(e *apply.Engine, c *caller.Caller, req *apply.Request, how How) err
 	}
 	b.WarnBoth()
 	return nil
+}
+
+// Save prints the rules: ours, and the tables that only the tools hold.
+func Save(e *apply.Engine, c *caller.Caller, out io.Writer, o iptables.PrintOptions, how How) error {
+	b, err := Look(e, c, o.Table)
+	if err != nil {
+		return err
+	}
+	if !how.Quiet {
+		b.WarnBoth()
+	}
+	other := b.Tables()
+	if o.Table == "" || len(other) == 0 {
+		if err := e.Save(out, o); err != nil {
+			return err
+		}
+	}
+	o.Table = ""
+	return iptables.Print(out, &ruleset.Ruleset{Family: e.Family(), Tables: other}, o)
 }

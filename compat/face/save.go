@@ -8,7 +8,6 @@ import (
 
 	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/engine/apply"
-	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 )
@@ -101,18 +100,5 @@ func (p *process) write(file string, print func(io.Writer) error) error {
 
 // print prints the tables.
 func (p *process) print(out io.Writer, o iptables.PrintOptions) error {
-	return p.engines(p.Family, p.Caller, func(e *apply.Engine) error {
-		b, err := beside.Look(e, p.Caller, o.Table)
-		if err != nil {
-			return err
-		}
-		other := b.Tables()
-		if o.Table == "" || len(other) == 0 {
-			if err := e.Save(out, o); err != nil {
-				return err
-			}
-		}
-		o.Table = ""
-		return iptables.Print(out, &ruleset.Ruleset{Family: e.Family(), Tables: other}, o)
-	})
+	return p.engines(p.Family, p.Caller, func(e *apply.Engine) error { return beside.Save(e, p.Caller, out, o, beside.How{Quiet: true}) })
 }
