@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	// The datapaths, and who opens them.
 	"engine/netfilter": {"engine/datapath", "engine/state", "ruleset/...", "translate/...", "codegen", "codegen/rows/...", "bpf/...",
 		"compat/shim", "compat/tool"},
-	"engine/datapaths": {"engine/apply", "engine/netfilter", "ruleset/packet"},
+	"engine/datapaths": {"engine/apply", "engine/netfilter", "ruleset/packet", "compat/caller"},
 	"engine/serve":     {"engine/...", "ruleset/...", "bpf/anchor", "bpf/attach", "compat/caller"},
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
 	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/steady"},

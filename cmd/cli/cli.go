@@ -70,20 +70,9 @@ type streams struct {
 // thread, for a caller.
 type Engines func(packet.Family, *caller.Caller, func(*apply.Engine) error) error
 
-// openEngine opens an engine for one command.
-func openEngine(family packet.Family, c *caller.Caller, do func(*apply.Engine) error) error {
-	e, err := datapaths.Open(family)
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	e.For(c)
-	return do(e)
-}
-
 // Run executes one command line of this process and gives the exit code.
 func Run(args []string, in io.Reader, out, errOut io.Writer) int {
-	return runFor(caller.Self(in, out, errOut), args, openEngine, collectLate())
+	return runFor(caller.Self(in, out, errOut), args, datapaths.Use, collectLate())
 }
 
 // RunFor executes one command line for a caller and gives the exit code.

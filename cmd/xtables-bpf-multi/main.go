@@ -8,12 +8,10 @@ import (
 
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/face"
-	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/datapaths"
 	"github.com/bpftables/bpftables/engine/serve/client"
 	// A server runs the command, if there is one.
 	_ "github.com/bpftables/bpftables/engine/serve/client/early"
-	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 func main() {
@@ -28,16 +26,5 @@ func main() {
 			"the same of ip6tables, or one of these with -legacy or -nft; or call it by such a name.\n", client.Multi)
 		os.Exit(1)
 	}
-	os.Exit(f.Run(caller.Self(os.Stdin, os.Stdout, os.Stderr), args[1:], open))
-}
-
-// open opens the engine of a family for one command.
-func open(family packet.Family, c *caller.Caller, do func(*apply.Engine) error) error {
-	e, err := datapaths.Open(family)
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	e.For(c)
-	return do(e)
+	os.Exit(f.Run(caller.Self(os.Stdin, os.Stdout, os.Stderr), args[1:], datapaths.Use))
 }

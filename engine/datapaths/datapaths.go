@@ -3,6 +3,7 @@
 package datapaths
 
 import (
+	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/netfilter"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -22,4 +23,15 @@ var Kinds = []Kind{
 // Open gives the engine of the current network namespace.
 func Open(family packet.Family) (*apply.Engine, error) {
 	return apply.Open(family, Kinds[0].Open)
+}
+
+// Use runs something with the engine of a family, opened for one command of a caller.
+func Use(family packet.Family, c *caller.Caller, do func(*apply.Engine) error) error {
+	e, err := Open(family)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	e.For(c)
+	return do(e)
 }
