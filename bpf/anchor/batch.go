@@ -80,6 +80,21 @@ func (b *batch) deleteChain(name string) {
 	b.add(unix.NFT_MSG_DELCHAIN, 0, text(unix.NFTA_CHAIN_TABLE, Name), text(unix.NFTA_CHAIN_NAME, name))
 }
 
+// clear removes chains and objects; of chains that stay only the rules.
+func (b *batch) clear(chains []string, objects []object, stay map[string]bool) {
+	for _, name := range chains { // rules first: a chain that another one jumps to stays
+		b.flushChain(name)
+	}
+	for _, name := range chains {
+		if !stay[name] {
+			b.deleteChain(name)
+		}
+	}
+	for _, o := range objects {
+		b.deleteObject(o)
+	}
+}
+
 // deleteRule removes one rule.
 func (b *batch) deleteRule(r tagged) {
 	b.add(unix.NFT_MSG_DELRULE, 0, text(unix.NFTA_RULE_TABLE, Name), text(unix.NFTA_RULE_CHAIN, r.chain),

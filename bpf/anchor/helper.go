@@ -21,7 +21,7 @@ func Met() Rule { return ctState(expr.CmpOpNeq, expr.CtStateBitINVALID) }
 func ctState(op expr.CmpOp, state uint32) Rule {
 	return Rule{
 		&expr.Ct{Register: reg, Key: expr.CtKeySTATE},
-		&expr.Cmp{Op: op, Register: reg, Data: binary.NativeEndian.AppendUint32(nil, state)},
+		&expr.Cmp{Op: op, Register: reg, Data: native32(state)},
 	}
 }
 

@@ -91,17 +91,7 @@ func (t Table) replace(remove []string, add []Chain) error {
 	}
 	return t.change(func(b *batch) {
 		b.addTable()
-		for _, name := range remove { // rules first: a chain that another one jumps to stays
-			b.flushChain(name)
-		}
-		for _, name := range remove {
-			if !stay[name] {
-				b.deleteChain(name)
-			}
-		}
-		for _, o := range old {
-			b.deleteObject(o)
-		}
+		b.clear(remove, old, stay)
 		for i := range add {
 			b.addChain(&add[i])
 		}
@@ -139,15 +129,7 @@ func (t Table) keep(tag string, bases, remove []string) error {
 		for _, r := range old {
 			b.deleteRule(r)
 		}
-		for _, name := range remove {
-			b.flushChain(name)
-		}
-		for _, name := range remove {
-			b.deleteChain(name)
-		}
-		for _, o := range objects {
-			b.deleteObject(o)
-		}
+		b.clear(remove, objects, nil)
 	})
 }
 
