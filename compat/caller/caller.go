@@ -19,7 +19,8 @@ type Caller struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Open     func(path string) (io.ReadCloser, error)
-	Env      []string // NAME=VALUE
+	Create   func(path string) (io.WriteCloser, error) // as os.Create
+	Env      []string                                  // NAME=VALUE
 	Resolver func() *iptables.System
 	// Gone says that the caller does not wait for the command any more, as if the
 	// process of the command had been killed.
@@ -31,6 +32,7 @@ func Self(in io.Reader, out, errOut io.Writer) *Caller {
 	return &Caller{
 		In: in, Out: out, Err: errOut,
 		Open:     func(path string) (io.ReadCloser, error) { return os.Open(path) },
+		Create:   func(path string) (io.WriteCloser, error) { return os.Create(path) },
 		Env:      os.Environ(),
 		Resolver: iptables.NewResolver,
 		Gone:     func() bool { return false },

@@ -122,19 +122,18 @@ func (p *process) text(files []string) (io.ReadCloser, int) {
 	}
 	f, err := p.Open(files[0])
 	if err != nil {
-		reason := err
-		var path *os.PathError
-		if errors.As(err, &path) {
-			reason = path.Err
-		}
-		fmt.Fprintf(p.Err, "Can't open %s: %s\n", files[0], sentence(reason))
+		fmt.Fprintf(p.Err, "Can't open %s: %s\n", files[0], reason(err))
 		return nil, exitOther
 	}
 	return f, exitOK
 }
 
-// sentence is the reason of a system call that failed, with the capital that C gives it.
-func sentence(err error) string {
+// reason is why a file could not be opened, with the capital that C gives it.
+func reason(err error) string {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
 	text := []rune(err.Error())
 	text[0] = unicode.ToUpper(text[0])
 	return string(text)

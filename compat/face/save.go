@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/engine/apply"
@@ -85,14 +84,9 @@ func (p *process) write(file string, print func(io.Writer) error) error {
 	if file == "" {
 		return print(p.Out)
 	}
-	f, err := os.Create(file)
+	f, err := p.Create(file)
 	if err != nil {
-		reason := err
-		var path *os.PathError
-		if errors.As(err, &path) {
-			reason = path.Err
-		}
-		fmt.Fprintf(p.Err, "Failed to open file, error: %s\n", sentence(reason))
+		fmt.Fprintf(p.Err, "Failed to open file, error: %s\n", reason(err))
 		return beside.ErrReported
 	}
 	return errors.Join(print(f), f.Close())

@@ -134,6 +134,7 @@ func (c *call) caller() *caller.Caller {
 		Out:      newOutput(c, c.files[client.Stdout], "/dev/stdout"),
 		Err:      newOutput(c, c.files[client.Stderr], "/dev/stderr"),
 		Open:     c.open,
+		Create:   c.create,
 		Env:      c.env,
 		Resolver: func() *iptables.System { return iptables.NewResolverAsking(&c.names) },
 		Gone:     c.gone,
@@ -173,29 +174,47 @@ func (c *call) present() bool {
 	return err == nil && answer[0] == client.Present
 }
 
-// open lets the client open a file.
+// open lets the client open a file to read.
 func (c *call) open(path string) (io.ReadCloser, error) {
-	if len(path) >= unix.PathMax {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ENAMETOOLONG}
-	}
-	answer, fds, err := c.ask(append([]byte{client.Open}, path...))
+	fd, err := c.file(client.Open, path)
 	if err != nil {
 		return nil, err
+	}
+	return &file{newInput(c, fd, path)}, nil
+}
+
+// create lets the client make a file, or empty it.
+func (c *call) create(path string) (io.WriteCloser, error) {
+	fd, err := c.file(client.Create, path)
+	if err != nil {
+		return nil, err
+	}
+	return &created{newOutput(c, fd, path)}, nil
+}
+
+// file lets the client open a file in one of the ways of the protocol.
+func (c *call) file(way byte, path string) (int, error) {
+	if len(path) >= unix.PathMax {
+		return -1, &fs.PathError{Op: "open", Path: path, Err: unix.ENAMETOOLONG}
+	}
+	answer, fds, err := c.ask(append([]byte{way}, path...))
+	if err != nil {
+		return -1, err
 	}
 	if answer[0] == client.Opened && len(fds) == 1 {
 		// The client has closed it: nobody else is surprised by this.
 		if err := unix.SetNonblock(fds[0], true); err != nil {
 			closeAll(fds)
-			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+			return -1, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
-		return &file{newInput(c, fds[0], path)}, nil
+		return fds[0], nil
 	}
 	closeAll(fds)
 	errno := unix.EIO
 	if answer[0] == client.Refused && len(answer) == 3 {
 		errno = unix.Errno(binary.LittleEndian.Uint16(answer[1:]))
 	}
-	return nil, &fs.PathError{Op: "open", Path: path, Err: errno}
+	return -1, &fs.PathError{Op: "open", Path: path, Err: errno}
 }
 
 // ask sends a packet and gives the answer.
@@ -237,3 +256,9 @@ type file struct{ *input }
 
 // Close closes the file.
 func (f *file) Close() error { return os.NewSyscallError("close", unix.Close(f.fd)) }
+
+// created is an output that the command closes.
+type created struct{ *output }
+
+// Close closes the file.
+func (f *created) Close() error { return os.NewSyscallError("close", unix.Close(f.fd)) }

@@ -114,7 +114,9 @@ func converse(conn int) (code int, done bool) {
 			debug(string(packet[1:n]))
 			return 0, false
 		case Open:
-			open(conn, string(packet[1:n]))
+			open(conn, string(packet[1:n]), syscall.O_RDONLY)
+		case Create:
+			open(conn, string(packet[1:n]), syscall.O_WRONLY|syscall.O_CREAT|syscall.O_TRUNC)
 		case Present:
 			answer(conn, []byte{Present}, nil)
 		case Exit:
@@ -127,10 +129,10 @@ func converse(conn int) (code int, done bool) {
 }
 
 // open opens a file for the server: as only this process can, whose root, directory
-// and /dev/fd the path is relative to.
-func open(conn int, path string) {
+// and /dev/fd the path is relative to, and whose umask one that is made gets.
+func open(conn int, path string, flags int) {
 	fd, err := -1, error(nil)
-	err = retry(func() error { fd, err = syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0); return err })
+	err = retry(func() error { fd, err = syscall.Open(path, flags|syscall.O_CLOEXEC, 0o666); return err })
 	if err != nil {
 		errno, _ := err.(syscall.Errno)
 		answer(conn, []byte{Refused, byte(errno), byte(errno >> 8)}, nil)

@@ -14,6 +14,7 @@
 //	server                     client
 //	Decline REASON                       run the command yourself
 //	Open PATH                  Opened and a descriptor, or Refused ERRNO
+//	Create PATH                the same
 //	Present                    Present   a client that is gone has not answered
 //	Exit CODE SIGNAL                     end like this
 //
@@ -22,12 +23,13 @@
 package client
 
 // The first bytes of a request; the last one is the version of the protocol.
-const Magic = "bpft\x01"
+const Magic = "bpft\x02"
 
 // The packets after the request, by their first byte.
 const (
 	Decline = 'N'
-	Open    = 'O'
+	Open    = 'O' // to read
+	Create  = 'C' // to write, empty
 	Opened  = 'o'
 	Refused = 'e'
 	Present = 'P'
