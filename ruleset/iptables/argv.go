@@ -21,8 +21,7 @@ var ErrNoTable = errors.New("no such table")
 // Argv is one command line of iptables or ip6tables, without the name of the program.
 type Argv struct {
 	Table   string
-	Waits   bool // -w
-	Wait    int  // seconds; -1: as long as it takes
+	Wait    int // seconds; -1: as long as it takes
 	Help    bool
 	Words   []HelpWord // that were named before --help
 	Version bool
@@ -123,7 +122,7 @@ func (p *specParser) argvOption(f found, invert bool) {
 		}
 		a.Table = f.val.text
 	case 'w':
-		a.Waits, a.Wait = true, -1
+		a.Wait = -1
 		if n, ok := p.optionalValue(f); ok {
 			a.Wait = p.seconds(f, n, "wait seconds not numeric")
 		}

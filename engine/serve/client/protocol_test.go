@@ -5,6 +5,7 @@ import (
 	"testing"
 )
 
+// TestArguments: a server learns the name of a program of iptables, whatever called it.
 func TestArguments(t *testing.T) {
 	for _, one := range []struct{ argv, want []string }{
 		{[]string{"/usr/sbin/bpftables", "save", "-c"}, []string{"save", "-c"}},
