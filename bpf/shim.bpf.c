@@ -148,12 +148,34 @@ int take(struct __sk_buff *ctx)
 	return 1;
 }
 
+/* met says whether netfilter has attached something to the packet: an entry, a template of one, that it is
+ * untracked, or nothing but how it is related. CT leaves such a packet as it is (xt_ct_target(),
+ * net/netfilter/xt_CT.c). */
+static __always_inline bool met(struct __sk_buff *ctx)
+{
+	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
+
+	return skb->_nfct != 0;
+}
+
+/* take_unmet: the action counts as done, and is done if nothing is attached to the packet. */
+SEC("socket")
+int take_unmet(struct __sk_buff *ctx)
+{
+	u64 skb = address(ctx);
+	struct note_entry *note = find(skb);
+
+	if (!note || note->next >= note->n)
+		return 0;
+	taken(skb, note);
+	return !met(ctx);
+}
+
 /* The index of an action that is to be ended has to fit. */
 #define LATE_MAX 255
 
-/* take_late: the action begins now and is ended behind conntrack, if the packet is the first
- * one of a connection then. One with an entry, or with a template of one, has been there
- * (xt_ct_target(), net/netfilter/xt_CT.c).
+/* take_late: as take_unmet; the action begins now and is ended behind conntrack, if the packet is the
+ * first one of a connection then.
  *
  * From here on the note is where the address of the skb leads to: until the packet is behind
  * conntrack others may come by, should a program listen on a queue between. */
@@ -162,16 +184,17 @@ int take_late(struct __sk_buff *ctx)
 {
 	u64 skb = address(ctx);
 	struct note_entry *note = find(skb);
+	bool begins = !met(ctx);
 
 	if (!note || note->next >= note->n)
 		return 0;
-	if (!BPF_CORE_READ((struct sk_buff *)skb, _nfct)) {
+	if (begins) {
 		if (note->next >= LATE_MAX || !(note = move_out(skb, note)))
 			return 0; /* not begun: the packet is dropped */
 		note->late = note->next + 1;
 	}
 	taken(skb, note);
-	return 1;
+	return begins;
 }
 
 /* late_note is what is left to be ended for a packet, behind conntrack. */

@@ -57,6 +57,7 @@ const (
 	ShimProgPendingOut  = "pending_out"
 	ShimProgTake        = "take"
 	ShimProgTakeLate    = "take_late"
+	ShimProgTakeUnmet   = "take_unmet"
 	ShimVarBitNumber    = "bit_number"
 	ShimVarGen          = "gen"
 	ShimVarLate         = "late"
@@ -117,6 +118,7 @@ type ShimProgramSpecs struct {
 	PendingOut  *ebpf.ProgramSpec `ebpf:"pending_out"`
 	Take        *ebpf.ProgramSpec `ebpf:"take"`
 	TakeLate    *ebpf.ProgramSpec `ebpf:"take_late"`
+	TakeUnmet   *ebpf.ProgramSpec `ebpf:"take_unmet"`
 }
 
 // ShimMapSpecs contains maps before they are loaded into the kernel.
@@ -203,6 +205,7 @@ type ShimPrograms struct {
 	PendingOut  *ebpf.Program `ebpf:"pending_out"`
 	Take        *ebpf.Program `ebpf:"take"`
 	TakeLate    *ebpf.Program `ebpf:"take_late"`
+	TakeUnmet   *ebpf.Program `ebpf:"take_unmet"`
 }
 
 func (p *ShimPrograms) Close() error {
@@ -219,6 +222,7 @@ func (p *ShimPrograms) Close() error {
 		p.PendingOut,
 		p.Take,
 		p.TakeLate,
+		p.TakeUnmet,
 	)
 }
 

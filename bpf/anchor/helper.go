@@ -12,16 +12,10 @@ import (
 
 // NewConnection ends the rule unless the packet is of a connection that is new to conntrack, and
 // not one that it has expected (nft_ct_get_eval(), net/netfilter/nft_ct.c).
-func NewConnection() Rule { return ctState(expr.CmpOpEq, expr.CtStateBitNEW) }
-
-// Met ends the rule if conntrack has not looked at the packet, and nobody has said yet how it shall:
-// the packet has no entry, no template of one, and is not untracked.
-func Met() Rule { return ctState(expr.CmpOpNeq, expr.CtStateBitINVALID) }
-
-func ctState(op expr.CmpOp, state uint32) Rule {
+func NewConnection() Rule {
 	return Rule{
 		&expr.Ct{Register: reg, Key: expr.CtKeySTATE},
-		&expr.Cmp{Op: op, Register: reg, Data: native32(state)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: native32(expr.CtStateBitNEW)},
 	}
 }
 

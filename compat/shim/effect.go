@@ -30,16 +30,8 @@ func (at spot) runs(e pred.Effect) ([]run, error) {
 		return proxy(at.family, e), nil
 	}
 	one, err := at.expressions(e)
-	if pred.Untracks(e) || pred.Attaches(e) {
-		return unmet(one), err
-	}
 	return []run{{then: one}}, err
 }
-
-// unmet does something only if nobody before has said how a packet shall be tracked, and it has
-// no entry: xt_ct_target() and notrack_tg() (net/netfilter/xt_CT.c) look for both, nf_tables'
-// expressions for a part of that (nft_ct_set_zone_eval(), nft_notrack_eval(), net/netfilter/nft_ct.c).
-func unmet(then anchor.Rule) []run { return []run{{first: anchor.Met()}, {then: then}} }
 
 // expressions gives the expressions of nf_tables that run an effect. What iptables and
 // nf_tables both have calls the same functions of the kernel; the rest is the target of

@@ -54,7 +54,7 @@ type Rule struct {
 	Jump   string        // a chain
 	Goto   string        // a chain, without coming back
 	Effect pred.Effect   // that netfilter runs
-	Late   string        // asked in place of Ask where the effect is ended behind conntrack
+	Own    string        // asked in place of Ask in our own table, where the effect is done in another way
 	Ends   bool          // the rest of the effect, behind conntrack
 	Policy string        // ACCEPT or DROP
 	Rule   *ruleset.Rule // of a table that is left to netfilter, with
@@ -84,6 +84,7 @@ const (
 	Asked      Kind = "asked"       // before all chains that translate
 	Bit        Kind = "bit"         // of the number of the next action
 	Take       Kind = "take"
+	TakeUnmet  Kind = "take_unmet" // only where nothing is attached to the packet
 	Done       Kind = "done"
 	DropNoted  Kind = "drop"
 	Enter      Kind = "enter" // of one hook

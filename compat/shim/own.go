@@ -114,7 +114,7 @@ func (at spot) rules(rules []Rule) ([]anchor.Rule, error) {
 func (r *Rule) own(all []run) []anchor.Rule {
 	out := make([]anchor.Rule, len(all))
 	for i, one := range all {
-		out[i] = append(append(slices.Clone(one.first), anchor.Ask(cmp.Or(r.Late, r.Ask))), one.then...)
+		out[i] = append(append(slices.Clone(one.first), anchor.Ask(cmp.Or(r.Own, r.Ask))), one.then...)
 		if i < len(all)-1 {
 			out[i] = append(out[i], anchor.Return())
 		}

@@ -179,11 +179,16 @@ func (b *builder) actions(root string, all []action, longest int) {
 	b.chain(end, Rule{Ask: b.ask(DropNoted), Policy: "DROP"})
 }
 
-// take is the rule that runs an action.
+// take is the rule that runs an action. What says how a packet is to be tracked leaves those alone of which
+// something is said: xt_CT looks for that itself, nf_tables' expressions look less closely
+// (nft_ct_set_zone_eval(), nft_notrack_eval(), net/netfilter/nft_ct.c).
 func (b *builder) take(a action) Rule {
 	r := Rule{Ask: b.ask(Take), Effect: a.effect}
-	if b.late && endsBehindConntrack(a.effect) {
-		r.Late = b.ask(TakeLate)
+	switch {
+	case b.late && endsBehindConntrack(a.effect):
+		r.Own = b.ask(TakeLate)
+	case pred.Untracks(a.effect) || pred.Attaches(a.effect):
+		r.Own = b.ask(TakeUnmet)
 	}
 	return r
 }
