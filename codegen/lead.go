@@ -68,6 +68,9 @@ func leadOf(f *plan.Func) (lead []*plan.Rule) {
 		lead = append(lead, &kept)
 		return true
 	}
+	if f.Class != nil && f.Class.NoLead {
+		return nil
+	}
 	if f.Class != nil {
 		for r := range f.Class.All() {
 			if !take(r) {

@@ -101,7 +101,7 @@ func newJudges(rs *ruleset.Ruleset, hook packet.Hook) (*judges, error) {
 	j := &judges{rs: rs, machine: interp.New(family, rs.Tables[0], interp.ByLower), world: &packet.World{State: map[any]any{}}}
 	j.machine.Load(j.world)
 	interp.LoadSets(j.world, rs.Sets)
-	for _, how := range []translate.Classifier{translate.ClassifyCode, translate.ClassifyTuples, translate.ClassifyTree, translate.ClassifyAuto} {
+	for _, how := range []translate.Classifier{translate.ClassifyCode, translate.ClassifyTuples, translate.ClassifyTree, translate.ClassifyAuto, translate.ClassifyRows} {
 		w := &way{name: translate.ClassifierNames[how]}
 		w.res = translate.Translate(rs, translate.Options{Text: iptables.PrintRule, Classifier: how, Can: shim.Can})
 		if !w.res.Plan.Tables[0].InBPF {

@@ -25,7 +25,7 @@ func TestRowsInBPF(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, how := range []translate.Classifier{translate.ClassifyCode, translate.ClassifyTuples, translate.ClassifyTree} {
+	for _, how := range []translate.Classifier{translate.ClassifyCode, translate.ClassifyTuples, translate.ClassifyTree, translate.ClassifyRows} {
 		t.Run(translate.ClassifierNames[how], func(t *testing.T) { rowsInBPF(t, all, how) })
 	}
 }

@@ -37,7 +37,11 @@ func (t *table) follow() {
 		}
 	}
 	t.order = t.callersFirst()
-	t.crowded = len(t.res.Plan.Classes)+len(t.order) > plan.MaxClasses
+	numbered := len(t.order)
+	if t.o.Classifier == ClassifyRows {
+		numbered = len(t.src.Chains)
+	}
+	t.crowded = len(t.res.Plan.Classes)+numbered > plan.MaxClasses
 	for i := len(t.order) - 1; i >= 0; i-- {
 		c, n := t.order[i], 0
 		for _, r := range c.Rules {

@@ -13,16 +13,18 @@ import (
 // Classifier is how rules are found.
 type Classifier uint8
 
-// The ways: the translator's choice, or one of them for all chains (for tests).
+// The ways: the translator's choice, or one of them for all chains (for tests; the last one is
+// the translator's choice of how, with no code at all: all can be changed in place).
 const (
 	ClassifyAuto   Classifier = iota
 	ClassifyCode              // as code, one rule after the other
 	ClassifyTuples            // by tuples
 	ClassifyTree              // by decision trees
+	ClassifyRows              // as rows, short chains and those that no packet meets, too
 )
 
 // ClassifierNames are the ways by name, in their order.
-var ClassifierNames = []string{"auto", "code", "tuples", "tree"}
+var ClassifierNames = []string{"auto", "code", "tuples", "tree", "rows"}
 
 // ParseClassifier reads the name of a way; "" is auto.
 func ParseClassifier(name string) (Classifier, error) {
@@ -50,7 +52,7 @@ func (t *table) classify() {
 		return
 	}
 	for _, c := range t.src.Chains {
-		if t.hooks[c] != 0 && (t.o.Classifier != ClassifyAuto || t.long(c)) {
+		if t.looksUp(c) {
 			t.class(c)
 		}
 	}
@@ -61,6 +63,18 @@ func (t *table) classify() {
 			t.keep(c) // too deep to be looked up
 		}
 	}
+}
+
+// looksUp says whether a chain is to be looked up, whatever calls it. As rows, those are that no
+// packet meets, too, without their rules: a jump may be put in place that leads there.
+func (t *table) looksUp(c *ruleset.Chain) bool {
+	switch t.o.Classifier {
+	case ClassifyRows:
+		return t.hooks[c] != 0 || !c.BuiltIn()
+	case ClassifyAuto:
+		return t.hooks[c] != 0 && t.long(c)
+	}
+	return t.hooks[c] != 0
 }
 
 // classCallers looks up user chains that call looked up ones. As code they would need
@@ -106,8 +120,8 @@ func (t *table) class(c *ruleset.Chain) bool {
 	}
 	p := t.res.Plan
 	class := &plan.Class{
-		Number: len(p.Classes), Table: t.src.Name, Chain: c.Name, Forced: t.o.Classifier != ClassifyAuto,
-		Trees: t.o.Classifier == ClassifyTree, Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c],
+		Number: len(p.Classes), Table: t.src.Name, Chain: c.Name, Forced: t.o.Classifier == ClassifyTuples || t.o.Classifier == ClassifyTree,
+		Trees: t.o.Classifier == ClassifyTree, NoLead: t.o.Classifier == ClassifyRows, Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c],
 		Unmet: t.unmet(c),
 	}
 	if c.BuiltIn() {
@@ -147,6 +161,10 @@ func (t *table) classRules() {
 	for _, c := range t.src.Chains {
 		class := t.classes[c]
 		if class == nil || class.Source != nil {
+			continue
+		}
+		if t.hooks[c] == 0 {
+			class.Source = func(func(*plan.Rule) bool) {}
 			continue
 		}
 		class.Size, class.Reads, class.Source = len(c.Rules), t.reads[c], t.rulesOf(c)

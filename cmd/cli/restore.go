@@ -27,7 +27,7 @@ type restoreCmd struct {
 
 // classifierFlag is --classifier.
 type classifierFlag struct {
-	Classifier string `enum:",auto,code,tuples,tree" default:"" help:"How rules are found, for tests: auto, code, tuples, tree ($$BPFTABLES_CLASSIFIER)."`
+	Classifier string `enum:",auto,code,tuples,tree,rows" default:"" help:"How rules are found, for tests: auto, code, tuples, tree, rows ($$BPFTABLES_CLASSIFIER)."`
 }
 
 // classifierEnv is --classifier where it is not given. The parser's own variables would be those

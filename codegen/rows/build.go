@@ -64,9 +64,10 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 		total += c.Len()
 	}
 	b.Rows = make([]uint32, b.RowSize(), b.RowSize()*uint32(total+total/8+16))
-	head := abi.HeaderSize + uint32(len(classes))*abi.ChainSize
+	most := chainsRoom(len(classes))
+	head := abi.HeaderSize + uint32(most)*abi.ChainSize
 	b.Index = make([]uint32, head, int(head)+4*total)
-	b.Index[abi.HeaderNChains] = uint32(len(classes))
+	b.Index[abi.HeaderNChains], b.Index[layout.OwnChainsMax] = uint32(len(classes)), uint32(most)
 	for i, c := range classes {
 		if i == len(p.Classes) {
 			b.early, b.needs = true, abi.NeedIif|abi.NeedOif
@@ -83,6 +84,9 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 	b.finish()
 	return b.Image, nil
 }
+
+// chainsRoom is how many descriptors there are for so many chains: some are for chains to come.
+func chainsRoom(n int) int { return min(n+max(16, n/4), plan.MaxClasses) }
 
 // maxRows is how many rows have a number: an entry holds one beside an offset in the facts.
 const maxRows = 1 << abi.EntryFact

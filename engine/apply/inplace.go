@@ -29,7 +29,7 @@ const wornRows = 64
 // gets a batch, and one store makes packets see the new rows. False: only a new
 // generation can have the change, and nothing was done.
 func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
-	if live == nil || !req.NoFlush || req.Test || req.Counters || req.Table != "" || req.Strict || req.Classifier != translate.ClassifyAuto {
+	if live == nil || !req.NoFlush || req.Test || req.Counters || req.Table != "" || req.Strict || !inPlaceWith(req.Classifier) {
 		return false, nil
 	}
 	x, err := live.readExtra()
@@ -67,6 +67,11 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 			return false, err
 		}
 	}
+}
+
+// inPlaceWith says whether changes in place keep to a way of looking rules up that was asked for.
+func inPlaceWith(c translate.Classifier) bool {
+	return c == translate.ClassifyAuto || c == translate.ClassifyRows
 }
 
 // change hands the changes to an editor. The text can be read again.
@@ -125,7 +130,7 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 			Classes: map[string]*plan.Class{}, Actions: t.Actions, Template: t.Template, Hidden: t.Hidden,
 		}
 		for _, c := range t.Classes {
-			if !c.Coded {
+			if !c.Coded && c.Hooks != 0 {
 				in.Classes[c.Chain] = c
 			}
 		}

@@ -143,6 +143,7 @@ type Class struct {
 	Reads  pred.Reads      `json:"-"` // what the rules from Source read of a packet
 	Forced bool            // looked up by tuples even if it is short
 	Trees  bool            // by decision trees alone
+	NoLead bool            // no code is made of its first rules
 	Hooks  uint8           // 1 << packet.Hook: where packets meet it
 	Depth  int             // how deep it calls others
 	Coded  bool            // another hook runs it as code, too: it cannot be changed in place

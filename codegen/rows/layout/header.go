@@ -23,6 +23,8 @@ const (
 	OwnIDsMax                           // and how many there are
 	OwnNeeds                            // what the datapath fills of the facts (abi.Need*)
 	OwnOps                              // instructions that programs may have
+	OwnChainsMax                        // how many descriptors of chains there are, those to come included
+	OwnFreeChain                        // first descriptor that can be taken again plus one, linked by ChainFirst
 	OwnKeys                             // HashKeys: a pair of words each
 	OwnFreed     = OwnKeys + 8          // offsets of words that can be taken again, see wordClasses
 )
@@ -31,7 +33,7 @@ const (
 const FirstVersion = 1
 
 // ownVersion changes with the words above and with what this package writes elsewhere.
-const ownVersion = 1
+const ownVersion = 2
 
 // signature identifies what is where in a memory. Every change of the datapath changes it,
 // rather than only those of the layout.
