@@ -56,6 +56,8 @@ var mayImport = map[string][]string{
 	// The faces of iptables' programs, and what the tools hold beside us.
 	"compat/beside": {"compat/...", "engine/apply", "ruleset/..."},
 	"compat/face":   {"compat/...", "engine/apply", "ruleset/..."},
+	// The names of iptables' programs on the host.
+	"compat/install": {"compat/face", "compat/tool", "bpf/failpoint"},
 	// The client is on the way of every command, before all else is initialized.
 	"engine/serve/client":       {},
 	"engine/serve/client/early": {"engine/serve/client"},

@@ -38,23 +38,25 @@ var Version = "0.1.0"
 
 // commands is the command line; kong reads it.
 type commands struct {
-	Iptables  ruleCmd      `cmd:"" help:"One command of iptables: change or list single rules."`
-	Ip6tables ruleCmd      `cmd:"" name:"ip6tables" help:"The same for IPv6."`
-	Restore   restoreCmd   `cmd:"" help:"Read iptables-save text and enforce it."`
-	Save      saveCmd      `cmd:"" help:"Print the rules as iptables-save does."`
-	List      listCmd      `cmd:"" help:"List the rules as iptables -L does."`
-	Takeover  takeoverCmd  `cmd:"" help:"Take the rules of iptables-legacy and iptables-nft over."`
-	GiveBack  giveBackCmd  `cmd:"" name:"give-back" help:"Give all rules to netfilter's tools, and leave."`
-	Flush     flushCmd     `cmd:"" help:"Empty tables, or remove everything of ours."`
-	Check     checkCmd     `cmd:"" help:"Parse, plan and verify a file in the kernel without attaching it."`
-	Translate translateCmd `cmd:"" help:"Show where each rule of a file runs, and why."`
-	Explain   explainCmd   `cmd:"" help:"Walk the rules for one packet."`
-	Verify    verifyCmd    `cmd:"" help:"Let netfilter and BPF judge the same packets and print every difference."`
-	Status    statusCmd    `cmd:"" help:"Show what runs where, and what the kernel offers."`
-	Serve     serveCmd     `cmd:"" help:"Stay in memory and run the commands of others faster."`
-	Lookup    lookupCmd    `cmd:"" help:"Answer questions about hosts." hidden:""`
-	Man       manCmd       `cmd:"" help:"Print the manual page." hidden:""`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Iptables      ruleCmd          `cmd:"" help:"One command of iptables: change or list single rules."`
+	Ip6tables     ruleCmd          `cmd:"" name:"ip6tables" help:"The same for IPv6."`
+	Restore       restoreCmd       `cmd:"" help:"Read iptables-save text and enforce it."`
+	Save          saveCmd          `cmd:"" help:"Print the rules as iptables-save does."`
+	List          listCmd          `cmd:"" help:"List the rules as iptables -L does."`
+	Takeover      takeoverCmd      `cmd:"" help:"Take the rules of iptables-legacy and iptables-nft over."`
+	GiveBack      giveBackCmd      `cmd:"" name:"give-back" help:"Give all rules to netfilter's tools, and leave."`
+	InstallCompat installCompatCmd `cmd:"" name:"install-compat" help:"Let the names of iptables' programs be those of bpftables."`
+	RemoveCompat  removeCompatCmd  `cmd:"" name:"remove-compat" help:"Give these names, and all rules, back."`
+	Flush         flushCmd         `cmd:"" help:"Empty tables, or remove everything of ours."`
+	Check         checkCmd         `cmd:"" help:"Parse, plan and verify a file in the kernel without attaching it."`
+	Translate     translateCmd     `cmd:"" help:"Show where each rule of a file runs, and why."`
+	Explain       explainCmd       `cmd:"" help:"Walk the rules for one packet."`
+	Verify        verifyCmd        `cmd:"" help:"Let netfilter and BPF judge the same packets and print every difference."`
+	Status        statusCmd        `cmd:"" help:"Show what runs where, and what the kernel offers."`
+	Serve         serveCmd         `cmd:"" help:"Stay in memory and run the commands of others faster."`
+	Lookup        lookupCmd        `cmd:"" help:"Answer questions about hosts." hidden:""`
+	Man           manCmd           `cmd:"" help:"Print the manual page." hidden:""`
+	Version       versionCmd       `cmd:"" help:"Print the version."`
 }
 
 // streams are what a command reads and writes, and where its engines come from.

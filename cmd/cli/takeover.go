@@ -49,22 +49,32 @@ other rules. Chains that nft has made in tables of its own stay as they are.`
 
 // Run takes the rules over.
 func (c *takeoverCmd) Run(s *streams) error {
-	// Of two families, none is taken if one of them would be refused.
+	if err := s.checkTakeover(c.waitFlag, c.families(), c.DryRun); err != nil || c.DryRun {
+		return err
+	}
+	return s.takeOver(c.waitFlag, c.families())
+}
+
+// checkTakeover says why rules cannot be taken over: of two families, none is taken if one of
+// them would be refused. tell: what can is told.
+func (s *streams) checkTakeover(w waitFlag, families []packet.Family, tell bool) error {
+	report := io.Discard
+	if tell {
+		report = s.out
+	}
 	var errs []error
-	for _, family := range c.families() {
-		errs = append(errs, s.locked(c.waitFlag, family, func(e *apply.Engine) error {
-			report := s.out
-			if !c.DryRun {
-				report = io.Discard
-			}
+	for _, family := range families {
+		errs = append(errs, s.locked(w, family, func(e *apply.Engine) error {
 			return takeover.New(e, s.caller, report).Check()
 		}))
 	}
-	if err := errors.Join(errs...); err != nil || c.DryRun {
-		return err
-	}
-	for _, family := range c.families() {
-		err := s.locked(c.waitFlag, family, func(e *apply.Engine) error { return takeover.New(e, s.caller, s.out).Take() })
+	return errors.Join(errs...)
+}
+
+// takeOver takes the rules of families over.
+func (s *streams) takeOver(w waitFlag, families []packet.Family) error {
+	for _, family := range families {
+		err := s.locked(w, family, func(e *apply.Engine) error { return takeover.New(e, s.caller, s.out).Take() })
 		if err != nil {
 			return err
 		}
@@ -90,9 +100,12 @@ command is killed: run it again then.`
 }
 
 // Run gives the rules back.
-func (c *giveBackCmd) Run(s *streams) error {
-	for _, family := range c.families() {
-		err := s.locked(c.waitFlag, family, func(e *apply.Engine) error { return takeover.New(e, s.caller, s.out).Give() })
+func (c *giveBackCmd) Run(s *streams) error { return s.giveBack(c.waitFlag, c.families(), s.out) }
+
+// giveBack gives the rules of families back.
+func (s *streams) giveBack(w waitFlag, families []packet.Family, report io.Writer) error {
+	for _, family := range families {
+		err := s.locked(w, family, func(e *apply.Engine) error { return takeover.New(e, s.caller, report).Give() })
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,8 @@ import (
 	"bytes"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/engine/apply"
@@ -22,8 +24,13 @@ import (
 // VerboseEnv, if it is not empty, asks for our own message behind that of iptables.
 const VerboseEnv = "BPFTABLES_VERBOSE"
 
-// DialectEnv names the dialect of the names without one: "legacy" or "nft".
+// DialectEnv names the dialect of the names without one: "legacy" or "nft". Where it is not set,
+// DialectFile does.
 const DialectEnv = "BPFTABLES_DIALECT"
+
+// DialectFile has the same word: what 'bpftables install-compat' was told. Where it is not there, the
+// dialect is legacy's.
+const DialectFile = "/etc/bpftables/dialect"
 
 // Version is the release of iptables whose programs these are.
 const Version = "1.8.9"
@@ -104,8 +111,8 @@ func Of(name string) (f Face, ok bool) {
 
 // Run runs the program for a caller and gives its exit code.
 func (f Face) Run(c *caller.Caller, args []string, engines Engines) int {
-	if f.plain && c.Getenv(DialectEnv) == "nft" {
-		f.Dialect = NFT
+	if f.plain {
+		f.Dialect = installed(c.Getenv(DialectEnv))
 	}
 	p := &process{Face: f, Caller: c, engines: engines}
 	if c.Getenv(tool.InsideEnv) != "" {
@@ -118,6 +125,23 @@ func (f Face) Run(c *caller.Caller, args []string, engines Engines) int {
 		return p.restore(args)
 	}
 	return p.command(args)
+}
+
+// installed is the dialect of the names without one, with the value of DialectEnv. It is asked for by
+// every command, so the file is read without the detours of package os.
+func installed(word string) Dialect {
+	if word == "" {
+		var text [len("nft")]byte
+		if fd, err := unix.Open(DialectFile, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			n, _ := unix.Read(fd, text[:])
+			_ = unix.Close(fd)
+			word = string(text[:max(n, 0)])
+		}
+	}
+	if word == "nft" {
+		return NFT
+	}
+	return Legacy
 }
 
 // process is one run of a face.

@@ -136,13 +136,18 @@ func find(family packet.Family, variant string, env []string) (*Tool, error) {
 	return t, nil
 }
 
-// lookPath also looks where a caller without root's PATH would miss it.
+// RealDir has the programs that the plain names stood for when they were given to us (package
+// compat/install), by these names.
+const RealDir = "/var/lib/bpftables/real"
+
+// lookPath also looks where a caller without root's PATH would miss it, and where the program is whose name
+// we have.
 func lookPath(name string, env []string) (string, error) {
-	for _, dir := range append(filepath.SplitList(caller.Getenv(env, "PATH")), "/usr/sbin") {
+	for _, dir := range append(filepath.SplitList(caller.Getenv(env, "PATH")), "/usr/sbin", RealDir) {
 		if !filepath.IsAbs(dir) {
 			continue
 		}
-		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil && !ourselves(p) {
+		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil && !Ours(p) {
 			return p, nil
 		}
 	}
@@ -153,9 +158,9 @@ func lookPath(name string, env []string) (string, error) {
 // not be looked into.
 const smallest = 1 << 20
 
-// ourselves says whether a program is one of ours under another name, as where bpftables
+// Ours says whether a program is one of ours under another name, as where bpftables
 // stands in the place of iptables: it would call itself without end.
-func ourselves(path string) bool {
+func Ours(path string) bool {
 	them, err := os.Stat(path)
 	if err != nil || them.Size() < smallest {
 		return false

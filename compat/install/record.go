@@ -1,0 +1,129 @@
+package install
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/bpftables/bpftables/bpf/failpoint"
+)
+
+// Dir is where is kept what must outlive a boot.
+const Dir = "/var/lib/bpftables"
+
+// recordFile says what was there before us.
+const recordFile = Dir + "/compat.json"
+
+// record is what was there before us.
+type record struct {
+	Dialect string    `json:"dialect"`
+	Program string    `json:"program"` // ours
+	Names   []*before `json:"names"`
+}
+
+// before is what the names of one command were.
+type before struct {
+	Name   string `json:"name"`
+	Manual bool   `json:"manual,omitempty"` // the administrator had chosen
+	Value  string `json:"value,omitempty"`  // the alternative, or ""
+	Files  []file `json:"files,omitempty"`  // that are moved aside
+}
+
+// file is a name that is a file, not an alternative.
+type file struct {
+	Path  string `json:"path"`
+	Aside string `json:"aside,omitempty"` // where it is now; "": there was none
+	Dpkg  bool   `json:"dpkg,omitempty"`  // dpkg knows that it is aside
+}
+
+// recall reads the record; an empty one if there is none.
+func recall() (*record, error) {
+	r := &record{}
+	data, err := os.ReadFile(recordFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: what the names of iptables stood for: %w; remove the file, then they are given to what the host has", recordFile, err)
+	}
+	return r, nil
+}
+
+// of is what the names of a command were; it is empty if nothing is known.
+func (r *record) of(name string) *before {
+	i := slices.IndexFunc(r.Names, func(b *before) bool { return b.Name == name })
+	if i >= 0 {
+		return r.Names[i]
+	}
+	b := &before{Name: name}
+	r.Names = append(r.Names, b)
+	return b
+}
+
+// remember writes down what the names stand for, before anything is changed.
+func (h *Host) remember(holders map[string]holder, dialect string) error {
+	for _, name := range h.order(holders) {
+		if err := holders[name].was(h.record.of(name)); err != nil {
+			return err
+		}
+	}
+	h.record.Dialect, h.record.Program = dialect, h.Program
+	data, err := json.MarshalIndent(h.record, "", "\t")
+	if err != nil {
+		return err
+	}
+	data = append(data, '\n')
+	if have, err := os.ReadFile(recordFile); err == nil && string(have) == string(data) {
+		return nil
+	}
+	return h.do(func() error { return writeWhole(recordFile, data, 0o644) }, "remember what the names stand for now (%s)", recordFile)
+}
+
+// writeWhole writes a file as a whole: whoever reads it, also after a crash, finds the old or the
+// new one.
+func writeWhole(path string, data []byte, mode fs.FileMode) error {
+	return replace(path, func(next string) error {
+		f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	})
+}
+
+// newSuffix is behind the name of what is about to be put into the place of something else.
+const newSuffix = ".bpftables-new"
+
+// replace puts what make makes into the place of whatever is at a path, in one step.
+func replace(path string, make func(next string) error) error {
+	next := path + newSuffix
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := remove(next); err != nil {
+		return err
+	}
+	err := make(next)
+	if err == nil {
+		failpoint.At("made")
+		err = os.Rename(next, path)
+	}
+	// rename(2) leaves both names of a file as they are.
+	return errors.Join(err, remove(next))
+}
+
+// remove removes a file, if it is there.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
