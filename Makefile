@@ -6,7 +6,7 @@ GO ?= go
 BPFTABLES_CORPUS ?= $(wildcard ../shared/corpus)
 export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS)))
 
-.PHONY: build install setup generate check test conformance kernels fuzz bench demo man clean
+.PHONY: build install setup generate check test conformance callers kernels fuzz bench demo man clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
@@ -34,11 +34,17 @@ check:
 	scripts/check
 
 test: setup build check
+	scripts/callers
 	REQUIRE_KERNEL=1 $(GO) test -count=1 -timeout 45m -p 1 ./...
 	REQUIRE_KERNEL=1 $(GO) test -C conformance/bench -count=1 ./...
 
 conformance: setup build
 	REQUIRE_KERNEL=1 scripts/conformance
+
+# Programs that call iptables, on netfilter's programs and on ours.
+callers: setup
+	scripts/callers
+	REQUIRE_KERNEL=1 $(GO) test -count=1 -timeout 2h -v ./conformance/callers -long
 
 # On the kernels of distributions, in an emulator. SHORT=1: a small part, as CI does.
 kernels: setup

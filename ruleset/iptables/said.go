@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/target"
 )
 
 // Said is how iptables 1.8.9 itself words a fault. Callers of iptables look for its words:
@@ -213,9 +214,10 @@ func saidMissing(bits int, chain, table string) *Said {
 }
 
 // saidNoRule is said of a rule that is not in its chain. libiptc words the fault of the function
-// that it called last, which with a jump to a chain is another one.
+// that it called last: where the target is no verdict it has looked for a chain of that name
+// (iptcc_map_target(), libiptc/libiptc.c).
 func saidNoRule(r *ruleset.Rule) *Said {
-	if _, ok := jumpChain(r.Target); ok {
+	if _, verdict := r.Target.(*target.Verdict); !verdict && r.Target != nil {
 		return saidRules(saidNoName).onNFT(SaidOfRules, saidBadRule)
 	}
 	return saidRules(saidBadRule)

@@ -1,0 +1,166 @@
+package callers
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// bin has our programs, of this tree.
+var bin string
+
+func TestMain(m *testing.M) {
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	if os.Geteuid() != 0 {
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "callers-bin")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	cmd := exec.Command("go", "build", "-o", dir+"/", "../../cmd/bpftables", "../../cmd/xtables-bpf-multi")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	bin = dir
+	return m.Run()
+}
+
+// setup is a host for a set of programs.
+func setup(t *testing.T, p Programs, env ...string) Setup {
+	t.Helper()
+	laid, err := filepath.Abs("../../bin/callers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = os.Stat(filepath.Join(laid, "root"))
+	switch {
+	case os.Geteuid() == 0 && err == nil:
+	case os.Getenv("REQUIRE_KERNEL") != "":
+		t.Fatal("needs root, and what scripts/callers lays out")
+	default:
+		t.Skip("needs root, and what scripts/callers lays out")
+	}
+	return Setup{Programs: p, Bin: bin, Callers: laid, Env: env}
+}
+
+var long = flag.Bool("long", false, "all callers, not those alone that are played soon")
+
+// scenarios are played by every set of programs; sizes are small here, and large where time is
+// measured. The first two are always played, the others with -long.
+var scenarios = []string{"docker", "kube:50", "ufw"}
+
+// always is how many scenarios are always played.
+const always = 2
+
+// TestCallers lets callers run on netfilter's programs and on ours, alone and beside a server: they
+// see the same, and leave the same rules.
+func TestCallers(t *testing.T) {
+	chosen := scenarios
+	if !*long {
+		chosen = chosen[:always]
+	}
+	for _, scenario := range chosen {
+		t.Run(strings.ReplaceAll(scenario, ":", "-"), func(t *testing.T) {
+			want := played(t, setup(t, Legacy), scenario)
+			for _, p := range []Programs{Ours, Served} {
+				t.Run(string(p), func(t *testing.T) { compare(t, played(t, setup(t, p), scenario), want) })
+			}
+		})
+	}
+}
+
+// TestCallersNFT does so in the words of iptables-nft.
+func TestCallersNFT(t *testing.T) {
+	for _, scenario := range []string{"docker", "kube:5"} {
+		t.Run(strings.ReplaceAll(scenario, ":", "-"), func(t *testing.T) {
+			compare(t, played(t, setup(t, Ours, "DIALECT=nft"), scenario), played(t, setup(t, NFT), scenario))
+		})
+	}
+}
+
+// played gives what a scenario printed, by its commands and steps.
+func played(t *testing.T, s Setup, scenario string) []string {
+	t.Helper()
+	out, err := Play(s, scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	for line := range strings.Lines(normal(out)) {
+		if strings.HasPrefix(line, "$ ") || strings.HasPrefix(line, "## ") || parts == nil {
+			parts = append(parts, "")
+		}
+		parts[len(parts)-1] += line
+	}
+	for i, p := range parts {
+		if strings.HasPrefix(p, "## ") {
+			parts[i] = tables(p)
+		}
+	}
+	return parts
+}
+
+// What differs between two runs of the same programs.
+var chance = []struct {
+	re *regexp.Regexp
+	to string
+}{
+	{regexp.MustCompile(`(?m)^# (Generated|Completed) .*\n`), ""},
+	{regexp.MustCompile(`\[\d+:\d+\]`), "[]"},
+	{regexp.MustCompile(`(?m)^ *\d+[KMG]? +\d+[KMG]? `), " "}, // counters of -L -v
+	{regexp.MustCompile(`\(policy (\w+) \d+[KMG]? packets, \d+[KMG]? bytes\)`), "(policy $1)"},
+	{regexp.MustCompile(`\.\d{8}_\d{6}'`), "'"}, // ufw's copies of files
+}
+
+func normal(text string) string {
+	for _, c := range chance {
+		text = c.re.ReplaceAllString(text, c.to)
+	}
+	return text
+}
+
+// tables puts the tables of each program's text into one order, as iptables-legacy-save prints that
+// first which was used last; tables in which nothing ever was are left out.
+func tables(step string) string {
+	name, text, _ := strings.Cut(step, "\n")
+	parts := slices.DeleteFunc(strings.SplitAfter(text, "COMMIT\n"), untouched)
+	slices.Sort(parts)
+	return name + "\n" + strings.Join(parts, "")
+}
+
+var used = regexp.MustCompile(`(?m)^(-A|:\S+ (DROP|-)|create|add)`)
+
+func untouched(table string) bool { return !used.MatchString(table) }
+
+// compare wants the same of two runs.
+func compare(t *testing.T, got, want []string) {
+	t.Helper()
+	for i := range max(len(got), len(want)) {
+		var g, w string
+		if i < len(got) {
+			g = got[i]
+		}
+		if i < len(want) {
+			w = want[i]
+		}
+		if g == w {
+			continue
+		}
+		gFirst, _, _ := strings.Cut(g, "\n")
+		if wFirst, _, _ := strings.Cut(w, "\n"); gFirst != wFirst {
+			t.Fatalf("the callers part: got\n%s\nwant\n%s", g, w)
+		}
+		t.Errorf("got\n%s\nwant\n%s", g, w)
+	}
+}
