@@ -23,7 +23,10 @@ func (s *Space) Claim() error {
 	if err := probe.MissingRights(); err != nil {
 		return err
 	}
-	if err := mountPins(); err != nil {
+	if !mountNamespace(s.holder) {
+		s.holder = holder() // an ancestor that has ended
+	}
+	if err := look(s.holder).mountPins(); err != nil {
 		return probe.Refused(err)
 	}
 	if err := s.takeLock(); err != nil {
@@ -49,7 +52,7 @@ func (s *Space) claim() error {
 	if err := errors.Join(s.mark(), s.completePins()); err != nil {
 		return err
 	}
-	if err := Reap(nil); err != nil {
+	if s.links, err = reap(s.netns, nil); err != nil {
 		return fmt.Errorf("remove what namespaces left behind: %w", err)
 	}
 	return os.MkdirAll(s.Dir(), 0o700)
@@ -105,7 +108,7 @@ func (s *Space) Release() error {
 	if f == nil {
 		return nil
 	}
-	s.lock = nil
+	s.lock, s.links = nil, nil
 	_, _ = os.Remove(s.Dir()), os.Remove(s.Pins())
 	return errors.Join(s.leave(), f.Close())
 }

@@ -2,16 +2,12 @@ package attach
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"unsafe"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -30,7 +26,7 @@ func allLinks() ([]hooked, error) {
 	if err != nil {
 		return nil, fmt.Errorf("links at the hooks of netfilter: %w", explain(err))
 	}
-	defer prog.Close()
+	defer unix.Close(prog)
 	out, err := readLinks(prog)
 	if err != nil {
 		return nil, fmt.Errorf("links at the hooks of netfilter: %w", err)
@@ -38,62 +34,57 @@ func allLinks() ([]hooked, error) {
 	return out, nil
 }
 
-// linksProgram gives the program that tells about links. It is pinned: to load it, the
-// kernel's types have to be read, which takes longer than a small restore.
-func linksProgram() (*ebpf.Program, error) {
+// linksPin is where the program that tells about links is pinned.
+var linksPin = sync.OnceValue(func() string {
 	sum := sha256.Sum256(abi.LinksObject())
-	pin := filepath.Join(pinRoot, fmt.Sprintf("links-%x", sum[:8]))
-	if p, err := ebpf.LoadPinnedProgram(pin, nil); err == nil {
-		return p, nil
+	return filepath.Join(pinRoot, fmt.Sprintf("links-%x", sum[:8]))
+})
+
+// linksProgram opens the program that tells about links. It is pinned: to load it, the
+// kernel's types have to be read, which takes longer than a small restore.
+func linksProgram() (int, error) {
+	if fd, err := openPin(linksPin()); err == nil {
+		return fd, nil
 	}
 	all, err := linksObject()
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	spec, prog := part(all, abi.LinksProgNfLinks)
 	loaded, err := load(spec, prog, nil)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
-	_ = loaded.Pin(pin) // the next command loads it again where it cannot be pinned
-	return loaded, nil
+	defer loaded.Close()
+	_ = loaded.Pin(linksPin()) // the next command loads it again where it cannot be pinned
+	return unix.FcntlInt(uintptr(loaded.FD()), unix.F_DUPFD_CLOEXEC, 0)
 }
 
 // readLinks runs the iterator once.
-func readLinks(prog *ebpf.Program) (out []hooked, err error) {
-	iter, err := link.AttachIter(link.IterOptions{Program: prog})
+func readLinks(prog int) ([]hooked, error) {
+	data, err := iterate(prog)
 	if err != nil {
 		return nil, err
 	}
-	defer iter.Close()
-	r, err := iter.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	for {
-		var one hooked
-		if err := binary.Read(r, binary.NativeEndian, &one); errors.Is(err, io.EOF) {
-			return out, nil
-		} else if err != nil {
-			return nil, err
-		}
-		out = append(out, one)
-	}
+	out := make([]hooked, len(data)/int(unsafe.Sizeof(hooked{})))
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(out))), len(data)), data)
+	return out, nil
 }
 
 // ownLinks are those of the space's namespace and family, whoever made them.
 func (s *Space) ownLinks() (out []hooked, err error) {
 	all, err := allLinks()
-	if err != nil {
-		return nil, err
-	}
+	return s.own(all), err
+}
+
+// own are those of some links that are of the space's namespace and family.
+func (s *Space) own(all []hooked) (out []hooked) {
 	for _, l := range all {
 		if strconv.FormatUint(l.Cookie, 10) == s.cookie && l.Family == s.protocol() {
 			out = append(out, l)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // protocol is the number of the family.
@@ -112,18 +103,4 @@ func at(links []hooked, h hookLink) (hooked, bool) {
 		}
 	}
 	return hooked{}, false
-}
-
-// pinnedID is the number of the link that is pinned under a path; 0: none is.
-func pinnedID(path string) uint32 {
-	l, err := link.LoadPinnedLink(path, nil)
-	if err != nil {
-		return 0
-	}
-	defer l.Close()
-	info, err := l.Info()
-	if err != nil {
-		return 0
-	}
-	return uint32(info.ID)
 }

@@ -124,8 +124,12 @@ func (s *Space) detached(gen uint32) (out []hookLink, err error) {
 	if err != nil || len(needed) == 0 {
 		return nil, err
 	}
-	there, err := s.ownLinks()
-	if err != nil {
+	// What Claim has read is good for one look: links are made and detached behind that.
+	there := s.own(s.links)
+	if s.links == nil {
+		there, err = s.ownLinks()
+	}
+	if s.links = nil; err != nil {
 		return nil, err
 	}
 	for _, h := range needed {
@@ -188,6 +192,7 @@ const leavingFor = 5 * time.Second
 // linkAt links a program at a seat, once a link of ours that is about to leave it is gone.
 func (s *Space) linkAt(prog *ebpf.Program, at seat) (link.Link, error) {
 	for deadline := time.Now().Add(leavingFor); ; time.Sleep(time.Millisecond) {
+		s.links = nil // it is not among them
 		l, err := link.AttachNetfilter(s.linkOptions(prog, at))
 		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
 			return l, err

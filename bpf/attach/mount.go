@@ -35,20 +35,38 @@ func holder() string {
 	return best
 }
 
+// outlook is how the thread sees the mount namespace that the bpffs must be in.
+type outlook struct {
+	holder string // the /proc directory of a process there
+	inside bool   // the thread is there, too
+}
+
+// look looks from the thread's mount namespace to that of a holder.
+func look(holder string) outlook {
+	return outlook{holder, sameFile(holder+"/ns/mnt", "/proc/thread-self/ns/mnt")}
+}
+
 // stateRoot is Root as the mount namespace has it that the bpffs is in: what belongs to pins
 // lies beside them. A process with a /run of its own works on the same rules.
-func stateRoot() string {
-	outer := holder()
-	if sameFile(outer+"/ns/mnt", "/proc/thread-self/ns/mnt") || sameFile(outer+"/root/run", "/run") {
+func (o outlook) stateRoot() string {
+	if o.inside || sameFile(o.holder+"/root/run", "/run") {
 		return Root
 	}
-	return outer + "/root" + Root
+	return o.holder + "/root" + Root
+}
+
+// stateRoot is that of the calling thread.
+func stateRoot() string { return look(holder()).stateRoot() }
+
+// pinsSeen says whether the bpffs is mounted, the same one in both mount namespaces.
+func (o outlook) pinsSeen() bool {
+	return mounted(pinRoot) && (o.inside || sameFile(pinRoot, o.holder+"/root"+pinRoot))
 }
 
 // mountNamespace says whether the mount namespace of a process can be opened.
 func mountNamespace(proc string) bool {
-	_, err := os.Stat(proc + "/ns/mnt")
-	return err == nil
+	var st unix.Stat_t
+	return unix.Stat(proc+"/ns/mnt", &st) == nil
 }
 
 // parent is the parent of a process; 0 when it is not known. There may be many to ask: the
@@ -85,15 +103,14 @@ func mounted(path string) bool {
 // mountPins makes our bpffs be there, in the outer mount namespace and in that of the calling
 // thread. "ip netns exec" has a mount namespace of its own that is thrown away: what is only
 // mounted there would be lost with it.
-func mountPins() error {
+func (o outlook) mountPins() error {
+	if o.pinsSeen() {
+		return nil
+	}
 	if err := os.MkdirAll(pinRoot, 0o700); err != nil {
 		return err
 	}
-	outer := holder()
-	if mounted(pinRoot) && sameFile(pinRoot, outer+"/root"+pinRoot) {
-		return nil
-	}
-	if sameFile(outer+"/ns/mnt", "/proc/thread-self/ns/mnt") {
+	if o.inside {
 		return mountBPF()
 	}
 	// The goroutine below may run on a thread in another mount namespace: a server's threads
@@ -113,29 +130,24 @@ func mountPins() error {
 				done <- fmt.Errorf("mount our bpffs: panic: %v\n%s", why, debug.Stack())
 			}
 		}()
-		done <- mountBoth(outer, own)
+		done <- o.mountBoth(own)
 	}()
 	return <-done
 }
 
 // showPins makes our bpffs be seen in this mount namespace, if it is mounted in the outer
 // one. Where it is not there is nothing to see.
-func showPins() error {
-	outer := holder()
-	if sameFile(outer+"/ns/mnt", "/proc/thread-self/ns/mnt") || !mounted(outer+"/root"+pinRoot) {
+func (o outlook) showPins() error {
+	if o.inside || !mounted(o.holder+"/root"+pinRoot) {
 		return nil
 	}
-	return mountPins()
+	return o.mountPins()
 }
 
 // sameFile compares what two paths lead to.
 func sameFile(a, b string) bool {
-	ia, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	ib, err := os.Stat(b)
-	return err == nil && os.SameFile(ia, ib)
+	var x, y unix.Stat_t
+	return unix.Stat(a, &x) == nil && unix.Stat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
 }
 
 // mountBPF mounts a bpffs in the current mount namespace.
@@ -148,8 +160,8 @@ func mountBPF() error {
 
 // mountBoth mounts the bpffs in the mount namespace of the holder and clones the mount
 // into another one. The calling thread stays there.
-func mountBoth(outer string, own *view) error {
-	first, err := viewOf(outer)
+func (o outlook) mountBoth(own *view) error {
+	first, err := viewOf(o.holder)
 	if err != nil {
 		return fmt.Errorf("outer mount namespace: %w", err)
 	}
@@ -168,7 +180,7 @@ func mountBoth(outer string, own *view) error {
 	if err := own.enter(); err != nil {
 		return err
 	}
-	if mounted(pinRoot) && sameFile(pinRoot, outer+"/root"+pinRoot) {
+	if o.pinsSeen() {
 		return nil // it came by propagation
 	}
 	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, pinRoot, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {

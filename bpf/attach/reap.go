@@ -2,6 +2,9 @@ package attach
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"slices"
 	"strconv"
 )
 
@@ -12,31 +15,41 @@ import (
 // without links: what such a namespace left takes little, and the next one with its number
 // removes it (Claim).
 func Reap(held map[string]int) error {
-	suspects, err := suspects()
-	if err != nil || len(suspects) == 0 {
-		return err
+	own, err := currentNetns()
+	if err == nil {
+		_, err = reap(own, held)
+	}
+	return err
+}
+
+// reap is Reap for a thread in a namespace. It gives the links that are left, if they had to
+// be read for that.
+func reap(own string, held map[string]int) ([]hooked, error) {
+	if some, err := othersPinned(own); err != nil || !some {
+		return nil, err
 	}
 	links, err := allLinks()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	count := map[string]int{}
+	type namespace struct{ links, users int }
+	all := map[uint32]namespace{}
 	for _, l := range links {
-		count[strconv.FormatUint(uint64(l.Inum), 10)]++
+		all[l.Inum] = namespace{all[l.Inum].links + 1, int(l.Users)}
 	}
-	dead := map[string]bool{}
+	dead := map[uint32]bool{}
 	for _, l := range links {
-		inode := strconv.FormatUint(uint64(l.Inum), 10)
+		inode, n := strconv.FormatUint(uint64(l.Inum), 10), all[l.Inum]
 		// No cookie is no proof that it is another's.
-		if suspects[inode] && int(l.Users) == count[inode]+held[inode] && owns(inode, l.Cookie) {
-			dead[inode] = true
+		if n.users != 0 && inode != own && n.users == n.links+held[inode] && owns(inode, l.Cookie) {
+			dead[l.Inum] = true
 		}
 	}
 	var errs []error
 	for inode := range dead {
-		errs = append(errs, removeNetns(inode))
+		errs = append(errs, removeNetns(strconv.FormatUint(uint64(inode), 10)))
 	}
-	return errors.Join(errs...)
+	return slices.DeleteFunc(links, func(l hooked) bool { return dead[l.Inum] }), errors.Join(errs...)
 }
 
 // owns says whether the pins under the inode of a namespace are of the one with a cookie.
@@ -45,17 +58,14 @@ func owns(inode string, cookie uint64) bool {
 	return err == nil && len(cookies) == 1 && cookies[0] == strconv.FormatUint(cookie, 10)
 }
 
-// suspects are the other namespaces in which something of ours is pinned.
-func suspects() (map[string]bool, error) {
-	all, err := Occupied()
-	if err != nil {
-		return nil, err
+// othersPinned says whether something is pinned of another namespace than that of the thread.
+func othersPinned(own string) (bool, error) {
+	entries, err := os.ReadDir(pinRoot)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	out := map[string]bool{}
-	for _, inode := range all {
-		out[inode] = true
-	}
-	own, err := currentNetns()
-	delete(out, own)
-	return out, err
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		_, err := strconv.ParseUint(e.Name(), 10, 64)
+		return err == nil && e.Name() != own
+	}), err
 }

@@ -27,8 +27,10 @@ type Space struct {
 	family packet.Family
 	netns  string   // inode of the namespace, in decimal
 	root   string   // directory of the states of all namespaces
+	holder string   // see holder
 	cookie string   // of the namespace, in decimal
 	lock   *os.File // see Claim
+	links  []hooked // what Claim has read of them; see detached
 	maps   map[string]*ebpf.Map
 	aside  bool              // what is pinned is to be set aside; see setAside
 	pins   map[string]uint64 // inodes of the pins of maps, where they are certain; see Fresh
@@ -49,8 +51,12 @@ func Open(family packet.Family) (*Space, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Space{family: family, netns: netns, root: stateRoot(), cookie: cookie, maps: map[string]*ebpf.Map{}, pins: map[string]uint64{}}
-	return s, showPins()
+	o := look(holder())
+	s := &Space{
+		family: family, netns: netns, root: o.stateRoot(), holder: o.holder, cookie: cookie,
+		maps: map[string]*ebpf.Map{}, pins: map[string]uint64{},
+	}
+	return s, o.showPins()
 }
 
 // currentNetns is the inode of the thread's network namespace.

@@ -64,7 +64,9 @@ func (c *change) replaced(table string) bool { return slices.Contains(c.flushed,
 
 // Restore reads a text and enforces it.
 func (e *Engine) Restore(req *Request) error {
-	e.data.Prepare()
+	if !req.NoFlush || req.Test {
+		e.data.Prepare() // no change in place will do
+	}
 	if req.Test {
 		return e.restore(req)
 	}
@@ -87,6 +89,7 @@ func (e *Engine) restore(req *Request) error {
 	if done, err := e.inPlace(live, req); done || err != nil {
 		return err
 	}
+	e.data.Prepare()
 	before, err := e.before(live, req.NoFlush)
 	if err != nil {
 		return err
