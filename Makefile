@@ -6,7 +6,7 @@ GO ?= go
 BPFTABLES_CORPUS ?= $(wildcard ../shared/corpus)
 export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS)))
 
-.PHONY: build install setup generate check test conformance callers kernels fuzz bench demo man clean
+.PHONY: build install setup generate check test conformance upstream callers kernels fuzz bench demo man clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
@@ -45,6 +45,11 @@ conformance: setup build
 callers: setup
 	scripts/callers
 	REQUIRE_KERNEL=1 $(GO) test -count=1 -timeout 2h -v ./conformance/callers -long
+
+# The tests of iptables 1.8.9 and go-iptables, with iptables' own programs and ours. DIR: where the source
+# of iptables is, if not to be fetched from Debian.
+upstream: setup build
+	scripts/upstream $(DIR)
 
 # On the kernels of distributions, in an emulator. SHORT=1: a small part, as CI does.
 kernels: setup
