@@ -87,12 +87,12 @@ func runFor(c *caller.Caller, args []string, engines Engines, m *memory) int {
 	return out.code((&streams{in: c.In, out: out, err: c.Err, caller: c, engine: engines, memory: m}).run(args), c.Err)
 }
 
-// face runs a program of iptables for a caller that called it by a name.
-func (s *streams) face(name string, args []string) int {
-	f, ok := face.Of(name)
+// face runs a program of iptables for a caller that called it by a command line.
+func (s *streams) face(argv []string) int {
+	f, args, ok := face.Called(argv)
 	if !ok {
-		fmt.Fprintf(s.err, "%s: no program of iptables has this name\n", name)
-		return exitUsage
+		fmt.Fprint(s.err, face.Usage(argv[0]))
+		return exitFailed
 	}
 	return f.Run(s.caller, args, face.Engines(s.engine))
 }
@@ -105,7 +105,7 @@ func (s *streams) run(args []string) int {
 	}
 	if len(args) > 0 {
 		if name, ok := strings.CutPrefix(args[0], client.FacePrefix); ok {
-			return s.face(name, args[1:])
+			return s.face(append([]string{name}, args[1:]...))
 		}
 		if family, ok := ruleFamily(args[0]); ok {
 			return s.ruleCommand(family, args)

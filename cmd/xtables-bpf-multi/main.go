@@ -9,22 +9,15 @@ import (
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/face"
 	"github.com/bpftables/bpftables/engine/datapaths"
-	"github.com/bpftables/bpftables/engine/serve/client"
 	// A server runs the command, if there is one.
 	_ "github.com/bpftables/bpftables/engine/serve/client/early"
 )
 
 func main() {
-	args := os.Args
-	f, ok := face.Of(args[0])
-	if !ok && len(args) > 1 {
-		args = args[1:]
-		f, ok = face.Of(args[0])
-	}
+	f, args, ok := face.Called(os.Args)
 	if !ok {
-		fmt.Fprintf(os.Stderr, "Usage: %s PROGRAM [ARGUMENT ...], with PROGRAM iptables, iptables-save, iptables-restore,\n"+
-			"the same of ip6tables, or one of these with -legacy or -nft; or call it by such a name.\n", client.Multi)
+		fmt.Fprint(os.Stderr, face.Usage(os.Args[0]))
 		os.Exit(1)
 	}
-	os.Exit(f.Run(caller.Self(os.Stdin, os.Stdout, os.Stderr), args[1:], datapaths.Use))
+	os.Exit(f.Run(caller.Self(os.Stdin, os.Stdout, os.Stderr), args, datapaths.Use))
 }

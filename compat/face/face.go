@@ -60,11 +60,12 @@ const (
 	Command Program = iota // iptables
 	Save
 	Restore
+	XML // iptables-xml
 )
 
 // Face is a program as it was called.
 type Face struct {
-	Name    string // by which it was called, without its directory
+	Name    string // by which it was called
 	Program Program
 	Family  packet.Family
 	Dialect Dialect
@@ -75,10 +76,51 @@ type Face struct {
 // a caller.
 type Engines func(packet.Family, *caller.Caller, func(*apply.Engine) error) error
 
+// multis are the names of the programs that stand for all others, with the dialect of names
+// that say none.
+var multis = []struct {
+	name    string
+	dialect Dialect
+	plain   bool
+}{
+	{"xtables-bpf-multi", Legacy, true}, {"xtables-legacy-multi", Legacy, false}, {"xtables-nft-multi", NFT, false},
+}
+
+// Called gives the face that a command line calls, by the name of the program or, if that is the one
+// that stands for all, by its first argument, and the arguments behind that; false: none.
+func Called(argv []string) (f Face, args []string, ok bool) {
+	if len(argv) == 0 {
+		return f, nil, false
+	}
+	if f, ok = Of(argv[0]); ok {
+		return f, argv[1:], true
+	}
+	if len(argv) == 1 {
+		return f, nil, false
+	}
+	if f, ok = Of(argv[1]); !ok {
+		if f, ok = short(argv[1]); !ok {
+			return f, nil, false
+		}
+	}
+	for _, m := range multis {
+		if m.name == base(argv[0]) && f.plain {
+			f.Dialect, f.plain = m.dialect, m.plain
+		}
+	}
+	return f, argv[2:], true
+}
+
+func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
 // Of gives the face that a name stands for; false: none.
 func Of(name string) (f Face, ok bool) {
-	name = name[strings.LastIndexByte(name, '/')+1:]
 	f = Face{Name: name, Family: packet.IPv4}
+	name = base(name)
+	if name == "iptables-xml" {
+		f.Program = XML
+		return f, true
+	}
 	rest, ok := strings.CutPrefix(name, "ip")
 	if !ok {
 		return f, false
@@ -97,6 +139,40 @@ func Of(name string) (f Face, ok bool) {
 	default:
 		f.plain = true
 	}
+	return f.kind(rest)
+}
+
+// short gives the face of "main4", "save6" and so on, which are known behind the name that stands for all.
+func short(name string) (f Face, ok bool) {
+	f = Face{Name: name, Family: packet.IPv4, plain: true}
+	if name == "xml" {
+		f.Program = XML
+		return f, true
+	}
+	kind, four := strings.CutSuffix(name, "4")
+	if !four {
+		if kind, ok = strings.CutSuffix(name, "6"); !ok {
+			return f, false
+		}
+		f.Family = packet.IPv6
+	}
+	switch kind {
+	case "main":
+		return f, true
+	case "save", "restore":
+		return f.kind("-" + kind)
+	}
+	return f, false
+}
+
+// Usage is said where no face is called, by a program of a name.
+func Usage(name string) string {
+	return "Usage: " + base(name) + " PROGRAM [ARGUMENT ...], with PROGRAM iptables, iptables-save, iptables-restore,\n" +
+		"the same of ip6tables, one of these with -legacy or -nft, or iptables-xml; or call it by such a name.\n"
+}
+
+// kind takes what stands behind the name of the command.
+func (f Face) kind(rest string) (Face, bool) {
 	switch rest {
 	case "":
 	case "-save":
@@ -123,6 +199,8 @@ func (f Face) Run(c *caller.Caller, args []string, engines Engines) int {
 		return p.save(args)
 	case Restore:
 		return p.restore(args)
+	case XML:
+		return p.xml(args)
 	}
 	return p.command(args)
 }
@@ -168,8 +246,10 @@ func (f Face) shown() string {
 	switch {
 	case f.Program == Command:
 		return f.base()
+	case f.Program == XML:
+		return "iptables-xml"
 	case f.Dialect == NFT:
-		return f.Name
+		return base(f.Name)
 	case f.Program == Save:
 		return f.base() + "-save"
 	}

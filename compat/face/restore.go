@@ -113,19 +113,27 @@ func (p *process) waitOf(g *getopt, opt *given) (n int, said string) {
 
 // text opens the text; nil and an exit code if that cannot be.
 func (p *process) text(files []string) (io.ReadCloser, int) {
+	text, said := p.textOf(files)
+	if text == nil {
+		fmt.Fprintln(p.Err, said)
+		return nil, exitOther
+	}
+	return text, exitOK
+}
+
+// textOf opens the text that arguments name; nil: what is wrong with them.
+func (p *process) textOf(files []string) (text io.ReadCloser, said string) {
 	switch {
 	case len(files) > 1:
-		fmt.Fprintln(p.Err, "Unknown arguments found on commandline")
-		return nil, exitOther
+		return nil, "Unknown arguments found on commandline"
 	case len(files) == 0:
-		return io.NopCloser(p.In), exitOK
+		return io.NopCloser(p.In), ""
 	}
 	f, err := p.Open(files[0])
 	if err != nil {
-		fmt.Fprintf(p.Err, "Can't open %s: %s\n", files[0], reason(err))
-		return nil, exitOther
+		return nil, fmt.Sprintf("Can't open %s: %s", files[0], reason(err))
 	}
-	return f, exitOK
+	return f, ""
 }
 
 // reason is why a file could not be opened, with the capital that C gives it.

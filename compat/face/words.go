@@ -124,7 +124,7 @@ func (p *process) usage(text string, line int) int {
 
 // tryHelp is xtables_exit_tryhelp() (libxtables/xtables.c).
 func (p *process) tryHelp(line int) int {
-	if p.Program == Restore {
+	if p.Program == Restore || p.Program == XML {
 		fmt.Fprintf(p.Err, "Error occurred at line: %d\n", line)
 	}
 	fmt.Fprintf(p.Err, "Try `%s -h' or '%s --help' for more information.\n", p.shown(), p.shown())

@@ -92,6 +92,9 @@ func links(t *testing.T, program string) string {
 			}
 		}
 	}
+	if err := os.Symlink(multi, filepath.Join(dir, "iptables-xml")); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 

@@ -134,13 +134,13 @@ func cutArgs(dst []arg, text string, from int) ([]arg, *fault) {
 			param, i, keep = quoted(text, start, i)
 		}
 		if len(param) > paramMax {
-			return dst, &fault{at: start, what: "argument of more than 1023 bytes", fix: "shorten it"}
+			return dst, &fault{at: start, what: "argument of more than 1023 bytes", fix: "shorten it", said: saidUsage("Parameter too long!")}
 		}
 		if !keep {
 			continue
 		}
 		if len(dst) == argsMax {
-			return dst, &fault{at: start, what: "more than 251 arguments in one line", fix: "split the rule"}
+			return dst, &fault{at: start, what: "more than 251 arguments in one line", fix: "split the rule", said: saidUsage("Parser cannot handle more arguments")}
 		}
 		dst = append(dst, arg{text: param, at: start})
 	}
@@ -166,4 +166,28 @@ func quoted(text string, start, quote int) (param string, end int, keep bool) {
 		}
 	}
 	return b.String(), len(text), b.Len() > 0
+}
+
+// Fields cuts a line of a text that is no rule.
+func Fields(line string) []string { return fields(line) }
+
+// Word is an argument in a line of a text.
+type Word struct {
+	Text   string
+	Quoted bool
+}
+
+// Words cuts a line with a rule into arguments.
+func Words(line string) ([]Word, error) {
+	args, f := cutArgs(nil, line, 0)
+	if f != nil {
+		return nil, f.said
+	}
+	words := make([]Word, len(args))
+	for i, a := range args {
+		// What is not quoted stands in the line as it is, without a quote behind it.
+		rest, plain := strings.CutPrefix(line[a.at:], a.text)
+		words[i] = Word{a.text, !plain || strings.HasPrefix(rest, `"`) || strings.Contains(a.text, `"`)}
+	}
+	return words, nil
 }

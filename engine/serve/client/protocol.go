@@ -86,32 +86,28 @@ const FacePrefix = "face:"
 const Multi = "xtables-bpf-multi"
 
 // Arguments gives the command line that a server gets of a process: without its name, if that is
-// not the name of a program of iptables.
+// not the name of a program of iptables, or of one that stands for all of them.
 func Arguments(argv []string) []string {
 	if len(argv) == 0 {
 		return nil
 	}
-	name := argv[0]
-	for i := len(name) - 1; i >= 0; i-- {
-		if name[i] == '/' {
-			name = name[i+1:]
-			break
-		}
-	}
-	if name == Multi && len(argv) > 1 {
-		argv, name = argv[1:], argv[1]
-	}
-	if !ofIptables(name) {
+	if !ofIptables(argv[0]) {
 		return argv[1:]
 	}
-	out := append(make([]string, 0, len(argv)), FacePrefix+name)
+	out := append(make([]string, 0, len(argv)), FacePrefix+argv[0])
 	return append(out, argv[1:]...)
 }
 
-// ofIptables says whether a name is one of iptables' programs.
-func ofIptables(name string) bool {
-	for _, p := range []string{"iptables", "ip6tables"} {
-		if len(name) >= len(p) && name[:len(p)] == p {
+// ofIptables says whether a path is one of iptables' programs.
+func ofIptables(path string) bool {
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '/' {
+			path = path[i+1:]
+			break
+		}
+	}
+	for _, p := range []string{"iptables", "ip6tables", "xtables-"} {
+		if len(path) >= len(p) && path[:len(p)] == p {
 			return true
 		}
 	}
