@@ -57,7 +57,10 @@ var mayImport = map[string][]string{
 	"compat/beside": {"compat/...", "engine/apply", "ruleset/..."},
 	"compat/face":   {"compat/...", "engine/apply", "ruleset/..."},
 	// The names of iptables' programs on the host.
-	"compat/install": {"compat/face", "compat/tool", "bpf/failpoint"},
+	"compat/install": {"compat/face", "compat/tool", "compat/whole", "bpf/failpoint"},
+	// The files of rules that outlive a boot.
+	"compat/persist": {"compat/...", "engine/apply", "ruleset/..."},
+	"compat/whole":   {"bpf/failpoint"},
 	// The client is on the way of every command, before all else is initialized.
 	"engine/serve/client":       {},
 	"engine/serve/client/early": {"engine/serve/client"},

@@ -47,6 +47,7 @@ type commands struct {
 	GiveBack      giveBackCmd      `cmd:"" name:"give-back" help:"Give all rules to netfilter's tools, and leave."`
 	InstallCompat installCompatCmd `cmd:"" name:"install-compat" help:"Let the names of iptables' programs be those of bpftables."`
 	RemoveCompat  removeCompatCmd  `cmd:"" name:"remove-compat" help:"Give these names, and all rules, back."`
+	Persist       persistCmd       `cmd:"" help:"Store the rules in the files that are loaded when the host starts, or load these."`
 	Flush         flushCmd         `cmd:"" help:"Empty tables, or remove everything of ours."`
 	Check         checkCmd         `cmd:"" help:"Parse, plan and verify a file in the kernel without attaching it."`
 	Translate     translateCmd     `cmd:"" help:"Show where each rule of a file runs, and why."`

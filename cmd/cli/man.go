@@ -50,7 +50,28 @@ An error reads
 and nothing has changed then.
 .Sh COMMANDS
 `
-	manTail = `.Sh FILES
+	manTail = `.Sh ENVIRONMENT
+.Bl -tag -width Ds
+.It Ev BPFTABLES_DIALECT
+Another dialect for the plain names:
+.Dq legacy
+or
+.Dq nft .
+.It Ev BPFTABLES_IPTABLES
+The variant of netfilter's own tools that is used where either would do:
+.Dq legacy
+or
+.Dq nft .
+.It Ev BPFTABLES_NO_SERVE
+When it is not empty, commands work alone although a server runs.
+.It Ev BPFTABLES_SERVE
+The path of another socket, for
+.Nm Cm serve
+and for the commands that use it.
+.It Ev BPFTABLES_SERVE_DEBUG
+When it is not empty, commands say why they do not use a server.
+.El
+.Sh FILES
 .Bl -tag -width Ds
 .It Pa /run/bpftables
 State of each network namespace, and a BPF file system with links, maps and
@@ -60,21 +81,26 @@ The socket of
 .Nm Cm serve ,
 which the commands restore, save, list, flush, status, check, iptables and
 ip6tables use when it is there.
+.It Pa /etc/iptables/rules.v4 , Pa /etc/iptables/rules.v6
+Where
+.Nm Cm persist
+stores rules;
+.Pa /etc/sysconfig/iptables
+and
+.Pa ip6tables
+there where only that directory is.
+.It Pa /etc/bpftables/dialect
+The dialect of the plain names:
+.Dq legacy
+or
+.Dq nft .
+.It Pa /var/lib/bpftables
+What the plain names stood for before
+.Nm Cm install-compat .
 .It Pa /run/xtables.lock
 The lock that all iptables tools share; another file if the environment variable
 .Ev XTABLES_LOCKFILE
 names one.
-.El
-.Sh ENVIRONMENT
-.Bl -tag -width Ds
-.It Ev BPFTABLES_NO_SERVE
-When it is not empty, commands work alone although a server runs.
-.It Ev BPFTABLES_SERVE
-The path of another socket, for
-.Nm Cm serve
-and for the commands that use it.
-.It Ev BPFTABLES_SERVE_DEBUG
-When it is not empty, commands say why they do not use a server.
 .El
 .Sh EXIT STATUS
 .Bl -tag -width Ds -compact
@@ -104,6 +130,13 @@ Change a single rule, many times, fast:
 .Pp
 .Dl bpftables serve &
 .Dl bpftables iptables -w -A INPUT -s 192.0.2.7 -j DROP
+.Pp
+Put it in the place of
+.Xr iptables 8 ,
+and store the rules for the next start of the host:
+.Pp
+.Dl bpftables install-compat
+.Dl bpftables persist
 .Sh SEE ALSO
 .Xr ip6tables 8 ,
 .Xr iptables 8 ,

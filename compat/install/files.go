@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/compat/whole"
 )
 
 // dirs are where programs of iptables are, in the order in which they are looked for.
@@ -136,7 +137,7 @@ func (s *single) installFile(h *Host, f *file) error {
 			return err
 		}
 	}
-	return h.do(func() error { return relink(h.Program, f.Path) }, "let %s be a link to %s", f.Path, h.Program)
+	return h.do(func() error { return whole.Link(h.Program, f.Path) }, "let %s be a link to %s", f.Path, h.Program)
 }
 
 // divert tells dpkg that a package's file is aside: its next version is unpacked there.
@@ -177,7 +178,7 @@ func (h *Host) putBack(f *file) error {
 		if h.DryRun || path == "" {
 			continue
 		}
-		if err := remove(path + newSuffix); err != nil { // of a run that was killed
+		if err := whole.Remove(path + whole.Suffix); err != nil { // of a run that was killed
 			return err
 		}
 	}
@@ -239,14 +240,9 @@ func (s *single) paths() (map[string]string, error) {
 func twin(from, to string) error {
 	target, err := os.Readlink(from)
 	if err == nil {
-		return relink(target, to)
+		return whole.Link(target, to)
 	}
-	return replace(to, func(next string) error { return os.Link(from, next) })
-}
-
-// relink makes a link, in the place of whatever is there.
-func relink(target, path string) error {
-	return replace(path, func(next string) error { return os.Symlink(target, next) })
+	return whole.Replace(to, func(next string) error { return os.Link(from, next) })
 }
 
 func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
@@ -275,7 +271,7 @@ func (h *Host) keepReal(holders map[string]holder) error {
 			if have, err := os.Readlink(real); err == nil && have == to {
 				continue
 			}
-			if err := h.do(func() error { return relink(to, real) }, "let %s be a link to %s", real, to); err != nil {
+			if err := h.do(func() error { return whole.Link(to, real) }, "let %s be a link to %s", real, to); err != nil {
 				return err
 			}
 		}

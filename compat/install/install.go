@@ -23,6 +23,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/compat/face"
 	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/compat/whole"
 )
 
 // Host is what the names are installed on.
@@ -168,7 +169,7 @@ func (h *Host) do(step func() error, format string, args ...any) error {
 // delete removes a file, if it is there, and what a killed run was about to put there.
 func (h *Host) delete(path string) error {
 	if !h.DryRun {
-		if err := remove(path + newSuffix); err != nil {
+		if err := whole.Remove(path + whole.Suffix); err != nil {
 			return err
 		}
 	}
@@ -192,7 +193,7 @@ func (h *Host) speak(dialect string) error {
 	if text, err := os.ReadFile(face.DialectFile); err == nil && string(text) == dialect+"\n" {
 		return nil
 	}
-	return h.do(func() error { return writeWhole(face.DialectFile, []byte(dialect+"\n"), 0o644) },
+	return h.do(func() error { return whole.Write(face.DialectFile, []byte(dialect+"\n"), 0o644) },
 		"let the plain names speak as iptables-%s does (%s)", dialect, face.DialectFile)
 }
 

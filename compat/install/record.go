@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 
-	"github.com/bpftables/bpftables/bpf/failpoint"
+	"github.com/bpftables/bpftables/compat/whole"
 )
 
 // Dir is where is kept what must outlive a boot.
@@ -83,47 +82,5 @@ func (h *Host) remember(holders map[string]holder, dialect string) error {
 	if have, err := os.ReadFile(recordFile); err == nil && string(have) == string(data) {
 		return nil
 	}
-	return h.do(func() error { return writeWhole(recordFile, data, 0o644) }, "remember what the names stand for now (%s)", recordFile)
-}
-
-// writeWhole writes a file as a whole: whoever reads it, also after a crash, finds the old or the
-// new one.
-func writeWhole(path string, data []byte, mode fs.FileMode) error {
-	return replace(path, func(next string) error {
-		f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(data)
-		return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	})
-}
-
-// newSuffix is behind the name of what is about to be put into the place of something else.
-const newSuffix = ".bpftables-new"
-
-// replace puts what make makes into the place of whatever is at a path, in one step.
-func replace(path string, make func(next string) error) error {
-	next := path + newSuffix
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	if err := remove(next); err != nil {
-		return err
-	}
-	err := make(next)
-	if err == nil {
-		failpoint.At("made")
-		err = os.Rename(next, path)
-	}
-	// rename(2) leaves both names of a file as they are.
-	return errors.Join(err, remove(next))
-}
-
-// remove removes a file, if it is there.
-func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return h.do(func() error { return whole.Write(recordFile, data, 0o644) }, "remember what the names stand for now (%s)", recordFile)
 }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/bpftables/bpftables/compat/whole"
 )
 
 // memory is what was taken over, kept beside the state of the family.
@@ -59,22 +61,14 @@ func (m *memory) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	next := memoryFile(dir) + ".new"
-	if err := os.WriteFile(next, data, 0o600); err != nil {
-		return errors.Join(fmt.Errorf("remember what is taken over: %w", err), remove(next))
-	}
-	return os.Rename(next, memoryFile(dir))
-}
-
-// forget removes the memory.
-func forget(dir string) error { return remove(memoryFile(dir)) }
-
-func remove(path string) error {
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err := whole.Write(memoryFile(dir), data, 0o600); err != nil {
+		return fmt.Errorf("remember what is taken over: %w", err)
 	}
 	return nil
 }
+
+// forget removes the memory.
+func forget(dir string) error { return whole.Remove(memoryFile(dir)) }
 
 // table finds a table; nil when it was not taken over.
 func (m *memory) table(name string) *taken {
