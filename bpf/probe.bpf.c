@@ -12,6 +12,7 @@
 #include "facts/fields.h"
 #include "facts/exthdr.h"
 #include "facts/options.h"
+#include "facts/text.h"
 #include "memory/limit.h"
 #include "route/addrtype.h"
 #include "memory/recent.h"

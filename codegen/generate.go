@@ -82,7 +82,7 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, 
 	return Program{
 		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Alone: t.Alone(),
 		Needs: g.tracked(p), Atomic: stage.atomic, Shim: h.Shim, Insns: g.insns, Lead: lead,
-		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, SCTPs: p.Chunks,
+		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, Args: p.Args,
 	}, nil
 }
 

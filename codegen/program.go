@@ -49,7 +49,7 @@ type Program struct {
 	Limits  []pred.Limit
 	Nths    []pred.Nth
 	Recents []pred.Recent
-	SCTPs   []pred.SCTPChunks
+	Args    []pred.Pred // see plan.Plan
 	SetUses []SetUse    // by slot
 	Sets    []*plan.Set // of the plan
 }

@@ -109,7 +109,7 @@ func TestFlushOfWholeTable(t *testing.T) {
 	l := newLab(t, binary)
 	restore(t, binary, l.Host(), `*filter
 :INPUT DROP [0:0]
--A INPUT -p udp -m string --string good --algo bm -j ACCEPT
+-A INPUT -p udp -m bpf --bytecode "4,32 0 0 28,21 0 1 1735357284,6 0 0 65535,6 0 0 0" -j ACCEPT
 -A INPUT -p udp -m udp --dport 8 -j ACCEPT
 COMMIT
 *nat
@@ -164,7 +164,7 @@ func TestSecurityOfNFT(t *testing.T) {
 	l := newLab(t, binary)
 	apply := lab.Command{Path: binary}
 	for _, rules := range []string{
-		"-A INPUT -p udp -m string --string good --algo bm -j ACCEPT\n-A INPUT -p udp -m udp --dport 9 -j DROP", // the whole table
+		"-A INPUT -p udp -m bpf --bytecode \"4,32 0 0 28,21 0 1 1735357284,6 0 0 65535,6 0 0 0\" -j ACCEPT\n-A INPUT -p udp -m udp --dport 9 -j DROP", // the whole table
 		"-A INPUT -p udp -m udp --dport 8 -j RATEEST --rateest-name bpftables --rateest-interval 250ms --rateest-ewmalog 500ms\n-A INPUT -p udp -m udp --dport 9 -j DROP",
 	} {
 		if err := apply.Apply(l.Host(), packet.IPv4, []byte("*security\n"+rules+"\nCOMMIT\n")); err != nil {

@@ -43,7 +43,7 @@ func (p *InPlace) Rule(chain string, r *ruleset.Rule) (*plan.Rule, bool) {
 			return nil, false
 		}
 		c := m.Lower(place)
-		if !pred.Stateless(c) || pred.Any(c, slotted) || p.Template && pred.AsksConntrack(c) || pred.AsksHidden(c)&p.Hidden != 0 {
+		if !pred.Stateless(c) || pred.Any(c, pred.HasArguments) || p.Template && pred.AsksConntrack(c) || pred.AsksHidden(c)&p.Hidden != 0 {
 			return nil, false
 		}
 		out.Conds = append(out.Conds, c)
@@ -56,12 +56,6 @@ func (p *InPlace) Rule(chain string, r *ruleset.Rule) (*plan.Rule, bool) {
 	}
 	out.Action = r.Target.Lower(place)
 	return out, p.action(out, class)
-}
-
-// slotted says whether a predicate has its arguments in a map.
-func slotted(p pred.Pred) bool {
-	_, is := p.(pred.SCTPChunks)
-	return is
 }
 
 // word is a match or a target.

@@ -14,10 +14,11 @@ type slots struct {
 	rules *ruleset.Ruleset
 	plan  *plan.Plan
 	byKey map[any]int
+	kinds map[string]int // arguments so far
 }
 
 func newSlots(rs *ruleset.Ruleset, p *plan.Plan) *slots {
-	return &slots{rules: rs, plan: p, byKey: map[any]int{}}
+	return &slots{rules: rs, plan: p, byKey: map[any]int{}, kinds: map[string]int{}}
 }
 
 // assign returns the predicate with its slot numbers filled in; one without state is
@@ -60,11 +61,21 @@ func (s *slots) assign(p pred.Pred, key stateKey) pred.Pred {
 		p.Slot = s.use(p)
 		return p
 	case pred.SCTPChunks:
-		var isNew bool
-		if p.Slot, isNew = s.slot(fmt.Sprint(p), len(s.plan.Chunks)); isNew {
-			s.plan.Chunks = append(s.plan.Chunks, p)
-		}
-		return p
+		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
+	case pred.Search:
+		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
+	}
+	return p
+}
+
+// arguments numbers a predicate that has its arguments in a map; the same have one number.
+func (s *slots) arguments(p pred.Pred, with func(slot int) pred.Pred) pred.Pred {
+	kind := fmt.Sprintf("%T", p)
+	slot, isNew := s.slot(kind+" "+p.String(), s.kinds[kind])
+	p = with(slot)
+	if isNew {
+		s.kinds[kind]++
+		s.plan.Args = append(s.plan.Args, p)
 	}
 	return p
 }
@@ -72,10 +83,10 @@ func (s *slots) assign(p pred.Pred, key stateKey) pred.Pred {
 // numbered says whether a part of a predicate has a slot.
 func numbered(part pred.Pred) bool {
 	switch part.(type) {
-	case pred.Limit, pred.Nth, pred.Recent, pred.SCTPChunks, pred.InSet, pred.SetUpdate:
+	case pred.Limit, pred.Nth, pred.Recent, pred.InSet, pred.SetUpdate:
 		return true
 	}
-	return false
+	return pred.HasArguments(part)
 }
 
 func (s *slots) assignAll(ps []pred.Pred, key stateKey) []pred.Pred {

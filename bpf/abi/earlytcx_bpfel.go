@@ -126,40 +126,41 @@ type EarlyTcxNoteEntry struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	EarlyTcxMapActive        = "active"
-	EarlyTcxMapClassIndex    = "class_index"
-	EarlyTcxMapClassRows     = "class_rows"
-	EarlyTcxMapCounters      = "counters"
-	EarlyTcxMapEarlyAddrs    = "early_addrs"
-	EarlyTcxMapEarlyConfigs  = "early_configs"
-	EarlyTcxMapEarlyFamilies = "early_families"
-	EarlyTcxMapEarlyPackets  = "early_packets"
-	EarlyTcxMapNotes         = "notes"
-	EarlyTcxMapOutNotes      = "out_notes"
-	EarlyTcxMapProgs         = "progs"
-	EarlyTcxProgEarly        = "early"
-	EarlyTcxProgFront        = "front"
-	EarlyTcxVarBaseClasses   = "base_classes"
-	EarlyTcxVarBaseStates    = "base_states"
-	EarlyTcxVarChains        = "chains"
-	EarlyTcxVarClassLayout   = "class_layout"
-	EarlyTcxVarClassTrees    = "class_trees"
-	EarlyTcxVarExact         = "exact"
-	EarlyTcxVarFamily        = "family"
-	EarlyTcxVarFirstVersion  = "first_version"
-	EarlyTcxVarGeneration    = "generation"
-	EarlyTcxVarHashKey0      = "hash_key0"
-	EarlyTcxVarHashKey1      = "hash_key1"
-	EarlyTcxVarHashKey2      = "hash_key2"
-	EarlyTcxVarHashKey3      = "hash_key3"
-	EarlyTcxVarIndexMask     = "index_mask"
-	EarlyTcxVarLeadLabels    = "lead_labels"
-	EarlyTcxVarLeadRows      = "lead_rows"
-	EarlyTcxVarNeeds         = "needs"
-	EarlyTcxVarProgramOps    = "program_ops"
-	EarlyTcxVarRowsMask      = "rows_mask"
-	EarlyTcxVarStateFirst    = "state_first"
-	EarlyTcxVarTellsInvalid  = "tells_invalid"
+	EarlyTcxMapActive         = "active"
+	EarlyTcxMapClassIndex     = "class_index"
+	EarlyTcxMapClassRows      = "class_rows"
+	EarlyTcxMapCounters       = "counters"
+	EarlyTcxMapEarlyAddrs     = "early_addrs"
+	EarlyTcxMapEarlyConfigs   = "early_configs"
+	EarlyTcxMapEarlyFamilies  = "early_families"
+	EarlyTcxMapEarlyPackets   = "early_packets"
+	EarlyTcxMapNotes          = "notes"
+	EarlyTcxMapOutNotes       = "out_notes"
+	EarlyTcxMapProgs          = "progs"
+	EarlyTcxProgEarly         = "early"
+	EarlyTcxProgFront         = "front"
+	EarlyTcxVarBaseClasses    = "base_classes"
+	EarlyTcxVarBaseStates     = "base_states"
+	EarlyTcxVarChains         = "chains"
+	EarlyTcxVarClassLayout    = "class_layout"
+	EarlyTcxVarClassTrees     = "class_trees"
+	EarlyTcxVarExact          = "exact"
+	EarlyTcxVarFamily         = "family"
+	EarlyTcxVarFirstVersion   = "first_version"
+	EarlyTcxVarGeneration     = "generation"
+	EarlyTcxVarHashKey0       = "hash_key0"
+	EarlyTcxVarHashKey1       = "hash_key1"
+	EarlyTcxVarHashKey2       = "hash_key2"
+	EarlyTcxVarHashKey3       = "hash_key3"
+	EarlyTcxVarIndexMask      = "index_mask"
+	EarlyTcxVarLeadLabels     = "lead_labels"
+	EarlyTcxVarLeadRows       = "lead_rows"
+	EarlyTcxVarNeeds          = "needs"
+	EarlyTcxVarProgramMoreOps = "program_more_ops"
+	EarlyTcxVarProgramOps     = "program_ops"
+	EarlyTcxVarRowsMask       = "rows_mask"
+	EarlyTcxVarStateFirst     = "state_first"
+	EarlyTcxVarTellsInvalid   = "tells_invalid"
 )
 
 // LoadEarlyTcx returns the embedded CollectionSpec for EarlyTcx.
@@ -229,27 +230,28 @@ type EarlyTcxMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyTcxVariableSpecs struct {
-	BaseClasses  *ebpf.VariableSpec `ebpf:"base_classes"`
-	BaseStates   *ebpf.VariableSpec `ebpf:"base_states"`
-	Chains       *ebpf.VariableSpec `ebpf:"chains"`
-	ClassLayout  *ebpf.VariableSpec `ebpf:"class_layout"`
-	ClassTrees   *ebpf.VariableSpec `ebpf:"class_trees"`
-	Exact        *ebpf.VariableSpec `ebpf:"exact"`
-	Family       *ebpf.VariableSpec `ebpf:"family"`
-	FirstVersion *ebpf.VariableSpec `ebpf:"first_version"`
-	Generation   *ebpf.VariableSpec `ebpf:"generation"`
-	HashKey0     *ebpf.VariableSpec `ebpf:"hash_key0"`
-	HashKey1     *ebpf.VariableSpec `ebpf:"hash_key1"`
-	HashKey2     *ebpf.VariableSpec `ebpf:"hash_key2"`
-	HashKey3     *ebpf.VariableSpec `ebpf:"hash_key3"`
-	IndexMask    *ebpf.VariableSpec `ebpf:"index_mask"`
-	LeadLabels   *ebpf.VariableSpec `ebpf:"lead_labels"`
-	LeadRows     *ebpf.VariableSpec `ebpf:"lead_rows"`
-	Needs        *ebpf.VariableSpec `ebpf:"needs"`
-	ProgramOps   *ebpf.VariableSpec `ebpf:"program_ops"`
-	RowsMask     *ebpf.VariableSpec `ebpf:"rows_mask"`
-	StateFirst   *ebpf.VariableSpec `ebpf:"state_first"`
-	TellsInvalid *ebpf.VariableSpec `ebpf:"tells_invalid"`
+	BaseClasses    *ebpf.VariableSpec `ebpf:"base_classes"`
+	BaseStates     *ebpf.VariableSpec `ebpf:"base_states"`
+	Chains         *ebpf.VariableSpec `ebpf:"chains"`
+	ClassLayout    *ebpf.VariableSpec `ebpf:"class_layout"`
+	ClassTrees     *ebpf.VariableSpec `ebpf:"class_trees"`
+	Exact          *ebpf.VariableSpec `ebpf:"exact"`
+	Family         *ebpf.VariableSpec `ebpf:"family"`
+	FirstVersion   *ebpf.VariableSpec `ebpf:"first_version"`
+	Generation     *ebpf.VariableSpec `ebpf:"generation"`
+	HashKey0       *ebpf.VariableSpec `ebpf:"hash_key0"`
+	HashKey1       *ebpf.VariableSpec `ebpf:"hash_key1"`
+	HashKey2       *ebpf.VariableSpec `ebpf:"hash_key2"`
+	HashKey3       *ebpf.VariableSpec `ebpf:"hash_key3"`
+	IndexMask      *ebpf.VariableSpec `ebpf:"index_mask"`
+	LeadLabels     *ebpf.VariableSpec `ebpf:"lead_labels"`
+	LeadRows       *ebpf.VariableSpec `ebpf:"lead_rows"`
+	Needs          *ebpf.VariableSpec `ebpf:"needs"`
+	ProgramMoreOps *ebpf.VariableSpec `ebpf:"program_more_ops"`
+	ProgramOps     *ebpf.VariableSpec `ebpf:"program_ops"`
+	RowsMask       *ebpf.VariableSpec `ebpf:"rows_mask"`
+	StateFirst     *ebpf.VariableSpec `ebpf:"state_first"`
+	TellsInvalid   *ebpf.VariableSpec `ebpf:"tells_invalid"`
 }
 
 // EarlyTcxObjects contains all objects after they have been loaded into the kernel.
@@ -305,27 +307,28 @@ func (m *EarlyTcxMaps) Close() error {
 //
 // It can be passed to LoadEarlyTcxObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyTcxVariables struct {
-	BaseClasses  *ebpf.Variable `ebpf:"base_classes"`
-	BaseStates   *ebpf.Variable `ebpf:"base_states"`
-	Chains       *ebpf.Variable `ebpf:"chains"`
-	ClassLayout  *ebpf.Variable `ebpf:"class_layout"`
-	ClassTrees   *ebpf.Variable `ebpf:"class_trees"`
-	Exact        *ebpf.Variable `ebpf:"exact"`
-	Family       *ebpf.Variable `ebpf:"family"`
-	FirstVersion *ebpf.Variable `ebpf:"first_version"`
-	Generation   *ebpf.Variable `ebpf:"generation"`
-	HashKey0     *ebpf.Variable `ebpf:"hash_key0"`
-	HashKey1     *ebpf.Variable `ebpf:"hash_key1"`
-	HashKey2     *ebpf.Variable `ebpf:"hash_key2"`
-	HashKey3     *ebpf.Variable `ebpf:"hash_key3"`
-	IndexMask    *ebpf.Variable `ebpf:"index_mask"`
-	LeadLabels   *ebpf.Variable `ebpf:"lead_labels"`
-	LeadRows     *ebpf.Variable `ebpf:"lead_rows"`
-	Needs        *ebpf.Variable `ebpf:"needs"`
-	ProgramOps   *ebpf.Variable `ebpf:"program_ops"`
-	RowsMask     *ebpf.Variable `ebpf:"rows_mask"`
-	StateFirst   *ebpf.Variable `ebpf:"state_first"`
-	TellsInvalid *ebpf.Variable `ebpf:"tells_invalid"`
+	BaseClasses    *ebpf.Variable `ebpf:"base_classes"`
+	BaseStates     *ebpf.Variable `ebpf:"base_states"`
+	Chains         *ebpf.Variable `ebpf:"chains"`
+	ClassLayout    *ebpf.Variable `ebpf:"class_layout"`
+	ClassTrees     *ebpf.Variable `ebpf:"class_trees"`
+	Exact          *ebpf.Variable `ebpf:"exact"`
+	Family         *ebpf.Variable `ebpf:"family"`
+	FirstVersion   *ebpf.Variable `ebpf:"first_version"`
+	Generation     *ebpf.Variable `ebpf:"generation"`
+	HashKey0       *ebpf.Variable `ebpf:"hash_key0"`
+	HashKey1       *ebpf.Variable `ebpf:"hash_key1"`
+	HashKey2       *ebpf.Variable `ebpf:"hash_key2"`
+	HashKey3       *ebpf.Variable `ebpf:"hash_key3"`
+	IndexMask      *ebpf.Variable `ebpf:"index_mask"`
+	LeadLabels     *ebpf.Variable `ebpf:"lead_labels"`
+	LeadRows       *ebpf.Variable `ebpf:"lead_rows"`
+	Needs          *ebpf.Variable `ebpf:"needs"`
+	ProgramMoreOps *ebpf.Variable `ebpf:"program_more_ops"`
+	ProgramOps     *ebpf.Variable `ebpf:"program_ops"`
+	RowsMask       *ebpf.Variable `ebpf:"rows_mask"`
+	StateFirst     *ebpf.Variable `ebpf:"state_first"`
+	TellsInvalid   *ebpf.Variable `ebpf:"tells_invalid"`
 }
 
 // EarlyTcxPrograms contains all programs after they have been loaded into the kernel.

@@ -166,42 +166,43 @@ type EarlyXdpNoteEntry struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	EarlyXdpMapActive        = "active"
-	EarlyXdpMapClassIndex    = "class_index"
-	EarlyXdpMapClassRows     = "class_rows"
-	EarlyXdpMapCounters      = "counters"
-	EarlyXdpMapEarlyAddrs    = "early_addrs"
-	EarlyXdpMapEarlyConfigs  = "early_configs"
-	EarlyXdpMapEarlyFamilies = "early_families"
-	EarlyXdpMapEarlyPackets  = "early_packets"
-	EarlyXdpMapEarlyViews    = "early_views"
-	EarlyXdpMapNotes         = "notes"
-	EarlyXdpMapOutNotes      = "out_notes"
-	EarlyXdpMapProgs         = "progs"
-	EarlyXdpProgEarly        = "early"
-	EarlyXdpProgFront        = "front"
-	EarlyXdpProgLook         = "look"
-	EarlyXdpVarBaseClasses   = "base_classes"
-	EarlyXdpVarBaseStates    = "base_states"
-	EarlyXdpVarChains        = "chains"
-	EarlyXdpVarClassLayout   = "class_layout"
-	EarlyXdpVarClassTrees    = "class_trees"
-	EarlyXdpVarExact         = "exact"
-	EarlyXdpVarFamily        = "family"
-	EarlyXdpVarFirstVersion  = "first_version"
-	EarlyXdpVarGeneration    = "generation"
-	EarlyXdpVarHashKey0      = "hash_key0"
-	EarlyXdpVarHashKey1      = "hash_key1"
-	EarlyXdpVarHashKey2      = "hash_key2"
-	EarlyXdpVarHashKey3      = "hash_key3"
-	EarlyXdpVarIndexMask     = "index_mask"
-	EarlyXdpVarLeadLabels    = "lead_labels"
-	EarlyXdpVarLeadRows      = "lead_rows"
-	EarlyXdpVarNeeds         = "needs"
-	EarlyXdpVarProgramOps    = "program_ops"
-	EarlyXdpVarRowsMask      = "rows_mask"
-	EarlyXdpVarStateFirst    = "state_first"
-	EarlyXdpVarTellsInvalid  = "tells_invalid"
+	EarlyXdpMapActive         = "active"
+	EarlyXdpMapClassIndex     = "class_index"
+	EarlyXdpMapClassRows      = "class_rows"
+	EarlyXdpMapCounters       = "counters"
+	EarlyXdpMapEarlyAddrs     = "early_addrs"
+	EarlyXdpMapEarlyConfigs   = "early_configs"
+	EarlyXdpMapEarlyFamilies  = "early_families"
+	EarlyXdpMapEarlyPackets   = "early_packets"
+	EarlyXdpMapEarlyViews     = "early_views"
+	EarlyXdpMapNotes          = "notes"
+	EarlyXdpMapOutNotes       = "out_notes"
+	EarlyXdpMapProgs          = "progs"
+	EarlyXdpProgEarly         = "early"
+	EarlyXdpProgFront         = "front"
+	EarlyXdpProgLook          = "look"
+	EarlyXdpVarBaseClasses    = "base_classes"
+	EarlyXdpVarBaseStates     = "base_states"
+	EarlyXdpVarChains         = "chains"
+	EarlyXdpVarClassLayout    = "class_layout"
+	EarlyXdpVarClassTrees     = "class_trees"
+	EarlyXdpVarExact          = "exact"
+	EarlyXdpVarFamily         = "family"
+	EarlyXdpVarFirstVersion   = "first_version"
+	EarlyXdpVarGeneration     = "generation"
+	EarlyXdpVarHashKey0       = "hash_key0"
+	EarlyXdpVarHashKey1       = "hash_key1"
+	EarlyXdpVarHashKey2       = "hash_key2"
+	EarlyXdpVarHashKey3       = "hash_key3"
+	EarlyXdpVarIndexMask      = "index_mask"
+	EarlyXdpVarLeadLabels     = "lead_labels"
+	EarlyXdpVarLeadRows       = "lead_rows"
+	EarlyXdpVarNeeds          = "needs"
+	EarlyXdpVarProgramMoreOps = "program_more_ops"
+	EarlyXdpVarProgramOps     = "program_ops"
+	EarlyXdpVarRowsMask       = "rows_mask"
+	EarlyXdpVarStateFirst     = "state_first"
+	EarlyXdpVarTellsInvalid   = "tells_invalid"
 )
 
 // LoadEarlyXdp returns the embedded CollectionSpec for EarlyXdp.
@@ -273,27 +274,28 @@ type EarlyXdpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type EarlyXdpVariableSpecs struct {
-	BaseClasses  *ebpf.VariableSpec `ebpf:"base_classes"`
-	BaseStates   *ebpf.VariableSpec `ebpf:"base_states"`
-	Chains       *ebpf.VariableSpec `ebpf:"chains"`
-	ClassLayout  *ebpf.VariableSpec `ebpf:"class_layout"`
-	ClassTrees   *ebpf.VariableSpec `ebpf:"class_trees"`
-	Exact        *ebpf.VariableSpec `ebpf:"exact"`
-	Family       *ebpf.VariableSpec `ebpf:"family"`
-	FirstVersion *ebpf.VariableSpec `ebpf:"first_version"`
-	Generation   *ebpf.VariableSpec `ebpf:"generation"`
-	HashKey0     *ebpf.VariableSpec `ebpf:"hash_key0"`
-	HashKey1     *ebpf.VariableSpec `ebpf:"hash_key1"`
-	HashKey2     *ebpf.VariableSpec `ebpf:"hash_key2"`
-	HashKey3     *ebpf.VariableSpec `ebpf:"hash_key3"`
-	IndexMask    *ebpf.VariableSpec `ebpf:"index_mask"`
-	LeadLabels   *ebpf.VariableSpec `ebpf:"lead_labels"`
-	LeadRows     *ebpf.VariableSpec `ebpf:"lead_rows"`
-	Needs        *ebpf.VariableSpec `ebpf:"needs"`
-	ProgramOps   *ebpf.VariableSpec `ebpf:"program_ops"`
-	RowsMask     *ebpf.VariableSpec `ebpf:"rows_mask"`
-	StateFirst   *ebpf.VariableSpec `ebpf:"state_first"`
-	TellsInvalid *ebpf.VariableSpec `ebpf:"tells_invalid"`
+	BaseClasses    *ebpf.VariableSpec `ebpf:"base_classes"`
+	BaseStates     *ebpf.VariableSpec `ebpf:"base_states"`
+	Chains         *ebpf.VariableSpec `ebpf:"chains"`
+	ClassLayout    *ebpf.VariableSpec `ebpf:"class_layout"`
+	ClassTrees     *ebpf.VariableSpec `ebpf:"class_trees"`
+	Exact          *ebpf.VariableSpec `ebpf:"exact"`
+	Family         *ebpf.VariableSpec `ebpf:"family"`
+	FirstVersion   *ebpf.VariableSpec `ebpf:"first_version"`
+	Generation     *ebpf.VariableSpec `ebpf:"generation"`
+	HashKey0       *ebpf.VariableSpec `ebpf:"hash_key0"`
+	HashKey1       *ebpf.VariableSpec `ebpf:"hash_key1"`
+	HashKey2       *ebpf.VariableSpec `ebpf:"hash_key2"`
+	HashKey3       *ebpf.VariableSpec `ebpf:"hash_key3"`
+	IndexMask      *ebpf.VariableSpec `ebpf:"index_mask"`
+	LeadLabels     *ebpf.VariableSpec `ebpf:"lead_labels"`
+	LeadRows       *ebpf.VariableSpec `ebpf:"lead_rows"`
+	Needs          *ebpf.VariableSpec `ebpf:"needs"`
+	ProgramMoreOps *ebpf.VariableSpec `ebpf:"program_more_ops"`
+	ProgramOps     *ebpf.VariableSpec `ebpf:"program_ops"`
+	RowsMask       *ebpf.VariableSpec `ebpf:"rows_mask"`
+	StateFirst     *ebpf.VariableSpec `ebpf:"state_first"`
+	TellsInvalid   *ebpf.VariableSpec `ebpf:"tells_invalid"`
 }
 
 // EarlyXdpObjects contains all objects after they have been loaded into the kernel.
@@ -351,27 +353,28 @@ func (m *EarlyXdpMaps) Close() error {
 //
 // It can be passed to LoadEarlyXdpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type EarlyXdpVariables struct {
-	BaseClasses  *ebpf.Variable `ebpf:"base_classes"`
-	BaseStates   *ebpf.Variable `ebpf:"base_states"`
-	Chains       *ebpf.Variable `ebpf:"chains"`
-	ClassLayout  *ebpf.Variable `ebpf:"class_layout"`
-	ClassTrees   *ebpf.Variable `ebpf:"class_trees"`
-	Exact        *ebpf.Variable `ebpf:"exact"`
-	Family       *ebpf.Variable `ebpf:"family"`
-	FirstVersion *ebpf.Variable `ebpf:"first_version"`
-	Generation   *ebpf.Variable `ebpf:"generation"`
-	HashKey0     *ebpf.Variable `ebpf:"hash_key0"`
-	HashKey1     *ebpf.Variable `ebpf:"hash_key1"`
-	HashKey2     *ebpf.Variable `ebpf:"hash_key2"`
-	HashKey3     *ebpf.Variable `ebpf:"hash_key3"`
-	IndexMask    *ebpf.Variable `ebpf:"index_mask"`
-	LeadLabels   *ebpf.Variable `ebpf:"lead_labels"`
-	LeadRows     *ebpf.Variable `ebpf:"lead_rows"`
-	Needs        *ebpf.Variable `ebpf:"needs"`
-	ProgramOps   *ebpf.Variable `ebpf:"program_ops"`
-	RowsMask     *ebpf.Variable `ebpf:"rows_mask"`
-	StateFirst   *ebpf.Variable `ebpf:"state_first"`
-	TellsInvalid *ebpf.Variable `ebpf:"tells_invalid"`
+	BaseClasses    *ebpf.Variable `ebpf:"base_classes"`
+	BaseStates     *ebpf.Variable `ebpf:"base_states"`
+	Chains         *ebpf.Variable `ebpf:"chains"`
+	ClassLayout    *ebpf.Variable `ebpf:"class_layout"`
+	ClassTrees     *ebpf.Variable `ebpf:"class_trees"`
+	Exact          *ebpf.Variable `ebpf:"exact"`
+	Family         *ebpf.Variable `ebpf:"family"`
+	FirstVersion   *ebpf.Variable `ebpf:"first_version"`
+	Generation     *ebpf.Variable `ebpf:"generation"`
+	HashKey0       *ebpf.Variable `ebpf:"hash_key0"`
+	HashKey1       *ebpf.Variable `ebpf:"hash_key1"`
+	HashKey2       *ebpf.Variable `ebpf:"hash_key2"`
+	HashKey3       *ebpf.Variable `ebpf:"hash_key3"`
+	IndexMask      *ebpf.Variable `ebpf:"index_mask"`
+	LeadLabels     *ebpf.Variable `ebpf:"lead_labels"`
+	LeadRows       *ebpf.Variable `ebpf:"lead_rows"`
+	Needs          *ebpf.Variable `ebpf:"needs"`
+	ProgramMoreOps *ebpf.Variable `ebpf:"program_more_ops"`
+	ProgramOps     *ebpf.Variable `ebpf:"program_ops"`
+	RowsMask       *ebpf.Variable `ebpf:"rows_mask"`
+	StateFirst     *ebpf.Variable `ebpf:"state_first"`
+	TellsInvalid   *ebpf.Variable `ebpf:"tells_invalid"`
 }
 
 // EarlyXdpPrograms contains all programs after they have been loaded into the kernel.

@@ -68,6 +68,7 @@ const (
 	FuncRandom     = "random31"    // R3: threshold; an answer
 	FuncRecent     = "recent"      // R3: slot; an answer
 	FuncNamedSet   = "named_set"   // R3: slot; an answer
+	FuncSearch     = "search_text" // R3: slot; an answer
 	FuncCount      = "count"       // R3: rule; credits a rule that does not end the traversal
 	FuncNote       = "note"        // R3: action
 )

@@ -182,6 +182,7 @@ const (
 	NetfilterClassOpOP_U32ADVANCE  NetfilterClassOp = 27
 	NetfilterClassOpOP_U32IN       NetfilterClassOp = 28
 	NetfilterClassOpOP_ADD_MSS     NetfilterClassOp = 29
+	NetfilterClassOpOP_SEARCH      NetfilterClassOp = 30
 )
 
 type NetfilterClassRow uint32
@@ -456,6 +457,15 @@ type NetfilterShortKey struct {
 	Word [2]uint32
 }
 
+type NetfilterTextConfig struct {
+	_      structs.HostLayout
+	From   uint32
+	To     uint32
+	Length uint32
+	Apart  uint32
+	Next   [33024]uint8
+}
+
 type NetfilterVerdict uint32
 
 const (
@@ -488,6 +498,7 @@ const (
 	NetfilterMapSetUses          = "set_uses"
 	NetfilterMapShortSet         = "short_set"
 	NetfilterMapShortSets        = "short_sets"
+	NetfilterMapTextConfigs      = "text_configs"
 	NetfilterProgEntry           = "entry"
 	NetfilterProgGuard           = "guard"
 	NetfilterProgHook            = "hook"
@@ -517,6 +528,7 @@ const (
 	NetfilterVarNeeds            = "needs"
 	NetfilterVarNoteSlot         = "note_slot"
 	NetfilterVarNoted            = "noted"
+	NetfilterVarProgramMoreOps   = "program_more_ops"
 	NetfilterVarProgramOps       = "program_ops"
 	NetfilterVarRowsMask         = "rows_mask"
 	NetfilterVarShim             = "shim"
@@ -594,6 +606,7 @@ type NetfilterMapSpecs struct {
 	SetUses          *ebpf.MapSpec `ebpf:"set_uses"`
 	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
 	ShortSets        *ebpf.MapSpec `ebpf:"short_sets"`
+	TextConfigs      *ebpf.MapSpec `ebpf:"text_configs"`
 }
 
 // NetfilterVariableSpecs contains global variables before they are loaded into the kernel.
@@ -624,6 +637,7 @@ type NetfilterVariableSpecs struct {
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
 	Noted           *ebpf.VariableSpec `ebpf:"noted"`
+	ProgramMoreOps  *ebpf.VariableSpec `ebpf:"program_more_ops"`
 	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
 	RowsMask        *ebpf.VariableSpec `ebpf:"rows_mask"`
 	Shim            *ebpf.VariableSpec `ebpf:"shim"`
@@ -668,6 +682,7 @@ type NetfilterMaps struct {
 	SetUses          *ebpf.Map `ebpf:"set_uses"`
 	ShortSet         *ebpf.Map `ebpf:"short_set"`
 	ShortSets        *ebpf.Map `ebpf:"short_sets"`
+	TextConfigs      *ebpf.Map `ebpf:"text_configs"`
 }
 
 func (m *NetfilterMaps) Close() error {
@@ -691,6 +706,7 @@ func (m *NetfilterMaps) Close() error {
 		m.SetUses,
 		m.ShortSet,
 		m.ShortSets,
+		m.TextConfigs,
 	)
 }
 
@@ -722,6 +738,7 @@ type NetfilterVariables struct {
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
 	Noted           *ebpf.Variable `ebpf:"noted"`
+	ProgramMoreOps  *ebpf.Variable `ebpf:"program_more_ops"`
 	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`
 	RowsMask        *ebpf.Variable `ebpf:"rows_mask"`
 	Shim            *ebpf.Variable `ebpf:"shim"`

@@ -235,6 +235,15 @@ type ProbeShortKey struct {
 	Word [2]uint32
 }
 
+type ProbeTextConfig struct {
+	_      structs.HostLayout
+	From   uint32
+	To     uint32
+	Length uint32
+	Apart  uint32
+	Next   [33024]uint8
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -260,6 +269,7 @@ const (
 	ProbeMapSetUses          = "set_uses"
 	ProbeMapShortSet         = "short_set"
 	ProbeMapShortSets        = "short_sets"
+	ProbeMapTextConfigs      = "text_configs"
 	ProbeProgProbe           = "probe"
 	ProbeVarAtomic           = "atomic"
 	ProbeVarBaseClass        = "base_class"
@@ -283,6 +293,7 @@ const (
 	ProbeVarNeeds            = "needs"
 	ProbeVarNoteSlot         = "note_slot"
 	ProbeVarNoted            = "noted"
+	ProbeVarProgramMoreOps   = "program_more_ops"
 	ProbeVarProgramOps       = "program_ops"
 	ProbeVarRowsMask         = "rows_mask"
 )
@@ -357,6 +368,7 @@ type ProbeMapSpecs struct {
 	SetUses          *ebpf.MapSpec `ebpf:"set_uses"`
 	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
 	ShortSets        *ebpf.MapSpec `ebpf:"short_sets"`
+	TextConfigs      *ebpf.MapSpec `ebpf:"text_configs"`
 }
 
 // ProbeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -385,6 +397,7 @@ type ProbeVariableSpecs struct {
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
 	Noted           *ebpf.VariableSpec `ebpf:"noted"`
+	ProgramMoreOps  *ebpf.VariableSpec `ebpf:"program_more_ops"`
 	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
 	RowsMask        *ebpf.VariableSpec `ebpf:"rows_mask"`
 }
@@ -430,6 +443,7 @@ type ProbeMaps struct {
 	SetUses          *ebpf.Map `ebpf:"set_uses"`
 	ShortSet         *ebpf.Map `ebpf:"short_set"`
 	ShortSets        *ebpf.Map `ebpf:"short_sets"`
+	TextConfigs      *ebpf.Map `ebpf:"text_configs"`
 }
 
 func (m *ProbeMaps) Close() error {
@@ -455,6 +469,7 @@ func (m *ProbeMaps) Close() error {
 		m.SetUses,
 		m.ShortSet,
 		m.ShortSets,
+		m.TextConfigs,
 	)
 }
 
@@ -484,6 +499,7 @@ type ProbeVariables struct {
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
 	Noted           *ebpf.Variable `ebpf:"noted"`
+	ProgramMoreOps  *ebpf.Variable `ebpf:"program_more_ops"`
 	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`
 	RowsMask        *ebpf.Variable `ebpf:"rows_mask"`
 }

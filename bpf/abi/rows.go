@@ -141,6 +141,7 @@ const (
 	OpU32Advance = uint32(NetfilterClassOpOP_U32ADVANCE)
 	OpAddMSS     = uint32(NetfilterClassOpOP_ADD_MSS)
 	OpU32In      = uint32(NetfilterClassOpOP_U32IN)
+	OpSearch     = uint32(NetfilterClassOpOP_SEARCH)
 )
 
 // Numbers within words (enum class_number).

@@ -23,7 +23,7 @@ func TestClassifyStack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		image.Ops = ^uint32(0)
+		image.Ops = ^uint64(0)
 		s := open(t, family)
 		for _, hook := range []packet.Hook{packet.Input, packet.Output} {
 			p := calling(family, hook, abi.FuncClassify)

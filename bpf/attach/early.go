@@ -220,7 +220,8 @@ func setEarlyClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
 		return err
 	}
 	return set(spec, map[string]uint32{
-		abi.EarlyXdpVarFirstVersion: layout.FirstVersion, abi.NetfilterVarProgramOps: image.EarlyOps,
+		abi.EarlyXdpVarFirstVersion: layout.FirstVersion, abi.NetfilterVarProgramOps: uint32(image.EarlyOps),
+		abi.NetfilterVarProgramMoreOps: uint32(image.EarlyOps >> 32),
 	})
 }
 

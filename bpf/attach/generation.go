@@ -231,9 +231,7 @@ func states(progs []codegen.Program) (*maps.States, error) {
 			st.SetUses[slot] = u
 		}
 		st.Sets = append(st.Sets, p.Sets...) // each set may be there more than once
-		for _, c := range p.SCTPs {
-			st.SCTPs[c.Slot] = c
-		}
+		st.Args = p.Args                     // those of all programs are the plan's
 	}
 	return st, nil
 }

@@ -374,7 +374,7 @@ func setClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
 	}
 	return set(spec, map[string]uint32{
 		abi.NetfilterVarRowsMask: image.RowsMask(), abi.NetfilterVarIndexMask: image.IndexMask(),
-		abi.NetfilterVarProgramOps: image.Ops, abi.NetfilterVarClassTrees: boolean(image.Trees),
+		abi.NetfilterVarProgramOps: uint32(image.Ops), abi.NetfilterVarProgramMoreOps: uint32(image.Ops >> 32), abi.NetfilterVarClassTrees: boolean(image.Trees),
 	})
 }
 

@@ -170,6 +170,12 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			got = named_set(ctx, f, op[1]);
 			f->at += 2;
 			break;
+		case OP_SEARCH:
+			if (!has(OP_SEARCH))
+				return A_HOTDROP;
+			got = search_text(ctx, f, op[1]);
+			f->at += 2;
+			break;
 		case OP_GET_ADDR:
 			if (!has(OP_GET_ADDR))
 				return A_HOTDROP;

@@ -234,6 +234,7 @@ enum class_op {
 	OP_U32_ADVANCE,
 	OP_U32_IN, /* words: lo, hi */
 	OP_ADD_MSS, /* of notes, with HOW_ADD_MSS */
+	OP_SEARCH, /* word: slot */
 };
 
 /* Which test of a row without program failed for a packet with a broken header. */

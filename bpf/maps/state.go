@@ -20,7 +20,7 @@ type States struct {
 	Limits  map[int]pred.Limit
 	Nths    map[int]pred.Nth
 	Recents map[int]pred.Recent
-	SCTPs   map[int]pred.SCTPChunks
+	Args    []pred.Pred // see plan.Plan
 	SetUses map[int]codegen.SetUse
 	Sets    []*plan.Set          // of the plan
 	Named   map[string]*ebpf.Map // the named sets and the lists of Recents, by pin; they stay the caller's
@@ -33,7 +33,7 @@ type States struct {
 func NewStates(hz uint32) *States {
 	return &States{
 		Limits: map[int]pred.Limit{}, Nths: map[int]pred.Nth{},
-		Recents: map[int]pred.Recent{}, SCTPs: map[int]pred.SCTPChunks{},
+		Recents: map[int]pred.Recent{},
 		SetUses: map[int]codegen.SetUse{}, Named: map[string]*ebpf.Map{}, HZ: hz, Needs: ^uint32(0),
 	}
 }
@@ -64,7 +64,6 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 		{abi.NetfilterMapCounters, blocks(states.slots()), nil},
 		{abi.NetfilterMapLimits, size(states.Limits), states.fillLimits},
 		{abi.NetfilterMapNths, size(states.Nths), states.fillNths},
-		{abi.NetfilterMapSctpChunkConfigs, size(states.SCTPs), states.fillSCTPs},
 	}
 	for _, s := range steps {
 		m, err := sized(specs[s.name], s.size)
@@ -79,6 +78,9 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 		}
 	}
 	if err := states.recents(specs, out); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	if err := states.arguments(specs, out); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
 	if err := states.setUses(specs, out); err != nil {
@@ -189,22 +191,6 @@ func goOn[T any](to, from *ebpf.Map, slots map[int]int, take func(n *T, old T)) 
 		}
 		if err != nil {
 			return fmt.Errorf("go on from slot %d in slot %d: %w", before, slot, err)
-		}
-	}
-	return nil
-}
-
-func (s *States) fillSCTPs(m *ebpf.Map) error {
-	for slot, c := range s.SCTPs {
-		config := abi.NetfilterSctpConfig{Map: c.Map, Mode: uint32(c.Mode), Nflags: uint32(len(c.Flags))}
-		if len(c.Flags) > len(config.Flags) {
-			return fmt.Errorf("%d chunk types with flags, at most %d allowed", len(c.Flags), len(config.Flags))
-		}
-		for i, f := range c.Flags {
-			config.Flags[i].Chunk, config.Flags[i].Mask, config.Flags[i].Value = f.Chunk, f.Mask, f.Value
-		}
-		if err := m.Put(uint32(slot), config); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -30,6 +30,7 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	random31(ctx, f, 0);
 	recent(ctx, f, 0);
 	named_set(ctx, f, 0);
+	search_text(ctx, f, 0);
 	count(ctx, f, 0);
 	note(ctx, f, 0);
 	classify(ctx, f, 0);

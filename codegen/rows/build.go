@@ -23,7 +23,7 @@ type Image struct {
 	First []uint32
 	// Ops are the instructions that programs may have, as bits by kind, and EarlyOps those
 	// of the early stage.
-	Ops, EarlyOps uint32
+	Ops, EarlyOps uint64
 	// Trees says that some chain has decision trees.
 	Trees bool
 	// Choices say how the chains are looked up.

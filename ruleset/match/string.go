@@ -196,7 +196,7 @@ func (m *stringMatch) Check(*ruleset.Place) error {
 func (m *stringMatch) Eval(f *packet.Facts) pred.Answer {
 	raw, pattern := f.Raw, m.pattern
 	if m.given["icase"] {
-		raw, pattern = bytes.ToUpper(raw), bytes.ToUpper(pattern)
+		raw, pattern = upperCase(raw), upperCase(pattern)
 	}
 	found := false
 	if int(m.from) <= len(raw) {
@@ -206,7 +206,18 @@ func (m *stringMatch) Eval(f *packet.Facts) pred.Answer {
 	return answer(found, m.negate)
 }
 
-// Lower says why BPF cannot do it.
+// upperCase is bytes with the letters that --icase takes for others.
+func upperCase(b []byte) []byte {
+	out := make([]byte, len(b))
+	for i, c := range b {
+		out[i] = pred.UpperCase(c)
+	}
+	return out
+}
+
+// Lower gives the same in predicates.
 func (m *stringMatch) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "string searches all bytes of the packet (skb_find_text(), net/core/skbuff.c), a loop without a bound that the verifier accepts"}
+	return pred.Negated(pred.Search{
+		Text: string(m.pattern), From: m.from, To: m.to, Fold: m.given["icase"], Apart: m.algo == "bm",
+	}, m.negate)
 }

@@ -74,6 +74,8 @@ func (e *evaluator) evalProtocol(p Pred) Answer {
 		return p.eval(e.f)
 	case U32:
 		return p.eval(e.f)
+	case Search:
+		return p.eval(e.f)
 	case AddrType:
 		return p.eval(e.f, e.addr(p.Of))
 	case Limit:

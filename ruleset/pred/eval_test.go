@@ -31,6 +31,7 @@ var samples = map[string]pred.Pred{
 	"DCCPOption":  pred.DCCPOption{Kind: 1},
 	"SCTPChunks":  pred.SCTPChunks{},
 	"U32":         pred.U32{Tests: []pred.U32Test{{}}},
+	"Search":      pred.Search{Text: "a", To: 40},
 	"AddrType":    pred.AddrType{},
 	"Limit":       pred.Limit{Cost: 1, Cap: 1, Key: "k"},
 	"Nth":         pred.Nth{Every: 1, Key: "k"},

@@ -105,7 +105,7 @@ func marks(e Effect) bool {
 func AsksHidden(p Pred) (h Hidden) {
 	Any(p, func(part Pred) bool {
 		switch p := part.(type) {
-		case U32:
+		case U32, Search:
 			h |= HiddenBytes
 		case TCPOption, TCPMSS:
 			h |= HiddenOptions

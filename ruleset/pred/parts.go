@@ -81,6 +81,16 @@ func Stateless(p Pred) bool {
 	})
 }
 
+// HasArguments says whether a part of a predicate that holds no others has its arguments in a
+// map of the datapath.
+func HasArguments(part Pred) bool {
+	switch part.(type) {
+	case SCTPChunks, Search:
+		return true
+	}
+	return false
+}
+
 // UnsupportedReason is the reason of the first part of a predicate that BPF cannot
 // ask exactly; "" when it can ask all of it.
 func UnsupportedReason(p Pred) (reason string) {

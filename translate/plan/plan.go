@@ -25,7 +25,8 @@ type Plan struct {
 	Limits  []pred.Limit
 	Nths    []pred.Nth
 	Recents []pred.Recent
-	Chunks  []pred.SCTPChunks
+	// Args are the predicates that have their arguments in a map, numbered by kind.
+	Args []pred.Pred
 	// SetUses are the questions to named sets, and their changes: InSet and SetUpdate.
 	SetUses []pred.Pred
 	// Sets are the named sets, those that rules keep among them.

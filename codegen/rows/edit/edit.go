@@ -111,7 +111,7 @@ func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, 
 		return 0, 0, err
 	}
 	for i := range compiled {
-		if compiled[i].Ops&^m.Index[layout.OwnOps] != 0 {
+		if compiled[i].Ops&^m.Instructions() != 0 {
 			return 0, 0, fmt.Errorf("%w: a condition of a new kind", ErrNoRoom)
 		}
 	}

@@ -25,6 +25,7 @@ const (
 	OwnOps                              // instructions that programs may have
 	OwnChainsMax                        // how many descriptors of chains there are, those to come included
 	OwnFreeChain                        // first descriptor that can be taken again plus one, linked by ChainFirst
+	OwnMoreOps                          // those from number 32 on
 	OwnKeys                             // HashKeys: a pair of words each
 	OwnFreed     = OwnKeys + 8          // offsets of words that can be taken again, see wordClasses
 )
@@ -58,16 +59,22 @@ func Open(family packet.Family, rows, index []uint32) *Memory {
 
 // Complete fills the header of a memory that is laid out, in which programs of rows have some
 // instructions, and says how many words and rows are taken.
-func (m *Memory) Complete(ops uint32) (words, rows uint32) {
+func (m *Memory) Complete(ops uint64) (words, rows uint32) {
 	h := m.Index
 	words, rows = uint32(len(h)), uint32(len(m.Rows))/m.RowSize()
 	h[abi.HeaderVersion] = FirstVersion
 	h[OwnLayout] = signature()
-	h[OwnIndexUsed], h[OwnBuilt], h[OwnRowsUsed], h[OwnOps] = words, words, rows, ops
+	h[OwnIndexUsed], h[OwnBuilt], h[OwnRowsUsed] = words, words, rows
+	h[OwnOps], h[OwnMoreOps] = uint32(ops), uint32(ops>>32)
 	for i, k := range m.Keys {
 		h[int(OwnKeys)+2*i], h[int(OwnKeys)+2*i+1] = uint32(k), uint32(k>>32)
 	}
 	return words, rows
+}
+
+// Instructions are those that programs of rows may have, as bits by kind.
+func (m *Memory) Instructions() uint64 {
+	return uint64(m.Index[OwnOps]) | uint64(m.Index[OwnMoreOps])<<32
 }
 
 // SetLead says that the rules of a chain up to some label are also code.

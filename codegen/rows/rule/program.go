@@ -21,7 +21,7 @@ type assembler struct {
 	bound  []int // word by label; -1: not yet
 	refs   []reference
 	Target
-	ops  uint32 // kinds of instructions, as bits
+	ops  uint64 // kinds of instructions, as bits
 	asks bool   // there is something beside guards
 	err  error  // what does not fit
 }
@@ -247,7 +247,7 @@ var callOps = map[string]uint32{
 	abi.FuncFindExt: abi.OpFindExt, abi.FuncTCPOption: abi.OpTCPOption, abi.FuncTCPMSS: abi.OpTCPMSS,
 	abi.FuncDCCPOption: abi.OpDCCPOption, abi.FuncSCTPChunks: abi.OpSCTPChunks, abi.FuncAddrType: abi.OpAddrType, abi.FuncAddrType6: abi.OpAddrType,
 	abi.FuncLimit: abi.OpLimit, abi.FuncNth: abi.OpNth, abi.FuncRandom: abi.OpRandom, abi.FuncRecent: abi.OpRecent,
-	abi.FuncNamedSet: abi.OpNamedSet,
+	abi.FuncNamedSet: abi.OpNamedSet, abi.FuncSearch: abi.OpSearch,
 }
 
 // Call gives the function of the datapath that answers a predicate, and its argument.
@@ -263,6 +263,8 @@ func Call(p pred.Pred) (symbol string, arg uint32, ok bool) {
 		return abi.FuncDCCPOption, uint32(p.Kind), true
 	case pred.SCTPChunks:
 		return abi.FuncSCTPChunks, uint32(p.Slot), true
+	case pred.Search:
+		return abi.FuncSearch, uint32(p.Slot), true
 	case pred.AddrType:
 		symbol = abi.FuncAddrType
 		if p.Six {

@@ -29,7 +29,7 @@ type Row struct {
 	Src, SrcMask      [16]byte
 	Dst, DstMask      [16]byte
 	Program           []uint32  // with jumps; empty: none
-	Ops               uint32    // the kinds of its instructions, as bits
+	Ops               uint64    // the kinds of its instructions, as bits
 	In, Out           *[16]byte // exact names
 	Mark              *uint32
 }

@@ -1,0 +1,68 @@
+package maps
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+// argument is what a map holds for a predicate that has its arguments there.
+func argument(p pred.Pred) (mapName string, slot int, value any, err error) {
+	switch p := p.(type) {
+	case pred.SCTPChunks:
+		value, err = chunksConfig(p)
+		return abi.NetfilterMapSctpChunkConfigs, p.Slot, value, err
+	case pred.Search:
+		return abi.NetfilterMapTextConfigs, p.Slot, textConfig(p), nil
+	}
+	return "", 0, nil, fmt.Errorf("predicate %s has no arguments in a map", p)
+}
+
+// arguments makes the maps that tell the slots' arguments. Programs that have none of a kind
+// have no map of it, either.
+func (s *States) arguments(specs map[string]*ebpf.MapSpec, out Set) error {
+	sizes := map[string]int{}
+	for _, p := range s.Args {
+		name, slot, _, err := argument(p)
+		if err != nil {
+			return err
+		}
+		sizes[name] = max(sizes[name], slot+1)
+	}
+	for name, n := range sizes {
+		m, err := sized(specs[name], n)
+		if err != nil {
+			return fmt.Errorf("map %s: %w", name, err)
+		}
+		out[name] = m
+	}
+	for _, p := range s.Args {
+		name, slot, value, _ := argument(p)
+		if err := out[name].Put(uint32(slot), value); err != nil {
+			return fmt.Errorf("map %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func chunksConfig(p pred.SCTPChunks) (*abi.NetfilterSctpConfig, error) {
+	config := &abi.NetfilterSctpConfig{Map: p.Map, Mode: uint32(p.Mode), Nflags: uint32(len(p.Flags))}
+	if len(p.Flags) > len(config.Flags) {
+		return nil, fmt.Errorf("%d chunk types with flags, at most %d allowed", len(p.Flags), len(config.Flags))
+	}
+	for i, f := range p.Flags {
+		config.Flags[i].Chunk, config.Flags[i].Mask, config.Flags[i].Value = f.Chunk, f.Mask, f.Value
+	}
+	return config, nil
+}
+
+func textConfig(p pred.Search) *abi.NetfilterTextConfig {
+	config := &abi.NetfilterTextConfig{From: uint32(p.From), To: uint32(p.To), Length: uint32(len(p.Text)), Apart: bit(p.Apart)}
+	for state, next := range p.Next() {
+		copy(config.Next[256*state:], next[:])
+	}
+	return config
+}
