@@ -79,13 +79,22 @@ type Worded struct {
 	Of   bool   // behind "WORD: "
 }
 
-// InWords is an error for which iptables has words of its own.
+// OptionName stands in words of iptables for the option that was given.
+const OptionName = "{option}"
+
+// InWords is an error for which iptables has words of its own; nil for none.
 func InWords(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
 	return &Worded{Err: err, Tool: fmt.Sprintf(format, args...)}
 }
 
 // InWordsOf is one whose words stand behind the name of the match or target.
 func InWordsOf(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
 	return &Worded{Err: err, Tool: fmt.Sprintf(format, args...), Of: true}
 }
 

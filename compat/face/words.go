@@ -50,7 +50,12 @@ func (p *process) acquire(seconds int) (*lock.Lock, error) {
 }
 
 func (p *process) say(err error) int {
-	switch said, pos := iptables.FirstSaid(err); {
+	var pos ruleset.Pos
+	said, first := iptables.FirstSaid(err)
+	if first != nil {
+		pos = first.Pos
+	}
+	switch {
 	case errors.Is(err, beside.ErrReported):
 		return exitOther
 	case errors.Is(err, lock.ErrBusy):
@@ -60,6 +65,9 @@ func (p *process) say(err error) int {
 	case said != nil:
 		return p.said(said, pos)
 	case errors.Is(err, iptables.ErrUsage):
+		if first != nil {
+			err = first // iptables knows the first fault alone
+		}
 		return p.usage(err.Error(), pos.Line)
 	case denied(err):
 		return p.denied()

@@ -74,7 +74,7 @@ func (b *builder) addressList(a arg, given bool, option string, room *[1]match.A
 	}
 	list, err := match.ParseAddresses(b.o.Family, a.text, b.o.Resolver)
 	if err != nil {
-		return nil, &fault{at: a.at, thing: option, what: err.Error(), fix: spaceFix(a.text), said: saidOf("", err)}
+		return nil, &fault{at: a.at, thing: option, what: err.Error(), fix: spaceFix(a.text), said: saidOf("", option, err)}
 	}
 	return list, nil
 }

@@ -63,6 +63,7 @@ type word struct {
 	builder ruleset.Builder
 	at      int
 	failed  bool // an option of it was refused
+	used    []*ruleset.Option
 	match   ruleset.MatchBuilder
 	target  ruleset.TargetBuilder
 }

@@ -144,15 +144,16 @@ func (n *noted) Unwrap() error {
 }
 
 // FirstSaid is what iptables says of an error of this package: of the fault that it would
-// have found first, with its position. nil: it has no words of its own for that.
-func FirstSaid(err error) (first *Said, pos ruleset.Pos) {
-	number, found := 0, false
+// have found first, and that fault. A nil Said: it has no words of its own for that; a nil fault:
+// the error is not of this package.
+func FirstSaid(err error) (said *Said, first *ruleset.Error) {
+	number := 0
 	var walk func(error)
 	walk = func(err error) {
 		switch e := err.(type) {
 		case *ruleset.Error:
-			if said, at := said(e.Cause); !found || at < number {
-				first, number, pos, found = said, at, e.Pos, true
+			if s, at := saidOfCause(e.Cause); first == nil || at < number {
+				said, number, first = s, at, e
 			}
 		case interface{ Unwrap() []error }:
 			for _, one := range e.Unwrap() {
@@ -163,11 +164,11 @@ func FirstSaid(err error) (first *Said, pos ruleset.Pos) {
 		}
 	}
 	walk(err)
-	return first, pos
+	return said, first
 }
 
-// said takes what was noted with a fault.
-func said(cause error) (*Said, int) {
+// saidOfCause takes what was noted with a fault.
+func saidOfCause(cause error) (*Said, int) {
 	switch s := cause.(type) {
 	case *noted:
 		return s.Said, s.number
@@ -180,18 +181,20 @@ func said(cause error) (*Said, int) {
 // saidNotFiltering is what is said of DROP in table nat.
 const saidNotFiltering = "\nThe \"nat\" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n"
 
-// saidOf is what is said of an error of a word; nil: nothing is known.
-func saidOf(word string, err error) *Said {
+// saidOf is what is said of an error of an option of a word, or of the word; nil: nothing is known.
+func saidOf(word, option string, err error) *Said {
 	var w *ruleset.Worded
 	switch {
 	case errors.Is(err, ruleset.ErrTranslating):
 		return saidUsage(saidNotFiltering)
 	case !errors.As(err, &w):
 		return nil
-	case w.Of:
-		return saidUsage("%s: %s", word, w.Tool)
 	}
-	return saidUsage("%s", w.Tool)
+	text := strings.ReplaceAll(w.Tool, ruleset.OptionName, option)
+	if w.Of {
+		text = word + ": " + text
+	}
+	return saidUsage("%s", text)
 }
 
 // saidLong is what is said of a chain's name.

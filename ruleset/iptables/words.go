@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
@@ -77,7 +78,7 @@ func (p *specParser) wordOption(f found, invert bool) {
 	case 2:
 		second, ok := p.scan.takeFollowing()
 		if !ok {
-			p.fatal(f.at, f.name, "needs two arguments", "").as(saidUsage("option %q requires an argument", f.name))
+			p.fatal(f.at, f.name, "needs two arguments", "").as(saidUsage("--%s requires two args%s", f.option.Name, dot(f.word.name)))
 			return
 		}
 		args = append(args, second.text)
@@ -86,6 +87,13 @@ func (p *specParser) wordOption(f found, invert bool) {
 			args, at = append(args, v.text), v.at
 		}
 	}
+	if invert && !f.option.Negate && slices.Contains(f.word.used, f.option) {
+		p.fault(f.at, f.word.name, fmt.Sprintf("option \"--%s\" is given twice", f.option.Name), "one a rule").
+			as(saidUsage("%s: option \"--%s\" can only be used once.\n", f.word.name, f.option.Name))
+		f.word.failed = true
+		return
+	}
+	f.word.used = append(f.word.used, f.option)
 	if invert && !f.option.Negate {
 		p.fault(f.at, f.word.name, fmt.Sprintf("option %q cannot be inverted", "--"+f.option.Name), "remove the !").
 			as(saidUsage("%s: option \"--%s\" cannot be inverted.\n", f.word.name, f.option.Name))
@@ -97,7 +105,7 @@ func (p *specParser) wordOption(f found, invert bool) {
 	}
 	p.rec.add(p, f, invert)
 	if err := f.word.builder.Set(&p.env, f.option.Name, invert, args); err != nil {
-		p.fault(at, f.word.name, err.Error(), "").as(saidOf(f.word.name, err))
+		p.fault(at, f.word.name, err.Error(), "").as(saidOf(f.word.name, f.option.Name, err))
 		f.word.failed = true
 	}
 }
@@ -126,6 +134,14 @@ func (p *specParser) loadTarget(name arg) {
 	}
 }
 
+// dot ends what is said of an option without its second argument, by most words.
+func dot(word string) string {
+	if word == "sctp" {
+		return ""
+	}
+	return "."
+}
+
 func standardTarget(name string) bool {
 	return name == "ACCEPT" || name == "DROP" || name == "QUEUE" || name == "RETURN"
 }
@@ -135,6 +151,6 @@ func (p *specParser) done(w *word) {
 		return
 	}
 	if err := w.builder.Done(&p.env); err != nil {
-		p.fault(w.at, w.name, tables.Word(err, p.table), "").as(saidOf(w.name, err))
+		p.fault(w.at, w.name, tables.Word(err, p.table), "").as(saidOf(w.name, "", err))
 	}
 }

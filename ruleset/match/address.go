@@ -104,7 +104,7 @@ func ParseAddresses(family packet.Family, text string, r ruleset.Resolver) ([]Ad
 	for _, part := range strings.Split(text, ",") {
 		part = strings.TrimLeft(part, " \t\n\v\f\r")
 		if len(part) > 255 {
-			return nil, fmt.Errorf("a host name of %d characters is too long; give at most 255", len(part))
+			return nil, ruleset.InWords(fmt.Errorf("a host name of %d characters is too long; give at most 255", len(part)), "Hostname too long")
 		}
 		host, maskText := part, ""
 		if at := strings.LastIndexByte(part, '/'); at >= 0 {

@@ -74,7 +74,7 @@ func (m *addrtype) Set(env *ruleset.Env, option string, negate bool, args []stri
 	for _, name := range strings.Split(args[0], ",") {
 		rtn := nameIn(rtnNames, name)
 		if rtn < 0 {
-			return fmt.Errorf("--%s: %q is not one of %s", option, name, strings.Join(rtnNames, ", "))
+			return ruleset.InWords(fmt.Errorf("--%s: %q is not one of %s", option, name, strings.Join(rtnNames, ", ")), "addrtype: bad type \"%s\"", name)
 		}
 		side.mask |= 1 << rtn
 	}
@@ -83,7 +83,7 @@ func (m *addrtype) Set(env *ruleset.Env, option string, negate bool, args []stri
 
 // Done is called after the last option.
 func (m *addrtype) Done(*ruleset.Env) error {
-	return firstError(m.needOneOf("src-type", "dst-type"), m.notBoth("limit-iface-in", "limit-iface-out"))
+	return firstError(ruleset.InWords(m.needOneOf("src-type", "dst-type"), "addrtype: you must specify --src-type or --dst-type"), m.notBoth("limit-iface-in", "limit-iface-out"))
 }
 
 // Match gives the match itself.

@@ -58,7 +58,7 @@ func parseBytecode(arg string) ([]bpfInsn, error) {
 	n, tail := strtol10(head)
 	n = uint64(uint16(n))
 	if !ok || head == "" || tail != "" || n == 0 || n > bpfCodeMax {
-		return nil, fmt.Errorf("--bytecode: %q does not begin with the number of instructions, 1 to %d, and a comma", arg, bpfCodeMax)
+		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %q does not begin with the number of instructions, 1 to %d, and a comma", arg, bpfCodeMax), "bpf: error parsing program length")
 	}
 	var code []bpfInsn
 	for i, part := range strings.Split(rest, ",") {
@@ -69,20 +69,20 @@ func parseBytecode(arg string) ([]bpfInsn, error) {
 		for j := range num {
 			before := part
 			if num[j], part = strtol10(part); part == before {
-				return nil, fmt.Errorf("--bytecode: instruction %d of %q is not four numbers", i, arg)
+				return nil, ruleset.InWords(fmt.Errorf("--bytecode: instruction %d of %q is not four numbers", i, arg), "bpf: error at instr %d", i)
 			}
 		}
 		code = append(code, bpfInsn{uint16(num[0]), uint8(num[1]), uint8(num[2]), uint32(num[3])})
 	}
 	if len(code) != int(n) {
-		return nil, fmt.Errorf("--bytecode: %d instructions given, %d announced", len(code), n)
+		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %d instructions given, %d announced", len(code), n), "bpf: parsed program length is less than the encoded length parameter")
 	}
 	return code, nil
 }
 
 // Done is bpf_fcheck_v1() of libxt_bpf.c.
 func (m *bpfMatch) Done(*ruleset.Env) error {
-	return firstError(m.needOneOf("bytecode", "object-pinned"), m.notBoth("bytecode", "object-pinned"))
+	return firstError(ruleset.InWords(m.needOneOf("bytecode", "object-pinned"), "bpf: one of --bytecode or --pinned is required"), m.notBoth("bytecode", "object-pinned"))
 }
 
 // Match gives the match itself.

@@ -53,7 +53,7 @@ func oneOf(option, arg string, words ...string) error {
 	if slices.Contains(words, arg) {
 		return nil
 	}
-	return fmt.Errorf("--%s: %q is not one of %s", option, arg, strings.Join(words, ", "))
+	return ruleset.InWords(fmt.Errorf("--%s: %q is not one of %s", option, arg, strings.Join(words, ", ")), "Unknown --%s `%s'", option, arg)
 }
 
 func (m *connbytes) setRange(negate bool, arg string) error {
@@ -62,7 +62,7 @@ func (m *connbytes) setRange(negate bool, arg string) error {
 		v[1] = math.MaxUint64
 	}
 	if err == nil && v[1] < v[0] {
-		return fmt.Errorf("--connbytes: the range %s runs backwards", arg)
+		return ruleset.InWords(fmt.Errorf("--connbytes: the range %s runs backwards", arg), "%d should be less than %d", v[0], v[1])
 	}
 	m.from, m.to = v[0], v[1]
 	if negate {

@@ -44,7 +44,7 @@ func (m *connlabel) Set(env *ruleset.Env, option string, negate bool, args []str
 	v, rest, ok := strtou(args[0])
 	if !ok || rest != "" || int32(v) < 0 {
 		if v, ok = labelByName(env, args[0]); !ok {
-			return fmt.Errorf("--label: %q is not a number up to %d or a label of /etc/xtables/%s", args[0], connlabelMax, connlabelFile)
+			return ruleset.InWords(fmt.Errorf("--label: %q is not a number up to %d or a label of /etc/xtables/%s", args[0], connlabelMax, connlabelFile), "label '%s' not found or invalid value", args[0])
 		}
 	}
 	m.bit = uint16(v)

@@ -56,7 +56,7 @@ func (m *connlimit) Set(env *ruleset.Env, option string, negate bool, args []str
 // Done is called after the last option.
 func (m *connlimit) Done(env *ruleset.Env) error {
 	m.family = env.Family
-	return firstError(m.needOneOf("connlimit-upto", "connlimit-above"), m.notBoth("connlimit-upto", "connlimit-above"),
+	return firstError(ruleset.InWords(m.needOneOf("connlimit-upto", "connlimit-above"), "You must specify \"--connlimit-above\" or \"--connlimit-upto\"."), m.notBoth("connlimit-upto", "connlimit-above"),
 		m.notBoth("connlimit-saddr", "connlimit-daddr"))
 }
 

@@ -130,7 +130,7 @@ func (m *conntrack) Set(env *ruleset.Env, option string, negate bool, args []str
 		// libxt_conntrack asks for XT_INV_PROTO where it means its own flag: the
 		// bit is that of a negated --ctstatus.
 		if err == nil && m.proto == 0 && m.negate["ctstatus"] {
-			err = fmt.Errorf("--ctproto: protocol 0 after \"! --ctstatus\" is refused by iptables; name a protocol")
+			err = ruleset.InWords(fmt.Errorf("--ctproto: protocol 0 after \"! --ctstatus\" is refused by iptables; name a protocol"), "conntrack: rule would never match protocol")
 		}
 	case "ctexpire":
 		err = m.setExpire(args[0])
@@ -170,7 +170,7 @@ func (m *conntrack) setExpire(arg string) error {
 func (m *conntrack) setDir(arg string) error {
 	m.reply = strings.EqualFold(arg, "REPLY")
 	if !m.reply && !strings.EqualFold(arg, "ORIGINAL") {
-		return fmt.Errorf("--ctdir: %q is neither ORIGINAL nor REPLY", arg)
+		return ruleset.InWordsOf(fmt.Errorf("--ctdir: %q is neither ORIGINAL nor REPLY", arg), "Bad value for \"--ctdir\" option: \"%s\"", arg)
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (m *conntrack) setDir(arg string) error {
 // Done is called after the last option.
 func (m *conntrack) Done(*ruleset.Env) error {
 	if len(m.given) == 0 {
-		return fmt.Errorf("at least one option is needed, as --ctstate")
+		return ruleset.InWords(fmt.Errorf("at least one option is needed, as --ctstate"), "conntrack: At least one option is required")
 	}
 	return nil
 }

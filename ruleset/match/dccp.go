@@ -67,7 +67,7 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("--dccp-types: unknown DCCP type %q; give %s", name, strings.Join(dccpTypes, ", "))
+		return 0, ruleset.InWords(fmt.Errorf("--dccp-types: unknown DCCP type %q; give %s", name, strings.Join(dccpTypes, ", ")), "Unknown DCCP type `%s'", name)
 	}
 	if types&dccpInvalid != 0 {
 		types |= dccpInvalid

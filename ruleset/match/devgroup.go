@@ -45,7 +45,9 @@ func (m *devgroup) Set(env *ruleset.Env, option string, negate bool, args []stri
 }
 
 // Done is called after the last option.
-func (m *devgroup) Done(*ruleset.Env) error { return m.needOneOf("src-group", "dst-group") }
+func (m *devgroup) Done(*ruleset.Env) error {
+	return ruleset.InWords(m.needOneOf("src-group", "dst-group"), "devgroup match: You must specify either '--src-group' or '--dst-group'")
+}
 
 // Match gives the match itself.
 func (m *devgroup) Match() ruleset.Match { return m }

@@ -60,12 +60,12 @@ func parseDSCPClass(option, arg string) (uint8, error) {
 			return c.value, nil
 		}
 	}
-	return 0, fmt.Errorf("--%s: unknown class %q; give BE, EF, CS0 to CS7 or AF11 to AF43", option, arg)
+	return 0, ruleset.InWords(fmt.Errorf("--%s: unknown class %q; give BE, EF, CS0 to CS7 or AF11 to AF43", option, arg), "Invalid DSCP value `%s'", arg)
 }
 
 // Done wants one option.
 func (m *dscp) Done(*ruleset.Env) error {
-	return firstError(m.needOneOf("dscp", "dscp-class"), m.notBoth("dscp", "dscp-class"))
+	return firstError(ruleset.InWords(m.needOneOf("dscp", "dscp-class"), "DSCP match: Parameter --dscp is required"), m.notBoth("dscp", "dscp-class"))
 }
 
 // Match gives the match itself.

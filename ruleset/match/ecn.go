@@ -50,7 +50,7 @@ func (m *ecn) Set(_ *ruleset.Env, option string, negate bool, args []string) err
 
 // Done wants one option.
 func (m *ecn) Done(*ruleset.Env) error {
-	return m.needOneOf("ecn-tcp-cwr", "ecn-tcp-ece", "ecn-ip-ect")
+	return ruleset.InWords(m.needOneOf("ecn-tcp-cwr", "ecn-tcp-ece", "ecn-ip-ect"), "ECN match: some option required")
 }
 
 // Match gives the match itself.

@@ -101,7 +101,7 @@ func (m *hashlimit) Set(env *ruleset.Env, option string, negate bool, args []str
 	case "rate-interval":
 		v := int32(atoi(arg))
 		if m.interval = uint32(v); v <= 0 {
-			err = fmt.Errorf("--%s: %q is not a number of seconds above 0", option, arg)
+			err = ruleset.InWordsOf(fmt.Errorf("--%s: %q is not a number of seconds above 0", option, arg), "Bad value for \"--%s\" option: \"%s\"", option, arg)
 		}
 	default:
 		err = m.setTable(option, arg)
@@ -127,7 +127,7 @@ func (m *hashlimit) setModes(arg string) error {
 			}
 		}
 		if !found {
-			return fmt.Errorf("--hashlimit-mode: %q is not one of %s", name, strings.Join(hashlimitModes, ", "))
+			return ruleset.InWordsOf(fmt.Errorf("--hashlimit-mode: %q is not one of %s", name, strings.Join(hashlimitModes, ", ")), "Bad value for \"--hashlimit-mode\" option: \"%s\"", arg)
 		}
 	}
 	return nil
@@ -136,7 +136,7 @@ func (m *hashlimit) setModes(arg string) error {
 // Done is hashlimit_mt_check() of libxt_hashlimit.c: it completes what was not given.
 func (m *hashlimit) Done(env *ruleset.Env) error {
 	m.family = env.Family
-	if err := firstError(m.needOneOf("hashlimit-upto", "hashlimit-above"),
+	if err := firstError(ruleset.InWords(m.needOneOf("hashlimit-upto", "hashlimit-above"), "You have to specify --hashlimit"),
 		m.notBoth("hashlimit-upto", "hashlimit-above"), m.need("hashlimit-name")); err != nil {
 		return err
 	}

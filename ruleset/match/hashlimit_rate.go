@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"github.com/bpftables/bpftables/ruleset"
 	"math"
 	"strings"
 )
@@ -12,7 +13,7 @@ func (m *hashlimit) setRate(option, arg string) error {
 	if at := strings.Index(arg, "b/s"); at > 0 && n != 0 {
 		chunks := uint32(n * unitFactor(arg[at-1]) >> 4)
 		if chunks == math.MaxUint32 {
-			return fmt.Errorf("--%s: %q is too high", option, arg)
+			return ruleset.InWords(fmt.Errorf("--%s: %q is too high", option, arg), "Rate too high \"%s\"", arg)
 		}
 		m.inBytes, m.unit = true, hashlimitExpire
 		m.avg = uint64(math.MaxUint32 / (chunks + 1))
@@ -20,11 +21,11 @@ func (m *hashlimit) setRate(option, arg string) error {
 	}
 	unit, ok := rateUnit(arg)
 	if !ok || n == 0 {
-		return fmt.Errorf("--%s: %q is not a rate; write it as 5/second, 10/minute, 3/hour, 1/day or 512kb/s", option, arg)
+		return ruleset.InWordsOf(fmt.Errorf("--%s: %q is not a rate; write it as 5/second, 10/minute, 3/hour, 1/day or 512kb/s", option, arg), "Bad value for \"--%s\" option: \"%s\"", option, arg)
 	}
 	m.unit = unit
 	if m.avg = hashlimitScale * uint64(unit) / n; m.avg == 0 {
-		return fmt.Errorf("--%s: %q is too fast; at most %d/second is possible", option, arg, hashlimitScale)
+		return ruleset.InWords(fmt.Errorf("--%s: %q is too fast; at most %d/second is possible", option, arg, hashlimitScale), "Rate too fast \"%s\"", arg)
 	}
 	return nil
 }
@@ -45,7 +46,7 @@ func unitFactor(c byte) uint64 {
 func parseHashlimitBurst(option, arg string) (uint64, error) {
 	v, rest, ok := strtou(arg)
 	if !ok || v == 0 || rest == "" && v > hashlimitBurstMax {
-		return 0, fmt.Errorf("--%s: %q is not a number from 1 to %d, or of bytes as 64kb", option, arg, hashlimitBurstMax)
+		return 0, ruleset.InWords(fmt.Errorf("--%s: %q is not a number from 1 to %d, or of bytes as 64kb", option, arg, hashlimitBurstMax), "bad value for option \"--hashlimit-burst\", or out of range (1-%d).", hashlimitBurstMax)
 	}
 	if rest != "" {
 		v *= unitFactor(rest[0])
@@ -61,7 +62,7 @@ func (m *hashlimit) byteBurst() error {
 	}
 	refill := costToBytes(m.avg)
 	if refill == 0 || m.burst < refill {
-		return fmt.Errorf("--hashlimit-burst: the burst cannot be smaller than %d bytes, and not with a rate below 16b/s", refill)
+		return ruleset.InWords(fmt.Errorf("--hashlimit-burst: the burst cannot be smaller than %d bytes, and not with a rate below 16b/s", refill), "burst cannot be smaller than %db", refill)
 	}
 	bursts := uint64(uint32(uint64(uint32(m.burst)) / refill))
 	if m.burst%refill != 0 {

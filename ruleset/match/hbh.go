@@ -62,7 +62,7 @@ func (m *options6) Set(_ *ruleset.Env, option string, negate bool, args []string
 func (m *options6) parseOptions(option, list string) error {
 	parts := strings.Split(list, ",")
 	if len(parts) > optionsMax {
-		return fmt.Errorf("--%s: %d options given, at most %d allowed", option, len(parts), optionsMax)
+		return ruleset.InWords(fmt.Errorf("--%s: %d options given, at most %d allowed", option, len(parts), optionsMax), "too many addresses specified")
 	}
 	for i, part := range parts {
 		kind, length, sized := strings.Cut(part, ":")

@@ -81,7 +81,7 @@ func (m *icmp) parse(arg string) error {
 			continue
 		}
 		if found != "" {
-			return fmt.Errorf("--%s: %q is ambiguous; give %s or %s", m.option, arg, found, n.name)
+			return ruleset.InWords(fmt.Errorf("--%s: %q is ambiguous; give %s or %s", m.option, arg, found, n.name), "Ambiguous %s type `%s': `%s' or `%s'?", m.title, arg, found, n.name)
 		}
 		found = n.name
 		m.kind, m.codeLo, m.codeHi = n.kind, n.codeLo, n.codeHi
@@ -99,14 +99,14 @@ func (m *icmp) parseNumbers(arg string) error {
 		return ruleset.InWords(fmt.Errorf("--%s: unknown type %q; give a name or a number from 0 to 255", m.option, arg), "Unknown %s type `%s'", m.title, arg)
 	}
 	if lo != hi {
-		return fmt.Errorf("--%s: %q is a range of types; write one rule for each type", m.option, kinds)
+		return ruleset.InWords(fmt.Errorf("--%s: %q is a range of types; write one rule for each type", m.option, kinds), "%s type range not supported", m.title)
 	}
 	m.kind, m.codeLo, m.codeHi = lo, 0, 255
 	if !coded {
 		return nil
 	}
 	if m.codeLo, m.codeHi, ok = byteRange(codes); !ok {
-		return fmt.Errorf("--%s: unknown code %q; give a number from 0 to 255 or a range lo:hi", m.option, codes)
+		return ruleset.InWords(fmt.Errorf("--%s: unknown code %q; give a number from 0 to 255 or a range lo:hi", m.option, codes), "Unknown %s code `%s'", m.title, arg)
 	}
 	return nil
 }

@@ -61,13 +61,15 @@ func rangeEnd(env *ruleset.Env, option, text string) (a netip.Addr, err error) {
 		a, ok = numericIPv4(text, false)
 	}
 	if !ok {
-		return a, fmt.Errorf("--%s: %q is not an %s address", option, text, env.Family)
+		return a, ruleset.InWordsOf(fmt.Errorf("--%s: %q is not an %s address", option, text, env.Family), "Bad value for \"--%s\" option: \"%s\"", option, text)
 	}
 	return a, nil
 }
 
 // Done wants one option.
-func (m *iprange) Done(*ruleset.Env) error { return m.needOneOf("src-range", "dst-range") }
+func (m *iprange) Done(*ruleset.Env) error {
+	return ruleset.InWords(m.needOneOf("src-range", "dst-range"), "iprange match: You must specify `--src-range' or `--dst-range'")
+}
 
 // Match gives the match itself.
 func (m *iprange) Match() ruleset.Match { return m }

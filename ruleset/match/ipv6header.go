@@ -70,12 +70,12 @@ func (m *ipv6header) Set(env *ruleset.Env, option string, negate bool, args []st
 	for _, name := range splitList(args[0]) {
 		bit, ok := header6Bit(env, name)
 		if !ok {
-			return fmt.Errorf("--header: unknown header %q; give hop, dst, route, frag, auth, esp, none or prot", name)
+			return ruleset.InWords(fmt.Errorf("--header: unknown header %q; give hop, dst, route, frag, auth, esp, none or prot", name), "unknown header `%s' specified", name)
 		}
 		m.mask |= bit
 	}
 	if m.mask == 0 {
-		return fmt.Errorf("--header: no header named; give hop, dst, route, frag, auth, esp, none or prot")
+		return ruleset.InWords(fmt.Errorf("--header: no header named; give hop, dst, route, frag, auth, esp, none or prot"), "ip6t_ipv6header: cannot parse header names")
 	}
 	m.names = header6Names(env, m.mask)
 	return nil

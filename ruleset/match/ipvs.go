@@ -71,10 +71,10 @@ func ipvsValue(env *ruleset.Env, option, arg string) (string, error) {
 // Done is ipvs_mt_check() of libxt_ipvs.c.
 func (m *ipvs) Done(*ruleset.Env) error {
 	if len(m.given) == 0 {
-		return fmt.Errorf("at least one option is needed, as --ipvs")
+		return ruleset.InWords(fmt.Errorf("at least one option is needed, as --ipvs"), "IPVS: At least one option is required")
 	}
 	if m.negate["ipvs"] && len(m.given) > 1 {
-		return fmt.Errorf("! --ipvs cannot be used together with other options")
+		return ruleset.InWords(fmt.Errorf("! --ipvs cannot be used together with other options"), "! --ipvs cannot be together with other options")
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ func (m *limit) Set(_ *ruleset.Env, option string, _ bool, args []string) (err e
 		return badRate(option, args[0])
 	}
 	if m.avg = limitScale * seconds / packets; m.avg == 0 {
-		return fmt.Errorf("--%s: %q is too fast; at most %d/second is possible", option, args[0], limitScale)
+		return ruleset.InWords(fmt.Errorf("--%s: %q is too fast; at most %d/second is possible", option, args[0], limitScale), "Rate too fast \"%s\"", args[0])
 	}
 	return nil
 }

@@ -34,12 +34,12 @@ func (m *mac) Set(_ *ruleset.Env, option string, negate bool, args []string) err
 	m.negate = negate
 	parts := strings.Split(args[0], ":")
 	if len(parts) != len(m.addr) {
-		return fmt.Errorf("--%s: %q is not a MAC address; write XX:XX:XX:XX:XX:XX", option, args[0])
+		return ruleset.InWords(fmt.Errorf("--%s: %q is not a MAC address; write XX:XX:XX:XX:XX:XX", option, args[0]), "Invalid MAC address specified.")
 	}
 	for i, part := range parts {
 		v, ok := macByte(part)
 		if !ok {
-			return fmt.Errorf("--%s: %q in %q is not a number of two hex digits", option, part, args[0])
+			return ruleset.InWords(fmt.Errorf("--%s: %q in %q is not a number of two hex digits", option, part, args[0]), "Invalid MAC address specified.")
 		}
 		m.addr[i] = v
 	}

@@ -58,7 +58,7 @@ func (m *mh) Set(_ *ruleset.Env, option string, negate bool, args []string) (err
 		}
 	}
 	if m.lo > m.hi {
-		return fmt.Errorf("--mh-type: the range %q is upside down; write %d:%d", args[0], m.hi, m.lo)
+		return ruleset.InWords(fmt.Errorf("--mh-type: the range %q is upside down; write %d:%d", args[0], m.hi, m.lo), "Invalid MH type range (min > max)")
 	}
 	return nil
 }

@@ -73,13 +73,13 @@ func (m *multiport) parse(env *ruleset.Env, option, list, proto string) (err err
 				return err
 			}
 			if r.lo >= r.hi {
-				return fmt.Errorf("--%s: %q is not a range from a lower to a higher port", option, part)
+				return ruleset.InWords(fmt.Errorf("--%s: %q is not a range from a lower to a higher port", option, part), "invalid portrange specified")
 			}
 		}
 		m.ranges = append(m.ranges, r)
 	}
 	if places > multiportMax {
-		return fmt.Errorf("%d ports given, at most %d allowed (a range counts as two); split the rule", places, multiportMax)
+		return ruleset.InWords(fmt.Errorf("%d ports given, at most %d allowed (a range counts as two); split the rule", places, multiportMax), "too many ports specified")
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (m *multiport) parse(env *ruleset.Env, option, list, proto string) (err err
 func (m *multiport) Done(env *ruleset.Env) error {
 	m.proto = env.Proto
 	if m.option == "" {
-		return fmt.Errorf("no ports given; add --sports, --dports or --ports")
+		return ruleset.InWords(fmt.Errorf("no ports given; add --sports, --dports or --ports"), "multiport expection an option")
 	}
 	return nil
 }

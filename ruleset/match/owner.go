@@ -55,7 +55,7 @@ func (m *owner) Set(env *ruleset.Env, option string, negate bool, args []string)
 		m.noSocket = negate
 	case "suppl-groups":
 		if !m.given["gid-owner"] {
-			err = fmt.Errorf("--suppl-groups: give --gid-owner before it")
+			err = ruleset.InWordsOf(fmt.Errorf("--suppl-groups: give --gid-owner before it"), "Bad value for \"--suppl-groups\" option: \"you need to use --gid-owner first\"")
 		}
 	}
 	return err
@@ -69,7 +69,7 @@ func parseIDs(option, arg string, named func(string) (uint32, bool)) (r idRange,
 			return idRange{lo: id, hi: id}, nil
 		}
 	}
-	bad := fmt.Errorf("--%s: %q is not a known name, a number up to %d or a range lo-hi", option, arg, uint32(math.MaxUint32-1))
+	bad := ruleset.InWordsOf(fmt.Errorf("--%s: %q is not a known name, a number up to %d or a range lo-hi", option, arg, uint32(math.MaxUint32-1)), "Bad value for \"--%s\" option: \"%s\"", option, arg)
 	lo, rest, ok := strtou(arg)
 	if !ok || lo >= math.MaxUint32 {
 		return r, bad
@@ -88,7 +88,8 @@ func parseIDs(option, arg string, named func(string) (uint32, bool)) (r idRange,
 
 // Done is called after the last option.
 func (m *owner) Done(*ruleset.Env) error {
-	return m.needOneOf("uid-owner", "gid-owner", "socket-exists")
+	return ruleset.InWords(m.needOneOf("uid-owner", "gid-owner", "socket-exists"),
+		"owner: At least one of --uid-owner, --gid-owner or --socket-exists is required")
 }
 
 // Match gives the match itself.

@@ -44,7 +44,7 @@ func (m *physdev) Set(_ *ruleset.Env, option string, negate bool, args []string)
 	m.negate[option] = negate
 	if len(args) > 0 {
 		if len(args[0]) > ifNameMax {
-			return fmt.Errorf("--%s: interface name %q has %d characters, at most %d allowed", option, args[0], len(args[0]), ifNameMax)
+			return ruleset.InWords(fmt.Errorf("--%s: interface name %q has %d characters, at most %d allowed", option, args[0], len(args[0]), ifNameMax), "interface name `%s' must be shorter than IFNAMSIZ (15)", args[0])
 		}
 		m.port[option] = args[0]
 	}
@@ -52,7 +52,9 @@ func (m *physdev) Set(_ *ruleset.Env, option string, negate bool, args []string)
 }
 
 // Done is called after the last option.
-func (m *physdev) Done(*ruleset.Env) error { return m.needOneOf(physdevPrinted...) }
+func (m *physdev) Done(*ruleset.Env) error {
+	return ruleset.InWords(m.needOneOf(physdevPrinted...), "PHYSDEV: no physdev option specified")
+}
 
 // Match gives the match itself.
 func (m *physdev) Match() ruleset.Match { return m }

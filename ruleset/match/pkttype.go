@@ -51,7 +51,7 @@ func (m *pkttype) Set(_ *ruleset.Env, option string, negate bool, args []string)
 	}
 	want, ok := pkttypeAliases[name]
 	if !ok {
-		return fmt.Errorf("--%s: %q is not one of %s", option, args[0], strings.Join(pkttypes, ", "))
+		return ruleset.InWords(fmt.Errorf("--%s: %q is not one of %s", option, args[0], strings.Join(pkttypes, ", ")), "Bad packet type '%s'", args[0])
 	}
 	m.want = want
 	return nil

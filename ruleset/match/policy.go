@@ -58,16 +58,16 @@ func (m *policy) Set(env *ruleset.Env, option string, negate bool, args []string
 	switch option {
 	case "dir":
 		m.out = args[0] == "out"
-		return firstError(m.once(option), oneOf(option, args[0], "in", "out"))
+		return firstError(m.once(option), ruleset.InWords(oneOf(option, args[0], "in", "out"), "policy_match: invalid dir \"%s\"", args[0]))
 	case "pol":
 		m.none = args[0] == "none"
-		return firstError(m.once(option), oneOf(option, args[0], "none", "ipsec"))
+		return firstError(m.once(option), ruleset.InWords(oneOf(option, args[0], "none", "ipsec"), "policy match: invalid policy \"%s\"", args[0]))
 	case "strict":
 		return m.once(option)
 	case "next":
 		m.take(option)
 		if m.elems = append(m.elems, policyElem{}); len(m.elems) > policyMax {
-			return fmt.Errorf("more than %d elements", policyMax)
+			return ruleset.InWords(fmt.Errorf("more than %d elements", policyMax), "policy match: maximum policy depth reached")
 		}
 		return nil
 	}
@@ -76,7 +76,7 @@ func (m *policy) Set(env *ruleset.Env, option string, negate bool, args []string
 
 func (e *policyElem) set(env *ruleset.Env, option string, negate bool, arg string) (err error) {
 	if err = e.once(option); err != nil {
-		return err
+		return ruleset.InWords(err, "policy match: double --%s option", option)
 	}
 	if e.negate == nil {
 		e.negate = map[string]bool{}
@@ -93,7 +93,7 @@ func (e *policyElem) set(env *ruleset.Env, option string, negate bool, arg strin
 		e.dst, err = parseHostMask(env, option, arg)
 	case "mode":
 		e.tunnel = arg == "tunnel"
-		err = oneOf(option, arg, "transport", "tunnel")
+		err = ruleset.InWords(oneOf(option, arg, "transport", "tunnel"), "policy match: invalid mode \"%s\"", arg)
 	case "proto":
 		err = e.setProto(env, arg)
 	}
@@ -107,7 +107,7 @@ func (e *policyElem) setProto(env *ruleset.Env, arg string) (err error) {
 	names := map[uint8]string{protoESP: "esp", protoAH: "ah", protoIPComp: "ipcomp"}
 	name, ok := names[e.proto]
 	if !ok {
-		return fmt.Errorf("--proto: %q is not one of ah, esp, ipcomp", arg)
+		return ruleset.InWords(fmt.Errorf("--proto: %q is not one of ah, esp, ipcomp", arg), "policy match: protocol must be ah/esp/ipcomp")
 	}
 	if env.Resolve != nil {
 		if name, ok = env.Resolve.ProtocolName(e.proto); !ok {
@@ -121,21 +121,21 @@ func (e *policyElem) setProto(env *ruleset.Env, arg string) (err error) {
 // Done is policy_check() of libxt_policy.c.
 func (m *policy) Done(env *ruleset.Env) error {
 	m.family = env.Family
-	if err := firstError(m.need("dir"), m.also("next", "strict")); err != nil {
+	if err := firstError(ruleset.InWords(m.need("dir"), "policy match: neither --dir in nor --dir out specified"), m.also("next", "strict")); err != nil {
 		return err
 	}
 	if m.none {
 		if m.given["strict"] || m.given["next"] {
-			return fmt.Errorf("--pol none: there are no elements; leave --strict and --next out")
+			return ruleset.InWords(fmt.Errorf("--pol none: there are no elements; leave --strict and --next out"), "policy match: policy none but --strict given")
 		}
 		m.elems = nil
 	}
 	for i, e := range m.elems {
 		if m.given["strict"] && len(e.given) == 0 {
-			return fmt.Errorf("--strict: element %d is empty; give --reqid, --spi, --proto, --mode, --tunnel-src or --tunnel-dst", i+1)
+			return ruleset.InWords(fmt.Errorf("--strict: element %d is empty; give --reqid, --spi, --proto, --mode, --tunnel-src or --tunnel-dst", i+1), "policy match: empty policy element %d. --strict is in effect, but at least one of reqid, spi, tunnel-src, tunnel-dst, proto or mode is required.", i)
 		}
 		if (e.given["tunnel-src"] || e.given["tunnel-dst"]) && e.tunnel == e.negate["mode"] {
-			return fmt.Errorf("--tunnel-src and --tunnel-dst: they need --mode tunnel in the same element")
+			return ruleset.InWords(fmt.Errorf("--tunnel-src and --tunnel-dst: they need --mode tunnel in the same element"), "policy match: --tunnel-src/--tunnel-dst is only valid in tunnel mode")
 		}
 	}
 	return nil

@@ -139,7 +139,7 @@ func servicePorts(env *ruleset.Env, option, arg, proto string) (lo, hi uint16, e
 		}
 	}
 	if lo > hi {
-		return 0, 0, fmt.Errorf("--%s: the range %q is upside down; write %d:%d", option, arg, hi, lo)
+		return 0, 0, ruleset.InWords(fmt.Errorf("--%s: the range %q is upside down; write %d:%d", option, arg, hi, lo), "invalid portrange (min > max)")
 	}
 	return lo, hi, nil
 }

@@ -68,6 +68,7 @@ func (m *rateest) Set(_ *ruleset.Env, option string, negate bool, args []string)
 			m.bps[i], err = parseBitrate(option, args[0])
 		} else {
 			m.pps[i], err = number32(option, args[0], 0)
+			err = ruleset.InWords(err, "rateest: could not parse pps `%s'", args[0])
 		}
 	}
 	return err
@@ -91,7 +92,7 @@ func parseBitrate(option, arg string) (uint32, error) {
 	}
 	scale, ok := bitUnits[strings.ToLower(arg[n:])]
 	if n == 0 || !ok {
-		return 0, fmt.Errorf("--%s: %q is not a rate; write it as 64kbit, 1mbit or 8KBps", option, arg)
+		return 0, ruleset.InWords(fmt.Errorf("--%s: %q is not a rate; write it as 64kbit, 1mbit or 8KBps", option, arg), "rateest: could not parse rate `%s'", arg)
 	}
 	v, _ := strconv.ParseFloat(arg[:n], 64)
 	v = v * scale / 8
@@ -188,11 +189,11 @@ func bitrateText(bytes uint32) string {
 func (m *rateest) Check(*ruleset.Place) error {
 	switch {
 	case m.names[0] == "" || m.given["rateest2"] && m.names[1] == "":
-		return fmt.Errorf("no estimator is named; give --rateest")
+		return ruleset.InWords(fmt.Errorf("no estimator is named; give --rateest"), "rateest match: you need to specify some flags")
 	case !m.counts("bps") && !m.counts("pps"):
-		return fmt.Errorf("nothing is compared; give --rateest-bps or --rateest-pps")
+		return ruleset.InWords(fmt.Errorf("nothing is compared; give --rateest-bps or --rateest-pps"), "rateest match: you need to specify some flags")
 	case m.mode == "":
-		return fmt.Errorf("no comparison; give --rateest-lt, --rateest-gt or --rateest-eq")
+		return ruleset.InWords(fmt.Errorf("no comparison; give --rateest-lt, --rateest-gt or --rateest-eq"), "rateest match: you need to specify some flags")
 	}
 	return nil
 }

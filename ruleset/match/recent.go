@@ -92,7 +92,7 @@ func (m *recent) Done(env *ruleset.Env) error {
 	}
 	switch {
 	case len(used) == 0:
-		return m.needOneOf(recentOps...)
+		return ruleset.InWords(m.needOneOf(recentOps...), "recent: you must specify one of `--set', `--rcheck' `--update' or `--remove'")
 	case len(used) > 1:
 		return fmt.Errorf("%s cannot be used together; use one", strings.Join(used, " and "))
 	}

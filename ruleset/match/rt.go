@@ -62,7 +62,7 @@ func (m *rt) Set(_ *ruleset.Env, option string, negate bool, args []string) (err
 		}
 	case "rt-0-not-strict":
 		if !m.given["rt-0-addrs"] {
-			err = fmt.Errorf("--rt-0-not-strict needs --rt-0-addrs before it")
+			err = ruleset.InWords(fmt.Errorf("--rt-0-not-strict needs --rt-0-addrs before it"), "`--rt-0-addr ...' required before `--rt-0-not-strict'")
 		}
 	}
 	return err
@@ -70,7 +70,7 @@ func (m *rt) Set(_ *ruleset.Env, option string, negate bool, args []string) (err
 
 func (m *rt) needKind0(option string) error {
 	if !m.given["rt-type"] || m.kind != 0 || m.negateKind {
-		return fmt.Errorf("--%s needs --rt-type 0 before it", option)
+		return ruleset.InWords(fmt.Errorf("--%s needs --rt-type 0 before it", option), "`--rt-type 0' required before `--%s'", option)
 	}
 	return nil
 }
@@ -79,12 +79,12 @@ func (m *rt) parseAddrs(list string) error {
 	for _, text := range strings.Split(list, ",") {
 		a, ok := numericIPv6(text)
 		if !ok {
-			return fmt.Errorf("--rt-0-addrs: %q is not an IPv6 address", text)
+			return ruleset.InWords(fmt.Errorf("--rt-0-addrs: %q is not an IPv6 address", text), "bad address: %s", text)
 		}
 		m.addrs = append(m.addrs, a)
 	}
 	if len(m.addrs) > rtAddrMax {
-		return fmt.Errorf("--rt-0-addrs: %d addresses given, at most %d allowed", len(m.addrs), rtAddrMax)
+		return ruleset.InWords(fmt.Errorf("--rt-0-addrs: %d addresses given, at most %d allowed", len(m.addrs), rtAddrMax), "too many addresses specified")
 	}
 	return nil
 }

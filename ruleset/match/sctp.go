@@ -73,7 +73,7 @@ func (m *sctp) Set(env *ruleset.Env, option string, negate bool, args []string) 
 		}
 	}
 	if m.mode < 0 {
-		return fmt.Errorf("--chunk-types: %q is not a way to match; give any, all or only", args[0])
+		return ruleset.InWords(fmt.Errorf("--chunk-types: %q is not a way to match; give any, all or only", args[0]), "Match type has to be one of \"ALL\", \"ANY\" or \"ONLY\"")
 	}
 	return m.parseChunks(args[1])
 }
@@ -97,7 +97,7 @@ func (m *sctp) parseChunks(list string) error {
 			}
 		}
 		if at < 0 {
-			return fmt.Errorf("--chunk-types: unknown SCTP chunk %q; give names such as DATA or INIT_ACK", name)
+			return ruleset.InWords(fmt.Errorf("--chunk-types: unknown SCTP chunk %q; give names such as DATA or INIT_ACK", name), "Unknown sctp chunk `%s'", name)
 		}
 		kind := sctpChunks[at].kind
 		m.chunks[kind/32] |= 1 << (kind % 32)
@@ -117,7 +117,7 @@ func (m *sctp) parseFlags(at int, letters string) error {
 		}
 		place := strings.IndexByte(sctpChunks[at].flags, upper)
 		if place < 0 {
-			return fmt.Errorf("--chunk-types: %s has no flag %q; it has %s", sctpChunks[at].name, letter, strings.Trim(sctpChunks[at].flags, "-"))
+			return ruleset.InWords(fmt.Errorf("--chunk-types: %s has no flag %q; it has %s", sctpChunks[at].name, letter, strings.Trim(sctpChunks[at].flags, "-")), "Invalid flags for chunk type %d", sctpChunks[at].kind)
 		}
 		if err := m.addFlag(uint8(at), 0x80>>place, letter == upper && letter != '-'); err != nil {
 			return err
@@ -139,7 +139,7 @@ func (m *sctp) addFlag(at, bit uint8, set bool) error {
 		}
 	}
 	if len(m.flags) == sctpFlagMax {
-		return fmt.Errorf("--chunk-types: more than %d chunk types with flags; split the rule", sctpFlagMax)
+		return ruleset.InWords(fmt.Errorf("--chunk-types: more than %d chunk types with flags; split the rule", sctpFlagMax), "Number of chunk types with flags exceeds currently allowed limit. Increasing this limit involves changing IPT_NUM_SCTP_FLAGS and recompiling both the kernel space and user space modules")
 	}
 	m.flags = append(m.flags, pred.SCTPFlag{Chunk: at, Mask: bit, Value: value})
 	return nil

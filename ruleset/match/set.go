@@ -71,9 +71,10 @@ func (m *set) Set(_ *ruleset.Env, option string, negate bool, args []string) err
 			c = &m.bytes
 		}
 		if c.op != "" {
-			return fmt.Errorf("only one of --%s-eq, --%s-lt and --%s-gt can be used", kind, kind, kind)
+			return ruleset.InWords(fmt.Errorf("only one of --%s-eq, --%s-lt and --%s-gt can be used", kind, kind, kind), "only one of the --%s-[eq|lt|gt] is allowed", kind)
 		}
 		v, err := number(option, args[0], 0, math.MaxUint64)
+		err = ruleset.InWords(err, "Cannot parse %s as a counter value", args[0])
 		*c = setCounter{op, v, negate}
 		return err
 	}
@@ -82,20 +83,20 @@ func (m *set) Set(_ *ruleset.Env, option string, negate bool, args []string) err
 
 func (m *set) setName(negate bool, name, sides string) error {
 	if m.sides != nil {
-		return fmt.Errorf("--match-set is given twice; it can be used once")
+		return ruleset.InWords(fmt.Errorf("--match-set is given twice; it can be used once"), "--match-set can be specified only once")
 	}
 	if len(name) > setNameMax {
-		return fmt.Errorf("--match-set: the name %q has %d characters, at most %d allowed", name, len(name), setNameMax)
+		return ruleset.InWords(fmt.Errorf("--match-set: the name %q has %d characters, at most %d allowed", name, len(name), setNameMax), "setname `%s' too long, max %d characters.", name, setNameMax)
 	}
 	m.name, m.negate = name, negate
 	for _, s := range strings.Split(sides, ",") {
 		if !strings.HasPrefix(s, "src") && !strings.HasPrefix(s, "dst") {
-			return fmt.Errorf("--match-set: %q is neither src nor dst", s)
+			return ruleset.InWords(fmt.Errorf("--match-set: %q is neither src nor dst", s), "You must spefify (the comma separated list of) 'src' or 'dst'.")
 		}
 		m.sides = append(m.sides, s[:3])
 	}
 	if len(m.sides) > setDims {
-		return fmt.Errorf("--match-set: %d sides given, at most %d allowed", len(m.sides), setDims)
+		return ruleset.InWords(fmt.Errorf("--match-set: %d sides given, at most %d allowed", len(m.sides), setDims), "Can't be more src/dst options than %d.", setDims)
 	}
 	return nil
 }
@@ -103,7 +104,7 @@ func (m *set) setName(negate bool, name, sides string) error {
 // Done is called after the last option.
 func (m *set) Done(*ruleset.Env) error {
 	if m.sides == nil {
-		return fmt.Errorf("--match-set is missing")
+		return ruleset.InWords(fmt.Errorf("--match-set is missing"), "You must specify `--match-set' with proper arguments")
 	}
 	return nil
 }

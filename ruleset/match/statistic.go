@@ -45,7 +45,7 @@ func (m *statistic) Set(_ *ruleset.Env, option string, negate bool, args []strin
 	case "mode":
 		m.nth = args[0] == "nth"
 		if !m.nth && args[0] != "random" {
-			err = fmt.Errorf("--mode: %q is neither random nor nth", args[0])
+			err = ruleset.InWords(fmt.Errorf("--mode: %q is neither random nor nth", args[0]), "Bad mode \"%s\"", args[0])
 		}
 	case "probability":
 		m.probability, err = probability(args[0])
@@ -60,7 +60,7 @@ func (m *statistic) Set(_ *ruleset.Env, option string, negate bool, args []strin
 func probability(arg string) (uint32, error) {
 	p, err := strconv.ParseFloat(strings.TrimLeft(arg, " \t\n\v\f\r"), 64)
 	if err != nil || strings.Contains(arg, "_") || !(p >= 0 && p <= 1) {
-		return 0, fmt.Errorf("--probability: %q is not a number from 0 to 1", arg)
+		return 0, ruleset.InWordsOf(fmt.Errorf("--probability: %q is not a number from 0 to 1", arg), "bad value for option \"--probability\", or out of range (0-1).\n")
 	}
 	return uint32(math.Round(p * (1 << 31))), nil
 }
@@ -73,11 +73,11 @@ func (m *statistic) Done(*ruleset.Env) error {
 	case err != nil:
 		return err
 	case !m.nth:
-		return m.need("probability")
+		return ruleset.InWords(m.need("probability"), "--probability must be specified when using random mode")
 	case m.packet >= m.every && m.given["every"]:
-		return fmt.Errorf("--packet: %d is not one of the %d packets of --every; give 0 to %d", m.packet, m.every, m.every-1)
+		return ruleset.InWords(fmt.Errorf("--packet: %d is not one of the %d packets of --every; give 0 to %d", m.packet, m.every, m.every-1), "the --packet p must be 0 <= p <= n-1")
 	}
-	return m.need("every")
+	return ruleset.InWords(m.need("every"), "--every and --packet must be specified when using nth mode")
 }
 
 // Match gives the match itself.

@@ -63,7 +63,7 @@ func (m *stringMatch) Set(_ *ruleset.Env, option string, negate bool, args []str
 		m.pattern, err = parseHexString(args[0])
 	}
 	if err == nil && len(m.pattern) > stringMax {
-		err = fmt.Errorf("--%s: %d bytes given, at most %d allowed", option, len(m.pattern), stringMax)
+		err = ruleset.InWords(fmt.Errorf("--%s: %d bytes given, at most %d allowed", option, len(m.pattern), stringMax), "STRING too long \"%s\"", args[0])
 	}
 	return err
 }
@@ -72,12 +72,12 @@ func (m *stringMatch) Set(_ *ruleset.Env, option string, negate bool, args []str
 // libxt_string.c: a backslash outside of the bars takes the next byte as it is.
 func parseHexString(s string) (out []byte, err error) {
 	if s == "" {
-		return nil, fmt.Errorf("--hex-string: nothing given; give at least one byte")
+		return nil, ruleset.InWords(fmt.Errorf("--hex-string: nothing given; give at least one byte"), "STRING must contain at least one char")
 	}
 	inHex := false
 	for i := 0; i < len(s); {
 		if s[i] == '\\' && inHex {
-			return nil, fmt.Errorf("--hex-string: a backslash between bars in %q; end the hex digits with | first", s)
+			return nil, ruleset.InWords(fmt.Errorf("--hex-string: a backslash between bars in %q; end the hex digits with | first", s), "Cannot include literals in hex data")
 		}
 		literal := s[i] == '\\'
 		if s[i] == '|' {
@@ -102,13 +102,13 @@ func parseHexString(s string) (out []byte, err error) {
 func hexStringStep(out []byte, s string, literal, inHex bool) (_ []byte, n int, err error) {
 	switch {
 	case literal && len(s) < 2:
-		return nil, 0, fmt.Errorf("nothing after the last backslash")
+		return nil, 0, ruleset.InWords(fmt.Errorf("nothing after the last backslash"), "Bad literal placement at end of string")
 	case literal:
 		return append(out, s[1]), 2, nil
 	case !inHex:
 		return append(out, s[0]), 1, nil
 	case len(s) < 3:
-		return nil, 0, fmt.Errorf("the hex digits do not end with a pair and |")
+		return nil, 0, ruleset.InWords(fmt.Errorf("the hex digits do not end with a pair and |"), "Odd number of hex digits")
 	}
 	b, err := hex.DecodeString(s[:2])
 	if err != nil {
@@ -123,7 +123,7 @@ func hexStringStep(out []byte, s string, literal, inHex bool) (_ []byte, n int, 
 
 // Done is called after the last option.
 func (m *stringMatch) Done(*ruleset.Env) error {
-	return firstError(m.needOneOf("string", "hex-string"), m.notBoth("string", "hex-string"), m.need("algo"))
+	return firstError(ruleset.InWords(m.needOneOf("string", "hex-string"), "STRING match: You must specify `--string' or `--hex-string'"), m.notBoth("string", "hex-string"), m.need("algo"))
 }
 
 // Match gives the match itself.

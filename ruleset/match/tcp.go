@@ -51,7 +51,7 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("--tcp-flags: unknown TCP flag %q; give SYN, ACK, FIN, RST, URG, PSH, ALL or NONE", name)
+		return 0, ruleset.InWords(fmt.Errorf("--tcp-flags: unknown TCP flag %q; give SYN, ACK, FIN, RST, URG, PSH, ALL or NONE", name), "Unknown TCP flag `%s'", name)
 	}
 	return flags, nil
 }
@@ -97,7 +97,7 @@ func (m *tcp) Set(env *ruleset.Env, option string, negate bool, args []string) e
 
 func (m *tcp) setFlags(mask, comp string, negate bool) (err error) {
 	if m.given["flags"] {
-		return fmt.Errorf("--syn and --tcp-flags can be used once in all")
+		return ruleset.InWords(fmt.Errorf("--syn and --tcp-flags can be used once in all"), "Only one of `--syn' or `--tcp-flags'  allowed")
 	}
 	if err = m.once("flags"); err != nil {
 		return err

@@ -38,7 +38,7 @@ func (m *tcpmss) Set(_ *ruleset.Env, option string, negate bool, args []string) 
 		m.hi = m.lo
 	}
 	if m.hi < m.lo {
-		return fmt.Errorf("--mss: the range %q is upside down; write %d:%d", args[0], m.hi, m.lo)
+		return ruleset.InWords(fmt.Errorf("--mss: the range %q is upside down; write %d:%d", args[0], m.hi, m.lo), "tcpmss: invalid range given")
 	}
 	return nil
 }

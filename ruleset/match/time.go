@@ -89,7 +89,7 @@ func parseDate(option, arg string) (uint32, error) {
 	for i := range parts {
 		parts[i], rest = strtol10(rest)
 		if parts[i] > most[i] || i == 0 && parts[0] < 1970 || rest != "" && rest[0] != ends[i] {
-			return 0, fmt.Errorf("--%s: %q is not a date from 1970 to 2038; write YYYY[-MM[-DD[Thh[:mm[:ss]]]]]", option, arg)
+			return 0, ruleset.InWords(fmt.Errorf("--%s: %q is not a date from 1970 to 2038; write YYYY[-MM[-DD[Thh[:mm[:ss]]]]]", option, arg), "Invalid date \"%s\" specified. Should be YYYY[-MM[-DD[Thh[:mm[:ss]]]]]", arg)
 		}
 		if rest == "" {
 			break
@@ -105,7 +105,7 @@ func parseDate(option, arg string) (uint32, error) {
 
 // parseDaytime is time_parse_minutes() of libxt_time.c.
 func parseDaytime(option, arg string) (uint32, error) {
-	bad := fmt.Errorf("--%s: %q is not a time of day; write hh:mm[:ss], from 00:00:00 to 23:59:59", option, arg)
+	bad := ruleset.InWords(fmt.Errorf("--%s: %q is not a time of day; write hh:mm[:ss], from 00:00:00 to 23:59:59", option, arg), "invalid time \"%s\" specified, should be hh:mm[:ss] format and within the boundaries", arg)
 	hour, rest := strtol10(arg)
 	if !strings.HasPrefix(rest, ":") || hour > 23 {
 		return 0, bad
@@ -138,7 +138,7 @@ func parseMonthdays(arg string) (days uint32, err error) {
 	for _, part := range segments(arg, 2) {
 		v, rest, ok := strtou(part)
 		if part != "" && (!ok || rest != "" || v > 31) {
-			return 0, fmt.Errorf("--monthdays: %q is not a day from 1 to 31", part)
+			return 0, ruleset.InWords(fmt.Errorf("--monthdays: %q is not a day from 1 to 31", part), "%s is not a valid day for --monthdays", part)
 		}
 		days |= 1 << v
 	}
@@ -159,7 +159,7 @@ func parseWeekdays(arg string) (days uint8, err error) {
 			}
 		}
 		if !found {
-			return 0, fmt.Errorf("--weekdays: %q is not a day; give 1 (Monday) to 7, or Mon to Sun", part)
+			return 0, ruleset.InWords(fmt.Errorf("--weekdays: %q is not a day; give 1 (Monday) to 7, or Mon to Sun", part), "%s is not a valid day specifier", part)
 		}
 	}
 	return days, nil
@@ -168,7 +168,7 @@ func parseWeekdays(arg string) (days uint8, err error) {
 // Done is called after the last option.
 func (m *timeMatch) Done(*ruleset.Env) error {
 	if m.given["contiguous"] && m.dayStart < m.dayStop {
-		return fmt.Errorf("--contiguous: the time does not run over midnight; give a --timestop before --timestart")
+		return ruleset.InWords(fmt.Errorf("--contiguous: the time does not run over midnight; give a --timestop before --timestart"), "time: --contiguous only makes sense when stoptime is smaller than starttime")
 	}
 	return firstError(m.notBoth("utc", "localtz"), m.notBoth("utc", "kerneltz"))
 }

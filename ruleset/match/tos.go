@@ -54,8 +54,8 @@ func parseTOS(option, arg string) (value, mask uint8, err error) {
 				return n.value, tosNameMask, nil
 			}
 		}
-		return 0, 0, fmt.Errorf("--%s: %q is neither a number up to 255 nor a name; give value/mask or Minimize-Delay, "+
-			"Maximize-Throughput, Maximize-Reliability, Minimize-Cost, Normal-Service", option, arg)
+		return 0, 0, ruleset.InWords(fmt.Errorf("--%s: %q is neither a number up to 255 nor a name; give value/mask or Minimize-Delay, "+
+			"Maximize-Throughput, Maximize-Reliability, Minimize-Cost, Normal-Service", option, arg), "Symbolic name \"%s\" is unknown", arg)
 	}
 	if rest == "" {
 		return uint8(v), 255, nil
@@ -63,7 +63,7 @@ func parseTOS(option, arg string) (value, mask uint8, err error) {
 	if w, end, ok := strtou(rest[1:]); rest[0] == '/' && ok && end == "" && w <= 255 {
 		return uint8(v), uint8(w), nil
 	}
-	return 0, 0, fmt.Errorf("--%s: illegal value %q; give value/mask, each up to 255", option, arg)
+	return 0, 0, ruleset.InWords(fmt.Errorf("--%s: illegal value %q; give value/mask, each up to 255", option, arg), "Illegal value: \"%s\"", arg)
 }
 
 // Done wants --tos.

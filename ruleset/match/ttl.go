@@ -53,7 +53,11 @@ func (m *hopLimit) Set(_ *ruleset.Env, option string, negate bool, args []string
 // Done wants one option.
 func (m *hopLimit) Done(*ruleset.Env) error {
 	if m.option == "" {
-		return fmt.Errorf("one of --%s-eq, --%s-lt, --%s-gt is needed", m.word, m.word, m.word)
+		err := fmt.Errorf("one of --%s-eq, --%s-lt, --%s-gt is needed", m.word, m.word, m.word)
+		if m.word == "ttl" {
+			return ruleset.InWords(err, "TTL match: You must specify one of `--ttl-eq', `--ttl-lt', `--ttl-gt")
+		}
+		return ruleset.InWords(err, "HL match: You must specify one of `--hl-eq', `--hl-lt', `--hl-gt'")
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func parseHost(env *ruleset.Env, option, arg string) (netip.Addr, error) {
 	if a, ok := numericHost(env.Family, arg); ok {
 		return a, nil
 	}
-	none := fmt.Errorf("--%s: %q is not an %s address or a known host", option, arg, env.Family)
+	none := ruleset.InWords(fmt.Errorf("--%s: %q is not an %s address or a known host", option, arg, env.Family), "getaddrinfo: Name or service not known\n")
 	if env.Resolve == nil || arg == "" {
 		return netip.Addr{}, none
 	}
@@ -53,7 +53,7 @@ func parseHost(env *ruleset.Env, option, arg string) (netip.Addr, error) {
 	}
 	for _, f := range found[1:] {
 		if f != found[0] {
-			return netip.Addr{}, fmt.Errorf("--%s: %s has more than one address", option, arg)
+			return netip.Addr{}, ruleset.InWords(fmt.Errorf("--%s: %s has more than one address", option, arg), "%s resolves to more than one address\n", arg)
 		}
 	}
 	a, ok := numericHost(env.Family, found[0])
@@ -109,7 +109,7 @@ func parsePrefix(family packet.Family, option, arg string) (int, error) {
 	}
 	a, ok := numericHost(family, arg)
 	if !ok {
-		return 0, fmt.Errorf("--%s: %q is neither a mask nor a prefix length from 0 to %d", option, arg, family.Bits())
+		return 0, ruleset.InWordsOf(fmt.Errorf("--%s: %q is neither a mask nor a prefix length from 0 to %d", option, arg, family.Bits()), "bad value for option \"--%s\", neither a valid network mask nor valid CIDR (0-%d).\n", option, family.Bits())
 	}
 	if n, ok := onesOf(a.AsSlice()); ok {
 		return n, nil
@@ -227,7 +227,7 @@ func parseProtocol(env *ruleset.Env, option, arg string) (uint8, error) {
 			return p, nil
 		}
 	}
-	return 0, fmt.Errorf("--%s: %q is not a known protocol", option, arg)
+	return 0, ruleset.InWords(fmt.Errorf("--%s: %q is not a known protocol", option, arg), "unknown protocol \"%s\" specified", arg)
 }
 
 // parsePort reads a port by number or service name, as xtables_getportbyname()
@@ -243,7 +243,7 @@ func parsePort(env *ruleset.Env, option, arg string) (uint16, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("--%s: %q is not a port number or a known service", option, arg)
+	return 0, ruleset.InWords(fmt.Errorf("--%s: %q is not a port number or a known service", option, arg), "Port \"%s\" does not resolve to anything.\n", arg)
 }
 
 // parsePortRange reads "lo", "lo:", ":hi" or "lo:hi" (XTTYPE_PORTRC).
@@ -254,7 +254,7 @@ func parsePortRange(env *ruleset.Env, option, arg string) (lo, hi uint16, err er
 	}
 	parts := strings.Split(arg, ":")
 	if len(parts) > 2 {
-		return 0, 0, fmt.Errorf("--%s: %q has more than two ports", option, arg)
+		return 0, 0, ruleset.InWordsOf(fmt.Errorf("--%s: %q has more than two ports", option, arg), "Too many components for option \"--%s\" (max: 2)\n", option)
 	}
 	ends := [2]uint16{0, 65535}
 	for i, part := range parts {

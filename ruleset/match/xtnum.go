@@ -74,7 +74,7 @@ func number32(option, arg string, lo uint64) (uint32, error) {
 func numberRange(option, arg string, hi uint64) (v [2]uint64, n int, err error) {
 	parts := strings.Split(arg, ":")
 	if len(parts) > 2 {
-		return v, 0, fmt.Errorf("--%s: %q has more than two parts", option, arg)
+		return v, 0, ruleset.InWordsOf(fmt.Errorf("--%s: %q has more than two parts", option, arg), "Too many components for option \"--%s\" (max: 2)\n", option)
 	}
 	for i, part := range parts {
 		if part == "" {
@@ -82,10 +82,18 @@ func numberRange(option, arg string, hi uint64) (v [2]uint64, n int, err error) 
 			continue
 		}
 		if v[i], err = number(option, part, 0, hi); err != nil {
-			return v, 0, err
+			return v, 0, saidRange(err, option, strings.Join(parts[i:], ":"), hi)
 		}
 	}
 	return v, len(parts), nil
+}
+
+// saidRange words the fault of a part of a range, of which near is left (xtopt_parse_mint(), libxtables).
+func saidRange(err error, option, near string, hi uint64) error {
+	if v, rest, ok := strtou(near); ok && v <= hi {
+		return ruleset.InWordsOf(errors.Unwrap(err), "Argument to \"--%s\" has unexpected characters near \"%s\".\n", option, rest)
+	}
+	return ruleset.InWordsOf(errors.Unwrap(err), "bad value for option \"--%s\" near \"%s\", or out of range (0-%d).\n", option, near, hi)
 }
 
 // atoi reads a number as atoll() of C does: what follows the digits is ignored,
@@ -135,9 +143,21 @@ func parseValueMask(option, arg string) (vm valueMask, err error) {
 		vm.mask, err = number32(option, mask, 0)
 	}
 	if err != nil {
-		err = ruleset.InWordsOf(errors.Unwrap(err), "bad integer value for option \"--%s\", or out of range.\n", option)
+		err = saidMask(errors.Unwrap(err), option, arg)
 	}
 	return vm, err
+}
+
+// saidMask words the fault of a value with a mask.
+func saidMask(err error, option, arg string) error {
+	v, rest, ok := strtou(arg)
+	if ok && strings.HasPrefix(rest, "/") && v <= math.MaxUint32 {
+		v, rest, ok = strtou(rest[1:])
+	}
+	if ok && v <= math.MaxUint32 && rest != "" {
+		return ruleset.InWordsOf(err, "trailing garbage after value for option \"--%s\".\n", option)
+	}
+	return ruleset.InWordsOf(err, "bad integer value for option \"--%s\", or out of range.\n", option)
 }
 
 // String prints as xtables_print_val_mask() does.

@@ -91,7 +91,8 @@ func (g given) needOneOf(options ...string) error {
 // notBoth refuses two options that exclude each other.
 func (g given) notBoth(a, b string) error {
 	if g[a] && g[b] {
-		return fmt.Errorf("--%s and --%s cannot be used together", a, b)
+		return ruleset.InWordsOf(fmt.Errorf("--%s and --%s cannot be used together", a, b),
+			"option \"--%s\" cannot be used together with \"--%s\".\n", a, b)
 	}
 	return nil
 }
@@ -99,7 +100,7 @@ func (g given) notBoth(a, b string) error {
 // also refuses an option without another one that it needs.
 func (g given) also(option, other string) error {
 	if g[option] && !g[other] {
-		return fmt.Errorf("--%s also needs --%s", option, other)
+		return ruleset.InWordsOf(fmt.Errorf("--%s also needs --%s", option, other), "option \"--%s\" also requires \"--%s\".\n", option, other)
 	}
 	return nil
 }

@@ -52,22 +52,22 @@ func host(env *ruleset.Env, s string) (netip.Addr, error) {
 		return a, nil
 	}
 	if env.Resolve == nil {
-		return netip.Addr{}, fmt.Errorf("%q is not an %s address", s, env.Family)
+		return netip.Addr{}, ruleset.InWords(fmt.Errorf("%q is not an %s address", s, env.Family), "getaddrinfo: Name or service not known\n")
 	}
 	texts, err := env.Resolve.Host(s, env.Family)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("host %q is not found: %w", s, err)
+		return netip.Addr{}, ruleset.InWords(fmt.Errorf("host %q is not found: %w", s, err), "getaddrinfo: Name or service not known\n")
 	}
 	var found netip.Addr
 	for _, t := range texts {
 		a, ok := parseAddr(t, env.Family)
 		if !ok || found.IsValid() && found != a {
-			return netip.Addr{}, fmt.Errorf("host %q has more than one address; give the address", s)
+			return netip.Addr{}, ruleset.InWords(fmt.Errorf("host %q has more than one address; give the address", s), "%s resolves to more than one address\n", s)
 		}
 		found = a
 	}
 	if !found.IsValid() {
-		return netip.Addr{}, fmt.Errorf("host %q has no %s address", s, env.Family)
+		return netip.Addr{}, ruleset.InWords(fmt.Errorf("host %q has no %s address", s, env.Family), "getaddrinfo: Name or service not known\n")
 	}
 	return found, nil
 }
@@ -83,7 +83,7 @@ func prefixLen(s string, family packet.Family) (int, error) {
 	}
 	a, ok := parseNumeric(s, family)
 	if !ok {
-		return 0, fmt.Errorf("%q is neither a prefix length from 0 to %d nor a mask", s, family.Bits())
+		return 0, ruleset.InWordsOf(fmt.Errorf("%q is neither a prefix length from 0 to %d nor a mask", s, family.Bits()), "bad value for option \"--%s\", neither a valid network mask nor valid CIDR (0-%d).\n", ruleset.OptionName, family.Bits())
 	}
 	n, done := 0, false
 	for _, b := range a.AsSlice() {
@@ -130,7 +130,7 @@ func addrText(a netip.Addr) string {
 	return "::" + netip.AddrFrom4([4]byte(b[12:])).String()
 }
 
-var errNoPort = errors.New("a port needs a protocol with ports; add -p tcp, udp, sctp or dccp before the target")
+var errNoPort = ruleset.InWords(errors.New("a port needs a protocol with ports; add -p tcp, udp, sctp or dccp before the target"), "Need TCP, UDP, SCTP or DCCP with port specification")
 
 // service reads the name of a port of any protocol (getservbyname(name, NULL)).
 func service(env *ruleset.Env, name string) (uint16, bool) {

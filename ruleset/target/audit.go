@@ -32,7 +32,7 @@ func (a *Audit) Set(_ *ruleset.Env, option string, negate bool, args []string) e
 		a.Type = t
 		return nil
 	}
-	return fmt.Errorf("bad action type %q; accept, drop or reject", args[0])
+	return ruleset.InWords(fmt.Errorf("bad action type %q; accept, drop or reject", args[0]), "Bad action type value \"%s\"", args[0])
 }
 
 // Done asks for --type.

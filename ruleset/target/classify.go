@@ -35,7 +35,7 @@ func (c *Classify) Set(_ *ruleset.Env, option string, negate bool, args []string
 	rest, colon := strings.CutPrefix(rest, ":")
 	minor, _, ok2 := scanHex(rest)
 	if !ok1 || !colon || !ok2 {
-		return fmt.Errorf("bad class value %q; give MAJOR:MINOR in hexadecimal digits", args[0])
+		return ruleset.InWords(fmt.Errorf("bad class value %q; give MAJOR:MINOR in hexadecimal digits", args[0]), "Bad class value \"%s\"", args[0])
 	}
 	c.Major, c.Minor = uint16(major), uint16(minor)
 	return nil

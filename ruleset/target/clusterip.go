@@ -51,7 +51,7 @@ func (c *ClusterIP) Set(_ *ruleset.Env, option string, negate bool, args []strin
 		switch c.Mode {
 		case "sourceip", "sourceip-sourceport", "sourceip-sourceport-destport":
 		default:
-			return fmt.Errorf("unknown hashmode %q; sourceip, sourceip-sourceport or sourceip-sourceport-destport", c.Mode)
+			return ruleset.InWords(fmt.Errorf("unknown hashmode %q; sourceip, sourceip-sourceport or sourceip-sourceport-destport", c.Mode), "Unknown hashmode \"%s\"", c.Mode)
 		}
 	case "clustermac":
 		return c.setMAC(args[0])
@@ -71,7 +71,7 @@ func (c *ClusterIP) Set(_ *ruleset.Env, option string, negate bool, args []strin
 func (c *ClusterIP) setMAC(s string) error {
 	parts := strings.Split(s, ":")
 	if len(parts) != len(c.MAC) {
-		return fmt.Errorf("%q is not a link address; give six hexadecimal bytes", s)
+		return ruleset.InWords(fmt.Errorf("%q is not a link address; give six hexadecimal bytes", s), "Invalid MAC address specified.")
 	}
 	for i, p := range parts {
 		b, err := strconv.ParseUint(p, 16, 8)
@@ -81,7 +81,7 @@ func (c *ClusterIP) setMAC(s string) error {
 		c.MAC[i] = byte(b)
 	}
 	if c.MAC[0]&1 == 0 {
-		return fmt.Errorf("%s is not a multicast link address; its first byte must be odd", s)
+		return ruleset.InWords(fmt.Errorf("%s is not a multicast link address; its first byte must be odd", s), "MAC has to be a multicast ethernet address")
 	}
 	return nil
 }

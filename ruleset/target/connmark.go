@@ -91,7 +91,8 @@ func (c *Connmark) Done(*ruleset.Env) error {
 			return err
 		}
 	}
-	return c.oneOf(append([]string{"save-mark", "restore-mark"}, markOps...)...)
+	ops := append([]string{"save-mark", "restore-mark"}, markOps...)
+	return firstError(ruleset.InWords(c.need(ops...), "CONNMARK target: No operation specified"), c.exclusive(ops...))
 }
 
 // Target gives the target that was built.

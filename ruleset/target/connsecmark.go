@@ -29,7 +29,9 @@ func (c *Connsecmark) Set(_ *ruleset.Env, option string, negate bool, _ []string
 }
 
 // Done asks for one operation.
-func (c *Connsecmark) Done(*ruleset.Env) error { return c.oneOf("save", "restore") }
+func (c *Connsecmark) Done(*ruleset.Env) error {
+	return firstError(c.exclusive("save", "restore"), ruleset.InWords(c.need("save", "restore"), "CONNSECMARK target: parameter required"))
+}
 
 // Target gives the target that was built.
 func (c *Connsecmark) Target() ruleset.Target { return c }

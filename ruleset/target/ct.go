@@ -84,7 +84,7 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("unknown event type %q; one of %s", e, strings.Join(names, ","))
+		return 0, ruleset.InWords(fmt.Errorf("unknown event type %q; one of %s", e, strings.Join(names, ",")), "Unknown event type \"%s\"", e)
 	}
 	return mask, nil
 }

@@ -56,11 +56,14 @@ func (d *DSCP) Set(_ *ruleset.Env, option string, negate bool, args []string) er
 			return nil
 		}
 	}
-	return fmt.Errorf("invalid DSCP class %q; BE, EF, CS0 to CS7 or AF11 to AF43", args[0])
+	return ruleset.InWords(fmt.Errorf("invalid DSCP class %q; BE, EF, CS0 to CS7 or AF11 to AF43", args[0]), "Invalid DSCP value `%s'", args[0])
 }
 
 // Done asks for one value.
-func (d *DSCP) Done(*ruleset.Env) error { return d.oneOf("set-dscp", "set-dscp-class") }
+func (d *DSCP) Done(*ruleset.Env) error {
+	return firstError(ruleset.InWords(d.need("set-dscp", "set-dscp-class"), "DSCP target: Parameter --set-dscp is required"),
+		d.exclusive("set-dscp", "set-dscp-class"))
+}
 
 // Target gives the target that was built.
 func (d *DSCP) Target() ruleset.Target { return d }

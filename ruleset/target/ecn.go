@@ -61,7 +61,7 @@ func (e *ECN) Done(*ruleset.Env) error {
 			return err
 		}
 	}
-	return e.need("ecn-tcp-remove", "ecn-tcp-cwr", "ecn-tcp-ece", "ecn-ip-ect")
+	return ruleset.InWords(e.need("ecn-tcp-remove", "ecn-tcp-cwr", "ecn-tcp-ece", "ecn-ip-ect"), "ECN target: An operation is required")
 }
 
 // Target gives the target that was built.

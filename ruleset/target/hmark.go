@@ -136,24 +136,24 @@ next:
 			h.used, h.lossy = append(h.used, w.option), h.lossy || w.option != ""
 			continue next
 		}
-		return fmt.Errorf("bad type %q; a list of src, dst, sport, dport, spi, proto, ct", s)
+		return ruleset.InWords(fmt.Errorf("bad type %q; a list of src, dst, sport, dport, spi, proto, ct", s), "Bad type \"%s\"", s)
 	}
 	return nil
 }
 
 // Done asks for what the hash needs.
 func (h *HMark) Done(*ruleset.Env) error {
-	if err := h.need(hmarkMod); err != nil {
+	if err := ruleset.InWords(h.need(hmarkMod), "--hmark-mod is mandatory"); err != nil {
 		return err
 	}
-	if err := h.need(hmarkRnd); err != nil {
+	if err := ruleset.InWords(h.need(hmarkRnd), "--hmark-rnd is mandatory"); err != nil {
 		return err
 	}
 	if h.has(hmarkSPIMask) && h.has(hmarkSportMask, hmarkDportMask) {
-		return errors.New("--hmark-spi-mask cannot be used together with port masks; keep one of them")
+		return ruleset.InWords(errors.New("--hmark-spi-mask cannot be used together with port masks; keep one of them"), "you cannot use --hmark-spi-mask and --hmark-?port-mask,at the same time")
 	}
 	if !h.CT && !h.has(hmarkSrc, hmarkDst, hmarkSPIMask, hmarkSportMask, hmarkDportMask, hmarkProtoMask, hmarkSport, hmarkDport, hmarkSPI) {
-		return errors.New("nothing to hash is given; give --hmark-tuple at least")
+		return ruleset.InWords(errors.New("nothing to hash is given; give --hmark-tuple at least"), "you have to specify --hmark-tuple at least")
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func logPrefix(s string, size int) (string, error) {
 		return "", errors.New("the prefix is empty; leave the option out")
 	}
 	if strings.Contains(s, "\n") {
-		return "", errors.New("the prefix has a newline; remove it")
+		return "", ruleset.InWords(errors.New("the prefix has a newline; remove it"), "Newlines not allowed in --log-prefix")
 	}
 	return cut(s, size), nil
 }

@@ -61,7 +61,7 @@ func (n *NAT) parseTo(env *ruleset.Env, arg string) error {
 	if open := strings.IndexByte(arg, '['); open >= 0 {
 		end := strings.IndexByte(arg[open:], ']')
 		if end < 0 || env.Family == packet.IPv4 {
-			return fmt.Errorf("invalid address format %q; give ADDRESS[-ADDRESS][:PORT[-PORT]]", arg)
+			return ruleset.InWords(fmt.Errorf("invalid address format %q; give ADDRESS[-ADDRESS][:PORT[-PORT]]", arg), "Invalid address format")
 		}
 		text = arg[open+1 : open+end]
 		if colon = strings.IndexByte(arg[open+end:], ':'); colon >= 0 {
@@ -87,14 +87,14 @@ func (n *NAT) parseRange(env *ruleset.Env, text string) error {
 	from, to, dash := strings.Cut(text, "-")
 	a, ok := parseAddr(from, env.Family)
 	if !ok {
-		return fmt.Errorf("bad IP address %q; give an %s address", from, env.Family)
+		return ruleset.InWords(fmt.Errorf("bad IP address %q; give an %s address", from, env.Family), "Bad IP address \"%s\"", from)
 	}
 	n.Min, n.Max = a, a
 	if !dash {
 		return nil
 	}
 	if n.Max, ok = parseAddr(to, env.Family); !ok {
-		return fmt.Errorf("bad IP address %q; give an %s address", to, env.Family)
+		return ruleset.InWords(fmt.Errorf("bad IP address %q; give an %s address", to, env.Family), "Bad IP address \"%s\"", to)
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func (n *NAT) parsePorts(env *ruleset.Env, arg string) error {
 	if !ok || v > 0xffff {
 		port, found := service(env, arg)
 		if !found {
-			return fmt.Errorf("port %q is not valid; give a number from 0 to 65535 or a service", arg)
+			return ruleset.InWords(fmt.Errorf("port %q is not valid; give a number from 0 to 65535 or a service", arg), "Port `%s' not valid", arg)
 		}
 		v, rest = uint64(port), ""
 	}
@@ -121,9 +121,9 @@ func (n *NAT) parsePorts(env *ruleset.Env, arg string) error {
 	case rest == "":
 		return nil
 	case rest[0] == ':':
-		return fmt.Errorf("%q is no port range; write it with a dash", arg)
+		return ruleset.InWords(fmt.Errorf("%q is no port range; write it with a dash", arg), "Invalid port:port syntax - use dash")
 	case rest[0] != '-':
-		return fmt.Errorf("%q has %q behind the port", arg, rest)
+		return ruleset.InWords(fmt.Errorf("%q has %q behind the port", arg, rest), "Garbage after port value: `%s'", rest)
 	}
 	return n.parseHigh(env, rest[1:])
 }
@@ -131,24 +131,24 @@ func (n *NAT) parsePorts(env *ruleset.Env, arg string) error {
 func (n *NAT) parseHigh(env *ruleset.Env, arg string) error {
 	v, rest, ok := leadingNumber(arg)
 	if !ok || v > 0xffff {
-		return fmt.Errorf("port %q is not valid; a range needs numbers from 0 to 65535", arg)
+		return ruleset.InWords(fmt.Errorf("port %q is not valid; a range needs numbers from 0 to 65535", arg), "Port `%s' not valid", arg)
 	}
 	if n.Hi = uint16(v); n.Hi < n.Lo {
-		return fmt.Errorf("the port range %d-%d runs backwards", n.Lo, n.Hi)
+		return ruleset.InWords(fmt.Errorf("the port range %d-%d runs backwards", n.Lo, n.Hi), "Port range `%s' funky", arg)
 	}
 	base, slash := strings.CutPrefix(rest, "/")
 	switch {
 	case rest == "":
 		return nil
 	case !slash:
-		return fmt.Errorf("%q is behind the port range; remove it", rest)
+		return ruleset.InWords(fmt.Errorf("%q is behind the port range; remove it", rest), "Garbage after port range: `%s'", rest)
 	case !n.form.base:
 		return fmt.Errorf("a port base (/%s) is possible with DNAT only; remove it", base)
 	}
 	if v, _, ok = leadingNumber(base); !ok || v < 1 || v > 0xffff {
 		port, found := service(env, base)
 		if !found {
-			return fmt.Errorf("port base %q is not valid; give a number from 1 to 65535 or a service", base)
+			return ruleset.InWords(fmt.Errorf("port base %q is not valid; give a number from 1 to 65535 or a service", base), "Port `%s' not valid", base)
 		}
 		v = uint64(port)
 	}

@@ -55,7 +55,7 @@ func (q *NFQueue) Set(_ *ruleset.Env, option string, negate bool, args []string)
 func (q *NFQueue) setBalance(s string) error {
 	parts := strings.Split(s, ":")
 	if len(parts) != 2 {
-		return fmt.Errorf("%q is not a range; give FIRST:LAST", s)
+		return ruleset.InWords(fmt.Errorf("%q is not a range; give FIRST:LAST", s), "Bad range \"%s\"", s)
 	}
 	ends := [2]uint64{0, 0xffff}
 	for i, p := range parts {
@@ -69,7 +69,7 @@ func (q *NFQueue) setBalance(s string) error {
 		ends[i] = n
 	}
 	if ends[0] >= ends[1] {
-		return fmt.Errorf("%d should be less than %d", ends[0], ends[1])
+		return ruleset.InWords(fmt.Errorf("%d should be less than %d", ends[0], ends[1]), "%d should be less than %d", ends[0], ends[1])
 	}
 	q.Num, q.Total = uint16(ends[0]), uint16(ends[1]-ends[0]+1)
 	return nil
@@ -78,7 +78,7 @@ func (q *NFQueue) setBalance(s string) error {
 // Done refuses what does not go together.
 func (q *NFQueue) Done(*ruleset.Env) error {
 	if q.CPUFanout && !q.has("queue-balance") {
-		return errors.New("--queue-cpu-fanout also requires --queue-balance")
+		return ruleset.InWordsOf(errors.New("--queue-cpu-fanout also requires --queue-balance"), "option \"--queue-cpu-fanout\" also requires \"--queue-balance\".\n")
 	}
 	return q.exclusive("queue-num", "queue-balance")
 }

@@ -2,6 +2,7 @@ package target
 
 import (
 	"fmt"
+	"github.com/bpftables/bpftables/ruleset"
 	"strconv"
 	"strings"
 )
@@ -30,7 +31,8 @@ const hexDigits = "0123456789abcdefABCDEF"
 func number(s string, lo, hi uint64) (uint64, error) {
 	v, rest, ok := leadingNumber(s)
 	if !ok || rest != "" || v < lo || v > hi {
-		return 0, fmt.Errorf("%q is not a number from %d to %d", s, lo, hi)
+		return 0, ruleset.InWordsOf(fmt.Errorf("%q is not a number from %d to %d", s, lo, hi),
+			"bad value for option \"--%s\", or out of range (%d-%d).\n", ruleset.OptionName, lo, hi)
 	}
 	return v, nil
 }
@@ -39,16 +41,16 @@ func number(s string, lo, hi uint64) (uint64, error) {
 func markMask(s string) (mark, mask uint32, err error) {
 	v, rest, ok := leadingNumber(s)
 	if !ok || v > maxUint32 {
-		return 0, 0, fmt.Errorf("%q is not a number from 0 to %#x", s, uint32(maxUint32))
+		return 0, 0, ruleset.InWordsOf(fmt.Errorf("%q is not a number from 0 to %#x", s, uint32(maxUint32)), "bad integer value for option \"--%s\", or out of range.\n", ruleset.OptionName)
 	}
 	m := uint64(maxUint32)
 	if strings.HasPrefix(rest, "/") {
 		if m, rest, ok = leadingNumber(rest[1:]); !ok || m > maxUint32 {
-			return 0, 0, fmt.Errorf("the mask of %q is not a number from 0 to %#x", s, uint32(maxUint32))
+			return 0, 0, ruleset.InWordsOf(fmt.Errorf("the mask of %q is not a number from 0 to %#x", s, uint32(maxUint32)), "bad integer value for option \"--%s\", or out of range.\n", ruleset.OptionName)
 		}
 	}
 	if rest != "" {
-		return 0, 0, fmt.Errorf("%q has %q behind the number; give VALUE or VALUE/MASK", s, rest)
+		return 0, 0, ruleset.InWordsOf(fmt.Errorf("%q has %q behind the number; give VALUE or VALUE/MASK", s, rest), "trailing garbage after value for option \"--%s\".\n", ruleset.OptionName)
 	}
 	return uint32(v), uint32(m), nil
 }

@@ -46,9 +46,9 @@ func (r *RateEst) Set(_ *ruleset.Env, option string, negate bool, args []string)
 	case "rateest-name":
 		r.Name = cut(args[0], rateestNameSize)
 	case "rateest-interval":
-		r.intervalUsec, err = microseconds(args[0])
+		r.intervalUsec, err = microseconds("interval", args[0])
 	case "rateest-ewmalog":
-		r.ewmaUsec, err = microseconds(args[0])
+		r.ewmaUsec, err = microseconds("ewmalog", args[0])
 	}
 	return err
 }
@@ -57,11 +57,11 @@ var decimalNumber = regexp.MustCompile(`^[ \t\n\v\f\r]*[+-]?([0-9]+\.?[0-9]*|\.[
 
 // microseconds reads a time; without a unit it is in microseconds
 // (RATEEST_get_time() in libxt_RATEEST.c of iptables).
-func microseconds(s string) (uint32, error) {
+func microseconds(which, s string) (uint32, error) {
 	digits := decimalNumber.FindString(s)
 	t, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
 	if digits == "" || err != nil {
-		return 0, fmt.Errorf("bad time %q; give a number with s, ms or us", s)
+		return 0, ruleset.InWords(fmt.Errorf("bad time %q; give a number with s, ms or us", s), "RATEEST: bad %s value \"%s\"", which, s)
 	}
 	switch strings.ToLower(s[len(digits):]) {
 	case "s", "sec", "secs":
@@ -70,7 +70,7 @@ func microseconds(s string) (uint32, error) {
 		t *= 1000
 	case "us", "usec", "usecs", "":
 	default:
-		return 0, fmt.Errorf("bad unit in time %q; s, ms or us", s)
+		return 0, ruleset.InWords(fmt.Errorf("bad unit in time %q; s, ms or us", s), "RATEEST: bad %s value \"%s\"", which, s)
 	}
 	return uint32(int64(t)), nil
 }
@@ -92,7 +92,7 @@ func (r *RateEst) Settle() error {
 		i++
 	}
 	if i > 5 {
-		return errors.New("the interval is too large; 8s at most")
+		return ruleset.InWords(errors.New("the interval is too large; 8s at most"), "RATEEST: interval value is too large")
 	}
 	r.Interval = int8(i - 2)
 	log := 1
@@ -104,7 +104,7 @@ func (r *RateEst) Settle() error {
 		log++
 	}
 	if log--; log == 0 || log >= 31 {
-		return errors.New("the averaging time is out of range; it must be at least 1.5 times the interval")
+		return ruleset.InWords(errors.New("the averaging time is out of range; it must be at least 1.5 times the interval"), "RATEEST: ewmalog value is out of range")
 	}
 	r.EWMALog = uint8(log)
 	return nil

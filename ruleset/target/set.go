@@ -54,7 +54,7 @@ type Set struct {
 func (s *Set) Set(_ *ruleset.Env, option string, negate bool, args []string) error {
 	if negate || strings.HasSuffix(option, "-set") {
 		if err := s.once(option, negate); err != nil {
-			return err
+			return ruleset.InWords(err, "--%s can be specified only once", option)
 		}
 	}
 	var err error
@@ -70,6 +70,7 @@ func (s *Set) Set(_ *ruleset.Env, option string, negate bool, args []string) err
 	case "timeout":
 		var n uint64
 		n, err = number(args[0], 0, maxUint32-1)
+		err = ruleset.InWords(err, "Invalid value for option --timeout or out of range 0-%d", uint32(maxUint32-1))
 		s.HasTimeout, s.Timeout = true, uint32(n)
 	case "map-mark":
 		s.MapMark = true
@@ -86,18 +87,18 @@ func (s *Set) Set(_ *ruleset.Env, option string, negate bool, args []string) err
 func setUse(args []string) (SetUse, error) {
 	u := SetUse{Name: args[0]}
 	if u.Name == "" || len(u.Name) >= setNameSize {
-		return u, fmt.Errorf("set name %q has %d characters; 1 to %d are allowed", u.Name, len(u.Name), setNameSize-1)
+		return u, ruleset.InWords(fmt.Errorf("set name %q has %d characters; 1 to %d are allowed", u.Name, len(u.Name), setNameSize-1), "setname `%s' too long, max %d characters.", u.Name, setNameSize-1)
 	}
 	for _, d := range strings.Split(args[1], ",") {
 		switch {
 		case strings.HasPrefix(d, "src"), strings.HasPrefix(d, "dst"):
 			u.Dirs = append(u.Dirs, d[:3])
 		default:
-			return u, fmt.Errorf("direction %q is neither src nor dst; give a comma separated list of them", d)
+			return u, ruleset.InWords(fmt.Errorf("direction %q is neither src nor dst; give a comma separated list of them", d), "You must spefify (the comma separated list of) 'src' or 'dst'.")
 		}
 	}
 	if len(u.Dirs) > setDims {
-		return u, fmt.Errorf("%d directions given, at most %d allowed", len(u.Dirs), setDims)
+		return u, ruleset.InWords(fmt.Errorf("%d directions given, at most %d allowed", len(u.Dirs), setDims), "Can't be more src/dst options than %d.", setDims)
 	}
 	return u, nil
 }
@@ -107,15 +108,29 @@ func (s *Set) Done(*ruleset.Env) error {
 	maps := s.MapMark || s.MapPrio || s.MapHWQueue
 	switch {
 	case s.Add.Name == "" && s.Del.Name == "" && s.Map.Name == "":
-		return errors.New("no set is given; give --add-set, --del-set or --map-set")
-	case s.Add.Name == "" && (s.Exist || s.HasTimeout):
-		return errors.New("--exist and --timeout can be used with --add-set only")
+		return ruleset.InWords(errors.New("no set is given; give --add-set, --del-set or --map-set"), "You must specify either `--add-set' or `--del-set' or `--map-set'")
+	case s.Add.Name == "" && s.Exist:
+		return ruleset.InWords(errors.New("--exist can be used with --add-set only"), "Flag `--exist' can be used with `--add-set' only")
+	case s.Add.Name == "" && s.HasTimeout:
+		return ruleset.InWords(errors.New("--timeout can be used with --add-set only"), "Option `--timeout' can be used with `--add-set' only")
 	case s.Map.Name == "" && maps:
-		return errors.New("--map-mark, --map-prio and --map-queue can be used with --map-set only")
+		return s.mapOnly()
 	case s.Map.Name != "" && !maps:
-		return errors.New("--map-set without use; give --map-mark, --map-prio or --map-queue")
+		return ruleset.InWords(errors.New("--map-set without use; give --map-mark, --map-prio or --map-queue"), "You must specify flags `--map-mark' or '--map-prio` or `--map-queue'")
 	}
 	return nil
+}
+
+// mapOnly refuses what is for --map-set alone.
+func (s *Set) mapOnly() error {
+	option := "map-queue"
+	switch {
+	case s.MapMark:
+		option = "map-mark"
+	case s.MapPrio:
+		option = "map-prio"
+	}
+	return ruleset.InWords(fmt.Errorf("--%s can be used with --map-set only", option), "Flag `--%s' can be used with `--map-set' only", option)
 }
 
 // Target gives the target that was built.

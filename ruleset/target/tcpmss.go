@@ -45,7 +45,9 @@ func (t *TCPMSS) Set(env *ruleset.Env, option string, negate bool, args []string
 }
 
 // Done asks for an option.
-func (t *TCPMSS) Done(*ruleset.Env) error { return t.need("set-mss", "clamp-mss-to-pmtu") }
+func (t *TCPMSS) Done(*ruleset.Env) error {
+	return ruleset.InWords(t.need("set-mss", "clamp-mss-to-pmtu"), "TCPMSS target: At least one parameter is required")
+}
 
 // Target gives the target that was built.
 func (t *TCPMSS) Target() ruleset.Target { return t }

@@ -38,12 +38,12 @@ func (t *TCPOptStrip) Set(_ *ruleset.Env, option string, negate bool, args []str
 		if !ok {
 			n, err := number(s, 2, 0xff)
 			if err != nil {
-				return fmt.Errorf("bad TCP option %q; a number from 2 to 255 or wscale, mss, sack-permitted, sack, timestamp, md5", s)
+				return ruleset.InWords(fmt.Errorf("bad TCP option %q; a number from 2 to 255 or wscale, mss, sack-permitted, sack, timestamp, md5", s), "Bad TCP option value \"%s\"", s)
 			}
 			kind = uint8(n)
 		}
 		if t.Kinds[kind] {
-			return fmt.Errorf("TCP option %q is given twice; give it once", s)
+			return ruleset.InWords(fmt.Errorf("TCP option %q is given twice; give it once", s), "Option \"%s\" already specified", s)
 		}
 		t.Kinds[kind] = true
 	}

@@ -74,7 +74,7 @@ func (t *TOS) setTOS(s string) error {
 			t.Mask = uint8(v)
 		}
 		if !ok || v > 0xff || rest != "" {
-			return fmt.Errorf("illegal value %q; give VALUE or VALUE/MASK, 0 to 255", s)
+			return ruleset.InWords(fmt.Errorf("illegal value %q; give VALUE or VALUE/MASK, 0 to 255", s), "Illegal value: \"%s\"", s)
 		}
 		return nil
 	}
@@ -84,12 +84,13 @@ func (t *TOS) setTOS(s string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is neither a number from 0 to 255 nor a name of one, such as Minimize-Delay", s)
+	return ruleset.InWords(fmt.Errorf("%q is neither a number from 0 to 255 nor a name of one, such as Minimize-Delay", s), "Symbolic name \"%s\" is unknown", s)
 }
 
 // Done asks for one operation.
 func (t *TOS) Done(*ruleset.Env) error {
-	return t.oneOf("set-tos", "and-tos", "or-tos", "xor-tos")
+	return firstError(t.exclusive("set-tos", "and-tos", "or-tos", "xor-tos"),
+		ruleset.InWords(t.need("set-tos", "and-tos", "or-tos", "xor-tos"), "TOS: An action is required"))
 }
 
 // Target gives the target that was built.

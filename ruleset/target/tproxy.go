@@ -56,7 +56,7 @@ func (t *TProxy) setPort(env *ruleset.Env, s string) error {
 	}
 	port, ok := service(env, s)
 	if !ok {
-		return fmt.Errorf("port %q is not valid; give a number from 0 to 65535 or a service", s)
+		return ruleset.InWords(fmt.Errorf("port %q is not valid; give a number from 0 to 65535 or a service", s), "Port \"%s\" does not resolve to anything.\n", s)
 	}
 	t.Port = port
 	return nil

@@ -50,7 +50,8 @@ func (h *HopLimit) Set(_ *ruleset.Env, option string, negate bool, args []string
 // Done asks for one operation.
 func (h *HopLimit) Done(*ruleset.Env) error {
 	p := strings.ToLower(h.word)
-	return h.oneOf(p+"-set", p+"-dec", p+"-inc")
+	ops := []string{p + "-set", p + "-dec", p + "-inc"}
+	return firstError(ruleset.InWords(h.need(ops...), "%s: You must specify an action", h.Word()), h.exclusive(ops...))
 }
 
 // Target gives the target that was built.

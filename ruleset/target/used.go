@@ -15,10 +15,10 @@ type used []string
 // once notes an option.
 func (u *used) once(option string, negate bool) error {
 	if negate {
-		return fmt.Errorf("--%s cannot be negated; leave ! out", option)
+		return ruleset.InWordsOf(fmt.Errorf("--%s cannot be negated; leave ! out", option), "option \"--%s\" cannot be inverted.\n", option)
 	}
 	if u.has(option) {
-		return fmt.Errorf("--%s is given twice; give it once", option)
+		return ruleset.InWordsOf(fmt.Errorf("--%s is given twice; give it once", option), "option \"--%s\" can only be used once.\n", option)
 	}
 	*u = append(*u, option)
 	return nil
@@ -38,7 +38,8 @@ func (u used) exclusive(options ...string) error {
 		}
 	}
 	if len(given) > 1 {
-		return fmt.Errorf("--%s cannot be used together with --%s; keep one of them", given[0], given[1])
+		return ruleset.InWordsOf(fmt.Errorf("--%s cannot be used together with --%s; keep one of them", given[0], given[1]),
+			"option \"--%s\" cannot be used together with \"--%s\".\n", given[0], given[1])
 	}
 	return nil
 }
@@ -49,7 +50,7 @@ func (u used) need(options ...string) error {
 		return nil
 	}
 	if len(options) == 1 {
-		return fmt.Errorf("--%s is missing; it must be given", options[0])
+		return ruleset.InWordsOf(fmt.Errorf("--%s is missing; it must be given", options[0]), "option \"--%s\" must be specified\n", options[0])
 	}
 	return fmt.Errorf("no operation is given; give one of --%s", strings.Join(options, ", --"))
 }
@@ -60,6 +61,16 @@ func (u used) oneOf(options ...string) error {
 		return err
 	}
 	return u.need(options...)
+}
+
+// firstError gives the first error that there is.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cut is the string as it fits an array of size bytes with its final zero byte
