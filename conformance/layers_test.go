@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 	"engine/datapaths": {"engine/apply", "engine/netfilter", "ruleset/packet", "compat/caller"},
 	"engine/serve":     {"engine/...", "ruleset/...", "bpf/anchor", "bpf/attach", "compat/caller"},
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
-	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/steady"},
+	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/nfnl", "bpf/steady"},
 	// It moves rules from the tools to the engine and back.
 	"compat/takeover": {"compat/...", "engine/apply", "ruleset/...", "bpf/steady"},
 	// The faces of iptables' programs, and what the tools hold beside us.

@@ -8,6 +8,8 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/nfnl"
 )
 
 // batch is a change of the table as one transaction of nf_tables: all of it happens, or
@@ -207,9 +209,9 @@ func (t Table) change(say func(*batch)) error {
 // send sends the transaction and waits for the kernel's answer: the first message that it
 // refuses, or that it has come to the last one.
 func (b *batch) send() error {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := nfnl.Dial()
 	if err != nil {
-		return fmt.Errorf("nf_tables: %w", err)
+		return err
 	}
 	defer c.Close()
 	b.messages[len(b.messages)-1].Header.Flags |= netlink.Acknowledge
@@ -220,18 +222,14 @@ func (b *batch) send() error {
 		size += unix.NLMSG_HDRLEN + len(m.Data)
 	}
 	// A transaction is one message to the kernel, and what it refuses comes back.
-	if err := errors.Join(c.SetWriteBuffer(size), c.SetReadBuffer(size)); err != nil {
-		return fmt.Errorf("nf_tables: %w", err)
+	if err := c.Grow(size); err != nil {
+		return err
 	}
-	if _, err := c.SendMessages(all); err != nil {
-		return fmt.Errorf("send to nf_tables: %w", err)
+	if err := c.Send(all...); err != nil {
+		return err
 	}
-	for {
-		answer, err := c.Receive()
-		if err != nil || len(answer) > 0 {
-			return err
-		}
-	}
+	_, err = c.Receive()
+	return err
 }
 
 // mark is the begin or the end of a transaction.

@@ -1,6 +1,8 @@
 package anchor
 
 import (
+	"slices"
+
 	"github.com/google/nftables/expr"
 )
 
@@ -13,8 +15,8 @@ const conntrack = "conntrack"
 // it: one that reads "ct state" is enough (nf_ct_netns_get(),
 // net/netfilter/nf_conntrack_proto.c).
 func (t Table) ConntrackOn() error {
-	on, err := t.Conntrack()
-	if err != nil || on {
+	seen, err := t.Look()
+	if err != nil || seen.Conntrack() {
 		return err
 	}
 	return t.Replace([]string{conntrack}, []Chain{{
@@ -25,13 +27,7 @@ func (t Table) ConntrackOn() error {
 // ConntrackOff takes our wish for conntrack back.
 func (t Table) ConntrackOff() error { return t.Replace([]string{conntrack}, nil) }
 
-// Conntrack says whether our wish for conntrack is there.
-func (t Table) Conntrack() (bool, error) {
-	chains, err := t.Chains()
-	for _, c := range chains {
-		if c.Name == conntrack && c.Uses > 0 {
-			return true, nil
-		}
-	}
-	return false, err
+// Conntrack says whether our wish for conntrack was there.
+func (s Seen) Conntrack() bool {
+	return slices.ContainsFunc(s.Chains, func(c Found) bool { return c.Name == conntrack && c.Uses > 0 })
 }

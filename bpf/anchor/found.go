@@ -8,6 +8,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/nfnl"
 	"github.com/bpftables/bpftables/bpf/steady"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -38,10 +39,41 @@ func Uses(chains []Chain) map[string]uint32 {
 	return out
 }
 
+// Seen is what the table had at one moment.
+type Seen struct {
+	Chains  []Found
+	Dormant bool // its rules are not asked; others may have said so
+}
+
+// Look looks at the table; where there is none, nothing is seen.
+func (t Table) Look() (s Seen, err error) {
+	c, err := nfnl.Dial()
+	if err != nil {
+		return s, err
+	}
+	defer c.Close()
+	err = steady.TablesBy(c, func() (err error) {
+		there := false
+		s = Seen{}
+		if there, s.Dormant, err = t.state(c); err == nil && there {
+			s.Chains, err = t.chains(c)
+		}
+		return err
+	})
+	if err != nil {
+		return s, fmt.Errorf("list the chains of nf_tables: %w", err)
+	}
+	return s, nil
+}
+
 // Chains lists the chains of the table; none where there is no table.
 func (t Table) Chains() ([]Found, error) {
-	var out []Found
-	err := t.dump(unix.NFT_MSG_GETCHAIN, nil, func(ad *netlink.AttributeDecoder) error {
+	s, err := t.Look()
+	return s.Chains, err
+}
+
+func (t Table) chains(c *nfnl.Conn) (out []Found, err error) {
+	err = t.list(c, unix.NFT_MSG_GETCHAIN, nil, func(ad *netlink.AttributeDecoder) error {
 		var f Found
 		ours := false
 		for ad.Next() {
@@ -61,21 +93,18 @@ func (t Table) Chains() ([]Found, error) {
 		}
 		return ad.Err()
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list the chains of nf_tables: %w", err)
-	}
-	return out, nil
+	return out, err
 }
 
 // Tables gives those of some tables that nf_tables has, of any owner.
 func Tables(family packet.Family, names ...string) (out []string, err error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := nfnl.Dial()
 	if err != nil {
-		return nil, fmt.Errorf("nf_tables: %w", err)
+		return nil, err
 	}
 	defer c.Close()
 	for _, name := range names {
-		err := Of(family).get(c, name)
+		_, err := Of(family).get(c, name)
 		switch {
 		case err == nil:
 			out = append(out, name)
@@ -88,12 +117,12 @@ func Tables(family packet.Family, names ...string) (out []string, err error) {
 
 // Missing says whether this kernel has no nf_tables.
 func (t Table) Missing() (bool, error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := nfnl.Dial()
 	if err != nil {
-		return false, fmt.Errorf("nf_tables: %w", err)
+		return false, err
 	}
 	defer c.Close()
-	err = t.get(c, Name)
+	_, err = t.get(c, Name)
 	if missing(err) {
 		return true, nil
 	}
@@ -104,16 +133,15 @@ func (t Table) Missing() (bool, error) {
 }
 
 // get asks for a table of the family by its name.
-func (t Table) get(c *netlink.Conn, name string) error {
+func (t Table) get(c *nfnl.Conn, name string) ([]netlink.Message, error) {
 	only, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_TABLE_NAME, Data: append([]byte(name), 0)}})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = c.Execute(netlink.Message{
+	return c.Execute(netlink.Message{
 		Header: netlink.Header{Type: nfTables(unix.NFT_MSG_GETTABLE), Flags: netlink.Request | netlink.Acknowledge},
 		Data:   append(t.head(), only...),
 	})
-	return err
 }
 
 // head is struct nfgenmsg (include/uapi/linux/netfilter/nfnetlink.h) of a question about the
@@ -122,35 +150,41 @@ func (t Table) head() []byte { return []byte{byte(t.nft().Family), unix.NFNETLIN
 
 // dump asks nf_tables for a list of the family.
 func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.AttributeDecoder) error) error {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := nfnl.Dial()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	err = steady.TablesBy(c, func() error { return t.list(c, what, only, each) })
+	if missing(err) {
+		return nil
+	}
+	return err
+}
+
+// list asks for a list over a connection; others may change it meanwhile.
+func (t Table) list(c *nfnl.Conn, what uint16, only []netlink.Attribute, each func(*netlink.AttributeDecoder) error) error {
 	attributes, err := netlink.MarshalAttributes(only)
 	if err != nil {
 		return err
 	}
-	head := t.head()
-	var messages []netlink.Message
-	err = steady.TablesBy(c, func() (err error) {
-		messages, err = c.Execute(netlink.Message{
-			Header: netlink.Header{Type: nfTables(what), Flags: netlink.Request | netlink.Dump},
-			Data:   append(head, attributes...),
-		})
-		return err
+	messages, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: nfTables(what), Flags: netlink.Request | netlink.Dump},
+		Data:   append(t.head(), attributes...),
 	})
-	if missing(err) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
+	return decode(messages, each)
+}
+
+// decode gives the attributes of each message.
+func decode(messages []netlink.Message, each func(*netlink.AttributeDecoder) error) error {
 	for _, m := range messages {
-		if len(m.Data) < len(head) {
+		if len(m.Data) < nfgenSize {
 			continue
 		}
-		ad, err := netlink.NewAttributeDecoder(m.Data[len(head):])
+		ad, err := netlink.NewAttributeDecoder(m.Data[nfgenSize:])
 		if err != nil {
 			return err
 		}
@@ -161,6 +195,9 @@ func (t Table) dump(what uint16, only []netlink.Attribute, each func(*netlink.At
 	}
 	return nil
 }
+
+// nfgenSize is the size of struct nfgenmsg.
+const nfgenSize = 4
 
 func nfTables(what uint16) netlink.HeaderType {
 	return netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | what)

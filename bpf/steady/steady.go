@@ -17,6 +17,8 @@ import (
 	"github.com/mdlayher/netlink"
 	route "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/nfnl"
 )
 
 // ErrRestless says that a list was changed each time that it was read.
@@ -46,24 +48,24 @@ func Routing(read func() error) error {
 // nf_tables a new generation (nf_tables_commit(), net/netfilter/nf_tables_api.c). What is read
 // in one call is of one generation.
 func Tables(read func() error) error {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := nfnl.Dial()
 	if err != nil {
-		return fmt.Errorf("nf_tables: %w", err)
+		return err
 	}
 	defer c.Close()
 	return TablesBy(c, read)
 }
 
 // TablesBy is Tables for a caller that has a connection to nf_tables.
-func TablesBy(c *netlink.Conn, read func() error) error {
+func TablesBy(c *nfnl.Conn, read func() error) error {
 	return unchanged(func() (uint32, error) { return generation(c) }, read)
 }
 
 // Generation is the number that the next transaction of nf_tables in this namespace changes.
 func Generation() (uint32, error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := nfnl.Dial()
 	if err != nil {
-		return 0, fmt.Errorf("nf_tables: %w", err)
+		return 0, err
 	}
 	defer c.Close()
 	return generation(c)
@@ -93,7 +95,7 @@ func unchanged(number func() (uint32, error), read func() error) error {
 var nfgen = []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0}
 
 // generation is the number of the generation of nf_tables.
-func generation(c *netlink.Conn) (uint32, error) {
+func generation(c *nfnl.Conn) (uint32, error) {
 	answers, err := c.Execute(netlink.Message{
 		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
 		Data:   nfgen,

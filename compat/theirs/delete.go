@@ -7,6 +7,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/nfnl"
 )
 
 // ErrChanged says that nf_tables has changed since it was looked at.
@@ -17,16 +19,16 @@ var ErrChanged = errors.New("nf_tables was changed meanwhile")
 // after the tables were read must not go with them. ErrChanged: something has, and nothing is
 // removed. The kernel compares (nfnetlink_rcv_batch(), net/netfilter/nfnetlink.c).
 func (n *Netfilter) Delete(tables []string, generation uint32) error {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := nfnl.Dial()
 	if err != nil {
-		return fmt.Errorf("nf_tables: %w", err)
+		return err
 	}
 	defer c.Close()
 	batch, err := n.deletion(tables, generation)
 	if err != nil {
 		return fmt.Errorf("remove tables of nf_tables: %w", err)
 	}
-	if _, err = c.SendMessages(batch); err == nil {
+	if err = c.Send(batch...); err == nil {
 		err = acknowledged(c, len(tables))
 	}
 	if errors.Is(err, unix.ERESTART) {
@@ -39,7 +41,7 @@ func (n *Netfilter) Delete(tables []string, generation uint32) error {
 }
 
 // acknowledged waits for the answers to some messages.
-func acknowledged(c *netlink.Conn, n int) error {
+func acknowledged(c *nfnl.Conn, n int) error {
 	for n > 0 {
 		answers, err := c.Receive()
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/bpf/nfnl"
 	"github.com/bpftables/bpftables/bpf/steady"
 	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/ruleset"
@@ -27,6 +29,11 @@ func (n *Netfilter) nfFamily() nftables.TableFamily {
 
 // nft looks into a table of nf_tables that has the name of one of iptables'.
 func (n *Netfilter) nft(table string) (*Held, error) {
+	// Most often there is none of the name, and this is one question; of chains there may be
+	// thousands, of others.
+	if there, err := anchor.Tables(n.family, table); err != nil || len(there) == 0 {
+		return nil, err
+	}
 	all, err := n.allChains()
 	if err != nil {
 		return nil, err
@@ -180,7 +187,7 @@ func (n *Netfilter) rules(h *Held) error {
 const nfgenSize = 4
 
 func (n *Netfilter) dumpRules(table string) (messages []netlink.Message, err error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := nfnl.Dial()
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +197,7 @@ func (n *Netfilter) dumpRules(table string) (messages []netlink.Message, err err
 		return nil, err
 	}
 	head := binary.BigEndian.AppendUint16([]byte{byte(n.nfFamily()), unix.NFNETLINK_V0}, 0)
-	err = steady.Tables(func() (err error) {
+	err = steady.TablesBy(c, func() (err error) {
 		messages, err = c.Execute(netlink.Message{
 			Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETRULE, Flags: netlink.Request | netlink.Dump},
 			Data:   append(head, only...),

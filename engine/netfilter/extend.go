@@ -48,11 +48,7 @@ func (d *Datapath) Extend(live *datapath.Live, table string, effects []pred.Effe
 
 // isWhole says whether our table in nf_tables has all that a generation gave it for a table.
 func (d *Datapath) isWhole(live *datapath.Live, h *held) (bool, error) {
-	chains, err := d.netfilter.own.Chains()
-	if err != nil {
-		return false, err
-	}
-	sleeps, err := d.netfilter.own.Dormant()
-	_, all := h.inOwn(chains, live.Number())
-	return all && !sleeps, err
+	seen, err := d.netfilter.own.Look()
+	_, all := h.inOwn(seen.Chains, live.Number())
+	return all && !seen.Dormant, err
 }

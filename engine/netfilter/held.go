@@ -189,23 +189,12 @@ func (n *netfilter) keepOwn(gen uint32, given []held) error {
 }
 
 // lost gives the tables of which netfilter does not hold any more what a generation gave
-// it: someone has removed or changed it.
-func (n *netfilter) lost(gen uint32, all []held, pins string) ([]string, error) {
-	if len(all) == 0 {
-		return nil, nil
-	}
-	chains, err := n.own.Chains()
-	if err != nil {
-		return nil, err
-	}
-	sleeps, err := n.own.Dormant()
-	if err != nil {
-		return nil, err
-	}
+// it: someone has removed or changed it. seen is what our table in nf_tables has.
+func (n *netfilter) lost(seen anchor.Seen, gen uint32, all []held, pins string) ([]string, error) {
 	var out []string
 	for _, h := range all {
-		if some, all := h.inOwn(chains, gen); some {
-			if sleeps || !all {
+		if some, all := h.inOwn(seen.Chains, gen); some {
+			if seen.Dormant || !all {
 				out = append(out, h.Table)
 			}
 			continue
@@ -329,12 +318,15 @@ func (d *Datapath) lost(live *datapath.Live) ([]string, *record, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	lost, err := d.netfilter.lost(live.Number(), r.Held, d.space.Pins())
-	if err != nil || !live.Conntrack {
-		return lost, r, err
+	if len(r.Held) == 0 && !live.Conntrack {
+		return nil, r, nil
 	}
-	on, err := d.netfilter.own.Conntrack()
-	if err == nil && !on {
+	seen, err := d.netfilter.own.Look()
+	if err != nil {
+		return nil, nil, err
+	}
+	lost, err := d.netfilter.lost(seen, live.Number(), r.Held, d.space.Pins())
+	if err == nil && live.Conntrack && !seen.Conntrack() {
 		lost = append(lost, conntrackLost)
 	}
 	return lost, r, err

@@ -3,7 +3,6 @@ package state
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"math"
 	"os"
@@ -26,7 +25,7 @@ func appendBatch(b []byte, from, to uint32, ops []byte) []byte {
 	b = le.AppendUint32(b, 0)
 	b = le.AppendUint32(le.AppendUint32(b, from), to)
 	b = append(b, ops...)
-	le.PutUint32(b[start+4:], crc32.Checksum(b[start+batchHead:], castagnoli))
+	le.PutUint32(b[start+4:], checksum(b[start+batchHead:]))
 	return b
 }
 
@@ -40,7 +39,7 @@ func nextBatch(b []byte) (from, to uint32, ops []byte, size int, ok bool) {
 		return 0, 0, nil, 0, false
 	}
 	body := b[batchHead:][:n:n]
-	if crc32.Checksum(body, castagnoli) != le.Uint32(b[4:]) {
+	if checksum(body) != le.Uint32(b[4:]) {
 		return 0, 0, nil, 0, false
 	}
 	return le.Uint32(body), le.Uint32(body[4:]), body[8:], batchHead + n, true

@@ -3,7 +3,6 @@ package state
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -28,10 +27,7 @@ const (
 	hashSize   = 8
 )
 
-var (
-	le         = binary.LittleEndian
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-)
+var le = binary.LittleEndian
 
 // header is the start of a base file.
 //
@@ -117,15 +113,6 @@ func readHeader(path string, data []byte) (*header, error) {
 }
 
 const wrongSum = "damaged: its checksum is another one"
-
-// checksum is that of some bytes, one after the other.
-func checksum(parts ...[]byte) uint32 {
-	sum := uint32(0)
-	for _, p := range parts {
-		sum = crc32.Update(sum, castagnoli, p)
-	}
-	return sum
-}
 
 // tableRecord is a table: its name, what it says, and its chains.
 type tableRecord struct {
