@@ -95,7 +95,7 @@ func TestKilledCompat(t *testing.T) {
 texts > /tmp/before.$$
 point() { { BPFTABLES_FAILPOINT=$1 bpftables $2 2>&1; } 2>/dev/null; }
 steps() { # of a command: those of this package's own steps, and some of the others
-	point '?' $1 | sed -n 's/^step //p' | awk '$2 ~ /^(compat|made|remembered|enforced|removed|giving|given)$/ || NR % 40 == 0 {print $1}' | sed -n "``+every+`p"
+	point '?' $1 | sed -n 's/^step //p' | awk '$2 ~ /^(compat|made|remembered|enforced|removed|giving|given)$/ || NR % 40 == 0 {print $1}' | sed -n "`+every+`p"
 }
 forward=$(steps install-compat); backward=$(steps remove-compat)
 texts | diff /tmp/before.$$ - || echo NOT GIVEN BACK
