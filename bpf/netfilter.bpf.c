@@ -4,12 +4,15 @@
  *   link -> entry -> progs[half + slot] -> hook: facts, chain(), counters, note
  *                                       or pass, where the table has no rules here
  *                                       or whole, where netfilter has the table
+ *                    progs[half + level] <- hook, where its code is not what the rules say any more:
+ *                                       the same as rows alone
  *   link -> guard, behind a table of netfilter that does something for us
  *
  * "chain" and "lead" are holes: the loader puts the generated rules in their places. */
 #include "facts/kernel.h"
 #include "facts/facts.h"
 #include "netfilter/maps.h"
+#include "netfilter/seat.h"
 #include "facts/fill.h"
 #include "netfilter/count.h"
 #include "netfilter/notes.h"
@@ -26,7 +29,8 @@
 #include "netfilter/chain.h"
 
 const volatile u32 entry_slot;
-const volatile u32 shim;
+const volatile u32 has_rows;  /* 1: the rules of its table are rows, too, which may have changed */
+const volatile u32 rows_slot; /* of the program that runs them */
 const volatile u32 late_guard; /* it stands behind a chain that ends actions behind conntrack */
 
 /* tail_call runs a program of progs. The compiler would make one call of two. */
@@ -81,29 +85,37 @@ int hook(struct bpf_nf_ctx *ctx)
 	enum verdict verdict;
 	enum asked first;
 
-	if (nat_done && is_established(ctx->skb))
+	f->version = has_rows ? class_words()[HDR_VERSION] : 0;
+	if (has_rows && f->version >= seat_words(ctx)[SEAT_CODE_DEAD]) {
+		/* The code is not what the rules say in this version. */
+		tail_call(ctx, rows_slot);
+		return NF_DROP; /* nobody is there: closed */
+	}
+	if (nat_done(ctx) && is_established(ctx->skb))
 		return NF_ACCEPT;
-	if (noted && (!in_process || shim))
-		note_reset(ctx, shim);
-	if (nat_done) {
+	if ((noted || seat_has(ctx, SEAT_NOTED)) && (!in_process(ctx) || leaves_notes(ctx)))
+		note_reset(ctx, leaves_notes(ctx));
+	if (rows_alone && !base_of(ctx))
+		return NF_ACCEPT;
+	if (nat_done(ctx)) {
 		first = asked(ctx);
 		if (first != ASKED_FIRST)
 			return first == ASKED_NOT;
 	}
 	if (!fill_first(ctx, f))
 		return NF_DROP;
-	if (nat_done) {
+	if (nat_done(ctx)) {
 		if (!fill_rest(ctx, f))
 			return NF_DROP;
 		if (!is_new(ctx->skb, f))
 			return NF_ACCEPT;
 	}
-	verdict = run_base(ctx, f, nat_done);
+	verdict = run_base(ctx, f);
 	if (verdict == V_ACCEPT || verdict == V_DROP)
 		count_packet(f, f->rule);
 	else
 		verdict = V_DROP;
-	if (shim && f->notes)
+	if (leaves_notes(ctx) && f->notes)
 		return note_close(ctx, f, verdict);
 	return verdict == V_ACCEPT;
 }
@@ -117,7 +129,7 @@ int whole(struct bpf_nf_ctx *ctx)
 	enum asked first;
 
 	note_reset(ctx, true);
-	if (nat_done) {
+	if (translates) {
 		first = asked(ctx);
 		if (first == ASKED_CLOSED)
 			return NF_DROP;
@@ -126,7 +138,7 @@ int whole(struct bpf_nf_ctx *ctx)
 		if (first == ASKED_NOT || (skb->_nfct & NFCT_INFOMASK) != IP_CT_NEW)
 			return NF_ACCEPT;
 	}
-	return note_whole((u64)skb);
+	return note_whole(ctx);
 }
 
 /* missed_late says whether a packet comes from conntrack without what was to be ended there. */
@@ -152,7 +164,7 @@ SEC("netfilter")
 int guard(struct bpf_nf_ctx *ctx)
 {
 	u64 skb = (u64)ctx->skb;
-	struct note_entry *note = note_find(skb);
+	struct note_entry *note = note_find(ctx);
 	bool drop;
 
 	if (late_guard && missed_late(skb))
@@ -161,7 +173,7 @@ int guard(struct bpf_nf_ctx *ctx)
 		return NF_ACCEPT;
 	drop = !note->unless || !passes(ctx->skb, note);
 	note->n = 0;
-	if (in_process)
+	if (in_process(ctx))
 		bpf_map_delete_elem(&out_notes, &skb);
 	return drop ? NF_DROP : NF_ACCEPT;
 }

@@ -5,6 +5,7 @@
 #include "facts/kernel.h"
 #include "facts/facts.h"
 #include "netfilter/maps.h"
+#include "netfilter/seat.h"
 #include "facts/world.h"
 #include "facts/fill.h"
 #include "netfilter/count.h"
@@ -113,7 +114,7 @@ static __always_inline void override(struct facts *f, const struct facts *g)
 static __always_inline void report_notes(struct bpf_nf_ctx *ctx, struct facts *f, struct outcome *o)
 {
 	u64 skb = (u64)ctx->skb;
-	struct note_entry *note = note_find(skb);
+	struct note_entry *note = note_find(ctx);
 	u32 i;
 
 	o->overflow = f->notes > NOTE_ACTIONS;
@@ -137,11 +138,12 @@ int probe(struct bpf_nf_ctx *ctx)
 
 	/* What is left alone must not matter. */
 	__builtin_memset(&f, 0xa5, sizeof(f));
+	f.version = 0;
 	o = bpf_map_lookup_elem(&outcomes, &zero);
 	if (!o || !g || !fill_first(ctx, &f) || !fill_rest(ctx, &f))
 		return NF_DROP;
 	override(&f, &g->facts);
-	o->verdict = run_base(ctx, &f, true);
+	o->verdict = run_base(ctx, &f);
 	o->rule = f.rule;
 	report_notes(ctx, &f, o);
 	if (o->verdict == V_ACCEPT || o->verdict == V_DROP)

@@ -75,12 +75,16 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, 
 		// Whether the packet is an error of ICMP is in its transport header.
 		g.needs |= abi.NeedL4 | abi.NeedCt
 	}
-	base := 0
+	base, alone := 0, false
 	if c := h.Funcs[0].Class; c != nil {
-		base = c.Number + 1
+		base, alone = c.Number+1, c.NoLead
+	}
+	var ops uint64
+	if image != nil {
+		ops = image.Ops[t.Name]
 	}
 	return Program{
-		Image: image, Base: base, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Alone: t.Alone(),
+		Image: image, Ops: ops, Base: base, Rows: alone, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Alone: t.Alone(),
 		Needs: g.tracked(p), Atomic: stage.atomic, Shim: h.Shim, Insns: g.insns, Lead: lead,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, Args: p.Args,
 	}, nil

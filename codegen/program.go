@@ -36,10 +36,12 @@ type Program struct {
 	Atomic bool   // count with atomic adds: the hook may be interrupted by itself
 	Looks  bool   // it calls classified chains
 	Base   int    // 1 more than the number of the base chain's class; 0: it is code
+	Rows   bool   // nothing is code: the program of its level that runs rows alone is its own
 	Shim   bool   // rules of this hook have actions for netfilter's own targets
 	Late   bool   // some of them are ended behind conntrack
 	Insns  asm.Instructions
 	Lead   Lead        // asked before Insns, or before the class Base
+	Ops    uint64      // what the rows of its table may ask, as bits (enum class_op)
 	Image  *rows.Image // the classified chains of the generation; nil: there are none
 
 	// Rule ids and slots are numbers within the whole generation: a chain that is

@@ -58,6 +58,8 @@ const (
 	NetfilterClassChainCHAIN_ALL_TUPLES NetfilterClassChain = 8
 	NetfilterClassChainCHAIN_LEAD       NetfilterClassChain = 9
 	NetfilterClassChainCHAIN_LEAD_DEAD  NetfilterClassChain = 10
+	NetfilterClassChainCHAIN_OPS        NetfilterClassChain = 11
+	NetfilterClassChainCHAIN_MORE_OPS   NetfilterClassChain = 12
 	NetfilterClassChainCHAIN_SIZE       NetfilterClassChain = 16
 )
 
@@ -101,7 +103,8 @@ const (
 	NetfilterClassHeaderHDR_VERSION NetfilterClassHeader = 0
 	NetfilterClassHeaderHDR_NCHAINS NetfilterClassHeader = 1
 	NetfilterClassHeaderHDR_OWN     NetfilterClassHeader = 2
-	NetfilterClassHeaderHDR_SIZE    NetfilterClassHeader = 64
+	NetfilterClassHeaderHDR_SEATS   NetfilterClassHeader = 64
+	NetfilterClassHeaderHDR_SIZE    NetfilterClassHeader = 576
 )
 
 type NetfilterClassHow uint32
@@ -203,6 +206,24 @@ const (
 	NetfilterClassRowROW_SRC     NetfilterClassRow = 12
 	NetfilterClassRowROW_SIZE4   NetfilterClassRow = 16
 	NetfilterClassRowROW_SIZE6   NetfilterClassRow = 32
+)
+
+type NetfilterClassSeat uint32
+
+const (
+	NetfilterClassSeatSEAT_BASE      NetfilterClassSeat = 0
+	NetfilterClassSeatSEAT_FLAGS     NetfilterClassSeat = 1
+	NetfilterClassSeatSEAT_CODE_DEAD NetfilterClassSeat = 2
+	NetfilterClassSeatSEAT_SIZE      NetfilterClassSeat = 4
+	NetfilterClassSeatSEAT_HOOKS     NetfilterClassSeat = 8
+)
+
+type NetfilterClassSeatFlag uint32
+
+const (
+	NetfilterClassSeatFlagSEAT_NOTED NetfilterClassSeatFlag = 65536
+	NetfilterClassSeatFlagSEAT_SHIM  NetfilterClassSeatFlag = 131072
+	NetfilterClassSeatFlagSEAT_NAT   NetfilterClassSeatFlag = 262144
 )
 
 type NetfilterClassSet uint32
@@ -513,6 +534,7 @@ const (
 	NetfilterVarEntrySlot        = "entry_slot"
 	NetfilterVarFamily           = "family"
 	NetfilterVarGen              = "gen"
+	NetfilterVarHasRows          = "has_rows"
 	NetfilterVarHashKey0         = "hash_key0"
 	NetfilterVarHashKey1         = "hash_key1"
 	NetfilterVarHashKey2         = "hash_key2"
@@ -524,14 +546,16 @@ const (
 	NetfilterVarLeadLabel        = "lead_label"
 	NetfilterVarLeadRow          = "lead_row"
 	NetfilterVarLeads            = "leads"
-	NetfilterVarNatDone          = "nat_done"
 	NetfilterVarNeeds            = "needs"
 	NetfilterVarNoteSlot         = "note_slot"
 	NetfilterVarNoted            = "noted"
 	NetfilterVarProgramMoreOps   = "program_more_ops"
 	NetfilterVarProgramOps       = "program_ops"
+	NetfilterVarRowsAlone        = "rows_alone"
 	NetfilterVarRowsMask         = "rows_mask"
+	NetfilterVarRowsSlot         = "rows_slot"
 	NetfilterVarShim             = "shim"
+	NetfilterVarTranslates       = "translates"
 )
 
 // LoadNetfilter returns the embedded CollectionSpec for Netfilter.
@@ -622,6 +646,7 @@ type NetfilterVariableSpecs struct {
 	EntrySlot       *ebpf.VariableSpec `ebpf:"entry_slot"`
 	Family          *ebpf.VariableSpec `ebpf:"family"`
 	Gen             *ebpf.VariableSpec `ebpf:"gen"`
+	HasRows         *ebpf.VariableSpec `ebpf:"has_rows"`
 	HashKey0        *ebpf.VariableSpec `ebpf:"hash_key0"`
 	HashKey1        *ebpf.VariableSpec `ebpf:"hash_key1"`
 	HashKey2        *ebpf.VariableSpec `ebpf:"hash_key2"`
@@ -633,14 +658,16 @@ type NetfilterVariableSpecs struct {
 	LeadLabel       *ebpf.VariableSpec `ebpf:"lead_label"`
 	LeadRow         *ebpf.VariableSpec `ebpf:"lead_row"`
 	Leads           *ebpf.VariableSpec `ebpf:"leads"`
-	NatDone         *ebpf.VariableSpec `ebpf:"nat_done"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
 	Noted           *ebpf.VariableSpec `ebpf:"noted"`
 	ProgramMoreOps  *ebpf.VariableSpec `ebpf:"program_more_ops"`
 	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
+	RowsAlone       *ebpf.VariableSpec `ebpf:"rows_alone"`
 	RowsMask        *ebpf.VariableSpec `ebpf:"rows_mask"`
+	RowsSlot        *ebpf.VariableSpec `ebpf:"rows_slot"`
 	Shim            *ebpf.VariableSpec `ebpf:"shim"`
+	Translates      *ebpf.VariableSpec `ebpf:"translates"`
 }
 
 // NetfilterObjects contains all objects after they have been loaded into the kernel.
@@ -723,6 +750,7 @@ type NetfilterVariables struct {
 	EntrySlot       *ebpf.Variable `ebpf:"entry_slot"`
 	Family          *ebpf.Variable `ebpf:"family"`
 	Gen             *ebpf.Variable `ebpf:"gen"`
+	HasRows         *ebpf.Variable `ebpf:"has_rows"`
 	HashKey0        *ebpf.Variable `ebpf:"hash_key0"`
 	HashKey1        *ebpf.Variable `ebpf:"hash_key1"`
 	HashKey2        *ebpf.Variable `ebpf:"hash_key2"`
@@ -734,14 +762,16 @@ type NetfilterVariables struct {
 	LeadLabel       *ebpf.Variable `ebpf:"lead_label"`
 	LeadRow         *ebpf.Variable `ebpf:"lead_row"`
 	Leads           *ebpf.Variable `ebpf:"leads"`
-	NatDone         *ebpf.Variable `ebpf:"nat_done"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
 	Noted           *ebpf.Variable `ebpf:"noted"`
 	ProgramMoreOps  *ebpf.Variable `ebpf:"program_more_ops"`
 	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`
+	RowsAlone       *ebpf.Variable `ebpf:"rows_alone"`
 	RowsMask        *ebpf.Variable `ebpf:"rows_mask"`
+	RowsSlot        *ebpf.Variable `ebpf:"rows_slot"`
 	Shim            *ebpf.Variable `ebpf:"shim"`
+	Translates      *ebpf.Variable `ebpf:"translates"`
 }
 
 // NetfilterPrograms contains all programs after they have been loaded into the kernel.

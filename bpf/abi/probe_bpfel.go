@@ -289,13 +289,15 @@ const (
 	ProbeVarLeadLabel        = "lead_label"
 	ProbeVarLeadRow          = "lead_row"
 	ProbeVarLeads            = "leads"
-	ProbeVarNatDone          = "nat_done"
 	ProbeVarNeeds            = "needs"
 	ProbeVarNoteSlot         = "note_slot"
 	ProbeVarNoted            = "noted"
 	ProbeVarProgramMoreOps   = "program_more_ops"
 	ProbeVarProgramOps       = "program_ops"
+	ProbeVarRowsAlone        = "rows_alone"
 	ProbeVarRowsMask         = "rows_mask"
+	ProbeVarShim             = "shim"
+	ProbeVarTranslates       = "translates"
 )
 
 // LoadProbe returns the embedded CollectionSpec for Probe.
@@ -393,13 +395,15 @@ type ProbeVariableSpecs struct {
 	LeadLabel       *ebpf.VariableSpec `ebpf:"lead_label"`
 	LeadRow         *ebpf.VariableSpec `ebpf:"lead_row"`
 	Leads           *ebpf.VariableSpec `ebpf:"leads"`
-	NatDone         *ebpf.VariableSpec `ebpf:"nat_done"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
 	Noted           *ebpf.VariableSpec `ebpf:"noted"`
 	ProgramMoreOps  *ebpf.VariableSpec `ebpf:"program_more_ops"`
 	ProgramOps      *ebpf.VariableSpec `ebpf:"program_ops"`
+	RowsAlone       *ebpf.VariableSpec `ebpf:"rows_alone"`
 	RowsMask        *ebpf.VariableSpec `ebpf:"rows_mask"`
+	Shim            *ebpf.VariableSpec `ebpf:"shim"`
+	Translates      *ebpf.VariableSpec `ebpf:"translates"`
 }
 
 // ProbeObjects contains all objects after they have been loaded into the kernel.
@@ -495,13 +499,15 @@ type ProbeVariables struct {
 	LeadLabel       *ebpf.Variable `ebpf:"lead_label"`
 	LeadRow         *ebpf.Variable `ebpf:"lead_row"`
 	Leads           *ebpf.Variable `ebpf:"leads"`
-	NatDone         *ebpf.Variable `ebpf:"nat_done"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
 	Noted           *ebpf.Variable `ebpf:"noted"`
 	ProgramMoreOps  *ebpf.Variable `ebpf:"program_more_ops"`
 	ProgramOps      *ebpf.Variable `ebpf:"program_ops"`
+	RowsAlone       *ebpf.Variable `ebpf:"rows_alone"`
 	RowsMask        *ebpf.Variable `ebpf:"rows_mask"`
+	Shim            *ebpf.Variable `ebpf:"shim"`
+	Translates      *ebpf.Variable `ebpf:"translates"`
 }
 
 // ProbePrograms contains all programs after they have been loaded into the kernel.

@@ -5,7 +5,18 @@ const (
 	HeaderVersion = uint32(NetfilterClassHeaderHDR_VERSION)
 	HeaderNChains = uint32(NetfilterClassHeaderHDR_NCHAINS)
 	HeaderOwn     = uint32(NetfilterClassHeaderHDR_OWN) // the first word that the datapath does not read
+	HeaderSeats   = uint32(NetfilterClassHeaderHDR_SEATS)
 	HeaderSize    = uint32(NetfilterClassHeaderHDR_SIZE)
+
+	SeatBase     = uint32(NetfilterClassSeatSEAT_BASE)
+	SeatFlags    = uint32(NetfilterClassSeatSEAT_FLAGS)
+	SeatCodeDead = uint32(NetfilterClassSeatSEAT_CODE_DEAD)
+	SeatSize     = uint32(NetfilterClassSeatSEAT_SIZE)
+	SeatHooks    = uint32(NetfilterClassSeatSEAT_HOOKS)
+
+	SeatNoted = uint32(NetfilterClassSeatFlagSEAT_NOTED)
+	SeatShim  = uint32(NetfilterClassSeatFlagSEAT_SHIM)
+	SeatNAT   = uint32(NetfilterClassSeatFlagSEAT_NAT)
 
 	ChainKind      = uint32(NetfilterClassChainCHAIN_KIND)
 	ChainFirst     = uint32(NetfilterClassChainCHAIN_FIRST)
@@ -18,6 +29,8 @@ const (
 	ChainAllTuples = uint32(NetfilterClassChainCHAIN_ALL_TUPLES)
 	ChainLead      = uint32(NetfilterClassChainCHAIN_LEAD)
 	ChainLeadDead  = uint32(NetfilterClassChainCHAIN_LEAD_DEAD)
+	ChainOps       = uint32(NetfilterClassChainCHAIN_OPS)
+	ChainMoreOps   = uint32(NetfilterClassChainCHAIN_MORE_OPS)
 	ChainSize      = uint32(NetfilterClassChainCHAIN_SIZE)
 
 	KindList   = uint32(NetfilterClassKindKIND_LIST)

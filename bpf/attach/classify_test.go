@@ -23,11 +23,10 @@ func TestClassifyStack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		image.Ops = ^uint64(0)
 		s := open(t, family)
 		for _, hook := range []packet.Hook{packet.Input, packet.Output} {
 			p := calling(family, hook, abi.FuncClassify)
-			p.Image = image
+			p.Image, p.Ops = image, ^uint64(0)
 			p.Insns = append(start("chain"),
 				asm.StoreImm(asm.RFP, -16, 0, asm.Word),
 				asm.Mov.Reg(asm.R1, asm.R6), asm.Mov.Reg(asm.R2, asm.R7), asm.Mov.Imm(asm.R3, 0),

@@ -216,12 +216,11 @@ func setEarlyClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
 	if image == nil {
 		return nil
 	}
-	if err := setClasses(spec, image); err != nil {
+	if err := setClasses(spec, image, image.EarlyOps); err != nil {
 		return err
 	}
 	return set(spec, map[string]uint32{
-		abi.EarlyXdpVarFirstVersion: layout.FirstVersion, abi.NetfilterVarProgramOps: uint32(image.EarlyOps),
-		abi.NetfilterVarProgramMoreOps: uint32(image.EarlyOps >> 32),
+		abi.EarlyXdpVarFirstVersion: layout.FirstVersion,
 	})
 }
 

@@ -116,6 +116,7 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 	if g.guests, err = s.seats(progs, shared != nil); err != nil {
 		return nil, noSeat(progs, err)
 	}
+	g.setSeats(progs, st.Image)
 	if g.sets, err = openSets(spec.Maps, st, s.findSet); err != nil {
 		return nil, err
 	}
@@ -146,6 +147,7 @@ func (s *Space) load(number uint32, progs []codegen.Program, early *codegen.Earl
 func (g *Generation) verify(progs []codegen.Program, given map[string]*ebpf.Map, meanwhile func()) error {
 	g.progs = make([]*ebpf.Program, len(g.guests))
 	errs := make([]error, len(g.guests)+len(g.links))
+	first, ops := g.sharing(progs)
 	parallel.Each(len(errs)+1, func(i int) {
 		switch {
 		case i == 1 || len(errs) == 0:
@@ -159,15 +161,45 @@ func (g *Generation) verify(progs []codegen.Program, given map[string]*ebpf.Map,
 			l.prog, errs[i] = l.load(l.seat, given)
 			return
 		}
+		if first[i] != i {
+			return
+		}
 		s := g.guests[i]
-		g.progs[i], errs[i] = loadRules(&progs[s.program], s.at, g.number, g.noted(s.at.level, progs), given)
+		p := progs[s.program]
+		p.Ops |= ops[s.at.level]
+		g.progs[i], errs[i] = loadRules(&p, s.at, g.number, g.noted(s.at.level, progs), given)
 	})
+	for i, of := range first {
+		if of != i && errs[of] == nil {
+			g.progs[i], errs[i] = g.progs[of].Clone()
+		}
+	}
 	for _, err := range errs {
 		if err != nil {
 			return err // that of the first one, on any machine
 		}
 	}
 	return nil
+}
+
+// sharing gives for each guest the first one that has the same program, those of rows alone being for
+// all seats of a level, and for each level what the rows may ask.
+func (g *Generation) sharing(progs []codegen.Program) (first []int, ops map[uint32]uint64) {
+	first, ops = make([]int, len(g.guests)), map[uint32]uint64{}
+	of := map[uint32]int{}
+	for i, s := range g.guests {
+		first[i] = i
+		if !progs[s.program].Rows {
+			continue
+		}
+		ops[s.at.level] |= progs[s.program].Ops
+		if same, is := of[s.at.level]; is {
+			first[i] = same
+		} else {
+			of[s.at.level] = i
+		}
+	}
+	return first, ops
 }
 
 // noted says whether a program at a level leaves notes: then all there say whose packet comes
@@ -216,7 +248,7 @@ func states(progs []codegen.Program) (*maps.States, error) {
 		st.Rules = max(st.Rules, p.Rules)
 		st.Image = p.Image
 		if p.Looks {
-			st.Needs &= p.Needs
+			st.Needs &= reads(p)
 		}
 		for _, l := range p.Limits {
 			st.Limits[l.Slot] = l

@@ -19,7 +19,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/rewrite"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
-	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
 )
 
 // compiled is a C object, of which each part is read once.
@@ -240,24 +240,6 @@ func loadPass(at seat, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, e
 	return loadConstant(spec, prog, given)
 }
 
-// The bits of the state of a connection whose addresses are settled (IPS_SRC_NAT_DONE,
-// IPS_DST_NAT_DONE, include/uapi/linux/netfilter/nf_conntrack_common.h).
-const (
-	srcNATDone = 1 << 7
-	dstNATDone = 1 << 8
-)
-
-// natDone is the bit for the base chain of a program; 0 when it does not translate addresses.
-func natDone(p *codegen.Program) uint32 {
-	switch {
-	case !p.NAT:
-		return 0
-	case p.Hook == packet.Prerouting || p.Hook == packet.Output:
-		return dstNATDone
-	}
-	return srcNATDone
-}
-
 // loadWhole loads the program that stands before a base chain that is left to netfilter.
 func loadWhole(p *codegen.Program, at seat, gen uint32, given map[string]*ebpf.Map) (*ebpf.Program, error) {
 	spec, prog, err := subset(abi.NetfilterProgWhole)
@@ -265,7 +247,7 @@ func loadWhole(p *codegen.Program, at seat, gen uint32, given map[string]*ebpf.M
 		return nil, err
 	}
 	values := seatVariables(at, gen)
-	values[abi.NetfilterVarNatDone] = natDone(p)
+	values[abi.NetfilterVarTranslates] = boolean(p.NAT)
 	values[abi.NetfilterVarFamily] = uint32(p.Family)
 	values[abi.NetfilterVarNeeds] = p.Needs
 	if err := set(spec, values); err != nil {
@@ -288,6 +270,10 @@ func loadRules(p *codegen.Program, at seat, gen uint32, noted bool, given map[st
 		return loadWhole(p, at, gen, given)
 	}
 	spec, prog, err := specOf(p, at, gen)
+	if err == nil && p.Rows {
+		err = setRowsAlone(spec)
+		noted = false // the seats say
+	}
 	if err == nil {
 		err = set(spec, map[string]uint32{abi.NetfilterVarNoted: boolean(noted)})
 	}
@@ -315,7 +301,7 @@ func specOf(p *codegen.Program, at seat, gen uint32) (*ebpf.CollectionSpec, *ebp
 	values[abi.NetfilterVarNeeds] = p.Needs
 	values[abi.NetfilterVarAtomic] = boolean(p.Atomic || p.Hook.Local())
 	values[abi.NetfilterVarShim] = boolean(p.Shim)
-	values[abi.NetfilterVarNatDone] = natDone(p)
+	values[abi.NetfilterVarTranslates] = boolean(p.NAT)
 	values[abi.NetfilterVarBaseClass] = uint32(p.Base)
 	setLead(values, p)
 	if err := set(spec, values); err != nil {
@@ -324,7 +310,7 @@ func specOf(p *codegen.Program, at seat, gen uint32) (*ebpf.CollectionSpec, *ebp
 	if err := clock(spec); err != nil {
 		return nil, nil, err
 	}
-	return spec, prog, setClasses(spec, p.Image)
+	return spec, prog, setClasses(spec, p.Image, p.Ops)
 }
 
 // setLead tells the datapath of the lead of a base chain.
@@ -359,23 +345,36 @@ func clock(spec *ebpf.CollectionSpec) error {
 	})
 }
 
-// setClasses sets the variables that tell how the classified chains are laid out.
-func setClasses(spec *ebpf.CollectionSpec, image *rows.Image) error {
+// setClasses sets the variables that tell how the classified chains are laid out, and which
+// instructions programs of rows may have.
+func setClasses(spec *ebpf.CollectionSpec, image *rows.Image, ops uint64) error {
 	if image == nil {
 		return nil
 	}
+	return setLayout(spec, image.Keys, map[string]uint32{
+		abi.NetfilterVarRowsMask: image.RowsMask(), abi.NetfilterVarIndexMask: image.IndexMask(),
+		abi.NetfilterVarProgramOps: uint32(ops), abi.NetfilterVarProgramMoreOps: uint32(ops >> 32), abi.NetfilterVarClassTrees: boolean(image.Trees),
+	})
+}
+
+// setMemory sets the same for chains that are there.
+func setMemory(spec *ebpf.CollectionSpec, m *layout.Memory, ops uint64) error {
+	return setLayout(spec, m.Keys, map[string]uint32{
+		abi.NetfilterVarRowsMask: m.RowsMask(), abi.NetfilterVarIndexMask: m.IndexMask(),
+		abi.NetfilterVarProgramOps: uint32(ops), abi.NetfilterVarProgramMoreOps: uint32(ops >> 32), abi.NetfilterVarClassTrees: boolean(m.HasTrees()),
+	})
+}
+
+func setLayout(spec *ebpf.CollectionSpec, keys layout.HashKeys, values map[string]uint32) error {
 	for name, key := range map[string]uint64{
-		abi.NetfilterVarHashKey0: image.Keys[0], abi.NetfilterVarHashKey1: image.Keys[1],
-		abi.NetfilterVarHashKey2: image.Keys[2], abi.NetfilterVarHashKey3: image.Keys[3],
+		abi.NetfilterVarHashKey0: keys[0], abi.NetfilterVarHashKey1: keys[1],
+		abi.NetfilterVarHashKey2: keys[2], abi.NetfilterVarHashKey3: keys[3],
 	} {
 		if err := spec.Variables[name].Set(key); err != nil {
 			return fmt.Errorf("datapath variable %s: %w", name, err)
 		}
 	}
-	return set(spec, map[string]uint32{
-		abi.NetfilterVarRowsMask: image.RowsMask(), abi.NetfilterVarIndexMask: image.IndexMask(),
-		abi.NetfilterVarProgramOps: uint32(image.Ops), abi.NetfilterVarProgramMoreOps: uint32(image.Ops >> 32), abi.NetfilterVarClassTrees: boolean(image.Trees),
-	})
+	return set(spec, values)
 }
 
 func boolean(b bool) uint32 {

@@ -92,7 +92,7 @@ func (r *Runner) load(all *ebpf.CollectionSpec, p *codegen.Program, ticks uint32
 	}
 	values := seatVariables(seat{hook: p.Hook}, 1)
 	values[abi.ProbeVarFamily] = uint32(p.Family)
-	values[abi.ProbeVarNeeds] = p.Needs
+	values[abi.ProbeVarNeeds] = reads(p)
 	values[abi.ProbeVarAtomic] = boolean(p.Atomic)
 	values[abi.ProbeVarBaseClass] = uint32(p.Base)
 	setLead(values, p)
@@ -101,7 +101,7 @@ func (r *Runner) load(all *ebpf.CollectionSpec, p *codegen.Program, ticks uint32
 	if err := set(spec, values); err != nil {
 		return err
 	}
-	if err := setClasses(spec, p.Image); err != nil {
+	if err := setClasses(spec, p.Image, p.Ops); err != nil {
 		return err
 	}
 	given := map[string]*ebpf.Map{abi.ProbeMapGiven: r.given, abi.ProbeMapOutcomes: r.result}

@@ -181,7 +181,7 @@ static __always_inline bool fill_conntrack(struct bpf_nf_ctx *ctx, struct sk_buf
 		f->ctmark = 0;
 	if (!ct) {
 		f->ctstate = info == IP_CT_UNTRACKED ? STATE_UNTRACKED : info ? STATE_INVALID | STATE_MET : STATE_INVALID;
-		return !(needs & NEED_TRACKED) || info == IP_CT_UNTRACKED || conntrack_on(ctx);
+		return !asks(ctx, NEED_TRACKED) || info == IP_CT_UNTRACKED || conntrack_on(ctx);
 	}
 	f->hasconn = 1;
 	f->ctstate = STATE_BIT(info);

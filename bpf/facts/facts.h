@@ -40,7 +40,8 @@ struct facts {
 	u16 notes;	  /* actions noted so far, or NOTES_OVERFLOW */
 	u32 rule;	  /* id of the rule that ended the traversal */
 	u32 l4good;	  /* l4avail, but 0 in a fragment other than the first */
-	u32 version;	  /* of classified chains, the same for all of the hook; 0: not read yet */
+	u32 version;	  /* of classified chains, the same for all of the hook; 0: not read yet.
+			     * What begins with a packet sets it */
 	u32 at;		  /* run_program(): where it is; next_row(): only rows with smaller labels;
 			     * generated code: key of a map */
 	u32 word;	  /* the numbers of -m u32; next_row(): what it has found, 0: none */

@@ -10,6 +10,11 @@
 const volatile enum need needs;
 const volatile u32 family;
 
+/* asks says whether something that costs is read of a packet. */
+#ifndef asks
+#define asks(ctx, what) (needs & (what))
+#endif
+
 #include "conntrack/conntrack.h"
 
 #define ARPHRD_ETHER 1
@@ -173,7 +178,6 @@ static __always_inline int fill_first(struct bpf_nf_ctx *ctx, struct facts *f)
 	f->len = skb->len;
 	f->mark = skb->mark;
 	f->notes = 0;
-	f->version = 0;
 	f->begun = BEGUN_NOT;
 	/* The names come first: the verifier takes long for a pointer that it trusts, on each
 	 * way that leads there. */
@@ -193,7 +197,7 @@ static __always_inline int fill_rest(struct bpf_nf_ctx *ctx, struct facts *f)
 	f->l4state = L4_FOUND;
 	if (!(family == 4 ? fill_ipv4(skb, f, skb->len) : fill_ipv6(ctx, skb, f, skb->len)))
 		return 0;
-	if (needs & NEED_MAC)
+	if (asks(ctx, NEED_MAC))
 		fill_mac(ctx, f);
 	return 1;
 }

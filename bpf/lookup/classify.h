@@ -11,6 +11,8 @@
  * has them. */
 const volatile struct {
 	enum class_header header;
+	enum class_seat seat;
+	enum class_seat_flag seat_flag;
 	enum class_chain chain;
 	enum class_kind kind;
 	enum class_tuple tuple;

@@ -31,13 +31,30 @@
 	} map SEC(".maps");                                                                 \
 	static __always_inline const u32 *words(void) { return value_at(map); }
 
-/* The header of the index. What follows word HDR_OWN is user space's own. The descriptors of
- * the chains come next, by number. */
+/* The header of the index. What follows word HDR_OWN is user space's own, then come the seats by
+ * level and hook. The descriptors of the chains come next, by number. */
 enum class_header {
 	HDR_VERSION,
 	HDR_NCHAINS,
 	HDR_OWN,
-	HDR_SIZE = 64,
+	HDR_SEATS = 64,
+	HDR_SIZE = 576,
+};
+
+/* A seat, for the program of its level that runs rows alone (netfilter/seat.h), and for what stands
+ * there as code. */
+enum class_seat {
+	SEAT_BASE,  /* 1 more than the number of its base chain; 0: it has none */
+	SEAT_FLAGS, /* enum class_seat_flag, and what is read of a packet, of enum need */
+	SEAT_CODE_DEAD, /* from this version on, code at the seat is not what the rules say */
+	SEAT_SIZE = 4,
+	SEAT_HOOKS = 8, /* seats of a level */
+};
+
+enum class_seat_flag {
+	SEAT_NOTED = 1 << 16, /* some program at its level leaves notes */
+	SEAT_SHIM = 1 << 17,  /* its rules do */
+	SEAT_NAT = 1 << 18,   /* netfilter asks the chain for the first packet of a connection */
 };
 
 /* The descriptor of a chain. */
@@ -53,6 +70,8 @@ enum class_chain {
 	CHAIN_ALL_TUPLES, /* and how many tuples, empty ones included */
 	CHAIN_LEAD, /* label of the last rule that is also code, see lead.h; 0: none */
 	CHAIN_LEAD_DEAD, /* from this version on, the code is not what the rules say */
+	CHAIN_OPS, /* user space's: what its rows may ask, as bits of two words, see program_ops */
+	CHAIN_MORE_OPS,
 	CHAIN_SIZE = 16,
 };
 

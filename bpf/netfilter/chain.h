@@ -41,8 +41,22 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
  * generated code is saved. */
 const volatile u32 base_class;
 
-/* run_base runs a base chain; the facts have what fill_first() reads, or all. */
-static __always_inline enum verdict run_base(struct bpf_nf_ctx *ctx, struct facts *f, bool all)
+/* base_of gives the same for a program of rows alone. */
+static __always_inline u32 base_of(struct bpf_nf_ctx *ctx)
+{
+	return rows_alone ? seat_words(ctx)[SEAT_BASE] : base_class;
+}
+
+/* has_headers says that fill_rest() was called before the base chain is run. */
+#ifdef BPFTABLES_PROBE
+#define has_headers(ctx) true
+#else
+#define has_headers(ctx) nat_done(ctx)
+#endif
+
+/* run_base runs a base chain. What it asks of constants and seats it asks again: to keep an answer
+ * over a call takes a slot of the stack, of which rows that may ask everything leave none. */
+static __always_inline enum verdict run_base(struct bpf_nf_ctx *ctx, struct facts *f)
 {
 	enum verdict verdict;
 
@@ -52,12 +66,12 @@ static __always_inline enum verdict run_base(struct bpf_nf_ctx *ctx, struct fact
 			return verdict;
 		f->begun = BEGUN_LED;
 	}
-	if (!all && !fill_rest(ctx, f))
+	if (!has_headers(ctx) && !fill_rest(ctx, f))
 		return V_HOTDROP;
-	if (!base_class)
+	if (!rows_alone && !base_class)
 		return call_hole(chain, ctx, f);
-	return leads && f->begun == BEGUN_LED ? run_class(ctx, f, base_class - 1, lead_label, lead_row) :
-						run_class(ctx, f, base_class - 1, 0, 0);
+	return leads && f->begun == BEGUN_LED ? run_class(ctx, f, base_of(ctx) - 1, lead_label, lead_row) :
+						run_class(ctx, f, base_of(ctx) - 1, 0, 0);
 }
 
 #endif

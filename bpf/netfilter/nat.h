@@ -26,7 +26,7 @@ static __always_inline bool leaves_vrf(struct bpf_nf_ctx *ctx)
 {
 	const struct net_device *out;
 
-	if (hook_number != HOOK_POSTROUTING)
+	if (hook_of(ctx) != HOOK_POSTROUTING)
 		return false;
 	out = state_of(ctx)->out;
 	return out && out->priv_flags & IFF_L3MDEV_MASTER;
@@ -45,11 +45,11 @@ static __always_inline enum asked asked(struct bpf_nf_ctx *ctx)
 	ulong ct = conn_of(skb);
 
 	if (!ct) {
-		if (!(needs & NEED_TRACKED) || (skb->_nfct & NFCT_INFOMASK) == IP_CT_UNTRACKED)
+		if (!asks(ctx, NEED_TRACKED) || (skb->_nfct & NFCT_INFOMASK) == IP_CT_UNTRACKED)
 			return ASKED_NOT;
 		return conntrack_on(ctx) ? ASKED_NOT : ASKED_CLOSED;
 	}
-	if (load8(conn_at(ct, status)) & nat_done || leaves_vrf(ctx))
+	if (load8(conn_at(ct, status)) & nat_done(ctx) || leaves_vrf(ctx))
 		return ASKED_NOT;
 	return ASKED_FIRST;
 }

@@ -20,42 +20,57 @@
 #include "facts/facts.h"
 #include "netfilter/maps.h"
 #include "netfilter/out.h"
+#include "netfilter/seat.h"
 
 const volatile u32 gen;		/* generation of the program */
-const volatile u32 note_slot;	/* level of the seat */
-const volatile u32 hook_number; /* enum nf_inet_hooks */
 const volatile u32 noted;	/* some program of the generation at this level leaves notes */
-const volatile u32 nat_done;	/* IPS_SRC_NAT_DONE or IPS_DST_NAT_DONE for chains that translate, else 0 */
+const volatile u32 shim;	/* the rules of the program do */
+const volatile u32 translates;	/* netfilter asks the chain for the first packet of a connection */
+
+#define leaves_notes(ctx) (shim || seat_has(ctx, SEAT_SHIM))
+
+#define IPS_SRC_NAT_DONE (1 << 7)
+#define IPS_DST_NAT_DONE (1 << 8)
+
+/* nat_done is the bit of the state of a connection that says that its address is settled which the
+ * chain may translate; 0: the chain translates none. */
+static __always_inline u32 nat_done(struct bpf_nf_ctx *ctx)
+{
+	u32 hook = hook_of(ctx);
+
+	if (!translates && !seat_has(ctx, SEAT_NAT))
+		return 0;
+	return hook == HOOK_PREROUTING || hook == HOOK_OUTPUT ? IPS_DST_NAT_DONE : IPS_SRC_NAT_DONE;
+}
 
 /* The bit which says that the addresses did change: IPS_SRC_NAT or IPS_DST_NAT. */
-#define nat_bit (nat_done >> 3)
-
-/* The hook is also met in process context, where the CPU is another program's in between. */
-#define in_process (hook_number == HOOK_OUTPUT || hook_number == HOOK_POSTROUTING)
+#define nat_bit(ctx) (nat_done(ctx) >> 3)
 
 const struct note_entry blank_note = {};
 
-static __always_inline struct note_entry *note_find(u64 skb)
+static __always_inline struct note_entry *note_find(struct bpf_nf_ctx *ctx)
 {
+	u64 skb = (u64)ctx->skb;
 	u32 slot = note_slot;
 
-	if (in_process)
+	if (in_process(ctx))
 		return bpf_map_lookup_elem(&out_notes, &skb);
 	return bpf_map_lookup_elem(&notes, &slot);
 }
 
-/* note_reset makes the packet one without actions. */
-static __always_inline void note_reset(struct bpf_nf_ctx *ctx, bool shim)
+/* note_reset makes the packet one without actions. At hooks that are met in process context there is
+ * something to take away only where notes are left there. */
+static __always_inline void note_reset(struct bpf_nf_ctx *ctx, bool open)
 {
 	u64 skb = (u64)ctx->skb;
 	struct note_entry *note;
 
-	if (in_process) {
-		if (shim)
+	if (in_process(ctx)) {
+		if (open)
 			bpf_map_delete_elem(&out_notes, &skb);
 		return;
 	}
-	note = note_find(skb);
+	note = note_find(ctx);
 	if (!note)
 		return;
 	note->skb = skb;
@@ -65,21 +80,22 @@ static __always_inline void note_reset(struct bpf_nf_ctx *ctx, bool shim)
 }
 
 /* note_open gives the packet's note for the first action. */
-static __always_inline struct note_entry *note_open(u64 skb)
+static __always_inline struct note_entry *note_open(struct bpf_nf_ctx *ctx)
 {
+	u64 skb = (u64)ctx->skb;
 	u32 now = bpf_ktime_get_ns() / 1000000;
 	struct note_entry *note;
 
-	if (in_process && !out_put(skb, &blank_note, now))
+	if (in_process(ctx) && !out_put(skb, &blank_note, now))
 		return NULL;
-	note = note_find(skb);
+	note = note_find(ctx);
 	if (!note)
 		return NULL;
 	note->skb = skb;
 	note->gen = gen;
 	note->stamp = now;
 	note->verdict = V_DROP;
-	note->unless = nat_bit;
+	note->unless = nat_bit(ctx);
 	note->asked = 0;
 	return note;
 }
@@ -88,7 +104,6 @@ static __always_inline struct note_entry *note_open(u64 skb)
  * not fit is remembered and drops the packet in the end. */
 __noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 number)
 {
-	u64 skb = (u64)ctx->skb;
 	u16 action = number;
 	struct note_entry *note;
 	u32 n;
@@ -96,7 +111,7 @@ __noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 number)
 	if (!f)
 		return 0;
 	n = f->notes;
-	note = n ? note_find(skb) : note_open(skb);
+	note = n ? note_find(ctx) : note_open(ctx);
 	if (!note || n >= NOTE_ACTIONS) {
 		f->notes = NOTES_OVERFLOW;
 		return 0;
@@ -113,10 +128,10 @@ __noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 number)
 static __always_inline int note_close(struct bpf_nf_ctx *ctx, struct facts *f, u32 verdict)
 {
 	u64 skb = (u64)ctx->skb;
-	struct note_entry *note = note_find(skb);
+	struct note_entry *note = note_find(ctx);
 
 	if (f->notes > NOTE_ACTIONS || !note) {
-		if (in_process)
+		if (in_process(ctx))
 			bpf_map_delete_elem(&out_notes, &skb);
 		return NF_DROP;
 	}
@@ -126,9 +141,9 @@ static __always_inline int note_close(struct bpf_nf_ctx *ctx, struct facts *f, u
 
 /* note_whole notes that a table of netfilter has to judge the packet: the first rule there
  * takes the note. The answer is what the hook returns. */
-static __always_inline int note_whole(u64 skb)
+static __always_inline int note_whole(struct bpf_nf_ctx *ctx)
 {
-	struct note_entry *note = note_open(skb);
+	struct note_entry *note = note_open(ctx);
 
 	if (!note)
 		return NF_DROP;

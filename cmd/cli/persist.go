@@ -58,10 +58,7 @@ func (c *persistCmd) Run(s *streams) error {
 		}
 		errs = append(errs, c.save(s, family, path))
 	}
-	if errs := errors.Join(errs...); errs != nil {
-		return errs
-	}
-	return s.noteEnforcing()
+	return errors.Join(errs...)
 }
 
 func (c *persistCmd) save(s *streams, family packet.Family, path string) error {

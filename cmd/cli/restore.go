@@ -5,7 +5,6 @@ import (
 
 	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/compat/caller"
-	"github.com/bpftables/bpftables/compat/install"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -149,7 +148,7 @@ func (c *flushCmd) Run(s *streams) error {
 			return err
 		}
 	}
-	return install.Enforcing()
+	return nil
 }
 
 // checkCmd is "bpftables check".

@@ -21,9 +21,10 @@ type Image struct {
 	// First is the first row of every rule by rule id, for changes in place; 0: a
 	// rule that matches nothing has none.
 	First []uint32
-	// Ops are the instructions that programs may have, as bits by kind, and EarlyOps those
-	// of the early stage.
-	Ops, EarlyOps uint64
+	// Ops are the instructions that programs may have, as bits by kind, for each table, and
+	// EarlyOps those of the early stage.
+	Ops      map[string]uint64
+	EarlyOps uint64
 	// Trees says that some chain has decision trees.
 	Trees bool
 	// Choices say how the chains are looked up.
@@ -56,7 +57,7 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 		return nil, fmt.Errorf("%d chains would be looked up; at most %d have a number", len(classes), plan.MaxClasses)
 	}
 	b := &builder{
-		Image:    &Image{Memory: layout.Memory{Family: p.Family, Keys: o.Keys}, First: make([]uint32, p.Counters)},
+		Image:    &Image{Memory: layout.Memory{Family: p.Family, Keys: o.Keys}, First: make([]uint32, p.Counters), Ops: map[string]uint64{}},
 		programs: map[string]uint32{}, needs: needs, costs: o.Costs,
 	}
 	total := 0
@@ -72,12 +73,20 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 		if i == len(p.Classes) {
 			b.early, b.needs = true, abi.NeedIif|abi.NeedOif
 		}
+		if !b.early {
+			b.Ops[c.Table] |= usualOps
+			if c.NoLead {
+				b.Ops[c.Table] |= cheapOps
+			}
+		}
 		if err := b.chain(i, c); err != nil {
 			return nil, fmt.Errorf("chain %s: %w", c.Chain, err)
 		}
 	}
-	b.Ops |= usualOps
 	b.EarlyOps |= usualOps
+	for i, c := range p.Classes {
+		b.SetInstructions(i, b.Ops[c.Table])
+	}
 	if n := uint32(len(b.Rows)) / b.RowSize(); n > maxRows {
 		return nil, fmt.Errorf("chains that are looked up have %d rows; at most %d have a number", n, maxRows)
 	}
@@ -95,16 +104,24 @@ const maxRows = 1 << abi.EntryFact
 // first ones have them: they cost the verifier little.
 const usualOps = 1<<abi.OpYes | 1<<abi.OpNo | 1<<abi.OpHot | 1<<abi.OpGuard | 1<<abi.OpJump | 1<<abi.OpFact | 1<<abi.OpBytes | 1<<abi.OpBounds | 1<<abi.OpGetName
 
+// cheapOps are those that a program of rows alone has from the start: it is made once, for whatever
+// rules come. What is not among them costs the verifier as much as all the rest.
+const cheapOps = 1<<abi.OpField | 1<<abi.OpFindExt | 1<<abi.OpDCCPOption | 1<<abi.OpSCTPChunks | 1<<abi.OpLimit | 1<<abi.OpNth |
+	1<<abi.OpRandom | 1<<abi.OpNamedSet | 1<<abi.OpGetAddr | 1<<abi.OpU32Start | 1<<abi.OpU32Load | 1<<abi.OpU32And |
+	1<<abi.OpU32Left | 1<<abi.OpU32Right | 1<<abi.OpU32Advance | 1<<abi.OpU32In
+
 type builder struct {
 	*Image
 	needs    uint32            // what the datapath fills of the facts
 	early    bool              // the chain is one of the early stage
+	table    string            // of the chain
 	programs map[string]uint32 // programs and notes that are there, by their words
 	scratch  rule.Scratch
 	costs    choice.Costs
 }
 
 func (b *builder) chain(number int, c *plan.Class) error {
+	b.table = c.Table
 	rows := choice.NewChain(b.Family, c.Len())
 	rules := 0
 	for r := range c.All() {
@@ -175,7 +192,7 @@ func (b *builder) add(chain uint32, r *rule.Row, label uint32, from *plan.Rule) 
 	if b.early {
 		b.EarlyOps |= r.Ops
 	} else {
-		b.Ops |= r.Ops
+		b.Ops[b.table] |= r.Ops
 	}
 	n = b.NewRow()
 	b.Write(n, label, layout.FirstVersion, r, program, arg)
@@ -199,7 +216,7 @@ func (b *builder) intern(words []uint32) uint32 {
 
 // finish sizes the maps with room for changes in place, and completes the header.
 func (b *builder) finish() {
-	used, rows := b.Complete(b.Ops)
+	used, rows := b.Complete()
 	b.RowsWords = min(powerOfTwo(rows+rows/8+64), maxRows) * b.RowSize()
 	b.IndexWords = powerOfTwo(used+used/8+spareWords) + abi.IndexSlack
 }

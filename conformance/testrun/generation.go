@@ -94,6 +94,9 @@ func (g *generation) Counters(left []datapath.Left) (*datapath.Counters, error) 
 	return out, err
 }
 
+// Widen is what it cannot.
+func (g *generation) Widen([]int, uint64) error { return datapath.ErrAnew }
+
 // Classes opens what the programs look up.
 func (g *generation) Classes() (datapath.Classes, error) {
 	if len(g.runners) == 0 {

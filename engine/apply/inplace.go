@@ -55,7 +55,20 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 			}
 			return true, ed.commit()
 		}
-		if err := errors.Join(ed.abort(), ed.err); err != nil || !ed.full || again || !ed.classes.Rows().Reclaimable() {
+		if err := errors.Join(ed.abort(), ed.err); err != nil {
+			return false, err
+		}
+		if ed.kinds != nil {
+			if wide, err := ed.widen(); err != nil || !wide {
+				return false, err
+			}
+			if x, err = live.readExtra(); err != nil {
+				return false, err
+			}
+			again = false
+			continue
+		}
+		if !ed.full || again || !ed.classes.Rows().Reclaimable() {
 			return false, err
 		}
 		// What dead rows have makes room sooner than a new generation. It is free the
@@ -107,7 +120,8 @@ type editor struct {
 	longer   int      // how much the bounds on notes have grown
 	restarts []string // tables whose limits begin anew
 	changed  bool
-	full     bool // the generation had no room for a change
+	full     bool   // the generation had no room for a change
+	kinds    *kinds // of conditions that the programs of a table cannot run
 	err      error
 }
 
@@ -241,7 +255,11 @@ func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
 	}
 	row, id, err := ed.rows.Insert(class.Number, before(c, i), planned)
 	if err != nil {
-		return ed.fail(err)
+		err = ed.fail(err)
+		if ed.kinds != nil {
+			ed.kinds.table = table
+		}
+		return err
 	}
 	counters, err := ed.anew(id, r.Counters)
 	if err != nil {
@@ -278,8 +296,35 @@ func (ed *editor) lengthen(table string) bool {
 	return true
 }
 
+// kinds are those of conditions that a table is to run.
+type kinds struct {
+	table string
+	ops   uint64
+}
+
+// widen makes the programs of a table able to run conditions of kinds that it had none of; false:
+// only a new generation can.
+func (ed *editor) widen() (bool, error) {
+	var bases, all []int
+	for _, c := range ed.extra.Changeable[ed.kinds.table].Classes {
+		all = append(all, c.Number)
+		if ch := ed.chain(c.Table, c.Chain); ch != nil && ch.Policy != "" {
+			bases = append(bases, c.Number)
+		}
+	}
+	if ed.live.gen.Widen(bases, ed.kinds.ops) != nil {
+		return false, nil // a new generation does, or says why not
+	}
+	ed.classes.Rows().Widen(all, ed.kinds.ops)
+	return true, nil
+}
+
 // fail remembers errors that are not only about room.
 func (ed *editor) fail(err error) error {
+	if kind := new(edit.KindError); errors.As(err, &kind) {
+		ed.kinds = &kinds{ops: kind.Ops}
+		return errNotInPlace
+	}
 	if ed.full = errors.Is(err, edit.ErrNoRoom); !ed.full {
 		ed.err = err
 	}

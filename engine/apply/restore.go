@@ -52,6 +52,7 @@ type change struct {
 	flushed    []string // tables of which no rule stays
 	strict     bool
 	classifier translate.Classifier
+	rest       bool      // ClassifyRows may become ClassifyAuto
 	early      string    // mode of the early stage; "": as before
 	edits      []*Change // of other owners than iptables
 	sets       []*Change // of the sets of owners
@@ -107,6 +108,10 @@ func (e *Engine) restore(req *Request) error {
 	c := &change{
 		live: live, before: before, after: after, report: report, filled: req.NoFlush,
 		strict: req.Strict, classifier: req.Classifier, early: req.Early,
+	}
+	// Rules that are changed one by one will be changed again.
+	if c.rest = req.NoFlush && c.classifier == translate.ClassifyAuto; c.rest {
+		c.classifier = translate.ClassifyRows
 	}
 	for _, t := range report.Tables {
 		if !req.NoFlush {
@@ -306,6 +311,8 @@ func (e *Engine) translated(c *change, number uint32, load func(*datapath.Input)
 		switch {
 		case errors.Is(err, datapath.ErrNoLookups) && c.classifier != translate.ClassifyCode:
 			c.classifier = translate.ClassifyCode
+		case errors.As(err, &no) && c.rest:
+			c.classifier, c.rest = translate.ClassifyAuto, false
 		case errors.As(err, &no) && not[no.Table] == "":
 			not[no.Table] = no.Reason
 		default:

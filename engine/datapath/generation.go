@@ -29,6 +29,9 @@ type Generation interface {
 	Counters(left []Left) (*Counters, error)
 	// Classes opens the classified chains, for changes in place; nil: there are none.
 	Classes() (Classes, error)
+	// Widen makes what runs some base chains, by the numbers of their classes, able to run conditions
+	// of new kinds (edit.KindError). ErrAnew: only a new generation can.
+	Widen(bases []int, ops uint64) error
 	// Close releases what is held open; what was installed is enforced.
 	Close() error
 }

@@ -186,6 +186,9 @@ func refusal(p *plan.Plan, err error) error {
 	return err
 }
 
+// Widen makes programs of base chains able to run conditions of new kinds.
+func (g *generation) Widen(bases []int, ops uint64) error { return g.Generation.Widen(bases, ops) }
+
 // Close releases what is held open.
 func (g *generation) Close() error { return errors.Join(g.Generation.Close(), g.early.Close()) }
 

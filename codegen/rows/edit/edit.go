@@ -15,6 +15,20 @@ import (
 // has to be made.
 var ErrNoRoom = errors.New("the change does not fit into the maps of this generation")
 
+// KindError says that what runs the rows of a table cannot run conditions of a kind. What it runs then
+// has to be all of Ops, as bits.
+type KindError struct{ Ops uint64 }
+
+// Error says so.
+func (e *KindError) Error() string { return "a condition of a kind that the table had none of" }
+
+// Widen says that what runs the rows of some chains can run more kinds of conditions.
+func (m *Chains) Widen(chains []int, ops uint64) {
+	for _, c := range chains {
+		m.SetInstructions(c, m.Instructions(c)|ops)
+	}
+}
+
 // Chains is the classified chains of a generation, in the maps that packets read.
 type Chains struct{ *layout.Memory }
 
@@ -110,12 +124,12 @@ func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, 
 	if err != nil {
 		return 0, 0, err
 	}
+	d := m.Chain(chain)
 	for i := range compiled {
-		if compiled[i].Ops&^m.Instructions() != 0 {
-			return 0, 0, fmt.Errorf("%w: a condition of a new kind", ErrNoRoom)
+		if may := m.Instructions(chain); compiled[i].Ops&^may != 0 {
+			return 0, 0, &KindError{Ops: may | compiled[i].Ops}
 		}
 	}
-	d := m.Chain(chain)
 	if d[abi.ChainKind] == abi.KindList && d[abi.ChainRows]+uint32(len(compiled)) > longList {
 		return 0, 0, fmt.Errorf("%w: a list grows too long", ErrNoRoom)
 	}

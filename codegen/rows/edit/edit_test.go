@@ -318,7 +318,8 @@ func (e *editor) delete(c *chain, at int) {
 
 // room says whether there was room.
 func (e *editor) room(err error) bool {
-	if err != nil && !errors.Is(err, edit.ErrNoRoom) {
+	kind := new(edit.KindError)
+	if err != nil && !errors.Is(err, edit.ErrNoRoom) && !errors.As(err, &kind) {
 		e.Fatal(err)
 	}
 	if err != nil {

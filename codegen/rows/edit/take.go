@@ -7,13 +7,6 @@ import (
 	"github.com/bpftables/bpftables/codegen/rows/layout"
 )
 
-// rowsMask is one less than the number of rows that the map has room
-// for.
-func (m *Chains) rowsMask() uint32 { return uint32(len(m.Rows))/m.RowSize() - 1 }
-
-// indexMask is one less than the number of words of the index, without the slack.
-func (m *Chains) indexMask() uint32 { return uint32(len(m.Index)) - abi.IndexSlack - 1 }
-
 // noID as RowID of a free row: it brings no counter slot along.
 const noID = ^uint32(0)
 
@@ -52,7 +45,7 @@ func (m *Chains) takeRow(from uint32) (uint32, error) {
 	if n := m.popRow(from); n != 0 {
 		return n, nil
 	}
-	if n := m.Index[layout.OwnRowsUsed]; n <= m.rowsMask() && n < abi.RowNumber {
+	if n := m.Index[layout.OwnRowsUsed]; n <= m.RowsMask() && n < abi.RowNumber {
 		m.Index[layout.OwnRowsUsed] = n + 1
 		m.Row(n)[abi.RowID] = noID
 		return n, nil
@@ -106,7 +99,7 @@ func (m *Chains) takeWords(words []uint32) (at uint32, err error) {
 		}
 	}
 	at = m.Index[layout.OwnIndexUsed] + 1
-	if at+class*wordStep > m.indexMask() {
+	if at+class*wordStep > m.IndexMask() {
 		return 0, fmt.Errorf("%w: the index is full", ErrNoRoom)
 	}
 	m.Index[at-1] = class

@@ -22,10 +22,8 @@ const (
 	OwnIDs                              // counter slots that were ever taken
 	OwnIDsMax                           // and how many there are
 	OwnNeeds                            // what the datapath fills of the facts (abi.Need*)
-	OwnOps                              // instructions that programs may have
 	OwnChainsMax                        // how many descriptors of chains there are, those to come included
 	OwnFreeChain                        // first descriptor that can be taken again plus one, linked by ChainFirst
-	OwnMoreOps                          // those from number 32 on
 	OwnKeys                             // HashKeys: a pair of words each
 	OwnFreed     = OwnKeys + 8          // offsets of words that can be taken again, see wordClasses
 )
@@ -57,24 +55,43 @@ func Open(family packet.Family, rows, index []uint32) *Memory {
 	return m
 }
 
-// Complete fills the header of a memory that is laid out, in which programs of rows have some
-// instructions, and says how many words and rows are taken.
-func (m *Memory) Complete(ops uint64) (words, rows uint32) {
+// Complete fills the header of a memory that is laid out, and says how many words and rows are
+// taken.
+func (m *Memory) Complete() (words, rows uint32) {
 	h := m.Index
 	words, rows = uint32(len(h)), uint32(len(m.Rows))/m.RowSize()
 	h[abi.HeaderVersion] = FirstVersion
 	h[OwnLayout] = signature()
 	h[OwnIndexUsed], h[OwnBuilt], h[OwnRowsUsed] = words, words, rows
-	h[OwnOps], h[OwnMoreOps] = uint32(ops), uint32(ops>>32)
 	for i, k := range m.Keys {
 		h[int(OwnKeys)+2*i], h[int(OwnKeys)+2*i+1] = uint32(k), uint32(k>>32)
 	}
 	return words, rows
 }
 
-// Instructions are those that programs of rows may have, as bits by kind.
-func (m *Memory) Instructions() uint64 {
-	return uint64(m.Index[OwnOps]) | uint64(m.Index[OwnMoreOps])<<32
+// Instructions are those that programs of rows of a chain may have, as bits by kind.
+func (m *Memory) Instructions(chain int) uint64 {
+	d := m.Chain(chain)
+	return uint64(d[abi.ChainOps]) | uint64(d[abi.ChainMoreOps])<<32
+}
+
+// SetInstructions says which these are.
+func (m *Memory) SetInstructions(chain int, ops uint64) {
+	d := m.Chain(chain)
+	d[abi.ChainOps], d[abi.ChainMoreOps] = uint32(ops), uint32(ops>>32)
+}
+
+// SetSeat says what the seat of a level and a hook has: 1 more than the number of its base chain,
+// and flags.
+func (m *Memory) SetSeat(level, hook, base, flags uint32) {
+	s := m.Seat(level, hook)
+	s[abi.SeatBase], s[abi.SeatFlags], s[abi.SeatCodeDead] = base, flags, Forever
+}
+
+// Seat gives the words of a seat.
+func (m *Memory) Seat(level, hook uint32) []uint32 {
+	at := abi.HeaderSeats + (level*abi.SeatHooks+hook)*abi.SeatSize
+	return m.Index[at : at+abi.SeatSize : at+abi.SeatSize]
 }
 
 // SetLead says that the rules of a chain up to some label are also code.

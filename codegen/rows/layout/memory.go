@@ -35,6 +35,22 @@ func (m *Memory) Row(n uint32) []uint32 {
 	return m.Rows[n*size : (n+1)*size : (n+1)*size]
 }
 
+// RowsMask is one less than the number of rows that the map of a generation has room for.
+func (m *Memory) RowsMask() uint32 { return uint32(len(m.Rows))/m.RowSize() - 1 }
+
+// IndexMask is one less than the number of words of its index, without the slack.
+func (m *Memory) IndexMask() uint32 { return uint32(len(m.Index)) - abi.IndexSlack - 1 }
+
+// HasTrees says whether some chain has decision trees.
+func (m *Memory) HasTrees() bool {
+	for c := range int(m.Index[abi.HeaderNChains]) {
+		if m.Chain(c)[abi.ChainNTrees] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Version is the version that packets see.
 func (m *Memory) Version() uint32 { return atomic.LoadUint32(&m.Index[abi.HeaderVersion]) }
 

@@ -1,0 +1,198 @@
+package attach
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/failpoint"
+	"github.com/bpftables/bpftables/bpf/rewrite"
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
+)
+
+// readAlways is what programs of rows alone read of each packet, whatever rules there are:
+// what is left costs more, and is read where the seat says so.
+const readAlways = abi.NeedL4 | abi.NeedWide | abi.NeedCt | abi.NeedCtMark | abi.NeedCtNAT | abi.NeedIif | abi.NeedOif
+
+// reads is what a program reads of each packet.
+func reads(p *codegen.Program) uint32 {
+	if p.Rows {
+		return readAlways | p.Needs
+	}
+	return p.Needs
+}
+
+// setRowsAlone makes a program one of rows alone, for all seats of its level: what is not the
+// same at all of them the index says.
+func setRowsAlone(spec *ebpf.CollectionSpec) error {
+	return set(spec, map[string]uint32{
+		abi.NetfilterVarRowsAlone: 1, abi.NetfilterVarNeeds: readAlways, abi.NetfilterVarAtomic: 1,
+		abi.NetfilterVarShim: 0, abi.NetfilterVarTranslates: 0, abi.NetfilterVarBaseClass: 0, abi.NetfilterVarHookNumber: 0,
+	})
+}
+
+// setSeats writes what the index says of the seats of programs of rows alone.
+func (g *Generation) setSeats(progs []codegen.Program, image *rows.Image) {
+	for _, s := range g.guests {
+		p := &progs[s.program]
+		if !p.Rows {
+			continue
+		}
+		flags := p.Needs & (abi.NeedMac | abi.NeedTracked)
+		for _, f := range []struct {
+			set  bool
+			flag uint32
+		}{{g.noted(s.at.level, progs), abi.SeatNoted}, {p.Shim, abi.SeatShim}, {p.NAT, abi.SeatNAT}} {
+			if f.set {
+				flags |= f.flag
+			}
+		}
+		image.SetSeat(s.at.level, uint32(p.Hook), uint32(p.Base), flags)
+	}
+}
+
+// Widen makes the programs of rows alone that run some base chains able to run more
+// instructions: others come in their places, one seat after the other. Rules that ask for these
+// may be put in place behind it.
+func (g *Generation) Widen(bases []int, ops uint64) error {
+	c, err := g.Classes()
+	if err != nil || c == nil {
+		return errors.Join(err, errors.New("there are no rows"))
+	}
+	defer c.Close()
+	seats, err := g.rowsSeats(c.Memory, bases)
+	if err != nil {
+		return err
+	}
+	given, err := g.installedMaps()
+	if err != nil {
+		return err
+	}
+	defer closeMaps(given)
+	for level, at := range seats {
+		p, err := g.loadRowsAlone(level, c.Memory, ops, given)
+		if err != nil {
+			return explain(err)
+		}
+		for _, s := range at {
+			err = errors.Join(err, g.replaceProgram(s, p))
+		}
+		if err := errors.Join(err, p.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowsSeats are the seats of some base chains, by level.
+func (g *Generation) rowsSeats(m *layout.Memory, bases []int) (map[uint32][]seat, error) {
+	linked, _, err := g.space.linked()
+	out, missing := map[uint32][]seat{}, len(bases)
+	for _, at := range linked {
+		if base := m.Seat(at.level, uint32(at.hook))[abi.SeatBase]; base != 0 && slices.Contains(bases, int(base)-1) {
+			out[at.level] = append(out[at.level], at)
+			missing--
+		}
+	}
+	if err == nil && missing != 0 {
+		err = errors.New("a base chain is code")
+	}
+	return out, err
+}
+
+// installedMaps opens the maps that programs of the generation use.
+func (g *Generation) installedMaps() (map[string]*ebpf.Map, error) {
+	spec, err := datapath()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]*ebpf.Map{}
+	for name := range spec.Maps {
+		if strings.HasPrefix(name, ".") {
+			continue // a section: a program's own
+		}
+		m, err := ebpf.LoadPinnedMap(filepath.Join(g.space.genDir(g.number), name), nil)
+		if errors.Is(err, fs.ErrNotExist) {
+			m, err = g.space.sharedClone(name)
+		}
+		if err != nil {
+			closeMaps(out)
+			return nil, fmt.Errorf("map %s: %w", name, err)
+		}
+		if m != nil {
+			out[name] = m
+		}
+	}
+	return out, nil
+}
+
+// sharedClone is a map of the namespace, for the caller to close; nil: it has none of that name.
+func (s *Space) sharedClone(name string) (*ebpf.Map, error) {
+	if !slices.Contains(sharedMaps, name) {
+		return nil, nil
+	}
+	m, err := s.shared(name)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	return m.Clone()
+}
+
+// loadRowsAlone loads the program of a level.
+func (g *Generation) loadRowsAlone(level uint32, m *layout.Memory, ops uint64, given map[string]*ebpf.Map) (*ebpf.Program, error) {
+	p := &codegen.Program{Family: g.space.family, Rows: true, Ops: ops, Base: 1}
+	spec, prog, err := specOf(p, seat{level: level}, g.number)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(setRowsAlone(spec), setMemory(spec, m, ops))
+	if err != nil {
+		return nil, err
+	}
+	if prog.Instructions, err = rewrite.FillInline(prog.Instructions, generated(p), rewrite.ConstantsOf(spec), abi.FuncChain, abi.FuncLead); err != nil {
+		return nil, err
+	}
+	return load(spec, prog, given)
+}
+
+// replaceProgram puts a program in the place of that of a seat.
+func (g *Generation) replaceProgram(at seat, p *ebpf.Program) error {
+	pin := filepath.Join(g.space.genDir(g.number), at.pin())
+	beside := pin + newSuffix
+	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that was killed
+		return err
+	}
+	again, err := p.Clone()
+	if err != nil {
+		return err
+	}
+	defer again.Close()
+	if err := again.Pin(beside); err != nil {
+		return err
+	}
+	failpoint.At("wider program pinned")
+	if err := os.Rename(beside, pin); err != nil {
+		return err
+	}
+	array, err := g.space.shared(abi.NetfilterMapProgs)
+	if err != nil {
+		return err
+	}
+	if err := array.Put(half(g.number)+at.slot(), p); err != nil {
+		return fmt.Errorf("program for %s: %w", at, err)
+	}
+	failpoint.At("wider program")
+	return nil
+}
+
+// newSuffix ends the name of a pin that is about to take another's place.
+const newSuffix = "-new"
