@@ -1,11 +1,5 @@
 // Command xtables-bpf-multi stands for the programs of iptables: called by the name of one of
 // them, as by a symbolic link, or with that name as its first argument.
-//
-// It lives for milliseconds, and need not know how much of a processor its container may use:
-// Go's runtime would read the list of all mounts for that, at the start.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
 package main
 
 import (

@@ -140,12 +140,23 @@ func (l *Live) readExtra() (*extra, error) {
 	return x, err
 }
 
-// readExtra gives what a state keeps for us.
+// readExtra gives what a state keeps for us. Package json looks at all types that something to be
+// read may hold, at first: a part that is not there is not asked for.
 func readExtra(st *state.Store) (*extra, error) {
+	var parts map[string]json.RawMessage
 	x := &extra{}
-	if err := json.Unmarshal(st.Extra(), x); err != nil {
+	err := json.Unmarshal(st.Extra(), &parts)
+	for name, to := range map[string]any{
+		"notes": &x.Reasons, "owned": &x.Owned, "sets": &x.Sets, "changeable": &x.Changeable, "memory": &x.Memory,
+	} {
+		if part := parts[name]; err == nil && part != nil {
+			err = json.Unmarshal(part, to)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("state of generation %d: %w", st.Generation, err)
 	}
+	x.Datapath = parts["datapath"]
 	return x, nil
 }
 

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,13 +35,16 @@ func (e *Engine) marked() *mark {
 // mark writes down what is enforced. On a full disk it is not there: then programs that
 // somebody removes are not put back, but they are missed where netfilter worked for them.
 func (e *Engine) mark(live *Live) {
-	if m := e.marked(); m != nil && m.Generation == live.State.Generation {
-		return
+	want := mark{live.State.Generation, e.data.Identity()}.bytes()
+	if have, err := os.ReadFile(e.data.MarkFile()); err != nil || !bytes.Equal(have, want) {
+		_ = writeWhole(e.data.MarkFile(), want)
 	}
-	data, err := json.Marshal(mark{live.State.Generation, e.data.Identity()})
-	if err == nil {
-		_ = writeWhole(e.data.MarkFile(), data)
-	}
+}
+
+// bytes is the mark as it is written. Each change compares that: package json would take longer
+// than the rest of it.
+func (m mark) bytes() []byte {
+	return fmt.Appendf(nil, `{"generation":%d,"namespace":%q}`, m.Generation, m.Namespace)
 }
 
 // unmark comes before what is enforced is removed.

@@ -31,7 +31,12 @@ type generation struct {
 type record struct {
 	// Held is what netfilter was given.
 	Held []held `json:"held,omitempty"`
-	// The early stage: its mode, why the generation has none, whether rules give connections
+	staged
+}
+
+// staged is what is stored of a generation's early stage.
+type staged struct {
+	// Its mode, why the generation has none, whether rules give connections
 	// a helper, and the priority of the last rules that a received packet meets.
 	Early    string `json:"early,omitempty"`
 	EarlyOff string `json:"earlyOff,omitempty"`
@@ -45,9 +50,19 @@ func recordOf(live *datapath.Live) (*record, error) {
 	if live == nil || len(live.Record) == 0 {
 		return r, nil
 	}
-	if err := json.Unmarshal(live.Record, r); err != nil {
+	// What is held is most often nothing; see readExtra of package apply.
+	var parts struct {
+		Held json.RawMessage `json:"held"`
+		staged
+	}
+	err := json.Unmarshal(live.Record, &parts)
+	if err == nil && parts.Held != nil {
+		err = json.Unmarshal(parts.Held, &r.Held)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("state of generation %d: %w", live.Number(), err)
 	}
+	r.staged = parts.staged
 	return r, nil
 }
 
@@ -150,8 +165,8 @@ func (d *Datapath) Load(in *datapath.Input) (datapath.Generation, error) {
 		return nil, refusal(in.Result.Plan, err)
 	}
 	g.record = record{
-		Held: d.netfilter.holds(b.layouts, in.Result.Plan), Early: b.mode,
-		Expects: in.Result.Plan.Helpers, Last: lastPriority(in),
+		Held:   d.netfilter.holds(b.layouts, in.Result.Plan),
+		staged: staged{Early: b.mode, Expects: in.Result.Plan.Helpers, Last: lastPriority(in)},
 	}
 	g.early, g.EarlyOff = loadEarly(g.Generation, b)
 	return g, nil

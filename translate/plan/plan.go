@@ -136,7 +136,7 @@ type Class struct {
 	Table  string
 	Chain  string
 	Policy *Policy // base chain only
-	Rules  []*Rule // of tests and of the early stage; the others come from Source
+	Rules  []*Rule `json:"-"` // of tests and of the early stage; the others come from Source
 	// Source gives the rules one after the other, Size of them; each is valid until the next
 	// only. A long chain is never there as a whole.
 	Source iter.Seq[*Rule] `json:"-"`
