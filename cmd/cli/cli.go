@@ -56,6 +56,7 @@ type commands struct {
 	Status        statusCmd        `cmd:"" help:"Show what runs where, and what the kernel offers."`
 	Serve         serveCmd         `cmd:"" help:"Stay in memory and run the commands of others faster."`
 	Lookup        lookupCmd        `cmd:"" help:"Answer questions about hosts." hidden:""`
+	Migrate       migrateCmd       `cmd:"" help:"Make rules of another version anew." hidden:""`
 	Man           manCmd           `cmd:"" help:"Print the manual page." hidden:""`
 	Version       versionCmd       `cmd:"" help:"Print the version."`
 }

@@ -1,0 +1,246 @@
+package conformance_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// box runs a script of bash in namespaces of its own, with the files of this host, which it may
+// change: what it writes is gone afterwards.
+func box(t *testing.T, script string, env ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	begin := fmt.Sprintf("set -e; mount -t tmpfs none %s\n", dir)
+	for _, d := range []string{"usr", "etc", "var"} {
+		begin += fmt.Sprintf("mkdir %[1]s/%[2]s %[1]s/%[2]s.work; mount -t overlay -o lowerdir=/%[2]s,upperdir=%[1]s/%[2]s,workdir=%[1]s/%[2]s.work none /%[2]s\n", dir, d)
+	}
+	begin += "mount -t tmpfs -o mode=755 none /run; mkdir -p /run/lock /run/netns; ip link set lo up; set +e\n"
+	// A process may not begin a session of the namespace of processes that it is in: hence -f.
+	cmd := exec.Command("unshare", "-m", "-n", "-p", "-f", "--mount-proc", "--propagation", "private", "bash", "-c", begin+script)
+	cmd.Env = append(append(os.Environ(), "BPFTABLES_NO_SERVE=1", "XTABLES_LOCKFILE="), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// heldBefore are rules of both tools, of which one drops what the probe sends.
+const heldBefore = `
+iptables-nft -A INPUT -p icmp -j DROP
+iptables-nft -t nat -A POSTROUTING -o eth0 -j MASQUERADE
+ip6tables-legacy -P FORWARD DROP
+ip6tables-legacy -A INPUT -s 2001:db8::1 -j LOG
+closed() { ping -c 1 -W 0.2 127.0.0.1 >/dev/null && echo "OPEN $1"; }
+texts() {
+	for f in iptables ip6tables; do for v in nft legacy; do echo $f-$v; $f-$v-save 2>/dev/null | grep -v '^#'; done; done | sed 's/\[.*\]//' | grep -v '^:.* ACCEPT\|^[*]\|COMMIT'
+	readlink /etc/alternatives/iptables /etc/alternatives/ip6tables-save
+	ls /var/lib/bpftables /etc/bpftables 2>/dev/null
+	bpftables status | grep ^ipv
+}
+`
+
+// TestCompat switches a host over and back, with the rules that it has: the same rules at every moment, and
+// in the end where they were.
+func TestCompat(t *testing.T) {
+	needRoot(t)
+	bin := compatBinaries(t)
+	out := box(t, heldBefore+`
+texts > /tmp/before.$$
+closed before
+bpftables install-compat || echo FAILED install
+closed installed
+iptables -S INPUT; ip6tables-save | grep -v '^#'; iptables --version
+iptables-nft -S INPUT | grep icmp && echo LEFT
+iptables -A INPUT -s 192.0.2.8 -j DROP
+iptables-nft -A INPUT -s 192.0.2.9 -j DROP
+echo warned; bpftables iptables -A INPUT -s 192.0.2.10 -j DROP 2>&1
+echo silent; iptables -A INPUT -s 192.0.2.11 -j DROP
+iptables-nft -D INPUT -s 192.0.2.9 -j DROP
+for n in 8 10 11; do iptables -D INPUT -s 192.0.2.$n -j DROP; done
+bpftables remove-compat || echo FAILED remove
+closed removed
+texts | diff /tmp/before.$$ - && echo SAME
+rm /tmp/before.$$
+`, bin)
+	for _, want := range []string{
+		"-A INPUT -p icmp -j DROP\n", "-A INPUT -s 2001:db8::1/128 -j LOG\n", ":FORWARD DROP [0:0]\n", "iptables v1.8.9 (nf_tables)\n", "\nSAME\n",
+		"warned\nbpftables: warning: iptables-nft: table filter, 1 rule; they go on being enforced", "'bpftables takeover'\nsilent\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("there is no %q in\n%s", want, out)
+		}
+	}
+	for _, bad := range []string{"OPEN", "FAILED", "LEFT", "silent\nbpftables"} {
+		if strings.Contains(out, bad) {
+			t.Errorf("%s:\n%s", bad, out)
+		}
+	}
+}
+
+// TestKilledCompat kills install-compat and remove-compat at steps on their way: the probe is dropped at every
+// moment, the next run completes, and remove-compat undoes.
+func TestKilledCompat(t *testing.T) {
+	needRoot(t)
+	bin := compatBinaries(t, "-tags", "failpoints")
+	every := "0~6"
+	if *everyStep {
+		every = "1~1"
+	}
+	out := box(t, heldBefore+`
+texts > /tmp/before.$$
+point() { { BPFTABLES_FAILPOINT=$1 bpftables $2 2>&1; } 2>/dev/null; }
+steps() { # of a command: those of this package's own steps, and some of the others
+	point '?' $1 | sed -n 's/^step //p' | awk '$2 ~ /^(compat|made|remembered|enforced|removed|giving|given)$/ || NR % 40 == 0 {print $1}' | sed -n "`+every+`p"
+}
+forward=$(steps install-compat); backward=$(steps remove-compat)
+texts | diff /tmp/before.$$ - || echo NOT GIVEN BACK
+for p in $forward; do
+	point $p install-compat | grep -q 'killed at' || echo "NOT KILLED at $p"
+	closed "install-compat killed at $p"
+	bpftables install-compat >/dev/null || echo "NOT COMPLETED after $p"
+	closed "completed after $p"
+	[ "$(readlink -f /usr/sbin/iptables)" = "$(readlink -f $(which xtables-bpf-multi))" ] || echo "NOT OURS after $p"
+	iptables-nft -S INPUT | grep icmp && echo "LEFT after $p"
+	bpftables remove-compat >/dev/null || echo "NOT REMOVED after $p"
+	texts | diff /tmp/before.$$ - || echo "NOT GIVEN BACK after $p"
+	point $p install-compat >/dev/null
+	bpftables remove-compat >/dev/null || echo "NOT UNDONE after $p"
+	closed "undone after $p"
+	texts | diff /tmp/before.$$ - || echo "NOT UNDONE after $p"
+done
+for p in $backward; do
+	bpftables install-compat >/dev/null
+	point $p remove-compat | grep -q 'killed at' || echo "NOT KILLED at $p"
+	closed "remove-compat killed at $p"
+	bpftables remove-compat >/dev/null || echo "NOT REMOVED after $p"
+	closed "removed after $p"
+	texts | diff /tmp/before.$$ - || echo "NOT GIVEN BACK after $p"
+done
+echo killed at $(echo $forward $backward | wc -w) steps
+rm /tmp/before.$$
+`, bin)
+	if strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "killed at ") || strings.HasPrefix(out, "killed at 0 ") {
+		t.Error(out)
+	}
+}
+
+// TestLostState: what is in /run/bpftables is lost, and the rules that were stored are given back.
+func TestLostState(t *testing.T) {
+	needRoot(t)
+	bin := compatBinaries(t)
+	for what, lose := range map[string]string{
+		"all":      "umount -l /run/bpftables/bpf; rm -rf /run/bpftables",
+		"pins":     "rm -rf /run/bpftables/bpf/* 2>/dev/null",
+		"state":    "rm -rf /run/bpftables/4*",
+		"readable": `printf '\377' | dd of=$(echo /run/bpftables/4*/ipv4/state-*.db) bs=1 seek=8 conv=notrunc 2>/dev/null`,
+	} {
+		script := heldBefore + "bpftables install-compat >/dev/null\nbpftables persist >/dev/null\n" + lose + "\n"
+		out := box(t, script+`
+bpftables remove-compat 2>&1
+closed removed
+texts; ls /etc/iptables
+rm -rf /etc/iptables
+`, bin)
+		if strings.Contains(out, "OPEN") || !strings.Contains(out, "-A INPUT -p icmp -j DROP") || !strings.Contains(out, "/usr/sbin/iptables-nft\n") {
+			t.Errorf("%s:\n%s", what, out)
+		}
+		if what == "pins" { // the state says what they were
+			continue
+		}
+		if !strings.Contains(out, "given back is what /etc/iptables/rules.v4 has") {
+			t.Errorf("%s: no word of what is given back:\n%s", what, out)
+		}
+		out = box(t, script+"rm -rf /etc/iptables\nbpftables remove-compat 2>&1; echo exit $?; closed refused; readlink /etc/alternatives/iptables\n", bin)
+		// Of "all", the programs are gone, and nobody knows what they did.
+		if what != "all" && strings.Contains(out, "OPEN") || !strings.Contains(out, "/etc/iptables/rules.v4 has no rules to give back") ||
+			!strings.Contains(out, "exit 1\n") || !strings.Contains(out, "xtables-bpf-multi\n") {
+			t.Errorf("%s, and nothing stored:\n%s", what, out)
+		}
+	}
+}
+
+// TestMigrate replaces bpftables by a version that cannot read what this one has made: it is enforced all the
+// time, and then known again, with counters, in all network namespaces.
+func TestMigrate(t *testing.T) {
+	needRoot(t)
+	bin := compatBinaries(t)
+	source, err := filepath.Abs("../engine/state/layout.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	other := layoutLine.ReplaceAllString(string(text), "const layoutVersion = 99")
+	overlay := fmt.Sprintf(`{"Replace": {%q: %q}}`, source, filepath.Join(dir, "layout.go"))
+	if other == string(text) {
+		t.Fatal("the layout has no version")
+	}
+	for name, text := range map[string]string{"layout.go": other, "overlay.json": overlay} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := compatBinaries(t, "-overlay", filepath.Join(dir, "overlay.json"))
+	next = strings.TrimPrefix(next[:strings.Index(next, ":")], "PATH=") + "/bpftables"
+	out := box(t, fmt.Sprintf(`
+next=%s
+ip netns add other
+ip netns exec other bpftables iptables -A INPUT -s 192.0.2.7 -j LOG
+bpftables iptables -A INPUT -p icmp -j DROP
+bpftables ip6tables -t raw -A PREROUTING -s 2001:db8::1 -j DROP
+iptables-legacy -t mangle -A INPUT -s 192.0.2.8 -j ACCEPT
+closed() { ping -c 1 -W 0.2 127.0.0.1 >/dev/null && echo "OPEN $1"; }
+closed before
+$next save >/dev/null && echo IT CAN BE READ
+$next iptables -A INPUT -s 192.0.2.9 -j DROP && echo IT CAN BE CHANGED
+closed unknown
+$next migrate $(which bpftables) || echo FAILED
+closed after
+$next save -c | sed -n '/\*filter/,/COMMIT/p'; $next save -6
+echo mangle; $next save -t mangle 2>&1; echo end
+ip netns exec other $next save
+iptables-legacy-save -t mangle | grep -c 192.0.2.8
+$next migrate $(which bpftables)
+$next iptables -A INPUT -s 192.0.2.9 -j DROP || echo FAILED
+$next flush --all; ip netns exec other $next flush --all
+`, next), bin)
+	for _, want := range []string{"[3:252] -A INPUT -p icmp -j DROP\n", "-A PREROUTING -s 2001:db8::1/128 -j DROP\n", "-A INPUT -s 192.0.2.7/32 -j LOG\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("there is no %q in\n%s", want, out)
+		}
+	}
+	for _, bad := range []string{"OPEN", "FAILED", "IT CAN", "warning"} { // the last one: a table is enforced twice
+		if strings.Contains(out, bad) {
+			t.Errorf("%s:\n%s", bad, out)
+		}
+	}
+	if strings.Count(out, "made anew") != 3 {
+		t.Errorf("what was made anew:\n%s", out)
+	}
+}
+
+var layoutLine = regexp.MustCompile(`const layoutVersion = \d+`)
+
+// compatBinaries builds both programs, and gives the PATH in which they come first.
+func compatBinaries(t *testing.T, args ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.Command("go", append(append([]string{"build", "-trimpath", "-ldflags", "-s -w"}, args...), "-o", dir+"/", "../cmd/...")...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "xtables-bpf-multi")); err != nil {
+		t.Fatal(err)
+	}
+	return "PATH=" + dir + ":/usr/sbin:/usr/bin:/sbin:/bin"
+}
