@@ -6,21 +6,27 @@ GO ?= go
 BPFTABLES_CORPUS ?= $(wildcard ../shared/corpus)
 export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS)))
 
-.PHONY: build install setup generate check test conformance upstream callers kernels fuzz bench demo man clean
+.PHONY: build install packages setup generate check test conformance upstream callers kernels fuzz bench demo man clean
 
 build:
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
 
-# The program, its manual page and its units for systemd.
+# The programs, their manual pages and units for systemd.
 PREFIX ?= /usr/local
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 install: build
 	install -D -m 755 bin/bpftables $(DESTDIR)$(PREFIX)/sbin/bpftables
 	install -D -m 755 bin/xtables-bpf-multi $(DESTDIR)$(PREFIX)/sbin/xtables-bpf-multi
-	install -D -m 644 docs/bpftables.8 $(DESTDIR)$(PREFIX)/share/man/man8/bpftables.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/bpftables.8 docs/xtables-bpf-multi.8
 	install -D -m 644 systemd/bpftables.socket $(DESTDIR)$(UNITDIR)/bpftables.socket
-	sed 's,@SBINDIR@,$(PREFIX)/sbin,' systemd/bpftables.service.in > bin/bpftables.service
-	install -m 644 bin/bpftables.service $(DESTDIR)$(UNITDIR)/bpftables.service
+	for unit in bpftables bpftables-restore; do \
+		sed 's,@SBINDIR@,$(PREFIX)/sbin,' systemd/$$unit.service.in > bin/$$unit.service && \
+		install -m 644 bin/$$unit.service $(DESTDIR)$(UNITDIR)/$$unit.service || exit 1; \
+	done
+
+# dist/*.deb and dist/*.rpm.
+packages:
+	packaging/build
 
 # Installs what the tests and the demo need: netfilter's tools and clang.
 setup:
@@ -71,4 +77,4 @@ man: build
 	bin/bpftables man > docs/bpftables.8
 
 clean:
-	rm -rf bin
+	rm -rf bin dist

@@ -170,26 +170,7 @@ rm -rf /etc/iptables
 func TestMigrate(t *testing.T) {
 	needRoot(t)
 	bin := compatBinaries(t)
-	source, err := filepath.Abs("../engine/state/layout.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	other := layoutLine.ReplaceAllString(string(text), "const layoutVersion = 99")
-	overlay := fmt.Sprintf(`{"Replace": {%q: %q}}`, source, filepath.Join(dir, "layout.go"))
-	if other == string(text) {
-		t.Fatal("the layout has no version")
-	}
-	for name, text := range map[string]string{"layout.go": other, "overlay.json": overlay} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	next := compatBinaries(t, "-overlay", filepath.Join(dir, "overlay.json"))
+	next := compatBinaries(t, "-overlay", withLayout(t, "99"))
 	next = strings.TrimPrefix(next[:strings.Index(next, ":")], "PATH=") + "/bpftables"
 	out := box(t, fmt.Sprintf(`
 next=%s

@@ -57,6 +57,7 @@ type commands struct {
 	Serve         serveCmd         `cmd:"" help:"Stay in memory and run the commands of others faster."`
 	Lookup        lookupCmd        `cmd:"" help:"Answer questions about hosts." hidden:""`
 	Migrate       migrateCmd       `cmd:"" help:"Make rules of another version anew." hidden:""`
+	Completion    completionCmd    `cmd:"" help:"Print what a shell completes command lines with." hidden:""`
 	Man           manCmd           `cmd:"" help:"Print the manual page." hidden:""`
 	Version       versionCmd       `cmd:"" help:"Print the version."`
 }

@@ -26,22 +26,24 @@ func TestUnits(t *testing.T) {
 	if err != nil {
 		t.Skip("systemd-analyze is not installed")
 	}
-	service, err := os.ReadFile(filepath.Join(unitDir, "bpftables.service.in"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	files := map[string]string{
-		"bpftables.socket": string(socket),
+	files := map[string]string{"bpftables.socket": string(socket)}
+	args := []string{"verify", "--man=no", filepath.Join(dir, "bpftables.socket")}
+	for _, name := range []string{"bpftables.service", "bpftables-restore.service"} {
+		service, err := os.ReadFile(filepath.Join(unitDir, name+".in"))
+		if err != nil {
+			t.Fatal(err)
+		}
 		// Any program that is there.
-		"bpftables.service": strings.ReplaceAll(string(service), "@SBINDIR@/bpftables", "/bin/true"),
+		files[name] = strings.ReplaceAll(string(service), "@SBINDIR@/bpftables", "/bin/true")
+		args = append(args, filepath.Join(dir, name))
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	verify := exec.Command(analyze, "verify", "--man=no", filepath.Join(dir, "bpftables.service"), filepath.Join(dir, "bpftables.socket"))
+	verify := exec.Command(analyze, args...)
 	if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v: %s", err, out)
 	}
