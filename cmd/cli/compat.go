@@ -9,7 +9,6 @@ import (
 
 	"github.com/bpftables/bpftables/compat/install"
 	"github.com/bpftables/bpftables/compat/lock"
-	"github.com/bpftables/bpftables/compat/takeover"
 	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -69,7 +68,10 @@ func (c *installCompatCmd) Run(s *streams) error {
 		fmt.Fprintf(s.out, "rules stay where they are: %s; take them over with 'bpftables takeover'\n", why)
 		return nil
 	}
-	return s.takeOver(c.waitFlag, bothOf)
+	if err := s.takeOver(c.waitFlag, bothOf); err != nil {
+		return err
+	}
+	return s.noteEnforcing()
 }
 
 // dialect is the dialect that the plain names are to speak.
@@ -101,8 +103,10 @@ func (removeCompatCmd) Help() string {
   bpftables remove-compat
 
 All rules are given back, as 'bpftables give-back' does it, then the names stand for what they
-stood for before install-compat. If the rules cannot be given back, the names stay ours, and
-nothing is changed. It also undoes an install-compat that was killed, and may be run again.`
+stood for before install-compat. If rules cannot be given back, they and the names stay ours. It also undoes an install-compat that was killed, and may be run again.
+Rules in other network namespaces are given back there. Where the files in /run/bpftables are
+lost, nobody knows what is enforced: then the rules that 'bpftables persist' has stored are
+given back in their place, with a warning; without such a file they stay.`
 }
 
 // Run gives the rules and the names back.
@@ -131,10 +135,8 @@ func (s *streams) giveAndRemove(w waitFlag, h *install.Host) error {
 		return err
 	}
 	defer l.Release()
-	for _, family := range bothOf {
-		if err := s.withEngine(family, func(e *apply.Engine) error { return takeover.New(e, s.caller, s.out).Give() }); err != nil {
-			return err
-		}
+	if err := s.giveAll(); err != nil {
+		return err
 	}
 	return h.Remove()
 }

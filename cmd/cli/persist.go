@@ -58,7 +58,10 @@ func (c *persistCmd) Run(s *streams) error {
 		}
 		errs = append(errs, c.save(s, family, path))
 	}
-	return errors.Join(errs...)
+	if errs := errors.Join(errs...); errs != nil {
+		return errs
+	}
+	return s.noteEnforcing()
 }
 
 func (c *persistCmd) save(s *streams, family packet.Family, path string) error {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bpftables/bpftables/compat/beside"
 	"github.com/bpftables/bpftables/compat/caller"
+	"github.com/bpftables/bpftables/compat/install"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -148,7 +149,7 @@ func (c *flushCmd) Run(s *streams) error {
 			return err
 		}
 	}
-	return nil
+	return install.Enforcing()
 }
 
 // checkCmd is "bpftables check".

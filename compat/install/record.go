@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/bpftables/bpftables/compat/whole"
 )
@@ -22,6 +24,9 @@ type record struct {
 	Dialect string    `json:"dialect"`
 	Program string    `json:"program"` // ours
 	Names   []*before `json:"names"`
+	// Enforcing has the families of which rules were enforced when a command of an administrator has last
+	// looked, and the boot of the kernel in which that was.
+	Enforcing map[string]string `json:"enforcing,omitempty"`
 }
 
 // before is what the names of one command were.
@@ -74,13 +79,52 @@ func (h *Host) remember(holders map[string]holder, dialect string) error {
 		}
 	}
 	h.record.Dialect, h.record.Program = dialect, h.Program
-	data, err := json.MarshalIndent(h.record, "", "\t")
+	data, err := h.record.text()
 	if err != nil {
 		return err
 	}
-	data = append(data, '\n')
 	if have, err := os.ReadFile(recordFile); err == nil && string(have) == string(data) {
 		return nil
 	}
 	return h.do(func() error { return whole.Write(recordFile, data, 0o644) }, "remember what the names stand for now (%s)", recordFile)
+}
+
+// text is the record as it is stored.
+func (r *record) text() ([]byte, error) {
+	data, err := json.MarshalIndent(r, "", "\t")
+	return append(data, '\n'), err
+}
+
+// boot names this boot of the kernel (random(4)).
+func boot() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
+}
+
+// Enforcing says of which families rules are enforced now, where the plain names are ours: what is gone later
+// without a command that removes it was lost.
+func Enforcing(families ...string) error {
+	r, err := recall()
+	if err != nil || r.Program == "" {
+		return err
+	}
+	was := r.Enforcing
+	r.Enforcing = map[string]string{}
+	for _, f := range families {
+		r.Enforcing[f] = boot()
+	}
+	if maps.Equal(was, r.Enforcing) {
+		return nil
+	}
+	data, err := r.text()
+	if err != nil {
+		return err
+	}
+	return whole.Write(recordFile, data, 0o644)
+}
+
+// WasEnforcing says whether rules of a family were enforced in this boot when a command has last said so.
+func WasEnforcing(family string) (bool, error) {
+	r, err := recall()
+	return err == nil && r.Enforcing[family] != "" && r.Enforcing[family] == boot(), err
 }

@@ -52,12 +52,12 @@ func Save(path, text string, force bool) error {
 	if to, err := filepath.EvalSymlinks(path); err == nil {
 		path = to
 	}
-	if !force && !full(text) {
+	if !force && !Full(text) {
 		old, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if full(string(old)) {
+		if Full(string(old)) {
 			return fmt.Errorf("%s: it has rules, and none are enforced now; with --force it is emptied", path)
 		}
 	}
@@ -67,8 +67,8 @@ func Save(path, text string, force bool) error {
 	return nil
 }
 
-// full says whether a text enforces anything: a rule, a chain, a policy other than ACCEPT.
-func full(text string) bool {
+// Full says whether a text enforces anything: a rule, a chain, a policy other than ACCEPT.
+func Full(text string) bool {
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		switch {

@@ -33,7 +33,7 @@ func (l *Loader) Load(path string) error {
 		err = l.enforce(string(data), path)
 	}
 	if err == nil {
-		if !full(string(data)) {
+		if !Full(string(data)) {
 			fmt.Fprintf(l.Report, "%s: warning: %s has no rules: everything is accepted\n", l.Family, path)
 		}
 		return nil

@@ -274,6 +274,9 @@ func (t *Tool) child(program string, args ...string) (cmd *exec.Cmd, done func()
 // text are used.
 func (t *Tool) Restore(text string) error { return t.restoreWith(text, "-c", "-n") }
 
+// Replace applies restore text in the place of what is in its tables.
+func (t *Tool) Replace(text string) error { return t.restoreWith(text, "-c") }
+
 // Try says why the tool would refuse restore text for what is there; nothing is changed.
 func (t *Tool) Try(text string) error { return t.restoreWith(text, "-c", "-n", "--test") }
 

@@ -57,11 +57,14 @@ func setup(t *testing.T, p Programs, env ...string) Setup {
 var long = flag.Bool("long", false, "all callers, not those alone that are played soon")
 
 // scenarios are played by every set of programs; sizes are small here, and large where time is
-// measured. The first two are always played, the others with -long.
-var scenarios = []string{"docker", "kube:50", "ufw"}
+// measured. The first are always played, the others with -long.
+var scenarios = []string{
+	"docker", "kube:5", "netfilter-persistent", "wg-quick", "iptables-apply", "ferm", "kube:50", "portmap",
+	"fail2ban", "firewalld:0", "firewalld:1", "libvirt", "netavark", "shorewall", "tailscale", "ufw",
+}
 
 // always is how many scenarios are always played.
-const always = 2
+const always = 4
 
 // TestCallers lets callers run on netfilter's programs and on ours, alone and beside a server: they
 // see the same, and leave the same rules.
@@ -121,6 +124,11 @@ var chance = []struct {
 	{regexp.MustCompile(`(?m)^ *\d+[KMG]? +\d+[KMG]? `), " "}, // counters of -L -v
 	{regexp.MustCompile(`\(policy (\w+) \d+[KMG]? packets, \d+[KMG]? bytes\)`), "(policy $1)"},
 	{regexp.MustCompile(`\.\d{8}_\d{6}'`), "'"}, // ufw's copies of files
+	{regexp.MustCompile(` initval 0x[0-9a-f]+`), ""},
+	{regexp.MustCompile(`(?m)^[-0-9]{10} [:,0-9]{12} `), ""}, // fail2ban's messages
+	{regexp.MustCompile(`\[\d+\]: `), "[]: "},
+	{regexp.MustCompile(`\w{3} \w{3} +\d+ [\d:]{8} UTC \d{4}`), "then"},
+	{regexp.MustCompile(`sha-([lr])h-[0-9a-f]{20}`), "sha-${1}h"}, // shorewall's marks of its versions
 }
 
 func normal(text string) string {

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/compat/install"
+	"github.com/bpftables/bpftables/compat/persist"
+	"github.com/bpftables/bpftables/compat/takeover"
+	"github.com/bpftables/bpftables/compat/theirs"
+	"github.com/bpftables/bpftables/engine/apply"
+	"github.com/bpftables/bpftables/engine/datapath"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// giveAll gives the rules of all network namespaces back, this one's last: while others have rules of
+// ours, so has it.
+func (s *streams) giveAll() error {
+	own, err := attach.Netns()
+	if err != nil {
+		return err
+	}
+	all, err := attach.Occupied()
+	if err != nil {
+		return err
+	}
+	for _, netns := range all {
+		if netns == own {
+			continue
+		}
+		if err := s.giveIn(netns); err != nil {
+			return fmt.Errorf("network namespace %s: %w", netns, err)
+		}
+	}
+	for _, family := range bothOf {
+		if err := s.giveOwn(family); err != nil {
+			return err
+		}
+	}
+	return install.Enforcing()
+}
+
+// giveIn gives the rules of another network namespace back, unless nothing but our links is left of
+// it.
+func (s *streams) giveIn(netns string) error {
+	ns, err := attach.Find(netns)
+	if err != nil || ns == nil {
+		return err
+	}
+	defer ns.Close()
+	fmt.Fprintf(s.out, "network namespace %s:\n", netns)
+	return onThreadIn(ns, func() error {
+		for _, family := range bothOf {
+			if err := s.withEngine(family, s.give); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// onThreadIn runs something on a thread in a network namespace, which ends with it.
+func onThreadIn(ns *os.File, do func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		err := os.NewSyscallError("setns", unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET))
+		if err == nil {
+			err = do()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+func (s *streams) give(e *apply.Engine) error { return takeover.New(e, s.caller, s.out).Give() }
+
+// giveOwn gives the rules of this network namespace back: where the state of what is enforced is lost,
+// those that were stored last.
+func (s *streams) giveOwn(family packet.Family) error {
+	return s.withEngine(family, func(e *apply.Engine) error {
+		err := s.give(e)
+		if err == nil {
+			return s.giveVanished(e)
+		}
+		if !errors.Is(err, datapath.ErrLost) {
+			return err
+		}
+		// The state may be there: a change puts what was removed back.
+		if again := e.Restore(&apply.Request{Text: strings.NewReader(""), File: "nothing", NoFlush: true}); again == nil {
+			if err = s.give(e); !errors.Is(err, datapath.ErrLost) {
+				return err
+			}
+		}
+		path := persist.File(family)
+		text, bad := stored(path)
+		if bad != nil || text == "" {
+			return errors.Join(bad, fmt.Errorf("%w; %s has no rules to give back in their place: write there what is to be enforced, then run remove-compat again", err, path))
+		}
+		return s.giveStored(e, err, path, text)
+	})
+}
+
+// giveVanished gives stored rules back where rules were enforced in this boot, and neither they nor others
+// are any more.
+func (s *streams) giveVanished(e *apply.Engine) error {
+	was, err := install.WasEnforcing(e.Family().String())
+	if err != nil || !was {
+		return err
+	}
+	held, err := theirs.Open(e.Family(), e.Pins(), s.caller.Env).All()
+	if err != nil || len(held) > 0 {
+		return err
+	}
+	path := persist.File(e.Family())
+	text, err := stored(path)
+	if err != nil {
+		return err
+	}
+	if text == "" {
+		fmt.Fprintf(s.err, "bpftables: warning: %s: rules were enforced, and nothing is left of them; %s has none to give back\n", e.Family(), path)
+		return nil
+	}
+	return s.giveStored(e, errors.New("rules were enforced, and nothing is left of them"), path, text)
+}
+
+// noteEnforcing remembers of which families rules are enforced. Of what cannot be told, nothing is remembered.
+func (s *streams) noteEnforcing() error {
+	var families []string
+	for _, family := range bothOf {
+		_ = s.withEngine(family, func(e *apply.Engine) error {
+			held, err := e.Held()
+			if len(held) > 0 {
+				families = append(families, family.String())
+			}
+			return err
+		})
+	}
+	return install.Enforcing(families...)
+}
+
+// stored is the text of a file that has rules; "" if it has none, or is not there.
+func stored(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !persist.Full(string(text)) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(text), nil
+}
+
+// giveStored gives the rules that were stored last, and says what that means.
+func (s *streams) giveStored(e *apply.Engine, why error, path, text string) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.err, "bpftables: warning: %s: %v; given back is what %s has, of %s: changes since then, and counters, are lost\n",
+		e.Family(), why, path, st.ModTime().Format("2006-01-02 15:04:05"))
+	return takeover.New(e, s.caller, s.out).GiveText(text)
+}
