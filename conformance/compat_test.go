@@ -8,20 +8,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/bpftables/bpftables/conformance/box"
 )
 
-// box runs a script of bash in namespaces of its own, with the files of this host, which it may
-// change: what it writes is gone afterwards.
-func box(t *testing.T, script string, env ...string) string {
+// inBox runs a script that changes the host on none (package box), and gives what it prints.
+func inBox(t *testing.T, script string, env ...string) string {
 	t.Helper()
-	dir := t.TempDir()
-	begin := fmt.Sprintf("set -e; mount -t tmpfs none %s\n", dir)
-	for _, d := range []string{"usr", "etc", "var"} {
-		begin += fmt.Sprintf("mkdir %[1]s/%[2]s %[1]s/%[2]s.work; mount -t overlay -o lowerdir=/%[2]s,upperdir=%[1]s/%[2]s,workdir=%[1]s/%[2]s.work none /%[2]s\n", dir, d)
-	}
-	begin += "mount -t tmpfs -o mode=755 none /run; mkdir -p /run/lock /run/netns; ip link set lo up; set +e\n"
-	// A process may not begin a session of the namespace of processes that it is in: hence -f.
-	cmd := exec.Command("unshare", "-m", "-n", "-p", "-f", "--mount-proc", "--propagation", "private", "bash", "-c", begin+script)
+	cmd := box.Command(t.TempDir(), script)
 	cmd.Env = append(append(os.Environ(), "BPFTABLES_NO_SERVE=1", "XTABLES_LOCKFILE="), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -50,7 +44,7 @@ texts() {
 func TestCompat(t *testing.T) {
 	needRoot(t)
 	bin := compatBinaries(t)
-	out := box(t, heldBefore+`
+	out := inBox(t, heldBefore+`
 texts > /tmp/before.$$
 closed before
 bpftables install-compat || echo FAILED install
@@ -92,7 +86,7 @@ func TestKilledCompat(t *testing.T) {
 	if *everyStep {
 		every = "1~1"
 	}
-	out := box(t, heldBefore+`
+	out := inBox(t, heldBefore+`
 texts > /tmp/before.$$
 point() { { BPFTABLES_FAILPOINT=$1 bpftables $2 2>&1; } 2>/dev/null; }
 steps() { # of a command: those of this package's own steps, and some of the others
@@ -141,7 +135,7 @@ func TestLostState(t *testing.T) {
 		"readable": `printf '\377' | dd of=$(echo /run/bpftables/4*/ipv4/state-*.db) bs=1 seek=8 conv=notrunc 2>/dev/null`,
 	} {
 		script := heldBefore + "bpftables install-compat >/dev/null\nbpftables persist >/dev/null\n" + lose + "\n"
-		out := box(t, script+`
+		out := inBox(t, script+`
 bpftables remove-compat 2>&1
 closed removed
 texts; ls /etc/iptables
@@ -156,7 +150,7 @@ rm -rf /etc/iptables
 		if !strings.Contains(out, "given back is what /etc/iptables/rules.v4 has") {
 			t.Errorf("%s: no word of what is given back:\n%s", what, out)
 		}
-		out = box(t, script+"rm -rf /etc/iptables\nbpftables remove-compat 2>&1; echo exit $?; closed refused; readlink /etc/alternatives/iptables\n", bin)
+		out = inBox(t, script+"rm -rf /etc/iptables\nbpftables remove-compat 2>&1; echo exit $?; closed refused; readlink /etc/alternatives/iptables\n", bin)
 		// Of "all", the programs are gone, and nobody knows what they did.
 		if what != "all" && strings.Contains(out, "OPEN") || !strings.Contains(out, "/etc/iptables/rules.v4 has no rules to give back") ||
 			!strings.Contains(out, "exit 1\n") || !strings.Contains(out, "xtables-bpf-multi\n") {
@@ -172,7 +166,7 @@ func TestMigrate(t *testing.T) {
 	bin := compatBinaries(t)
 	next := compatBinaries(t, "-overlay", withLayout(t, "99"))
 	next = strings.TrimPrefix(next[:strings.Index(next, ":")], "PATH=") + "/bpftables"
-	out := box(t, fmt.Sprintf(`
+	out := inBox(t, fmt.Sprintf(`
 next=%s
 ip netns add other
 ip netns exec other bpftables iptables -A INPUT -s 192.0.2.7 -j LOG

@@ -95,7 +95,7 @@ rm /tmp/*.$$
 		}
 		script = strings.ReplaceAll(script, strings.ToUpper(name), command)
 	}
-	out := box(t, script, "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive")
+	out := inBox(t, script, "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive")
 	for _, want := range []string{"bpftables v0.1.1\n", "bpftables v0.1.2\n", "made anew", "-A INPUT -p icmp -j DROP\n-A INPUT -s 192.0.2.8/32 -j DROP\n", "compat.json\nreal\n", "SAME\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("there is no %q in\n%s", want, out)

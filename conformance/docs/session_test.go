@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/bpftables/bpftables/conformance/box"
 )
 
 // TestReadmeSession runs the commands of README.md's console blocks one after the
@@ -57,8 +59,9 @@ func TestReadmeCommands(t *testing.T) {
 	for _, block := range shell.FindAllStringSubmatch(string(text), -1) {
 		for _, line := range strings.Split(strings.TrimSpace(block[1]), "\n") {
 			command, _, _ := strings.Cut(line, "#")
-			if command = strings.TrimSpace(command); command == "make test" {
-				continue // .ci/run is this command, and it runs this test
+			command = strings.TrimSpace(command)
+			if elsewhere[command] {
+				continue
 			}
 			t.Run(strings.ReplaceAll(command, " ", "_"), func(t *testing.T) { runLine(t, command) })
 		}
@@ -67,6 +70,13 @@ func TestReadmeCommands(t *testing.T) {
 		t.Errorf(".ci/run does not run 'make test' (%v)", err)
 	}
 }
+
+// elsewhere are commands that another test runs: .ci/run is "make test", which runs this test; TestPackages builds
+// packages and installs them, on no host.
+var elsewhere = map[string]bool{"make test": true, "make packages": true, "dpkg -i dist/bpftables_*.deb": true}
+
+// changesHost are commands that change more than rules.
+var changesHost = regexp.MustCompile("^bpftables (install-compat|remove-compat|persist)")
 
 var (
 	console = regexp.MustCompile("(?s)```console\n(.*?)```")
@@ -114,6 +124,9 @@ func runLine(t *testing.T, command string) {
 	line := []string{"bash", "-c", command}
 	if strings.HasPrefix(command, "bpftables ") {
 		line = append([]string{"ip", "netns", "exec", scratch(t)}, line...)
+	}
+	if changesHost.MatchString(command) {
+		line = box.Command(t.TempDir(), command).Args
 	}
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Dir, cmd.Env = "../..", environment(t)
