@@ -80,11 +80,15 @@ func generateHook(p *plan.Plan, t *plan.Table, h *plan.Hook, image *rows.Image, 
 		base, alone = c.Number+1, c.NoLead
 	}
 	var ops uint64
+	seat := 0
 	if image != nil {
 		ops = image.Ops[t.Name]
+		if t.Rows && h.Class != nil {
+			seat = h.Class.Number + 1
+		}
 	}
 	return Program{
-		Image: image, Ops: ops, Base: base, Rows: alone, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Alone: t.Alone(),
+		Image: image, Ops: ops, Base: base, Seat: seat, Rows: alone, Looks: g.classified, Family: p.Family, Table: t.Name, Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Alone: t.Alone(),
 		Needs: g.tracked(p), Atomic: stage.atomic, Shim: h.Shim, Insns: g.insns, Lead: lead,
 		Rules: p.Counters, Limits: p.Limits, Nths: p.Nths, Recents: p.Recents, Args: p.Args,
 	}, nil

@@ -40,6 +40,9 @@ func (g *generator) tracked(p *plan.Plan) uint32 {
 func (g *generator) needClasses(classes []*plan.Class) {
 	g.needs |= abi.NeedL4
 	for _, c := range classes {
+		if c.Shadow {
+			continue
+		}
 		g.need(c.Reads)
 		for _, r := range c.Rules {
 			g.needRule(r)

@@ -36,6 +36,7 @@ type Program struct {
 	Atomic bool   // count with atomic adds: the hook may be interrupted by itself
 	Looks  bool   // it calls classified chains
 	Base   int    // 1 more than the number of the base chain's class; 0: it is code
+	Seat   int    // 1 more than that of its class for a program of rows alone; 0: the table is not all rows
 	Rows   bool   // nothing is code: the program of its level that runs rows alone is its own
 	Shim   bool   // rules of this hook have actions for netfilter's own targets
 	Late   bool   // some of them are ended behind conntrack

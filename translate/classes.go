@@ -65,6 +65,42 @@ func (t *table) classify() {
 	}
 }
 
+// shadow makes rows of the chains that are code, for when one of them is changed in place, and
+// says which class each base chain has.
+func (t *table) shadow() {
+	if t.o.Shadows && t.canShadow() {
+		t.shadowing = true
+		for _, c := range t.src.Chains {
+			if t.hooks[c] != 0 || !c.BuiltIn() {
+				t.class(c)
+			}
+		}
+		t.classRules()
+	}
+	t.out.Rows = true
+	i := 0
+	for _, c := range t.src.Chains {
+		t.out.Rows = t.out.Rows && (t.classes[c] != nil || t.hooks[c] == 0 && c.BuiltIn())
+		if c.BuiltIn() {
+			t.out.Hooks[i].Class = t.classes[c]
+			i++
+		}
+	}
+}
+
+// canShadow says whether all chains can be looked up.
+func (t *table) canShadow() bool {
+	if t.crowded || len(t.res.Plan.Classes)+len(t.src.Chains) > plan.MaxClasses {
+		return false
+	}
+	for _, c := range t.src.Chains {
+		if t.below[c] > plan.ClassDepth {
+			return false
+		}
+	}
+	return true
+}
+
 // looksUp says whether a chain is to be looked up, whatever calls it. As rows, those are that no
 // packet meets, too, without their rules: a jump may be put in place that leads there.
 func (t *table) looksUp(c *ruleset.Chain) bool {
@@ -121,7 +157,7 @@ func (t *table) class(c *ruleset.Chain) bool {
 	p := t.res.Plan
 	class := &plan.Class{
 		Number: len(p.Classes), Table: t.src.Name, Chain: c.Name, Forced: t.o.Classifier == ClassifyTuples || t.o.Classifier == ClassifyTree,
-		Trees: t.o.Classifier == ClassifyTree, NoLead: t.o.Classifier == ClassifyRows, Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c],
+		Trees: t.o.Classifier == ClassifyTree, NoLead: t.o.Classifier == ClassifyRows, Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c] || t.shadowing && t.hooks[c] != 0, Shadow: t.shadowing,
 		Unmet: t.unmet(c),
 	}
 	if c.BuiltIn() {

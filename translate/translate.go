@@ -43,6 +43,8 @@ type Options struct {
 	Runs func(*ruleset.Base) string
 	// Classifier says which chains are looked up instead of run as code.
 	Classifier Classifier
+	// Shadows makes rows of chains that are code, too, for programs of rows alone.
+	Shadows bool
 	// Can says which effects the datapath runs; nil: none.
 	Can Can
 }
@@ -100,20 +102,21 @@ func ruleCount(t *ruleset.Table) (n int) {
 
 // table is the work on one table.
 type table struct {
-	family  packet.Family
-	src     *ruleset.Table
-	o       Options
-	res     *Result
-	slots   *slots
-	out     *plan.Table
-	hooks   map[*ruleset.Chain]uint8
-	lines   map[*ruleset.Rule]*lowered
-	reads   map[*ruleset.Chain]pred.Reads // of all rules of a chain
-	asks    map[*ruleset.Chain]bool       // a condition of the chain calls a function of the C part
-	shims   bool                          // a rule has a target that netfilter runs
-	numbers map[pred.Effect]int           // action numbers
-	classes map[*ruleset.Chain]*plan.Class
-	coded   map[*ruleset.Chain]bool // in a function of a hook
+	family    packet.Family
+	src       *ruleset.Table
+	o         Options
+	res       *Result
+	slots     *slots
+	out       *plan.Table
+	hooks     map[*ruleset.Chain]uint8
+	lines     map[*ruleset.Rule]*lowered
+	reads     map[*ruleset.Chain]pred.Reads // of all rules of a chain
+	asks      map[*ruleset.Chain]bool       // a condition of the chain calls a function of the C part
+	shims     bool                          // a rule has a target that netfilter runs
+	numbers   map[pred.Effect]int           // action numbers
+	classes   map[*ruleset.Chain]*plan.Class
+	shadowing bool                    // classes that are made now are shadows
+	coded     map[*ruleset.Chain]bool // in a function of a hook
 	callGraph
 }
 
@@ -161,6 +164,7 @@ func (t *table) plan() *plan.Table {
 	}
 	if len(t.out.Reasons) == 0 {
 		t.functions()
+		t.shadow()
 	}
 	if t.shims && len(t.out.Reasons) == 0 {
 		t.loosen()

@@ -33,6 +33,10 @@ const (
 	NeedWide = uint32(NetfilterNeedNEED_WIDE) // with NeedL4: all of l4, not only 8 bytes
 )
 
+// NeedRowsAlone is what programs of rows alone read of each packet, whatever rules there are: what
+// is left costs more, and is read where the seat says so.
+const NeedRowsAlone = NeedL4 | NeedWide | NeedCt | NeedCtMark | NeedCtNAT | NeedIif | NeedOif
+
 // What the generated function chain returns.
 const (
 	Continue = int32(NetfilterVerdictV_CONTINUE)

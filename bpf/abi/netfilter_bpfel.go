@@ -60,7 +60,10 @@ const (
 	NetfilterClassChainCHAIN_LEAD_DEAD  NetfilterClassChain = 10
 	NetfilterClassChainCHAIN_OPS        NetfilterClassChain = 11
 	NetfilterClassChainCHAIN_MORE_OPS   NetfilterClassChain = 12
-	NetfilterClassChainCHAIN_SIZE       NetfilterClassChain = 16
+	NetfilterClassChainCHAIN_TABLE      NetfilterClassChain = 13
+	NetfilterClassChainCHAIN_CODED      NetfilterClassChain = 14
+	NetfilterClassChainCHAIN_NEEDS      NetfilterClassChain = 15
+	NetfilterClassChainCHAIN_SIZE       NetfilterClassChain = 32
 )
 
 type NetfilterClassEntry uint32
@@ -224,6 +227,8 @@ const (
 	NetfilterClassSeatFlagSEAT_NOTED NetfilterClassSeatFlag = 65536
 	NetfilterClassSeatFlagSEAT_SHIM  NetfilterClassSeatFlag = 131072
 	NetfilterClassSeatFlagSEAT_NAT   NetfilterClassSeatFlag = 262144
+	NetfilterClassSeatFlagSEAT_CODED NetfilterClassSeatFlag = 524288
+	NetfilterClassSeatFlagSEAT_RUNS  NetfilterClassSeatFlag = 1048576
 )
 
 type NetfilterClassSet uint32

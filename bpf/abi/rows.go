@@ -16,6 +16,8 @@ const (
 
 	SeatNoted = uint32(NetfilterClassSeatFlagSEAT_NOTED)
 	SeatShim  = uint32(NetfilterClassSeatFlagSEAT_SHIM)
+	SeatCoded = uint32(NetfilterClassSeatFlagSEAT_CODED)
+	SeatRuns  = uint32(NetfilterClassSeatFlagSEAT_RUNS)
 	SeatNAT   = uint32(NetfilterClassSeatFlagSEAT_NAT)
 
 	ChainKind      = uint32(NetfilterClassChainCHAIN_KIND)
@@ -31,6 +33,9 @@ const (
 	ChainLeadDead  = uint32(NetfilterClassChainCHAIN_LEAD_DEAD)
 	ChainOps       = uint32(NetfilterClassChainCHAIN_OPS)
 	ChainMoreOps   = uint32(NetfilterClassChainCHAIN_MORE_OPS)
+	ChainTable     = uint32(NetfilterClassChainCHAIN_TABLE)
+	ChainCoded     = uint32(NetfilterClassChainCHAIN_CODED)
+	ChainNeeds     = uint32(NetfilterClassChainCHAIN_NEEDS)
 	ChainSize      = uint32(NetfilterClassChainCHAIN_SIZE)
 
 	KindList   = uint32(NetfilterClassKindKIND_LIST)

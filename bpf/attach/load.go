@@ -304,6 +304,9 @@ func specOf(p *codegen.Program, at seat, gen uint32) (*ebpf.CollectionSpec, *ebp
 	values[abi.NetfilterVarTranslates] = boolean(p.NAT)
 	values[abi.NetfilterVarBaseClass] = uint32(p.Base)
 	setLead(values, p)
+	if p.Seat != 0 && !p.Rows {
+		values[abi.NetfilterVarHasRows], values[abi.NetfilterVarRowsSlot] = 1, half(gen)+rowsSlot(at.level)
+	}
 	if err := set(spec, values); err != nil {
 		return nil, nil, err
 	}

@@ -66,6 +66,7 @@ func (s *Space) clearHalf(live uint32) error {
 	}
 	for _, p := range linked {
 		pins[p.slot()] = filepath.Join(s.genDir(live), p.pin())
+		pins[rowsSlot(p.level)] = filepath.Join(s.genDir(live), rowsPin(p.level))
 	}
 	for slot := range slotsHalf {
 		if err := clearSlot(array, half(live+1)+slot, pins[slot]); err != nil {

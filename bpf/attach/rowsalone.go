@@ -19,14 +19,10 @@ import (
 	"github.com/bpftables/bpftables/codegen/rows/layout"
 )
 
-// readAlways is what programs of rows alone read of each packet, whatever rules there are:
-// what is left costs more, and is read where the seat says so.
-const readAlways = abi.NeedL4 | abi.NeedWide | abi.NeedCt | abi.NeedCtMark | abi.NeedCtNAT | abi.NeedIif | abi.NeedOif
-
 // reads is what a program reads of each packet.
 func reads(p *codegen.Program) uint32 {
 	if p.Rows {
-		return readAlways | p.Needs
+		return abi.NeedRowsAlone | p.Needs
 	}
 	return p.Needs
 }
@@ -35,34 +31,34 @@ func reads(p *codegen.Program) uint32 {
 // same at all of them the index says.
 func setRowsAlone(spec *ebpf.CollectionSpec) error {
 	return set(spec, map[string]uint32{
-		abi.NetfilterVarRowsAlone: 1, abi.NetfilterVarNeeds: readAlways, abi.NetfilterVarAtomic: 1,
+		abi.NetfilterVarRowsAlone: 1, abi.NetfilterVarNeeds: abi.NeedRowsAlone, abi.NetfilterVarAtomic: 1,
 		abi.NetfilterVarShim: 0, abi.NetfilterVarTranslates: 0, abi.NetfilterVarBaseClass: 0, abi.NetfilterVarHookNumber: 0,
 	})
 }
 
-// setSeats writes what the index says of the seats of programs of rows alone.
+// setSeats writes what the index says of seats, for programs of rows alone.
 func (g *Generation) setSeats(progs []codegen.Program, image *rows.Image) {
 	for _, s := range g.guests {
 		p := &progs[s.program]
-		if !p.Rows {
+		if p.Seat == 0 {
 			continue
 		}
 		flags := p.Needs & (abi.NeedMac | abi.NeedTracked)
 		for _, f := range []struct {
 			set  bool
 			flag uint32
-		}{{g.noted(s.at.level, progs), abi.SeatNoted}, {p.Shim, abi.SeatShim}, {p.NAT, abi.SeatNAT}} {
+		}{{g.noted(s.at.level, progs), abi.SeatNoted}, {p.Shim, abi.SeatShim}, {p.NAT, abi.SeatNAT}, {!p.Rows, abi.SeatCoded}} {
 			if f.set {
 				flags |= f.flag
 			}
 		}
-		image.SetSeat(s.at.level, uint32(p.Hook), uint32(p.Base), flags)
+		image.SetSeat(s.at.level, uint32(p.Hook), uint32(p.Seat), flags)
 	}
 }
 
-// Widen makes the programs of rows alone that run some base chains able to run more
-// instructions: others come in their places, one seat after the other. Rules that ask for these
-// may be put in place behind it.
+// Widen makes programs of rows alone able to run some instructions for some base chains. Where such a
+// program stands, another comes in its place, one seat after the other; where code stands, it comes
+// beside that. Rules that ask for these instructions may be put in place behind it.
 func (g *Generation) Widen(bases []int, ops uint64) error {
 	c, err := g.Classes()
 	if err != nil || c == nil {
@@ -83,12 +79,33 @@ func (g *Generation) Widen(bases []int, ops uint64) error {
 		if err != nil {
 			return explain(err)
 		}
-		for _, s := range at {
-			err = errors.Join(err, g.replaceProgram(s, p))
-		}
-		if err := errors.Join(err, p.Close()); err != nil {
+		if err := errors.Join(g.putRowsAlone(c.Memory, level, at, p), p.Close()); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// putRowsAlone puts a program where packets of some seats of a level get to it.
+func (g *Generation) putRowsAlone(m *layout.Memory, level uint32, seats []seat, p *ebpf.Program) error {
+	beside := false
+	for _, at := range seats {
+		if m.Seat(level, uint32(at.hook))[abi.SeatFlags]&abi.SeatCoded != 0 {
+			beside = true
+			continue
+		}
+		if err := g.replaceProgram(at.pin(), at.slot(), p); err != nil {
+			return err
+		}
+	}
+	if !beside {
+		return nil
+	}
+	if err := g.replaceProgram(rowsPin(level), rowsSlot(level), p); err != nil {
+		return err
+	}
+	for _, at := range seats {
+		m.Seat(level, uint32(at.hook))[abi.SeatFlags] |= abi.SeatRuns
 	}
 	return nil
 }
@@ -104,7 +121,7 @@ func (g *Generation) rowsSeats(m *layout.Memory, bases []int) (map[uint32][]seat
 		}
 	}
 	if err == nil && missing != 0 {
-		err = errors.New("a base chain is code")
+		err = errors.New("a base chain has no rows")
 	}
 	return out, err
 }
@@ -164,9 +181,9 @@ func (g *Generation) loadRowsAlone(level uint32, m *layout.Memory, ops uint64, g
 	return load(spec, prog, given)
 }
 
-// replaceProgram puts a program in the place of that of a seat.
-func (g *Generation) replaceProgram(at seat, p *ebpf.Program) error {
-	pin := filepath.Join(g.space.genDir(g.number), at.pin())
+// replaceProgram puts a program under a pin and into a slot, in the place of what is there.
+func (g *Generation) replaceProgram(pin string, slot uint32, p *ebpf.Program) error {
+	pin = filepath.Join(g.space.genDir(g.number), pin)
 	beside := pin + newSuffix
 	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that was killed
 		return err
@@ -187,8 +204,8 @@ func (g *Generation) replaceProgram(at seat, p *ebpf.Program) error {
 	if err != nil {
 		return err
 	}
-	if err := array.Put(half(g.number)+at.slot(), p); err != nil {
-		return fmt.Errorf("program for %s: %w", at, err)
+	if err := array.Put(half(g.number)+slot, p); err != nil {
+		return fmt.Errorf("program %s: %w", filepath.Base(pin), err)
 	}
 	failpoint.At("wider program")
 	return nil

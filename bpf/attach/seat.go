@@ -19,12 +19,21 @@ type seat struct {
 // hooksPerLevel is how many slots a level takes: one for each hook.
 const hooksPerLevel = uint32(packet.Postrouting) + 1
 
-// maxLevels is NOTE_SLOTS, and slotsHalf is SLOTS_HALF of bpf/maps.h: the size of one half
-// of the program array. Generations of even and odd numbers take turns.
+// maxLevels is NOTE_SLOTS, and slotsHalf is SLOTS_HALF of bpf/netfilter/maps.h: the size of one half
+// of the program array. Generations of even and odd numbers take turns. Behind the slots of all seats,
+// each level has one for a program of rows alone, to which code gives its packets that is not what the
+// rules say any more.
 const (
 	maxLevels = 16
-	slotsHalf = maxLevels * hooksPerLevel
+	seatSlots = maxLevels * hooksPerLevel
+	slotsHalf = seatSlots + maxLevels
 )
+
+// rowsSlot is where a level has its program of rows alone in a half of the program array.
+func rowsSlot(level uint32) uint32 { return seatSlots + level }
+
+// rowsPin is the name of its pin.
+func rowsPin(level uint32) string { return fmt.Sprintf("rows-%d", level) }
 
 // slot is the seat's number in a half of the program array.
 func (p seat) slot() uint32 { return p.level*hooksPerLevel + uint32(p.hook) }

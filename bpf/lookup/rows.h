@@ -55,6 +55,8 @@ enum class_seat_flag {
 	SEAT_NOTED = 1 << 16, /* some program at its level leaves notes */
 	SEAT_SHIM = 1 << 17,  /* its rules do */
 	SEAT_NAT = 1 << 18,   /* netfilter asks the chain for the first packet of a connection */
+	SEAT_CODED = 1 << 19, /* user space's: what stands there is code */
+	SEAT_RUNS = 1 << 20,  /* and its level has a program of rows alone beside it */
 };
 
 /* The descriptor of a chain. */
@@ -72,7 +74,10 @@ enum class_chain {
 	CHAIN_LEAD_DEAD, /* from this version on, the code is not what the rules say */
 	CHAIN_OPS, /* user space's: what its rows may ask, as bits of two words, see program_ops */
 	CHAIN_MORE_OPS,
-	CHAIN_SIZE = 16,
+	CHAIN_TABLE, /* user space's: chains of one table have the same */
+	CHAIN_CODED, /* user space's: 1: what stands at its table's seats as code is not what the rows say, should they change */
+	CHAIN_NEEDS, /* and what is read of a packet for them (enum need) */
+	CHAIN_SIZE = 32,
 };
 
 enum class_kind {

@@ -7,8 +7,8 @@
 #include "facts/kernel.h"
 #include "facts/numbers.h"
 
-#define SLOTS 160	/* two halves, one for generations of each parity */
-#define SLOTS_HALF 80	/* for each level, that is priority of links, five hooks */
+#define SLOTS 192	/* two halves, one for generations of each parity */
+#define SLOTS_HALF 96	/* for each level, that is priority of links, five hooks; then a program of rows alone for each */
 #define NOTE_SLOTS 16	/* one for each level */
 
 struct {

@@ -21,8 +21,8 @@ type Image struct {
 	// First is the first row of every rule by rule id, for changes in place; 0: a
 	// rule that matches nothing has none.
 	First []uint32
-	// Ops are the instructions that programs may have, as bits by kind, for each table, and
-	// EarlyOps those of the early stage.
+	// Ops are the instructions that programs may have, as bits by kind, for each table and what
+	// looks its rows up from code, and EarlyOps those of the early stage.
 	Ops      map[string]uint64
 	EarlyOps uint64
 	// Trees says that some chain has decision trees.
@@ -57,8 +57,9 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 		return nil, fmt.Errorf("%d chains would be looked up; at most %d have a number", len(classes), plan.MaxClasses)
 	}
 	b := &builder{
-		Image:    &Image{Memory: layout.Memory{Family: p.Family, Keys: o.Keys}, First: make([]uint32, p.Counters), Ops: map[string]uint64{}},
-		programs: map[string]uint32{}, needs: needs, costs: o.Costs,
+		Image:     &Image{Memory: layout.Memory{Family: p.Family, Keys: o.Keys}, First: make([]uint32, p.Counters), Ops: map[string]uint64{}},
+		shadowOps: map[string]uint64{},
+		programs:  map[string]uint32{}, needs: needs, costs: o.Costs,
 	}
 	total := 0
 	for _, c := range classes {
@@ -84,8 +85,21 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 		}
 	}
 	b.EarlyOps |= usualOps
+	tables := map[string]uint32{}
 	for i, c := range p.Classes {
+		if _, is := tables[c.Table]; !is {
+			tables[c.Table] = uint32(len(tables) + 1)
+		}
+		d := b.Memory.Chain(i)
+		d[abi.ChainTable] = tables[c.Table]
+		if c.Coded {
+			d[abi.ChainCoded] = 1
+		}
 		b.SetInstructions(i, b.Ops[c.Table])
+		if c.Shadow {
+			b.SetInstructions(i, b.Ops[c.Table]|b.shadowOps[c.Table]|cheapOps)
+			b.SetNeeds(i, abi.NeedRowsAlone)
+		}
 	}
 	if n := uint32(len(b.Rows)) / b.RowSize(); n > maxRows {
 		return nil, fmt.Errorf("chains that are looked up have %d rows; at most %d have a number", n, maxRows)
@@ -112,22 +126,28 @@ const cheapOps = 1<<abi.OpField | 1<<abi.OpFindExt | 1<<abi.OpDCCPOption | 1<<ab
 
 type builder struct {
 	*Image
-	needs    uint32            // what the datapath fills of the facts
-	early    bool              // the chain is one of the early stage
-	table    string            // of the chain
-	programs map[string]uint32 // programs and notes that are there, by their words
-	scratch  rule.Scratch
-	costs    choice.Costs
+	needs     uint32            // what the datapath fills of the facts
+	early     bool              // the chain is one of the early stage
+	table     string            // of the chain
+	shadow    bool              // only programs of rows alone look it up
+	shadowOps map[string]uint64 // the same as Ops for these
+	programs  map[string]uint32 // programs and notes that are there, by their words
+	scratch   rule.Scratch
+	costs     choice.Costs
 }
 
 func (b *builder) chain(number int, c *plan.Class) error {
-	b.table = c.Table
+	b.table, b.shadow = c.Table, c.Shadow
+	needs := b.needs
+	if c.Shadow {
+		needs = abi.NeedRowsAlone
+	}
 	rows := choice.NewChain(b.Family, c.Len())
 	rules := 0
 	for r := range c.All() {
 		label := Label(c, rules)
 		rules++
-		compiled, err := b.scratch.Compile(b.Family, r, rule.Target{Needs: b.needs, Early: b.early})
+		compiled, err := b.scratch.Compile(b.Family, r, rule.Target{Needs: needs, Early: b.early})
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Pos, err)
 		}
@@ -189,9 +209,12 @@ func (b *builder) add(chain uint32, r *rule.Row, label uint32, from *plan.Rule) 
 	if len(r.Program) > 0 {
 		program = b.intern(r.Program)
 	}
-	if b.early {
+	switch {
+	case b.early:
 		b.EarlyOps |= r.Ops
-	} else {
+	case b.shadow:
+		b.shadowOps[b.table] |= r.Ops
+	default:
 		b.Ops[b.table] |= r.Ops
 	}
 	n = b.NewRow()
@@ -240,7 +263,12 @@ func (m *Image) Release() {
 // SetLimits tells what changes in place may use: counter slots, and what the programs
 // of the generation fill of the facts.
 func (m *Image) SetLimits(ids, idsMax int, needs uint32) {
-	m.Index[layout.OwnIDs], m.Index[layout.OwnIDsMax], m.Index[layout.OwnNeeds] = uint32(ids), uint32(idsMax), needs
+	m.Index[layout.OwnIDs], m.Index[layout.OwnIDsMax] = uint32(ids), uint32(idsMax)
+	for c := range int(m.Index[abi.HeaderNChains]) {
+		if m.Needs(c) == 0 {
+			m.SetNeeds(c, needs)
+		}
+	}
 }
 
 func powerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }

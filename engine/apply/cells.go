@@ -98,6 +98,10 @@ type changeable struct {
 // addChangeable describes the classified chains of a plan.
 func (x *extra) addChangeable(p *plan.Plan) {
 	x.Changeable = map[string]*changeable{}
+	rows := map[string]bool{}
+	for _, t := range p.Tables {
+		rows[t.Name] = t.Rows
+	}
 	for _, c := range p.Classes {
 		t := x.Changeable[c.Table]
 		if t == nil {
@@ -105,7 +109,7 @@ func (x *extra) addChangeable(p *plan.Plan) {
 			x.Changeable[c.Table] = t
 		}
 		t.Classes = append(t.Classes, &plan.Class{
-			Number: c.Number, Chain: c.Chain, Hooks: c.Hooks, Depth: c.Depth, Coded: c.Coded, Notes: c.Notes,
+			Number: c.Number, Chain: c.Chain, Hooks: c.Hooks, Depth: c.Depth, Coded: c.Coded && !rows[c.Table], Notes: c.Notes,
 			Fixed: c.Fixed, Unmet: c.Unmet,
 		})
 	}

@@ -59,9 +59,10 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 			return false, err
 		}
 		if ed.kinds != nil {
-			if wide, err := ed.widen(); err != nil || !wide {
-				return false, err
+			if ed.live.gen.Widen(ed.kinds.Bases, ed.kinds.Ops) != nil {
+				return false, nil // a new generation does, or says why not
 			}
+			ed.classes.Rows().Widen(ed.kinds)
 			if x, err = live.readExtra(); err != nil {
 				return false, err
 			}
@@ -120,8 +121,8 @@ type editor struct {
 	longer   int      // how much the bounds on notes have grown
 	restarts []string // tables whose limits begin anew
 	changed  bool
-	full     bool   // the generation had no room for a change
-	kinds    *kinds // of conditions that the programs of a table cannot run
+	full     bool            // the generation had no room for a change
+	kinds    *edit.KindError // what the programs of a table do not run
 	err      error
 }
 
@@ -246,20 +247,18 @@ func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
 	spec := iptables.AppendSpec(nil, r)
 	exact := ed.exact(table, r, spec)
 	planned, ok := in.Rule(chain, r)
-	if !ok || codegen.Needs(in.Family, planned)&^ed.classes.Rows().Needs() != 0 ||
-		ed.check.Same(table, r, spec, exact) != nil {
+	if !ok || ed.check.Same(table, r, spec, exact) != nil {
 		return errNotInPlace
+	}
+	if err := ed.classes.Rows().Unread(class.Number, codegen.Needs(in.Family, planned)); err != nil {
+		return ed.fail(err)
 	}
 	if planned.Action.Op == pred.Do && !ed.lengthen(table) {
 		return errNotInPlace
 	}
 	row, id, err := ed.rows.Insert(class.Number, before(c, i), planned)
 	if err != nil {
-		err = ed.fail(err)
-		if ed.kinds != nil {
-			ed.kinds.table = table
-		}
-		return err
+		return ed.fail(err)
 	}
 	counters, err := ed.anew(id, r.Counters)
 	if err != nil {
@@ -296,33 +295,9 @@ func (ed *editor) lengthen(table string) bool {
 	return true
 }
 
-// kinds are those of conditions that a table is to run.
-type kinds struct {
-	table string
-	ops   uint64
-}
-
-// widen makes the programs of a table able to run conditions of kinds that it had none of; false:
-// only a new generation can.
-func (ed *editor) widen() (bool, error) {
-	var bases, all []int
-	for _, c := range ed.extra.Changeable[ed.kinds.table].Classes {
-		all = append(all, c.Number)
-		if ch := ed.chain(c.Table, c.Chain); ch != nil && ch.Policy != "" {
-			bases = append(bases, c.Number)
-		}
-	}
-	if ed.live.gen.Widen(bases, ed.kinds.ops) != nil {
-		return false, nil // a new generation does, or says why not
-	}
-	ed.classes.Rows().Widen(all, ed.kinds.ops)
-	return true, nil
-}
-
 // fail remembers errors that are not only about room.
 func (ed *editor) fail(err error) error {
-	if kind := new(edit.KindError); errors.As(err, &kind) {
-		ed.kinds = &kinds{ops: kind.Ops}
+	if errors.As(err, &ed.kinds) {
 		return errNotInPlace
 	}
 	if ed.full = errors.Is(err, edit.ErrNoRoom); !ed.full {
@@ -338,7 +313,9 @@ func (ed *editor) Delete(table, chain string, i int) error {
 	if c == nil || !in.MayDelete(chain) || slices.Contains(ed.extra.Changeable[table].Keepers, c.Rule(i).Slot) {
 		return errNotInPlace
 	}
-	ed.rows.Delete(class.Number, c.Rule(i).Row)
+	if err := ed.rows.Delete(class.Number, c.Rule(i).Row); err != nil {
+		return ed.fail(err)
+	}
 	ed.state.Delete(c, i)
 	ed.changed = true
 	return nil

@@ -299,6 +299,7 @@ func (e *Engine) translated(c *change, number uint32, load func(*datapath.Input)
 	for {
 		res := translate.Translate(c.after, translate.Options{
 			Text: iptables.PrintRule, Netfilter: not, Classifier: c.classifier, Can: can.Effect, Runs: can.Base,
+			Shadows: can.Rows && c.classifier == translate.ClassifyAuto,
 		})
 		if err := errors.Join(strict(c, res.Plan), refuseOwned(c.after, res.Plan, can)); err != nil {
 			return nil, err

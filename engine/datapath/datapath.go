@@ -109,6 +109,8 @@ type Can struct {
 	Effect translate.Can
 	// Base says why it cannot run a base chain; "": it can.
 	Base func(*ruleset.Base) string
+	// Rows says that it has programs of rows alone: all chains can be changed in place.
+	Rows bool
 	// Not are the tables that it does not run, whatever they hold, with the reasons.
 	Not map[string]string
 }

@@ -59,6 +59,9 @@ type Table struct {
 	Limits  []Slot   // of its rules, see Plan
 	Nths    []Slot
 	Keepers []uint32 // rules that keep a named set: it ends with the last of them
+	// Rows says that all chains are classified, whatever the hooks run: those that are code can be
+	// changed in place, too.
+	Rows bool
 	// Template says that a target gives packets a conntrack entry that rules of the
 	// table must not ask about.
 	Template bool
@@ -107,6 +110,7 @@ type Hook struct {
 	Route    bool    // netfilter routes a packet of this host again that the chain has changed
 	Funcs    []*Func // Funcs[0] is the base chain
 	Shim     bool    // the table has actions that this hook can note
+	Class    *Class  // of the base chain, if it is classified, even where Funcs are code
 	Met      []int   // of a chain with actions of its own that does not translate: their numbers
 }
 
@@ -147,7 +151,8 @@ type Class struct {
 	NoLead bool            // no code is made of its first rules
 	Hooks  uint8           // 1 << packet.Hook: where packets meet it
 	Depth  int             // how deep it calls others
-	Coded  bool            // another hook runs it as code, too: it cannot be changed in place
+	Coded  bool            // some hook runs it as code, too
+	Shadow bool            // nothing else than programs of rows alone looks it up
 	Notes  bool            // it, or a chain that it calls, notes actions that do not end the traversal
 	// Unmet says that it has jumps behind a rule that always ends it: these are not followed,
 	// so that rules cannot be deleted in place.

@@ -26,7 +26,7 @@ func (m *Chains) Check(chains [][]Living) error {
 		if err := m.checkOrder(d, rules, linked); err != nil {
 			return fmt.Errorf("chain %d: %w", i, err)
 		}
-		if err := m.checkTables(d, rules); err != nil {
+		if err := m.checkTables(i, rules); err != nil {
 			return fmt.Errorf("chain %d: %w", i, err)
 		}
 		if err := m.checkPolicy(d, linked); err != nil {
@@ -103,7 +103,8 @@ func (m *Chains) checkOrder(d []uint32, rules []Living, linked map[uint32]bool) 
 }
 
 // checkTables wants every living row in one tuple, where a packet that it matches looks.
-func (m *Chains) checkTables(d []uint32, rules []Living) error {
+func (m *Chains) checkTables(chain int, rules []Living) error {
+	d := m.Chain(chain)
 	if d[abi.ChainKind] != abi.KindTuples {
 		return nil
 	}
@@ -114,7 +115,7 @@ func (m *Chains) checkTables(d []uint32, rules []Living) error {
 		}
 	}
 	for _, r := range rules {
-		compiled, err := rule.Compile(m.Family, r.Rule, rule.Target{Needs: m.Needs()})
+		compiled, err := rule.Compile(m.Family, r.Rule, rule.Target{Needs: m.Needs(chain)})
 		if err != nil {
 			return err
 		}

@@ -15,20 +15,6 @@ import (
 // has to be made.
 var ErrNoRoom = errors.New("the change does not fit into the maps of this generation")
 
-// KindError says that what runs the rows of a table cannot run conditions of a kind. What it runs then
-// has to be all of Ops, as bits.
-type KindError struct{ Ops uint64 }
-
-// Error says so.
-func (e *KindError) Error() string { return "a condition of a kind that the table had none of" }
-
-// Widen says that what runs the rows of some chains can run more kinds of conditions.
-func (m *Chains) Widen(chains []int, ops uint64) {
-	for _, c := range chains {
-		m.SetInstructions(c, m.Instructions(c)|ops)
-	}
-}
-
 // Chains is the classified chains of a generation, in the maps that packets read.
 type Chains struct{ *layout.Memory }
 
@@ -94,6 +80,7 @@ func (e *Batch) Abort() {
 		// Born and dead at once: no version shows it. It is unlinked with other dead rows.
 		layout.Store(&e.m.Row(n)[abi.RowDead], 0)
 	}
+	e.m.codeLives(e.version)
 	for _, c := range e.leads {
 		layout.Store(&e.m.Chain(c)[abi.ChainLeadDead], layout.Forever)
 	}
@@ -112,22 +99,22 @@ func (e *Batch) touch(chain int, label uint32) {
 	e.leads = append(e.leads, chain)
 }
 
-// Needs is what the programs of the generation fill of the facts.
-func (m *Chains) Needs() uint32 { return m.Index[layout.OwnNeeds] }
-
 // Insert puts a rule behind the rule whose first row is before; 0: in front of all. It
 // gives the rule's first row, 0 if the rule can never match, and its counter slot. The
 // rule's ID is not used.
 func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, err error) {
 	m := e.m
-	compiled, err := rule.Compile(m.Family, r, rule.Target{Needs: m.Needs()})
+	if err := e.outdate(chain); err != nil {
+		return 0, 0, err
+	}
+	compiled, err := rule.Compile(m.Family, r, rule.Target{Needs: m.Needs(chain)})
 	if err != nil {
 		return 0, 0, err
 	}
 	d := m.Chain(chain)
 	for i := range compiled {
-		if may := m.Instructions(chain); compiled[i].Ops&^may != 0 {
-			return 0, 0, &KindError{Ops: may | compiled[i].Ops}
+		if compiled[i].Ops&^m.Instructions(chain) != 0 {
+			return 0, 0, m.kind(chain, compiled[i].Ops)
 		}
 	}
 	if d[abi.ChainKind] == abi.KindList && d[abi.ChainRows]+uint32(len(compiled)) > longList {
@@ -165,7 +152,10 @@ func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, 
 }
 
 // Delete takes away the rule of a chain whose first row is given; 0: it has none.
-func (e *Batch) Delete(chain int, row uint32) {
+func (e *Batch) Delete(chain int, row uint32) error {
+	if err := e.outdate(chain); err != nil {
+		return err
+	}
 	if row != 0 {
 		e.touch(chain, e.m.Row(row)[abi.RowLabel])
 	}
@@ -173,10 +163,14 @@ func (e *Batch) Delete(chain int, row uint32) {
 		layout.Store(&e.m.Row(n)[abi.RowDead], e.version)
 		e.died = append(e.died, n)
 	}
+	return nil
 }
 
 // SetPolicy changes the policy of a base chain.
 func (e *Batch) SetPolicy(chain int, drop bool) error {
+	if err := e.outdate(chain); err != nil {
+		return err
+	}
 	d := e.m.Chain(chain)
 	old := e.m.policyOf(d)
 	n, err := e.m.takeRow(layout.OwnBare)

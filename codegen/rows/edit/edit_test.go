@@ -293,7 +293,7 @@ func (e *editor) insert(c *chain, at int) bool {
 		r = &same
 	}
 	p, ok := e.in.Rule(c.Chain, r)
-	if !ok || codegen.Needs(e.in.Family, p)&^e.classes.Needs() != 0 {
+	if !ok || codegen.Needs(e.in.Family, p)&^e.classes.Needs(c.Number) != 0 {
 		e.tally["not in place"]++
 		return true
 	}

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -21,7 +22,6 @@ const (
 	OwnDirty                            // an edit has begun and has not ended
 	OwnIDs                              // counter slots that were ever taken
 	OwnIDsMax                           // and how many there are
-	OwnNeeds                            // what the datapath fills of the facts (abi.Need*)
 	OwnChainsMax                        // how many descriptors of chains there are, those to come included
 	OwnFreeChain                        // first descriptor that can be taken again plus one, linked by ChainFirst
 	OwnKeys                             // HashKeys: a pair of words each
@@ -81,11 +81,29 @@ func (m *Memory) SetInstructions(chain int, ops uint64) {
 	d[abi.ChainOps], d[abi.ChainMoreOps] = uint32(ops), uint32(ops>>32)
 }
 
+// Needs is what the datapath fills of the facts for rows of a chain (abi.Need*).
+func (m *Memory) Needs(chain int) uint32 { return m.Chain(chain)[abi.ChainNeeds] }
+
+// SetNeeds says what it is.
+func (m *Memory) SetNeeds(chain int, needs uint32) { m.Chain(chain)[abi.ChainNeeds] = needs }
+
 // SetSeat says what the seat of a level and a hook has: 1 more than the number of its base chain,
 // and flags.
 func (m *Memory) SetSeat(level, hook, base, flags uint32) {
 	s := m.Seat(level, hook)
 	s[abi.SeatBase], s[abi.SeatFlags], s[abi.SeatCodeDead] = base, flags, Forever
+}
+
+// Seats gives the words of all seats of some base chains; nil: of all.
+func (m *Memory) Seats(bases []int) (out [][]uint32) {
+	for level := uint32(0); abi.HeaderSeats+(level+1)*abi.SeatHooks*abi.SeatSize <= abi.HeaderSize; level++ {
+		for hook := range abi.SeatHooks {
+			if s := m.Seat(level, hook); s[abi.SeatBase] != 0 && (bases == nil || slices.Contains(bases, int(s[abi.SeatBase])-1)) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
 }
 
 // Seat gives the words of a seat.

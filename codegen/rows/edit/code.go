@@ -1,0 +1,105 @@
+package edit
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
+)
+
+// KindError says that a program of rows alone is needed for a change, or one that can run more than the
+// one that is there: it is to run Ops for the base chains Bases. Widen is called when it does.
+type KindError struct {
+	Bases []int
+	Ops   uint64 // instructions, as bits
+	table uint32
+}
+
+// Error says so.
+func (e *KindError) Error() string {
+	return "rows that the programs of the table do not run, or not all of their conditions"
+}
+
+// kind is a KindError for a change of a chain that may ask for some instructions.
+func (m *Chains) kind(chain int, ops uint64) *KindError {
+	e := &KindError{Ops: ops, table: m.Chain(chain)[abi.ChainTable]}
+	for _, c := range m.of(e.table) {
+		e.Ops |= m.Instructions(c)
+	}
+	for _, s := range m.Seats(nil) {
+		base := int(s[abi.SeatBase]) - 1
+		if m.Chain(base)[abi.ChainTable] == e.table {
+			e.Bases = append(e.Bases, base)
+		}
+	}
+	return e
+}
+
+// of are the chains of a table.
+func (m *Chains) of(table uint32) (out []int) {
+	for c := range int(m.Index[abi.HeaderNChains]) {
+		if m.Chain(c)[abi.ChainTable] == table {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Unread is an error for a rule of a chain that reads more of a packet than is read for the chain: a
+// KindError if a program of rows alone would read it, else ErrNoRoom.
+func (m *Chains) Unread(chain int, needs uint32) error {
+	switch more := needs &^ m.Needs(chain); {
+	case more == 0:
+		return nil
+	case more&^abi.NeedRowsAlone != 0:
+		return fmt.Errorf("%w: it reads what is not read of packets", ErrNoRoom)
+	}
+	return m.kind(chain, 0)
+}
+
+// Widen says that there is now what an error has asked for.
+func (m *Chains) Widen(e *KindError) {
+	coded := uint32(0)
+	for _, s := range m.Seats(e.Bases) {
+		coded |= s[abi.SeatFlags] & abi.SeatCoded
+	}
+	for _, c := range m.of(e.table) {
+		m.SetInstructions(c, e.Ops)
+		if coded != 0 {
+			// The code that looks this chain up, too, knows neither the instructions nor what they read.
+			m.Chain(c)[abi.ChainCoded] = 1
+			m.SetNeeds(c, abi.NeedRowsAlone)
+		}
+	}
+}
+
+// outdate says that code is not what the rules say any more, for the packets that see a change of a
+// chain which is code, too: they go to a program of rows alone. Without one there is a KindError.
+func (e *Batch) outdate(chain int) error {
+	d := e.m.Chain(chain)
+	if d[abi.ChainCoded] == 0 {
+		return nil
+	}
+	for _, s := range e.m.Seats(nil) {
+		if s[abi.SeatFlags]&abi.SeatCoded == 0 || e.m.Chain(int(s[abi.SeatBase]) - 1)[abi.ChainTable] != d[abi.ChainTable] {
+			continue
+		}
+		if s[abi.SeatFlags]&abi.SeatRuns == 0 {
+			return e.m.kind(chain, 0)
+		}
+		if s[abi.SeatCodeDead] > e.version {
+			layout.Store(&s[abi.SeatCodeDead], e.version)
+		}
+	}
+	return nil
+}
+
+// codeLives says that code is what the rules say, where a version that comes to nothing said that it
+// was not.
+func (m *Chains) codeLives(version uint32) {
+	for _, s := range m.Seats(nil) {
+		if s[abi.SeatCodeDead] == version {
+			layout.Store(&s[abi.SeatCodeDead], layout.Forever)
+		}
+	}
+}
