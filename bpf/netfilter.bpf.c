@@ -22,6 +22,7 @@
 #include "facts/options.h"
 #include "facts/text.h"
 #include "memory/limit.h"
+#include "memory/meter.h"
 #include "route/addrtype.h"
 #include "memory/recent.h"
 #include "memory/set.h"

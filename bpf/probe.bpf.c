@@ -15,6 +15,7 @@
 #include "facts/options.h"
 #include "facts/text.h"
 #include "memory/limit.h"
+#include "memory/meter.h"
 #include "route/addrtype.h"
 #include "memory/recent.h"
 #include "memory/set.h"

@@ -3,6 +3,8 @@ package ruleset
 import (
 	"fmt"
 	"time"
+
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 // Set is a named set: elements that rules look up, and that rules or commands change. It is
@@ -21,6 +23,8 @@ type Set struct {
 	// one; 0: they do not say.
 	Mask [16]byte
 	Hits []uint32
+	// Of a table of limits: what it is like; else nil. Names of such tables are their own, in each family.
+	Meter *pred.Metering
 }
 
 // DefaultSetSize is how many elements a set may have that does not say so (the default of
@@ -78,6 +82,17 @@ func (s *Set) KeyLen() (n int) {
 		n += t.Len()
 	}
 	return n
+}
+
+// Title is what the set is called, with its kind where that has names of its own.
+func (s *Set) Title() string {
+	switch {
+	case s.Meter != nil:
+		return "hashlimit table " + s.Name
+	case s.Flags&SetStamps != 0:
+		return "list " + s.Name
+	}
+	return "set " + s.Name
 }
 
 // Room is how many elements there may be.

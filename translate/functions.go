@@ -366,7 +366,7 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	l := t.lines[r]
 	out := &plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String()}
 	out.Conds = make([]pred.Pred, len(l.conds))
-	limits, nths, recents := len(t.res.Plan.Limits), len(t.res.Plan.Nths), len(t.res.Plan.Recents)
+	limits, nths := len(t.res.Plan.Limits), len(t.res.Plan.Nths)
 	for i, p := range l.conds {
 		out.Conds[i] = t.slots.assign(p, stateKey{r, i})
 	}
@@ -376,7 +376,7 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	for ; nths < len(t.res.Plan.Nths); nths++ {
 		t.out.Nths = append(t.out.Nths, plan.Slot{Rule: out.ID, Slot: nths})
 	}
-	if recents < len(t.res.Plan.Recents) {
+	if slices.ContainsFunc(out.Conds, func(p pred.Pred) bool { return pred.Any(p, pred.Keeps) }) {
 		t.out.Keepers = append(t.out.Keepers, out.ID)
 	}
 	if l.action.Op == pred.Do {

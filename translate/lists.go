@@ -10,11 +10,11 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// shareLists leaves to netfilter the tables that use a list of -m recent which a
+// shareLists leaves to netfilter the tables that use a list of -m recent, or a table of -m hashlimit, which a
 // table that netfilter runs uses, too: a list has one owner. Lists are shared by all
 // tables of a namespace (recent_table_lookup(), net/netfilter/xt_recent.c).
 func shareLists(rs *ruleset.Ruleset, o Options, res *Result, s *slots) {
-	if len(res.Plan.Recents) == 0 {
+	if !keeps(res.Plan) {
 		return // no table in BPF has one
 	}
 	for again := true; again; {
@@ -34,7 +34,7 @@ func shareLists(rs *ruleset.Ruleset, o Options, res *Result, s *slots) {
 			for name, rule := range lists(t) {
 				if by, ok := owner[name]; ok {
 					work := newTable(rs.Family, t, o, res, s)
-					work.leave(rule, "recent", fmt.Sprintf("list %s is used by table %s, which netfilter runs", name, by))
+					work.leave(rule, "kept set", fmt.Sprintf("%s is used by table %s, which netfilter runs", name, by))
 					res.Plan.Tables[i] = work.out
 					again = true
 				}
@@ -43,13 +43,18 @@ func shareLists(rs *ruleset.Ruleset, o Options, res *Result, s *slots) {
 	}
 }
 
-// lists are the lists of -m recent that a table uses, each with its first rule.
+// keeps says whether rules of tables in BPF keep sets.
+func keeps(p *plan.Plan) bool {
+	return len(p.Recents) > 0 || slices.ContainsFunc(p.Args, pred.Keeps)
+}
+
+// lists are the sets that rules of a table keep, by their titles, each with its first rule.
 func lists(t *ruleset.Table) map[string]*ruleset.Rule {
 	out := map[string]*ruleset.Rule{}
 	for _, c := range t.Chains {
 		for s, r := range kept(c) {
-			if out[s.Name] == nil {
-				out[s.Name] = r
+			if out[s.Title()] == nil {
+				out[s.Title()] = r
 			}
 		}
 	}
@@ -61,20 +66,25 @@ func lists(t *ruleset.Table) map[string]*ruleset.Rule {
 // stand in memory (translate_table(), net/ipv4/netfilter/ip_tables.c), where iptables has put
 // the built-in chains first and then the others by name, as Table.Chains has them.
 func keptSets(rs *ruleset.Ruleset, res *Result) (out []*plan.Set) {
-	made := map[string]*plan.Set{}
+	made, keeping := map[string]*plan.Set{}, keeps(res.Plan)
 	for i, t := range rs.Tables {
-		if !res.Plan.Tables[i].InBPF || len(res.Plan.Recents) == 0 && len(res.Unmet) == 0 {
+		if !res.Plan.Tables[i].InBPF || !keeping && len(res.Unmet) == 0 {
 			continue
 		}
 		for _, c := range t.Chains {
-			if len(res.Plan.Recents) == 0 && !res.Unmet[c] {
+			if !keeping && !res.Unmet[c] {
 				continue
 			}
 			for s := range kept(c) {
-				to := made[s.Name]
+				to := made[s.Title()]
 				if to == nil {
-					to = &plan.Set{Name: s.Name, KeyLen: s.KeyLen(), Room: s.Room(), Stamps: &plan.Stamps{Mask: s.Mask}}
-					made[s.Name], out = to, append(out, to)
+					to = &plan.Set{Name: s.Name, KeyLen: s.KeyLen(), Room: s.Room()}
+					if s.Meter != nil {
+						to.Meter = &plan.Meter{Family: rs.Family, Metering: *s.Meter}
+					} else {
+						to.Stamps = &plan.Stamps{Mask: s.Mask}
+					}
+					made[s.Title()], out = to, append(out, to)
 				}
 				for _, h := range s.Hits {
 					if !slices.Contains(to.Stamps.Hits, h) {
@@ -87,11 +97,15 @@ func keptSets(rs *ruleset.Ruleset, res *Result) (out []*plan.Set) {
 	return out
 }
 
-// forgetRecents takes out what rules ask of lists that no table in BPF keeps: of tables that
+// forgetUnkept takes out what rules ask of lists that no table in BPF keeps: of tables that
 // were left to netfilter when their rules had been numbered. Numbers of the others stay.
-func forgetRecents(p *plan.Plan) {
+func forgetUnkept(p *plan.Plan) {
 	p.Recents = slices.DeleteFunc(p.Recents, func(r pred.Recent) bool {
 		return !slices.ContainsFunc(p.Sets, func(s *plan.Set) bool { return s.Stamps != nil && s.Name == r.List })
+	})
+	p.Args = slices.DeleteFunc(p.Args, func(a pred.Pred) bool {
+		m, is := a.(pred.Meter)
+		return is && !slices.ContainsFunc(p.Sets, func(s *plan.Set) bool { return s.Meter != nil && s.Name == m.Table })
 	})
 }
 

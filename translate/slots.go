@@ -42,6 +42,12 @@ func (s *slots) assign(p pred.Pred, key stateKey) pred.Pred {
 			s.plan.Limits = append(s.plan.Limits, p)
 		}
 		return p
+	case pred.Quota:
+		var isNew bool
+		if p.Slot, isNew = s.slot(key, len(s.plan.Limits)); isNew {
+			s.plan.Limits = append(s.plan.Limits, pred.Limit{Slot: p.Slot, Quota: &p.Bytes})
+		}
+		return p
 	case pred.Nth:
 		var isNew bool
 		if p.Slot, isNew = s.slot(key, len(s.plan.Nths)); isNew {
@@ -61,6 +67,8 @@ func (s *slots) assign(p pred.Pred, key stateKey) pred.Pred {
 		p.Slot = s.use(p)
 		return p
 	case pred.SCTPChunks:
+		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
+	case pred.Meter:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Search:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
@@ -83,7 +91,7 @@ func (s *slots) arguments(p pred.Pred, with func(slot int) pred.Pred) pred.Pred 
 // numbered says whether a part of a predicate has a slot.
 func numbered(part pred.Pred) bool {
 	switch part.(type) {
-	case pred.Limit, pred.Nth, pred.Recent, pred.InSet, pred.SetUpdate:
+	case pred.Limit, pred.Quota, pred.Nth, pred.Recent, pred.InSet, pred.SetUpdate:
 		return true
 	}
 	return pred.HasArguments(part)

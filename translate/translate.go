@@ -78,7 +78,7 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 	}
 	shareLists(rs, o, res, slots)
 	res.Plan.Sets = append(res.Plan.Sets, keptSets(rs, res)...)
-	forgetRecents(res.Plan)
+	forgetUnkept(res.Plan)
 	u.credit(res)
 	return res
 }

@@ -73,6 +73,8 @@ const (
 	FuncRecent     = "recent"      // R3: slot; an answer
 	FuncNamedSet   = "named_set"   // R3: slot; an answer
 	FuncSearch     = "search_text" // R3: slot; an answer
+	FuncMeter      = "meter"       // R3: slot; an answer
+	FuncQuota      = "quota"       // R3: slot; an answer
 	FuncCount      = "count"       // R3: rule; credits a rule that does not end the traversal
 	FuncNote       = "note"        // R3: action
 )

@@ -189,6 +189,8 @@ const (
 	NetfilterClassOpOP_U32IN       NetfilterClassOp = 28
 	NetfilterClassOpOP_ADD_MSS     NetfilterClassOp = 29
 	NetfilterClassOpOP_SEARCH      NetfilterClassOp = 30
+	NetfilterClassOpOP_METER       NetfilterClassOp = 31
+	NetfilterClassOpOP_QUOTA       NetfilterClassOp = 32
 )
 
 type NetfilterClassRow uint32
@@ -328,6 +330,58 @@ type NetfilterLimitState struct {
 type NetfilterLongKey struct {
 	_    structs.HostLayout
 	Word [10]uint32
+}
+
+type NetfilterMeterConfig struct {
+	_            structs.HostLayout
+	Above        uint32
+	InBytes      uint32
+	ByRate       uint32
+	Parts        uint32
+	TableBytes   uint32
+	TableRate    uint32
+	SrcMask      [4]uint32
+	DstMask      [4]uint32
+	Expire       uint64
+	Collect      uint64
+	Swept        uint64
+	PerTick      uint64
+	PerTickBytes uint64
+	First        struct {
+		_      structs.HostLayout
+		Credit uint64
+		Cap    uint64
+		Cost   uint64
+		Burst  int64
+	}
+	Blank [56]uint8
+}
+
+type NetfilterMeterEntry struct {
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+	Used    uint32
+	Expires uint64
+	Prev    uint64
+	S       struct {
+		_      structs.HostLayout
+		Credit uint64
+		Cap    uint64
+		Cost   uint64
+		Burst  int64
+	}
+}
+
+type NetfilterMeterKey struct {
+	_     structs.HostLayout
+	Src   [4]uint32
+	Dst   [4]uint32
+	Sport uint16
+	Dport uint16
+	About uint32
 }
 
 type NetfilterNeed uint32
@@ -512,6 +566,9 @@ const (
 	NetfilterMapLimits           = "limits"
 	NetfilterMapLongSet          = "long_set"
 	NetfilterMapLongSets         = "long_sets"
+	NetfilterMapMeterConfigs     = "meter_configs"
+	NetfilterMapMeterTable       = "meter_table"
+	NetfilterMapMeterTables      = "meter_tables"
 	NetfilterMapNotes            = "notes"
 	NetfilterMapNths             = "nths"
 	NetfilterMapOutNotes         = "out_notes"
@@ -623,6 +680,9 @@ type NetfilterMapSpecs struct {
 	Limits           *ebpf.MapSpec `ebpf:"limits"`
 	LongSet          *ebpf.MapSpec `ebpf:"long_set"`
 	LongSets         *ebpf.MapSpec `ebpf:"long_sets"`
+	MeterConfigs     *ebpf.MapSpec `ebpf:"meter_configs"`
+	MeterTable       *ebpf.MapSpec `ebpf:"meter_table"`
+	MeterTables      *ebpf.MapSpec `ebpf:"meter_tables"`
 	Notes            *ebpf.MapSpec `ebpf:"notes"`
 	Nths             *ebpf.MapSpec `ebpf:"nths"`
 	OutNotes         *ebpf.MapSpec `ebpf:"out_notes"`
@@ -702,6 +762,9 @@ type NetfilterMaps struct {
 	Limits           *ebpf.Map `ebpf:"limits"`
 	LongSet          *ebpf.Map `ebpf:"long_set"`
 	LongSets         *ebpf.Map `ebpf:"long_sets"`
+	MeterConfigs     *ebpf.Map `ebpf:"meter_configs"`
+	MeterTable       *ebpf.Map `ebpf:"meter_table"`
+	MeterTables      *ebpf.Map `ebpf:"meter_tables"`
 	Notes            *ebpf.Map `ebpf:"notes"`
 	Nths             *ebpf.Map `ebpf:"nths"`
 	OutNotes         *ebpf.Map `ebpf:"out_notes"`
@@ -726,6 +789,9 @@ func (m *NetfilterMaps) Close() error {
 		m.Limits,
 		m.LongSet,
 		m.LongSets,
+		m.MeterConfigs,
+		m.MeterTable,
+		m.MeterTables,
 		m.Notes,
 		m.Nths,
 		m.OutNotes,

@@ -82,6 +82,58 @@ type ProbeLongKey struct {
 	Word [10]uint32
 }
 
+type ProbeMeterConfig struct {
+	_            structs.HostLayout
+	Above        uint32
+	InBytes      uint32
+	ByRate       uint32
+	Parts        uint32
+	TableBytes   uint32
+	TableRate    uint32
+	SrcMask      [4]uint32
+	DstMask      [4]uint32
+	Expire       uint64
+	Collect      uint64
+	Swept        uint64
+	PerTick      uint64
+	PerTickBytes uint64
+	First        struct {
+		_      structs.HostLayout
+		Credit uint64
+		Cap    uint64
+		Cost   uint64
+		Burst  int64
+	}
+	Blank [56]uint8
+}
+
+type ProbeMeterEntry struct {
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+	Used    uint32
+	Expires uint64
+	Prev    uint64
+	S       struct {
+		_      structs.HostLayout
+		Credit uint64
+		Cap    uint64
+		Cost   uint64
+		Burst  int64
+	}
+}
+
+type ProbeMeterKey struct {
+	_     structs.HostLayout
+	Src   [4]uint32
+	Dst   [4]uint32
+	Sport uint16
+	Dport uint16
+	About uint32
+}
+
 type ProbeNeed uint32
 
 const (
@@ -256,6 +308,9 @@ const (
 	ProbeMapLimits           = "limits"
 	ProbeMapLongSet          = "long_set"
 	ProbeMapLongSets         = "long_sets"
+	ProbeMapMeterConfigs     = "meter_configs"
+	ProbeMapMeterTable       = "meter_table"
+	ProbeMapMeterTables      = "meter_tables"
 	ProbeMapNotes            = "notes"
 	ProbeMapNths             = "nths"
 	ProbeMapOutNotes         = "out_notes"
@@ -357,6 +412,9 @@ type ProbeMapSpecs struct {
 	Limits           *ebpf.MapSpec `ebpf:"limits"`
 	LongSet          *ebpf.MapSpec `ebpf:"long_set"`
 	LongSets         *ebpf.MapSpec `ebpf:"long_sets"`
+	MeterConfigs     *ebpf.MapSpec `ebpf:"meter_configs"`
+	MeterTable       *ebpf.MapSpec `ebpf:"meter_table"`
+	MeterTables      *ebpf.MapSpec `ebpf:"meter_tables"`
 	Notes            *ebpf.MapSpec `ebpf:"notes"`
 	Nths             *ebpf.MapSpec `ebpf:"nths"`
 	OutNotes         *ebpf.MapSpec `ebpf:"out_notes"`
@@ -434,6 +492,9 @@ type ProbeMaps struct {
 	Limits           *ebpf.Map `ebpf:"limits"`
 	LongSet          *ebpf.Map `ebpf:"long_set"`
 	LongSets         *ebpf.Map `ebpf:"long_sets"`
+	MeterConfigs     *ebpf.Map `ebpf:"meter_configs"`
+	MeterTable       *ebpf.Map `ebpf:"meter_table"`
+	MeterTables      *ebpf.Map `ebpf:"meter_tables"`
 	Notes            *ebpf.Map `ebpf:"notes"`
 	Nths             *ebpf.Map `ebpf:"nths"`
 	OutNotes         *ebpf.Map `ebpf:"out_notes"`
@@ -460,6 +521,9 @@ func (m *ProbeMaps) Close() error {
 		m.Limits,
 		m.LongSet,
 		m.LongSets,
+		m.MeterConfigs,
+		m.MeterTable,
+		m.MeterTables,
 		m.Notes,
 		m.Nths,
 		m.OutNotes,

@@ -159,6 +159,8 @@ const (
 	OpU32Advance = uint32(NetfilterClassOpOP_U32ADVANCE)
 	OpAddMSS     = uint32(NetfilterClassOpOP_ADD_MSS)
 	OpU32In      = uint32(NetfilterClassOpOP_U32IN)
+	OpMeter      = uint32(NetfilterClassOpOP_METER)
+	OpQuota      = uint32(NetfilterClassOpOP_QUOTA)
 	OpSearch     = uint32(NetfilterClassOpOP_SEARCH)
 )
 

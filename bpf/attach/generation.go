@@ -245,6 +245,7 @@ func states(progs []codegen.Program) (*maps.States, error) {
 		if p.Whole {
 			continue
 		}
+		st.Family = p.Family
 		st.Rules = max(st.Rules, p.Rules)
 		st.Image = p.Image
 		if p.Looks {

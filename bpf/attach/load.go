@@ -73,6 +73,7 @@ func datapath() (*ebpf.CollectionSpec, error) { return netfilterObject.parts() }
 func innerMaps(spec *ebpf.CollectionSpec) error {
 	for outer, inner := range map[string]string{
 		abi.NetfilterMapRecentLists: abi.NetfilterMapRecentList,
+		abi.NetfilterMapMeterTables: abi.NetfilterMapMeterTable,
 		abi.NetfilterMapShortSets:   abi.NetfilterMapShortSet,
 		abi.NetfilterMapLongSets:    abi.NetfilterMapLongSet,
 	} {

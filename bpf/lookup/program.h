@@ -176,6 +176,18 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			got = search_text(ctx, f, op[1]);
 			f->at += 2;
 			break;
+		case OP_METER:
+			if (!has(OP_METER))
+				return A_HOTDROP;
+			got = meter(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_QUOTA:
+			if (!has(OP_QUOTA))
+				return A_HOTDROP;
+			got = quota(ctx, f, op[1]);
+			f->at += 2;
+			break;
 		case OP_GET_ADDR:
 			if (!has(OP_GET_ADDR))
 				return A_HOTDROP;

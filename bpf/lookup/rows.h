@@ -259,6 +259,8 @@ enum class_op {
 	OP_U32_IN, /* words: lo, hi */
 	OP_ADD_MSS, /* of notes, with HOW_ADD_MSS */
 	OP_SEARCH, /* word: slot */
+	OP_METER,
+	OP_QUOTA,
 };
 
 /* Which test of a row without program failed for a packet with a broken header. */

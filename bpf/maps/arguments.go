@@ -2,6 +2,7 @@ package maps
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -25,7 +26,8 @@ func argument(p pred.Pred) (mapName string, slot int, value any, err error) {
 // have no map of it, either.
 func (s *States) arguments(specs map[string]*ebpf.MapSpec, out Set) error {
 	sizes := map[string]int{}
-	for _, p := range s.Args {
+	args := slices.DeleteFunc(slices.Clone(s.Args), pred.Keeps) // they have maps of their own
+	for _, p := range args {
 		name, slot, _, err := argument(p)
 		if err != nil {
 			return err
@@ -39,7 +41,7 @@ func (s *States) arguments(specs map[string]*ebpf.MapSpec, out Set) error {
 		}
 		out[name] = m
 	}
-	for _, p := range s.Args {
+	for _, p := range args {
 		name, slot, value, _ := argument(p)
 		if err := out[name].Put(uint32(slot), value); err != nil {
 			return fmt.Errorf("map %s: %w", name, err)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -18,6 +19,7 @@ import (
 const (
 	keysPrefix   = "set-"
 	stampsPrefix = "recent-"
+	meterPrefix  = "meter"
 )
 
 // longestName is how many bytes of a set's name a pin has room for, NAME_MAX being 255.
@@ -29,10 +31,18 @@ func SetPin(set string) string { return pinName(keysPrefix, set) }
 // ListPin is the same for a set of addresses with the times at which they were seen.
 func ListPin(list string) string { return pinName(stampsPrefix, list) }
 
+// MeterPin is the same for a table of limits of a family.
+func MeterPin(family packet.Family, table string) string {
+	return pinName(meterPrefix+family.String()+"-", table)
+}
+
 // PinOf is the name of the pin of a set.
 func PinOf(s *plan.Set) string {
 	if s.Stamps != nil {
 		return ListPin(s.Name)
+	}
+	if s.Meter != nil {
+		return MeterPin(s.Meter.Family, s.Name)
 	}
 	return SetPin(s.Name)
 }
@@ -41,6 +51,9 @@ func PinOf(s *plan.Set) string {
 func NewSet(specs map[string]*ebpf.MapSpec, s *plan.Set) (*ebpf.Map, error) {
 	if s.Stamps != nil {
 		return NewStamps(specs[abi.NetfilterMapRecentList], s)
+	}
+	if s.Meter != nil {
+		return newMeter(specs[abi.NetfilterMapMeterTable], s)
 	}
 	return newKeySet(specs, s)
 }
@@ -55,7 +68,7 @@ func pinName(prefix, name string) string {
 
 // IsSetPin says whether a pin is that of a named set.
 func IsSetPin(pin string) bool {
-	return strings.HasPrefix(pin, keysPrefix) || strings.HasPrefix(pin, stampsPrefix)
+	return strings.HasPrefix(pin, keysPrefix) || strings.HasPrefix(pin, stampsPrefix) || strings.HasPrefix(pin, meterPrefix)
 }
 
 // shortKey is how many bytes the key of a short set has.
@@ -103,7 +116,7 @@ func OpenKeySet(m *ebpf.Map, keyLen int) (*KeySet, error) {
 
 // SameSet says whether a map holds a set of the same type and size.
 func SameSet(m *ebpf.Map, set *plan.Set) error {
-	if set.Stamps != nil {
+	if set.Stamps != nil || set.Meter != nil {
 		return nil // those of one name are one, and grow
 	}
 	if _, err := OpenKeySet(m, set.KeyLen); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -16,6 +17,7 @@ import (
 // States are the contents of the maps of one generation: what the slots of its
 // programs mean.
 type States struct {
+	Family  packet.Family
 	Rules   int
 	Limits  map[int]pred.Limit
 	Nths    map[int]pred.Nth
@@ -83,6 +85,9 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 	if err := states.arguments(specs, out); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
+	if err := states.meters(specs, out); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
 	if err := states.setUses(specs, out); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
@@ -120,6 +125,13 @@ func size[T any](slots map[int]T) int {
 // fillLimits begins every limit with full credit, as limit_mt_check().
 func (s *States) fillLimits(m *ebpf.Map) error {
 	for slot, l := range s.Limits {
+		if l.Quota != nil {
+			state := abi.NetfilterLimitState{Cap: uint32(*l.Quota), Cost: uint32(*l.Quota >> 32)}
+			if err := m.Put(uint32(slot), state); err != nil {
+				return err
+			}
+			continue
+		}
 		cost, most, _ := pred.LimitCredits(l.Avg, l.Burst, uint64(s.HZ))
 		state := abi.NetfilterLimitState{Credit: most, Cap: most, Cost: cost}
 		if err := m.Put(uint32(slot), state); err != nil {

@@ -7,10 +7,10 @@
 #include "facts/world.h"
 
 struct limit_state {
-	u64 prev; /* jiffies; 0: not asked yet */
+	u64 prev; /* jiffies; 0: not asked yet. Of a quota: bytes that are used up */
 	u32 credit;
-	u32 cap;
-	u32 cost;
+	u32 cap; /* of a quota: the lower half of its bytes */
+	u32 cost; /* the upper half */
 	u32 pad;
 };
 
@@ -66,6 +66,27 @@ __noinline int limit(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 			credit -= s->cost;
 		if (__sync_val_compare_and_swap(&s->credit, old, credit) == old)
 			return yes;
+	}
+	return A_NO;
+}
+
+/* quota is quota_mt() of net/netfilter/xt_quota.c: a packet for which too little is left takes all
+ * of it. */
+__noinline int quota(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
+{
+	struct limit_state *s = bpf_map_lookup_elem(&limits, &slot);
+	u64 bytes, used, next;
+	u32 try;
+
+	takes(ctx);
+	if (!f || !s)
+		return A_NO;
+	bytes = s->cap | (u64)s->cost << 32;
+	for (try = 0; try < TRIES; try++) {
+		used = *(volatile u64 *)&s->prev;
+		next = bytes - used < f->len ? bytes : used + f->len;
+		if (__sync_val_compare_and_swap(&s->prev, used, next) == used)
+			return bytes - used >= f->len;
 	}
 	return A_NO;
 }

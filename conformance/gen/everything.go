@@ -172,10 +172,10 @@ func (w *everythingWriter) remembered(c userChain) string {
 	if c.hooks[0] == "OUTPUT" {
 		list = "out"
 	}
-	if w.rare && w.r.Intn(3) == 0 {
+	if w.r.Intn(4) == 0 {
 		return w.pick(
-			" -m hashlimit --hashlimit-"+w.pick("upto", "above")+" 1/hour --hashlimit-burst "+w.pick("1", "4")+" --hashlimit-mode "+w.pick("srcip", "dstip", "srcip,dstport", "srcip,srcport,dstip,dstport")+" --hashlimit-name h"+fmt.Sprint(w.r.Intn(100000)),
-			" -m quota"+w.not()+" --quota "+w.pick("100", "500", "2000"))
+			" -m quota"+w.not()+" --quota "+w.pick("100", "500", "2000"),
+			" -m hashlimit --hashlimit-"+w.pick("upto", "above")+" 1/hour --hashlimit-burst "+w.pick("1", "4")+" --hashlimit-mode "+w.pick("srcip", "dstip", "srcip,dstport", "srcip,srcport,dstip,dstport")+" --hashlimit-name h"+fmt.Sprint(w.r.Intn(100000)))
 	}
 	return w.pick(
 		" -m limit --limit 1/hour --limit-burst "+w.pick("1", "3", "7"),

@@ -292,8 +292,12 @@ func (x *extra) addSets(rs *ruleset.Ruleset, p *plan.Plan) {
 		x.Sets = append(x.Sets, &bare)
 	}
 	for _, s := range p.Sets {
-		if s.Stamps != nil {
+		switch {
+		case s.Stamps != nil:
 			x.Sets = append(x.Sets, &ruleset.Set{Name: s.Name, Owner: tables.Owner, Flags: ruleset.SetStamps | ruleset.SetKept, Size: s.Room})
+		case s.Meter != nil:
+			like := s.Meter.Metering
+			x.Sets = append(x.Sets, &ruleset.Set{Name: s.Name, Owner: tables.Owner, Flags: ruleset.SetKept, Meter: &like})
 		}
 	}
 }

@@ -51,7 +51,6 @@ const (
 // 1/hashlimitScale seconds, or for bytes the cost of 16 of them.
 type hashlimit struct {
 	given
-	unseen
 	family             packet.Family
 	above, inBytes     bool
 	avg, burst         uint64
@@ -275,7 +274,33 @@ func (m *hashlimit) Check(*ruleset.Place) error {
 	return nil
 }
 
-// Lower says why BPF cannot do it.
+// metering is what its table is like, if it is the first rule that names it.
+func (m *hashlimit) metering() pred.Metering {
+	out := pred.Metering{
+		SrcLen: uint8(m.plen("hashlimit-srcmask", m.srcPlen)), DstLen: uint8(m.plen("hashlimit-dstmask", m.dstPlen)),
+		InBytes: m.inBytes, ByRate: m.given["hashlimit-rate-match"], Avg: m.avg, Burst: m.burst,
+		Size: m.size, Max: m.max, Collect: m.gcInterval, Expire: m.expire, Interval: m.interval,
+	}
+	for i, part := range [...]pred.MeterParts{pred.MeterSrc, pred.MeterSrcPort, pred.MeterDst, pred.MeterDstPort} {
+		if m.modes>>i&1 != 0 {
+			out.Parts |= part
+		}
+	}
+	return out
+}
+
+// KeepsSet is the table, which is like the first rule says that names it.
+func (m *hashlimit) KeepsSet() *ruleset.Set {
+	like := m.metering()
+	return &ruleset.Set{Name: m.name, Flags: ruleset.SetDynamic | ruleset.SetKept, Meter: &like}
+}
+
+// Eval is hashlimit_mt_common(). The table is another one than that of the predicate.
+func (m *hashlimit) Eval(f *packet.Facts) pred.Answer {
+	return pred.Eval(pred.Meter{Table: "/" + m.name, Above: m.above, Metering: m.metering()}, f)
+}
+
+// Lower gives the same in predicates.
 func (m *hashlimit) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "hashlimit keeps its counts in a table of the kernel that rules and /proc share by name (hashlimit_mt_common(), net/netfilter/xt_hashlimit.c), which BPF cannot reach"}
+	return pred.Meter{Table: m.name, Above: m.above, Metering: m.metering()}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -20,7 +21,6 @@ var quotaKind = &ruleset.MatchKind{
 // quota is -m quota.
 type quota struct {
 	given
-	unseen
 	bytes  uint64
 	negate bool
 }
@@ -52,7 +52,19 @@ func (m *quota) Args() []string {
 // Check refuses nothing.
 func (m *quota) Check(*ruleset.Place) error { return nil }
 
-// Lower says why BPF does not do it.
+// Eval is quota_mt(): a packet for which too little is left takes all of it.
+func (m *quota) Eval(f *packet.Facts) pred.Answer {
+	left := remembered(f.World, m, func() *uint64 { n := m.bytes; return &n })
+	enough := *left >= uint64(f.Len)
+	if enough {
+		*left -= uint64(f.Len)
+	} else {
+		*left = 0
+	}
+	return answer(enough, m.negate)
+}
+
+// Lower gives the same in predicates.
 func (m *quota) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "quota takes the bytes of each packet off one counter under a lock (quota_mt(), net/netfilter/xt_quota.c); the datapath has no such counter"}
+	return pred.Negated(pred.Quota{Bytes: m.bytes, Key: stateKey{m}}, m.negate)
 }

@@ -74,11 +74,15 @@ func (e *evaluator) evalProtocol(p Pred) Answer {
 		return p.eval(e.f)
 	case U32:
 		return p.eval(e.f)
+	case Meter:
+		return p.eval(e.f)
 	case Search:
 		return p.eval(e.f)
 	case AddrType:
 		return p.eval(e.f, e.addr(p.Of))
 	case Limit:
+		return p.eval(e.f)
+	case Quota:
 		return p.eval(e.f)
 	case Nth:
 		return p.eval(e.f)

@@ -57,6 +57,17 @@ func (p Limit) eval(f *packet.Facts) Answer {
 	return Yes
 }
 
+// eval is quota_mt().
+func (p Quota) eval(f *packet.Facts) Answer {
+	used := memory(f, p.Key, func() *uint64 { return new(uint64) })
+	if p.Bytes-*used < uint64(f.Len) {
+		*used = p.Bytes
+		return No
+	}
+	*used += uint64(f.Len)
+	return Yes
+}
+
 type turn struct{ next uint32 }
 
 // eval counts 0 to Every-1 and around again; it is yes at Start.

@@ -74,18 +74,28 @@ func Changeable(p Pred) bool {
 func Stateless(p Pred) bool {
 	return !Any(p, func(part Pred) bool {
 		switch part.(type) {
-		case Limit, Nth, Random, Recent, InSet, SetUpdate, Unsupported:
+		case Limit, Quota, Nth, Random, Recent, InSet, SetUpdate, Meter, Unsupported:
 			return true
 		}
 		return false
 	})
 }
 
+// Keeps says whether a part of a predicate that holds no others keeps what it knows in a named set
+// that its rule declares.
+func Keeps(part Pred) bool {
+	switch part.(type) {
+	case Recent, Meter:
+		return true
+	}
+	return false
+}
+
 // HasArguments says whether a part of a predicate that holds no others has its arguments in a
 // map of the datapath.
 func HasArguments(part Pred) bool {
 	switch part.(type) {
-	case SCTPChunks, Search:
+	case SCTPChunks, Search, Meter:
 		return true
 	}
 	return false

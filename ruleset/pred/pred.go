@@ -203,10 +203,18 @@ type AddrType struct {
 // per second, see LimitCredits for others. Key is the identity of its state; Slot is
 // given by the translator.
 type Limit struct {
-	Avg, Burst uint32 // time between packets in 1/10000 s; packets
-	Cost, Cap  uint32 // in credits
+	Quota      *uint64 // it is one of so many bytes, and what follows is not given; else nil
+	Avg, Burst uint32  // time between packets in 1/10000 s; packets
+	Cost, Cap  uint32  // in credits
 	Key        any
 	Slot       int
+}
+
+// Quota is yes until the packets that were asked have had so many bytes (net/netfilter/xt_quota.c).
+type Quota struct {
+	Bytes uint64
+	Key   any
+	Slot  int // among those of limits
 }
 
 // Nth is yes every Every-th time, starting at Start (net/netfilter/xt_statistic.c).
@@ -277,6 +285,7 @@ func (SCTPChunks) isPred()  {}
 func (U32) isPred()         {}
 func (AddrType) isPred()    {}
 func (Limit) isPred()       {}
+func (Quota) isPred()       {}
 func (Nth) isPred()         {}
 func (Random) isPred()      {}
 func (Recent) isPred()      {}
@@ -362,6 +371,7 @@ func (p AddrType) String() string {
 	return fmt.Sprintf("addr-type(%s, mask=%#x, in=%t, out=%t)", p.Of, p.Mask, p.In, p.Out)
 }
 func (p Limit) String() string  { return fmt.Sprintf("limit(cost=%d, cap=%d)", p.Cost, p.Cap) }
+func (p Quota) String() string  { return fmt.Sprintf("quota(%d)", p.Bytes) }
 func (p Nth) String() string    { return fmt.Sprintf("nth(every=%d, start=%d)", p.Every, p.Start) }
 func (p Random) String() string { return fmt.Sprintf("random(< %d)", p.Threshold) }
 func (p Recent) String() string {

@@ -52,6 +52,10 @@ func ReadsOf(family packet.Family, p Pred) (r Reads) {
 		return readsOfAddress(p.Of)
 	case TCPOption, TCPMSS, DCCPOption, SCTPChunks:
 		return ReadsL4 | ReadsWide
+	case Meter:
+		if p.Parts&(MeterSrcPort|MeterDstPort) != 0 {
+			return ReadsL4
+		}
 	case InSet:
 		return readsOfKey(family, p.Key)
 	case SetUpdate:
