@@ -41,8 +41,8 @@ var mayImport = map[string][]string{
 	// One transaction for all owners of rules, which knows of what enforces them the
 	// interface alone. Changes in place are made in the rows of a generation that is enforced.
 	"engine/apply": {"engine/datapath", "engine/state", "ruleset/...", "translate/...", "codegen", "codegen/rows/...",
-		"bpf/failpoint", "compat/caller"},
-	"engine/state":    {"ruleset/...", "bpf/failpoint"},
+		"bpf/failpoint", "bpf/plainfile", "compat/caller"},
+	"engine/state":    {"ruleset/...", "bpf/failpoint", "bpf/plainfile"},
 	"engine/datapath": {"ruleset/...", "translate", "codegen/rows/edit", "bpf/abi"},
 	// The datapaths, and who opens them.
 	"engine/netfilter": {"engine/datapath", "engine/state", "ruleset/...", "translate/...", "codegen", "codegen/rows/...", "bpf/...",
@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 	"engine/datapaths": {"engine/apply", "engine/netfilter", "ruleset/packet", "compat/caller"},
 	"engine/serve":     {"engine/...", "ruleset/...", "bpf/anchor", "bpf/attach", "compat/caller"},
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
-	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/nfnl", "bpf/steady"},
+	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/nfnl", "bpf/plainfile", "bpf/steady"},
 	// It moves rules from the tools to the engine and back.
 	"compat/takeover": {"compat/...", "engine/apply", "ruleset/...", "bpf/steady"},
 	// The faces of iptables' programs, and what the tools hold beside us.

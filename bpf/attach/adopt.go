@@ -128,11 +128,15 @@ const besideSuffix = "~"
 // completePins gives links the names that a process, which was killed, had pinned them for. The
 // kernel has the links: a priority that one of them stands at is not free.
 func (s *Space) completePins() error {
-	beside, err := filepath.Glob(filepath.Join(s.linkDir(), "*"+besideSuffix))
-	if err != nil {
+	files, err := os.ReadDir(s.linkDir())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	for _, temp := range beside {
+	for _, f := range files {
+		temp := filepath.Join(s.linkDir(), f.Name())
+		if !strings.HasSuffix(temp, besideSuffix) {
+			continue
+		}
 		if err := os.Rename(temp, strings.TrimSuffix(temp, besideSuffix)); err != nil {
 			return fmt.Errorf("pin of a link: %w", err)
 		}

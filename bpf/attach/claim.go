@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
 
+	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/bpf/probe"
 )
 
@@ -23,10 +24,12 @@ func (s *Space) Claim() error {
 	if err := probe.MissingRights(); err != nil {
 		return err
 	}
-	if !mountNamespace(s.holder) {
+	o := look(s.holder)
+	if !o.inside && !mountNamespace(s.holder) {
 		s.holder = holder() // an ancestor that has ended
+		o = look(s.holder)
 	}
-	if err := look(s.holder).mountPins(); err != nil {
+	if err := o.mountPins(); err != nil {
 		return probe.Refused(err)
 	}
 	if err := s.takeLock(); err != nil {
@@ -78,11 +81,11 @@ const lockPrefix = "lock-"
 func (s *Space) takeLock() error {
 	dir := filepath.Join(pinRoot, s.netns, lockPrefix+s.family.String())
 	for {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-		f, err := os.Open(dir)
+		f, err := plainfile.Open(dir, os.O_RDONLY, 0)
 		if errors.Is(err, os.ErrNotExist) {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return err
+			}
 			continue
 		}
 		if err != nil {
@@ -91,7 +94,7 @@ func (s *Space) takeLock() error {
 		for err = unix.EINTR; err == unix.EINTR; {
 			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
 		}
-		if err == nil && sameFile(dir, fmt.Sprintf("/proc/self/fd/%d", f.Fd())) {
+		if err == nil && leadsTo(dir, f) {
 			s.lock = f
 			return nil
 		}
@@ -109,8 +112,17 @@ func (s *Space) Release() error {
 		return nil
 	}
 	s.lock, s.links = nil, nil
-	_, _ = os.Remove(s.Dir()), os.Remove(s.Pins())
+	_ = unix.Rmdir(s.Dir())
+	if err := unix.Rmdir(s.Pins()); err == unix.ENOTEMPTY {
+		return f.Close()
+	}
 	return errors.Join(s.leave(), f.Close())
+}
+
+// leadsTo says whether a path still leads to an open file.
+func leadsTo(path string, f *os.File) bool {
+	var x, y unix.Stat_t
+	return unix.Stat(path, &x) == nil && unix.Fstat(int(f.Fd()), &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
 }
 
 // Pinned says whether anything of the space is pinned.

@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -84,9 +86,14 @@ func (s *Space) Dir() string { return filepath.Join(s.root, s.netns, s.family.St
 // Identity tells the namespace from all others since the machine was made: cookies begin anew
 // with each boot.
 func (s *Space) Identity() string {
-	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it: until the next boot
-	return s.cookie + " " + strings.TrimSpace(string(boot))
+	return s.cookie + " " + boot()
 }
+
+// boot is the number of this boot; "" where it cannot be read, as if there were no other.
+var boot = sync.OnceValue(func() string {
+	id, _ := plainfile.Read("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
+})
 
 // Pins is the directory that all pins of this namespace and family lie under.
 func (s *Space) Pins() string { return filepath.Join(pinRoot, s.netns, s.family.String()) }
@@ -180,8 +187,10 @@ func (s *Space) live() (uint32, error) {
 	if err != nil || active == nil {
 		return 0, err
 	}
-	if foreign, err := s.foreign(); err != nil || foreign {
-		return 0, err
+	if s.lock == nil { // else Claim has looked
+		if foreign, err := s.foreign(); err != nil || foreign {
+			return 0, err
+		}
 	}
 	var gen uint32
 	if err := active.Lookup(uint32(0), &gen); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/compat/caller"
 )
 
@@ -71,7 +72,7 @@ func File(env string) string {
 }
 
 func open(c *caller.Caller) (*os.File, error) {
-	f, err := os.OpenFile(File(c.Getenv(FileEnv)), os.O_CREATE|os.O_RDONLY, 0o600)
+	f, err := plainfile.Open(File(c.Getenv(FileEnv)), os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("xtables lock: %w", err)
 	}

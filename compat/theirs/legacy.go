@@ -5,13 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -83,7 +83,7 @@ func (n *Netfilter) listed(table string) bool {
 	if n.family == packet.IPv6 {
 		file = "/proc/thread-self/net/ip6_tables_names"
 	}
-	names, err := os.ReadFile(file)
+	names, err := plainfile.Read(file)
 	return err == nil && slices.Contains(strings.Fields(string(names)), table)
 }
 

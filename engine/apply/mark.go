@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
 )
@@ -21,7 +22,7 @@ type mark struct {
 
 // marked reads the mark of this namespace; nil when there is none.
 func (e *Engine) marked() *mark {
-	data, err := os.ReadFile(e.data.MarkFile())
+	data, err := plainfile.Read(e.data.MarkFile())
 	if err != nil {
 		return nil
 	}
@@ -36,7 +37,7 @@ func (e *Engine) marked() *mark {
 // somebody removes are not put back, but they are missed where netfilter worked for them.
 func (e *Engine) mark(live *Live) {
 	want := mark{live.State.Generation, e.data.Identity()}.bytes()
-	if have, err := os.ReadFile(e.data.MarkFile()); err != nil || !bytes.Equal(have, want) {
+	if have, err := plainfile.Read(e.data.MarkFile()); err != nil || !bytes.Equal(have, want) {
 		_ = writeWhole(e.data.MarkFile(), want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
+	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
@@ -192,7 +193,7 @@ func (e *Engine) noteSets(p *prepared) error {
 
 // completeSets does what was written down, if it was for the generation that is enforced.
 func (e *Engine) completeSets(live *Live) error {
-	data, err := os.ReadFile(e.pendingFile())
+	data, err := plainfile.Read(e.pendingFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

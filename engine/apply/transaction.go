@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
+	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -184,7 +185,7 @@ func writeWhole(path string, data []byte) error {
 
 // resume completes the switch of both families that a killed process announced.
 func (e *Engine) resume() error {
-	data, err := os.ReadFile(e.switchFile())
+	data, err := plainfile.Read(e.switchFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

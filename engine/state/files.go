@@ -73,15 +73,16 @@ func Others(dir string, keep uint32) ([]uint32, error) {
 
 // files are the files of states with their generations, whatever their layout.
 func files(dir string) (map[string]uint32, error) {
-	found, err := filepath.Glob(filepath.Join(dir, "state-*.*"))
-	if err != nil {
-		return nil, err
+	found, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("state: %w", err)
 	}
 	out := map[string]uint32{}
 	for _, f := range found {
-		digits, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(f), "state-"), ".")
-		if n, err := strconv.ParseUint(digits, 10, 32); err == nil {
-			out[f] = uint32(n)
+		number, isState := strings.CutPrefix(f.Name(), "state-")
+		digits, _, isFile := strings.Cut(number, ".")
+		if n, err := strconv.ParseUint(digits, 10, 32); err == nil && isState && isFile {
+			out[filepath.Join(dir, f.Name())] = uint32(n)
 		}
 	}
 	return out, nil

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
+	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/ruleset"
 )
 
@@ -67,7 +68,7 @@ func (s *Store) replayAll() error { return s.replayUntil(func() bool { return fa
 // already do not start at the version that is reached.
 func (s *Store) replayUntil(done func() bool) error {
 	path := journalPath(s.dir, s.Generation)
-	journal, err := os.ReadFile(path)
+	journal, err := plainfile.Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("state: %w", err)
 	}
@@ -184,7 +185,7 @@ func (s *Store) appendJournal(batch []byte) error {
 	if int64(len(batch)) > math.MaxUint32 {
 		return errors.New("state: more than 4 GiB of changes at once; split them")
 	}
-	f, err := os.OpenFile(journalPath(s.dir, s.Generation), os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := plainfile.Open(journalPath(s.dir, s.Generation), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("state: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/plainfile"
 )
 
 // Store is the state of a generation at one version, in memory. It is for one
@@ -93,7 +95,7 @@ func openState(dir string, gen uint32, replay func(*Store) error) (*Store, error
 
 // mapFile maps a file for reading. An empty one is no mapping.
 func mapFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := plainfile.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
