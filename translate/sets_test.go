@@ -108,7 +108,7 @@ COMMIT
 	}
 	p := translate.Translate(rs, translate.Options{Can: shim.Can}).Plan.String()
 	want := "set \"A\" stamps mask=ffff0000000000000000000000000000 hits=[0 5] room=100\n" +
-		"set \"B\" stamps mask=ffffffff000000000000000000000000 hits=[0] room=100\n"
+		"set \"B\" stamps mask=ffffffffffffffffffffffffffffffff hits=[0] room=100\n"
 	if !strings.Contains(p, want) {
 		t.Errorf("plan:\n%s\nwants:\n%s", p, want)
 	}

@@ -12,4 +12,5 @@ package abi
 //go:generate go tool bpf2go -go-package abi -target bpfel -cc clang -type early_packet -type early_verdict -type early_state -type early_config -type early_addr -type early_view EarlyXdp ../early_xdp.bpf.c -- -iquote .. -O2 -g -mcpu=v3 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
 //go:generate go tool bpf2go -go-package abi -target bpfel -cc clang EarlyTcx ../early_tcx.bpf.c -- -iquote .. -O2 -g -mcpu=v3 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
 //go:generate go tool bpf2go -go-package abi -target bpfel -cc clang Links ../links.bpf.c -- -iquote .. -O2 -g -mcpu=v3 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
+//go:generate go tool bpf2go -go-package abi -target bpfel -cc clang Recent ../recent.bpf.c -- -iquote .. -O2 -g -mcpu=v3 -Wall -Werror -idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include/aarch64-linux-gnu
 //go:generate go run ./pack netfilter_bpfel.o shim_bpfel.o

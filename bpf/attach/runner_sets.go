@@ -1,6 +1,9 @@
 package attach
 
 import (
+	stdmaps "maps"
+	"slices"
+
 	"errors"
 
 	"github.com/cilium/ebpf"
@@ -45,6 +48,17 @@ func (s *RunnerSets) add(n namedSets) error {
 func (s *RunnerSets) Named(name string, keyLen int) (*maps.KeySet, error) {
 	m, err := s.find(maps.SetPin(name))
 	return keySet(name, keyLen, m, err)
+}
+
+// List opens a list of -m recent; nil when there is none.
+func (s *RunnerSets) List(name string) (*maps.List, error) {
+	m, err := s.find(maps.ListPin(name))
+	return openList(name, m, err)
+}
+
+// Lists are the names of these lists.
+func (s *RunnerSets) Lists() []string {
+	return listNames(slices.Collect(stdmaps.Keys(s.maps)))
 }
 
 // Keep removes all sets but those of some runners.

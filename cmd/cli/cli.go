@@ -53,6 +53,7 @@ type commands struct {
 	Translate     translateCmd     `cmd:"" help:"Show where each rule of a file runs, and why."`
 	Explain       explainCmd       `cmd:"" help:"Walk the rules for one packet."`
 	Verify        verifyCmd        `cmd:"" help:"Let netfilter and BPF judge the same packets and print every difference."`
+	Recent        recentCmd        `cmd:"" help:"Print and change the lists of -m recent, as /proc/net/xt_recent does."`
 	Status        statusCmd        `cmd:"" help:"Show what runs where, and what the kernel offers."`
 	Serve         serveCmd         `cmd:"" help:"Stay in memory and run the commands of others faster."`
 	Lookup        lookupCmd        `cmd:"" help:"Answer questions about hosts." hidden:""`

@@ -60,7 +60,7 @@ var long = flag.Bool("long", false, "all callers, not those alone that are playe
 // measured. The first are always played, the others with -long.
 var scenarios = []string{
 	"docker", "kube:5", "netfilter-persistent", "wg-quick", "iptables-apply", "ferm", "kube:50", "portmap",
-	"fail2ban", "firewalld:0", "firewalld:1", "libvirt", "netavark", "shorewall", "tailscale", "ufw",
+	"fail2ban", "fail2ban-recent", "firewalld:0", "firewalld:1", "libvirt", "netavark", "shorewall", "tailscale", "ufw",
 }
 
 // always is how many scenarios are always played.
@@ -124,6 +124,7 @@ var chance = []struct {
 	{regexp.MustCompile(`(?m)^ *\d+[KMG]? +\d+[KMG]? `), " "}, // counters of -L -v
 	{regexp.MustCompile(`\(policy (\w+) \d+[KMG]? packets, \d+[KMG]? bytes\)`), "(policy $1)"},
 	{regexp.MustCompile(`\.\d{8}_\d{6}'`), "'"}, // ufw's copies of files
+	{regexp.MustCompile(`(last_seen:|oldest_pkt: \d+) \d+`), "$1"},
 	{regexp.MustCompile(` initval 0x[0-9a-f]+`), ""},
 	{regexp.MustCompile(`(?m)^[-0-9]{10} [:,0-9]{12} `), ""}, // fail2ban's messages
 	{regexp.MustCompile(`\[\d+\]: `), "[]: "},

@@ -1,7 +1,7 @@
 # host.sh PROGRAMS SCENARIO: plays a scenario on a host of its own, with one set of the programs of iptables.
 #
 # It is the first process of its network, mount and process namespaces (unshare -nmpf --mount-proc). CALLERS is the
-# directory that scripts/callers has laid out, BIN that of our programs, DIALECT what these speak. PROGRAMS:
+# directory that scripts/callers has laid out, BIN that of our programs, DIALECT what these speak, EXAMPLES docs/examples. PROGRAMS:
 #
 #   legacy, nft   netfilter's own
 #   ours          xtables-bpf-multi for the plain names, as install-compat leaves it

@@ -110,7 +110,7 @@ func (s Setup) play(scenario, timed string) (string, error) {
 func (s Setup) run(dir, name, size, timed string) (string, error) {
 	cmd := exec.Command("unshare", "-nmpf", "--kill-child", "--mount-proc",
 		"bash", filepath.Join(dir, "host.sh"), string(s.Programs), filepath.Join(dir, "testdata", name+".sh"))
-	cmd.Env = append(os.Environ(), "CALLERS="+s.Callers, "BIN="+s.Bin, "N="+size, "TIMED="+timed)
+	cmd.Env = append(os.Environ(), "CALLERS="+s.Callers, "EXAMPLES="+filepath.Join(s.Callers, "..", "..", "docs", "examples"), "BIN="+s.Bin, "N="+size, "TIMED="+timed)
 	cmd.Env = append(cmd.Env, s.Env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -142,6 +142,29 @@ func (s keySet) Elements() (out []ruleset.Element, err error) {
 	return out, err
 }
 
+// List opens a list of -m recent of a generation.
+func (d *Datapath) List(name string) (datapath.List, error) {
+	l, err := d.kernel.sets.List(name)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	return list{l}, nil
+}
+
+// Lists are the names of these lists.
+func (d *Datapath) Lists() ([]string, error) { return d.kernel.sets.Lists(), nil }
+
+type list struct{ *maps.List }
+
+// Entries are the addresses in it.
+func (l list) Entries() (out []datapath.Seen, err error) {
+	all, err := l.List.Entries()
+	for _, e := range all {
+		out = append(out, datapath.Seen(e))
+	}
+	return out, err
+}
+
 // Extend is what it cannot: its runners have the effects of their programs.
 func (d *Datapath) Extend(*datapath.Live, string, []pred.Effect) (json.RawMessage, error) {
 	return nil, datapath.ErrAnew

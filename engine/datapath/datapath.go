@@ -70,6 +70,10 @@ type Datapath interface {
 	Follow(*Live) error
 	// Set opens a set that a generation has, of either family; nil when none does.
 	Set(*ruleset.Set) (Set, error)
+	// List opens a list of -m recent that a generation of either family has; nil when none does.
+	List(name string) (List, error)
+	// Lists are the names of these lists.
+	Lists() ([]string, error)
 	// Sweep removes what has had its time.
 	Sweep() error
 	// Status describes what is enforced; of nil, what is left of what was.

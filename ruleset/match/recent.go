@@ -117,24 +117,31 @@ func (m *recent) KeepsSet() *ruleset.Set {
 // Word is "recent".
 func (m *recent) Word() string { return "recent" }
 
-// maskBits is the mask: all bits of an address without --mask.
+// maskBits is the mask: all bits of an address of either family without --mask, as both may be in
+// the list; of an IPv4 --mask the first four bytes alone (recent_parse_v1(), extensions/libxt_recent.c).
 func (m *recent) maskBits() [16]byte {
 	if m.given["mask"] {
 		return m.mask
 	}
-	return prefixMask(m.family.Bits())
+	return prefixMask(packet.IPv6.Bits())
 }
 
-// ExactArgs has numbers beyond 2^31, which are printed as negative.
+// ExactArgs has numbers beyond 2^31, which are printed as negative, and no mask where none was given
+// for IPv4: with one, the list keeps but the first four bytes of IPv6 addresses.
 func (m *recent) ExactArgs() []string {
+	maskless := m.family == packet.IPv4 && !m.given["mask"]
+	if int32(m.seconds) >= 0 && int32(m.hits) >= 0 && !maskless {
+		return nil
+	}
 	args := m.Args()
 	for option, n := range map[string]uint32{"--seconds": m.seconds, "--hitcount": m.hits} {
 		if int32(n) < 0 {
 			args[slices.Index(args, option)+1] = fmt.Sprint(n)
 		}
 	}
-	if int32(m.seconds) >= 0 && int32(m.hits) >= 0 {
-		return nil
+	if maskless {
+		i := slices.Index(args, "--mask")
+		args = slices.Delete(args, i, i+2)
 	}
 	return args
 }
