@@ -124,6 +124,33 @@ rm /tmp/before.$$
 	}
 }
 
+// TestCallersMeanwhile switches a host over and back while others add rules all the time: each rule is there in
+// the end, once.
+func TestCallersMeanwhile(t *testing.T) {
+	needRoot(t)
+	bin := compatBinaries(t)
+	for _, serve := range []string{"", "BPFTABLES_NO_SERVE= bpftables serve 2>/tmp/serving.$$ & until grep -q 'serving on' /tmp/serving.$$; do :; done"} {
+		out := inBox(t, serve+`
+export BPFTABLES_NO_SERVE=`+map[bool]string{true: "1"}[serve == ""]+`
+caller() { for i in $(seq 1 150); do iptables -w 60 -A INPUT -s 10.$1.0.$i -j DROP || echo "FAILED $1 $i"; done; }
+for n in 1 2 3 4; do caller $n & callers="$callers $!"; done
+count() { iptables-save | grep -c -- '-A INPUT -s 10'; }
+until [ "$(count)" -ge 60 ]; do :; done
+bpftables install-compat >/tmp/said.$$ 2>&1 || { echo FAILED install-compat; cat /tmp/said.$$; }
+iptables --version
+until [ "$(count)" -ge 300 ]; do :; done
+bpftables remove-compat >/tmp/said.$$ 2>&1 || { echo FAILED remove-compat; cat /tmp/said.$$; }
+wait $callers
+bpftables status | grep ^ipv
+iptables-nft-save | grep -- '-A INPUT -s 10' | sort -u | wc -l; iptables-nft-save | grep -c -- '-A INPUT -s 10'
+rm -f /tmp/*.$$
+`, bin)
+		if want := "iptables v1.8.9 (nf_tables)\nipv4: nothing of ours is enforced\nipv6: nothing of ours is enforced\n600\n600\n"; out != want {
+			t.Errorf("server %q:\n%s\nwant\n%s", serve, out, want)
+		}
+	}
+}
+
 // TestLostState: what is in /run/bpftables is lost, and the rules that were stored are given back.
 func TestLostState(t *testing.T) {
 	needRoot(t)

@@ -76,7 +76,7 @@ const tries = 5
 
 // Check says why Take would be refused, and reports what it would take.
 func (m *Mover) Check() error {
-	j, err := m.plan()
+	j, err := m.steadily()
 	if err != nil {
 		return err
 	}
@@ -89,10 +89,24 @@ func (m *Mover) Check() error {
 	return m.tell(j, "can be taken over")
 }
 
+// steadily is plan, once more where it failed while others changed nf_tables: they take no lock.
+func (m *Mover) steadily() (j *job, err error) {
+	for range 10 * tries { // each of milliseconds
+		before, noGeneration := steady.Generation()
+		if j, err = m.plan(); err == nil || noGeneration != nil {
+			return j, err
+		}
+		if after, bad := steady.Generation(); bad != nil || after == before {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
 // Take takes over what netfilter holds.
 func (m *Mover) Take() error {
 	for range tries {
-		j, err := m.plan()
+		j, err := m.steadily()
 		if err != nil {
 			return err
 		}
