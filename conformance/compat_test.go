@@ -151,6 +151,72 @@ rm -f /tmp/*.$$
 	}
 }
 
+// TestDiverted: where the plain names are the only ones that netfilter's tools have, their programs are moved aside, and
+// bpftables still finds them there: rules are taken and given back.
+func TestDiverted(t *testing.T) {
+	needRoot(t)
+	bin := compatBinaries(t)
+	for kind, without := range map[string]string{"dpkg": "", "plain": "rm /usr/bin/update-alternatives /usr/bin/dpkg-divert"} {
+		out := inBox(t, `
+update-alternatives --quiet --remove-all iptables; update-alternatives --quiet --remove-all ip6tables
+`+without+`
+rm -f /usr/sbin/ip*tables*-nft* /usr/sbin/ip*tables*-legacy* /usr/sbin/xtables-legacy-multi
+for f in iptables ip6tables; do for p in "" -save -restore; do ln -sf xtables-nft-multi /usr/sbin/$f$p; done; done
+iptables -A INPUT -p icmp -j DROP
+ip6tables -t mangle -A PREROUTING -s 2001:db8::1 -j DROP
+texts() { iptables-save; ip6tables-save; ls -l --time-style=+ /usr/sbin/ip*tables*; ls /var/lib/bpftables; dpkg-divert --list '*iptables*'; } 2>&1
+texts | grep -v '^#' > /tmp/before.$$
+bpftables install-compat >/dev/null || echo FAILED install-compat
+iptables --version; iptables -S INPUT; ip6tables -t mangle -S PREROUTING
+iptables -t raw -A PREROUTING -s 192.0.2.1 -j DROP
+bpftables remove-compat >/dev/null || echo FAILED remove-compat
+iptables -t raw -S PREROUTING
+nft delete table ip raw
+texts | grep -v '^#' | diff /tmp/before.$$ - && echo SAME
+rm /tmp/*.$$
+`, bin)
+		want := "iptables v1.8.9 (nf_tables)\n-P INPUT ACCEPT\n-A INPUT -p icmp -j DROP\n-P PREROUTING ACCEPT\n-A PREROUTING -s 2001:db8::1/128 -j DROP\n" +
+			"-P PREROUTING ACCEPT\n-A PREROUTING -s 192.0.2.1/32 -j DROP\nSAME\n"
+		if out != want {
+			t.Errorf("%s:\n%s\nwant\n%s", kind, out, want)
+		}
+	}
+}
+
+// TestPersistent stores and loads rules through the plugin of netfilter-persistent, if the names are ours.
+func TestPersistent(t *testing.T) {
+	needRoot(t)
+	bin := compatBinaries(t)
+	plugin, err := filepath.Abs("../packaging/netfilter-persistent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := inBox(t, `
+plugin=`+plugin+`
+mkdir -p /etc/iptables; printf '*filter\n-A INPUT -p icmp -j DROP\nCOMMIT\n' > /etc/iptables/rules.v4
+$plugin start; $plugin save; bpftables save
+bpftables install-compat --dialect legacy >/dev/null
+$plugin start || echo FAILED start; iptables -S INPUT
+iptables -A INPUT -s 192.0.2.1 -j DROP
+$plugin save || echo FAILED save; grep -c -- '^-A' /etc/iptables/rules.v4
+$plugin flush; iptables -S INPUT
+$plugin restart; iptables -S INPUT
+$plugin stop; iptables -S INPUT | wc -l
+bpftables flush --all
+echo '*nosuch' > /etc/iptables/rules.v4
+$plugin start >/dev/null 2>&1 && echo FAILED to fail
+iptables -S INPUT | head -1
+`, bin)
+	rules := "-P INPUT ACCEPT\n-A INPUT -p icmp -j DROP\n"
+	loaded := "ipv4: /etc/iptables/rules.v4 is enforced\nipv6: there is no file /etc/iptables/rules.v6; nothing is enforced for it\n"
+	want := loaded + rules + "ipv4: stored in /etc/iptables/rules.v4\nipv6: stored in /etc/iptables/rules.v6\n2\n-P INPUT ACCEPT\n" +
+		strings.Replace(loaded, "there is no file /etc/iptables/rules.v6; nothing is enforced for it", "/etc/iptables/rules.v6 is enforced\nipv6: warning: /etc/iptables/rules.v6 has no rules: everything is accepted", 1) +
+		rules + "-A INPUT -s 192.0.2.1/32 -j DROP\n3\n-P INPUT DROP\n"
+	if out != want {
+		t.Errorf("%s\nwant\n%s", out, want)
+	}
+}
+
 // TestLostState: what is in /run/bpftables is lost, and the rules that were stored are given back.
 func TestLostState(t *testing.T) {
 	needRoot(t)
@@ -214,6 +280,10 @@ iptables-legacy-save -t mangle | grep -c 192.0.2.8
 $next migrate $(which bpftables)
 $next iptables -A INPUT -s 192.0.2.9 -j DROP || echo FAILED
 $next flush --all; ip netns exec other $next flush --all
+bpftables iptables -A INPUT -p icmp -j DROP
+mkdir -p /var/lib/bpftables; cp $(which bpftables) /var/lib/bpftables/previous
+$next remove-compat || echo FAILED remove-compat
+closed given; iptables-nft-save 2>/dev/null | grep -c icmp
 `, next), bin)
 	for _, want := range []string{"[3:252] -A INPUT -p icmp -j DROP\n", "-A PREROUTING -s 2001:db8::1/128 -j DROP\n", "-A INPUT -s 192.0.2.7/32 -j LOG\n"} {
 		if !strings.Contains(out, want) {
@@ -225,7 +295,7 @@ $next flush --all; ip netns exec other $next flush --all
 			t.Errorf("%s:\n%s", bad, out)
 		}
 	}
-	if strings.Count(out, "made anew") != 3 {
+	if strings.Count(out, "made anew") != 4 || !strings.HasSuffix(out, "given back\nipv6: nothing of ours is enforced\n1\n") {
 		t.Errorf("what was made anew:\n%s", out)
 	}
 }

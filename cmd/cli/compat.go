@@ -82,14 +82,10 @@ func (c *installCompatCmd) dialect(s *streams, h *install.Host) (string, error) 
 	if was, err := h.Dialect(); err != nil || was != "" {
 		return was, err
 	}
-	t, err := tool.Find(packet.IPv4, s.caller.Env)
-	if errors.Is(err, tool.ErrMissing) {
-		return tool.Legacy, nil
+	if host := tool.HostVariant(packet.IPv4, s.caller.Env); host != "" {
+		return host, nil
 	}
-	if err != nil {
-		return "", err
-	}
-	return t.Variant(), nil
+	return tool.Legacy, nil
 }
 
 // removeCompatCmd is "bpftables remove-compat".

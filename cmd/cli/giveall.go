@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -93,8 +94,7 @@ func (s *streams) giveOwn(family packet.Family) error {
 		if !errors.Is(err, datapath.ErrLost) {
 			return err
 		}
-		// The state may be there: a change puts what was removed back.
-		if again := e.Restore(&apply.Request{Text: strings.NewReader(""), File: "nothing", NoFlush: true}); again == nil {
+		if s.found(e) {
 			if err = s.give(e); !errors.Is(err, datapath.ErrLost) {
 				return err
 			}
@@ -106,6 +106,18 @@ func (s *streams) giveOwn(family packet.Family) error {
 		}
 		return s.giveStored(e, err, path, text)
 	})
+}
+
+// found finds lost rules again: the state may be there, and a change puts what was removed back; or a
+// package has kept the version that has made them.
+func (s *streams) found(e *apply.Engine) bool {
+	nothing := &apply.Request{Text: strings.NewReader(""), File: "nothing", NoFlush: true}
+	if e.Restore(nothing) == nil {
+		return true
+	}
+	previous := filepath.Join(install.Dir, "previous")
+	_, err := os.Stat(previous)
+	return err == nil && s.makeAnew(e, previous) == nil
 }
 
 // giveVanished gives stored rules back where rules were enforced in this boot, and neither they nor others

@@ -67,21 +67,23 @@ func (c *migrateCmd) Run(s *streams) error {
 
 // migrate makes the rules of a family anew, if they cannot be read.
 func (s *streams) migrate(family packet.Family, program string) error {
-	return s.withEngine(family, func(e *apply.Engine) error {
-		if _, err := e.Held(); !errors.Is(err, datapath.ErrLost) {
-			return err
-		}
-		text, early, err := s.printedBy(program, e)
-		if err != nil {
-			return fmt.Errorf("%s: the rules cannot be read by this version, nor by %s: %w", family, program, err)
-		}
-		req := &apply.Request{Text: strings.NewReader(text), File: program + " save", Counters: true, Early: early, Output: io.Discard}
-		if err := e.Restore(req); err != nil {
-			return err
-		}
-		fmt.Fprintf(s.out, "%s: the rules of the version before are made anew\n", family)
-		return nil
-	})
+	return s.withEngine(family, func(e *apply.Engine) error { return s.makeAnew(e, program) })
+}
+
+func (s *streams) makeAnew(e *apply.Engine, program string) error {
+	if _, err := e.Held(); !errors.Is(err, datapath.ErrLost) {
+		return err
+	}
+	text, early, err := s.printedBy(program, e)
+	if err != nil {
+		return fmt.Errorf("%s: the rules cannot be read by this version, nor by %s: %w", e.Family(), program, err)
+	}
+	req := &apply.Request{Text: strings.NewReader(text), File: program + " save", Counters: true, Early: early, Output: io.Discard}
+	if err := e.Restore(req); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "%s: the rules of the version before are made anew\n", e.Family())
+	return nil
 }
 
 // printedBy lets another version print its rules with counters, and say where they are dropped early.

@@ -47,9 +47,21 @@ const VariantEnv = "BPFTABLES_IPTABLES"
 func Find(family packet.Family, env []string) (*Tool, error) {
 	variant := caller.Getenv(env, VariantEnv)
 	if variant == "" {
-		variant = hostVariant(name(family), env)
+		variant = HostVariant(family, env)
 	}
-	return find(family, variant, env)
+	return findVariant(family, variant, env)
+}
+
+// findVariant gives the tool of a variant, also where only the names without a variant are there, and stand
+// for it.
+func findVariant(family packet.Family, variant string, env []string) (*Tool, error) {
+	t, err := find(family, variant, env)
+	if errors.Is(err, ErrMissing) && variant != "" && HostVariant(family, env) == variant {
+		if t, err = find(family, "", env); err == nil {
+			t.legacy = variant == Legacy
+		}
+	}
+	return t, err
 }
 
 // The variants of the tools.
@@ -63,17 +75,13 @@ const (
 func Variants(family packet.Family, env []string) ([]*Tool, error) {
 	var out []*Tool
 	for _, variant := range []string{Legacy, NFT} {
-		t, err := find(family, variant, env)
-		if errors.Is(err, ErrMissing) && hostVariant(name(family), env) == variant {
-			t, err = find(family, "", env)
-		}
-		switch {
-		case errors.Is(err, ErrMissing):
+		t, err := findVariant(family, variant, env)
+		if errors.Is(err, ErrMissing) {
 			continue
-		case err != nil:
+		}
+		if err != nil {
 			return nil, err
 		}
-		t.legacy = variant == Legacy
 		out = append(out, t)
 	}
 	return out, nil
@@ -86,7 +94,7 @@ func FindExact(family packet.Family, env []string) (*Tool, error) {
 	if caller.Getenv(env, VariantEnv) != "" {
 		return Find(family, env)
 	}
-	t, err := find(family, "legacy", env)
+	t, err := findVariant(family, Legacy, env)
 	if errors.Is(err, ErrMissing) {
 		return Find(family, env)
 	}
@@ -180,11 +188,11 @@ const InsideEnv = "BPFTABLES_INSIDE"
 var ErrInside = errors.New("bpftables was called by a tool of netfilter that bpftables runs: a program of that name calls bpftables; " +
 	"let it be found behind netfilter's own, or name another variant in " + VariantEnv)
 
-// hostVariant says which variant the host's iptables is; "" when there is only one
+// HostVariant says which variant the host's iptables is; "" when there is only one
 // without a name. A link to the program of all tools of a variant tells it; anything
 // else is asked for its version.
-func hostVariant(name string, env []string) string {
-	path, err := lookPath(name, env)
+func HostVariant(family packet.Family, env []string) string {
+	path, err := lookPath(name(family), env)
 	if err != nil {
 		return "legacy"
 	}

@@ -23,7 +23,7 @@ func TestHostVariant(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Setenv("PATH", dir+":/bin:/usr/bin")
-		if got := hostVariant("iptables", os.Environ()); got != want {
+		if got := HostVariant(packet.IPv4, os.Environ()); got != want {
 			t.Errorf("variant %q, want %q", got, want)
 		}
 	}
@@ -32,7 +32,7 @@ func TestHostVariant(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":/bin:/usr/bin")
-	if got := hostVariant("iptables", os.Environ()); got != "nft" {
+	if got := HostVariant(packet.IPv4, os.Environ()); got != "nft" {
 		t.Errorf("a script of the nft variant is %q", got)
 	}
 }
