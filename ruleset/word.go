@@ -79,6 +79,10 @@ type Worded struct {
 	Of   bool   // behind "WORD: "
 }
 
+// OutOfRange is what iptables says of a Check that fails as the kernel's does with ERANGE; of others
+// it says what it says of EINVAL.
+const OutOfRange = "Numerical result out of range"
+
 // OptionName stands in words of iptables for the option that was given.
 const OptionName = "{option}"
 

@@ -230,6 +230,7 @@ type process struct {
 	seconds int          // that the lock was waited for
 	test    bool         // nothing is to be changed
 	told    bytes.Buffer // what -v says
+	commits commits      // of the text
 }
 
 // base is the name of the command of the family.

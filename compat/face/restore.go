@@ -74,7 +74,8 @@ func (p *process) restore(args []string) int {
 	if err != nil {
 		return p.fail(err)
 	}
-	req.Text = spooled
+	p.commits.in = spooled
+	req.Text = &p.commits
 	held, err := p.acquire(seconds)
 	if err != nil {
 		return p.fail(err)

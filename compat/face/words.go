@@ -82,7 +82,10 @@ func (p *process) said(s *iptables.Said, pos ruleset.Pos) int {
 	if p.Dialect == NFT && s.NFT != nil {
 		s = s.NFT
 	}
-	if s.Line != 0 {
+	switch {
+	case s.Line == iptables.AtCommit:
+		line = p.commits.behind(line)
+	case s.Line != 0:
 		line = s.Line
 	}
 	text := strings.ReplaceAll(s.Text, iptables.Program, p.shown())

@@ -303,6 +303,21 @@ func (t *Tool) restoreWith(text string, args ...string) error {
 	return nil
 }
 
+// Command runs one command, and gives what it says if it fails.
+func (t *Tool) Command(args ...string) error {
+	cmd, done, err := t.child(t.command, args...)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", t.command, err, strings.TrimSpace(stderr.String()))
+	}
+	return nil
+}
+
 // Save gives the text of one table with counters; "" when the kernel has no such
 // table in this namespace. Asking iptables-legacy-save for a table would create it,
 // and starting a program to hear that there is nothing takes milliseconds.

@@ -3,7 +3,6 @@ package netfilter
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/bpftables/bpftables/compat/shim"
@@ -23,9 +22,9 @@ import (
 // namedRule is what only netfilter can judge about a rule: its words that name something,
 // and the protocol that some of them ask for.
 type namedRule struct {
-	table string
-	rule  *ruleset.Rule
-	words string // behind "-A CHAIN "
+	table, chain string
+	rule         *ruleset.Rule
+	words        string // behind "-A CHAIN "
 }
 
 // named gives those rules of a table for which use says yes, each set of words once.
@@ -53,7 +52,7 @@ func named(rs *ruleset.Ruleset, t *ruleset.Table, use func(*ruleset.Chain) bool)
 			words := strings.TrimPrefix(line, "-A  ")
 			if !seen[words] {
 				seen[words] = true
-				out = append(out, namedRule{t.Name, r, words})
+				out = append(out, namedRule{t.Name, c.Name, r, words})
 			}
 		}
 	}
@@ -172,22 +171,22 @@ func try(t *tool.Tool, rules []namedRule, chain string) map[namedRule]error {
 
 // tryAll finds them by halves: most often there is one, or none.
 func tryAll(t *tool.Tool, rules []namedRule, chain string, refused map[namedRule]error) {
-	err := t.Restore(chainText(rules, chain))
+	err := t.Restore(chainText(rules, chain, tablesOf(rules)...))
 	switch n := len(rules); {
 	case err == nil:
 	case n == 1:
-		refused[rules[0]] = rules[0].refusal(err)
+		refused[rules[0]] = rules[0].refusal(why(t, rules[0], chain, err))
 	default:
 		tryAll(t, rules[:n/2], chain, refused)
 		tryAll(t, rules[n/2:], chain, refused)
 	}
 }
 
-// chainText is restore text for a chain of rules in each of their tables, whose rules are
+// chainText is restore text for a chain of rules in each of some tables, whose rules are
 // together.
-func chainText(rules []namedRule, chain string) string {
+func chainText(rules []namedRule, chain string, tables ...string) string {
 	var b strings.Builder
-	for _, table := range tablesOf(rules) {
+	for _, table := range tables {
 		fmt.Fprintf(&b, "*%s\n:%s - [0:0]\n", table, chain)
 		for _, r := range rules {
 			if r.table == table {
@@ -208,14 +207,33 @@ func tablesOf(rules []namedRule) (out []string) {
 	return out
 }
 
-// said is what a tool says about the arguments of a rule, behind its name.
-var said = regexp.MustCompile(`ip6?tables[a-z-]* v[0-9.]+ \([a-z_]+\): (.*)`)
+// why asks the tool for one rule as a command, as that says more than "line 4 failed"; err is what
+// it says of a text.
+func why(t *tool.Tool, r namedRule, chain string, err error) error {
+	words, fault := iptables.Words(r.words)
+	if fault != nil || t.Restore(chainText(nil, chain, r.table)) != nil {
+		return err
+	}
+	args := []string{"-t", r.table, "-A", chain}
+	for _, w := range words {
+		args = append(args, w.Text)
+	}
+	if said := t.Command(args...); said != nil {
+		return said
+	}
+	return err
+}
 
 // refusal is the error of a rule that a tool refuses alone.
 func (r namedRule) refusal(err error) error {
 	what := "the kernel does not have what it names, or cannot do it here"
-	if m := said.FindStringSubmatch(err.Error()); m != nil {
-		what = strings.TrimSuffix(m[1], ".")
+	said := iptables.Overheard(err.Error(), r.chain)
+	if said != nil && said.How == iptables.SaidOfUsage {
+		what = strings.TrimSuffix(strings.TrimSpace(said.Text), ".")
 	}
-	return &ruleset.Error{Pos: r.rule.Pos, Thing: r.words, What: "netfilter refuses it: " + what}
+	out := &ruleset.Error{Pos: r.rule.Pos, Thing: r.words, What: "netfilter refuses it: " + what}
+	if said != nil {
+		out.Cause = said
+	}
+	return out
 }

@@ -144,7 +144,7 @@ func (p *specParser) argvOption(f found, invert bool) {
 			p.fatal(f.at, f.name, fmt.Sprintf("not the family of %s", p.o.Family), "use the command of the other family").as(&Said{How: SaidPlainly})
 		}
 	default:
-		p.fatal(f.at, f.name, "unknown option", "").as(saidUsage("unknown option \"%s\"", f.name))
+		p.fatal(f.at, f.name, "unknown option", "").as(saidUsage("unknown option \"%s\"", p.current()))
 	}
 }
 

@@ -106,6 +106,18 @@ func (p *specParser) base(f found, invert bool) {
 	}
 }
 
+// current is the argument before the next one, which getopt() stands at: within a cluster of letters
+// it is the one before the cluster.
+func (p *specParser) current() string {
+	switch at := p.scan.ind - 1; {
+	case at >= 0:
+		return p.scan.args[at].text
+	case p.restore:
+		return p.table
+	}
+	return Program
+}
+
 // special takes the options that end or refuse a command.
 func (p *specParser) special(f found, invert bool) {
 	switch {
@@ -129,7 +141,7 @@ func (p *specParser) special(f found, invert bool) {
 	case f.code == 'h' || f.code == 'V':
 		p.fatal(f.at, f.name, "not a part of a rule", "remove it")
 	default:
-		p.fatal(f.at, f.name, "unknown option", "").as(saidUsage("unknown option \"%s\"", f.name))
+		p.fatal(f.at, f.name, "unknown option", "").as(saidUsage("unknown option \"%s\"", p.current()))
 	}
 }
 
@@ -148,10 +160,18 @@ func (p *specParser) match(f found, invert bool) {
 	kind := match.Find(f.val.text, p.o.Family)
 	if kind == nil {
 		p.fatal(f.val.at, f.val.text, fmt.Sprintf("no such match for %s", p.o.Family), "").
-			as(saidUsage("Couldn't load match `%s':No such file or directory\n", f.val.text))
+			as(saidUsage("Couldn't load match `%s':No such file or directory\n", loadedAs(f.val.text)))
 		return
 	}
 	p.loadMatch(kind, f.val.at)
+}
+
+// loadedAs is the name under which iptables looks for a match (xtables_find_match(), libxtables).
+func loadedAs(name string) string {
+	if name == "icmpv6" || name == "ipv6-icmp" {
+		return "icmp6"
+	}
+	return name
 }
 
 // protocol takes -p.

@@ -20,9 +20,9 @@ type hookWalk struct {
 // refusal is a fault of a rule that the kernel finds.
 type refusal struct {
 	*ruleset.Error
-	chain string
-	rule  *ruleset.Rule
-	loop  bool
+	chain  string
+	rule   *ruleset.Rule
+	reason string // of the kernel, as strerror(3) says it; "": EINVAL
 }
 
 type walkedChain struct {
@@ -91,7 +91,7 @@ func (w *hookWalk) jump(from *walkedChain, r *ruleset.Rule) *walkedChain {
 	if to.open {
 		w.faults = append(w.faults, refusal{&ruleset.Error{Pos: r.Pos, Thing: name,
 			What: fmt.Sprintf("the rules loop: chain %s is reached from itself through %s", name, from.chain.Name),
-			Fix:  "remove a jump of the circle"}, from.chain.Name, r, true})
+			Fix:  "remove a jump of the circle"}, from.chain.Name, r, reasonLoop})
 		return nil
 	}
 	if to.done&w.hook != 0 {
@@ -114,7 +114,7 @@ func checkTable(t *ruleset.Table, family packet.Family, columns map[*ruleset.Rul
 				if col := columns[r][word]; col != 0 {
 					pos.Col = col
 				}
-				faults = append(faults, refusal{&ruleset.Error{Pos: pos, Thing: name, What: tables.Word(err, t.Name)}, c.Name, r, false})
+				faults = append(faults, refusal{&ruleset.Error{Pos: pos, Thing: name, What: tables.Word(err, t.Name)}, c.Name, r, reasonOf(err)})
 			})
 		}
 	}

@@ -16,10 +16,13 @@ type Said struct {
 	How  How
 	Text string // without the name of the program, and without the ending that How gives it
 	NFT  *Said  // what iptables-nft says instead; nil: the same
-	Line int    // of a text, if it is not that of the fault; 0: it is
+	Line int    // of a text, if it is not that of the fault; 0: it is; AtCommit
 	// Restore is what the program for texts says instead, with SaidOfTable.
 	Restore string
 }
+
+// AtCommit as a line is that of the COMMIT behind the fault.
+const AtCommit = -1
 
 // Program stands in texts for the name of the program.
 const Program = "{program}"
@@ -109,12 +112,28 @@ func (o *Options) saidTable(name string, line int) *Said {
 // the table, at a line; did is what iptables-nft calls the command.
 func saidRefused(f refusal, did string, end int) *Said {
 	legacy, reason := saidInvalid, "Invalid argument"
-	if f.loop {
-		legacy, reason = "Too many levels of symbolic links", "Too many links"
+	switch f.reason {
+	case "":
+	case reasonLoop:
+		legacy, reason = f.reason, "Too many links"
+	default:
+		legacy, reason = f.reason, f.reason
 	}
 	s := saidRules(legacy).onNFT(SaidByKernel, "%s failed (%s): rule in chain %s", did, reason, f.chain)
 	s.Line = end
 	return s
+}
+
+// reasonLoop is what ip_tables says of chains that call each other in a circle (ELOOP).
+const reasonLoop = "Too many levels of symbolic links"
+
+// reasonOf is the reason that an error of a Check stands for.
+func reasonOf(err error) string {
+	var w *ruleset.Worded
+	if errors.As(err, &w) {
+		return w.Tool
+	}
+	return ""
 }
 
 // placedBy is what iptables-nft calls the command that puts a rule somewhere.

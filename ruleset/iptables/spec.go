@@ -155,14 +155,14 @@ func argumentFix(text string) string {
 
 func (p *specParser) notFound(f found) {
 	if f.code == codeMissing {
-		p.fatal(f.at, f.name, "needs an argument", "").as(saidUsage("option %q requires an argument", f.name))
+		p.fatal(f.at, f.name, "needs an argument", "").as(saidUsage("option \"%s\" requires an argument", p.current()))
 		return
 	}
 	fix := ""
 	if p.c.protoAs.text == "" && strings.HasSuffix(f.name, "port") {
 		fix = "name the protocol before it, with -p"
 	}
-	p.fatal(f.at, f.name, f.why, fix).as(saidUsage("unknown option \"%s\"", f.name))
+	p.fatal(f.at, f.name, f.why, fix).as(saidUsage("unknown option \"%s\"", p.current()))
 }
 
 // rewind lets the scanner read an option again, after a word was loaded.

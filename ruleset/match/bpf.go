@@ -57,13 +57,21 @@ func parseBytecode(arg string) ([]bpfInsn, error) {
 	head, rest, ok := strings.Cut(arg, ",")
 	n, tail := strtol10(head)
 	n = uint64(uint16(n))
-	if !ok || head == "" || tail != "" || n == 0 || n > bpfCodeMax {
+	switch {
+	case ok && head != "" && tail == "" && n == 0:
+		return nil, ruleset.InWords(fmt.Errorf("--bytecode: no instruction is announced; give 1 to %d", bpfCodeMax), "bpf: illegal zero length program")
+	case ok && head != "" && tail == "" && n > bpfCodeMax:
+		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %d instructions announced, at most %d allowed", n, bpfCodeMax), "bpf: number of instructions exceeds maximum")
+	case !ok || head == "" || tail != "":
 		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %q does not begin with the number of instructions, 1 to %d, and a comma", arg, bpfCodeMax), "bpf: error parsing program length")
 	}
 	var code []bpfInsn
 	for i, part := range strings.Split(rest, ",") {
 		if part == "" {
 			break
+		}
+		if i >= int(n) {
+			return nil, ruleset.InWords(fmt.Errorf("--bytecode: more than the %d instructions that are announced", n), "bpf: real program length exceeds the encoded length parameter")
 		}
 		var num [4]uint64
 		for j := range num {

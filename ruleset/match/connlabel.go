@@ -104,7 +104,7 @@ func (m *connlabel) Text() string { return strings.Join(m.args(`"`+m.name+`"`), 
 // Check is connlabel_mt_check().
 func (m *connlabel) Check(*ruleset.Place) error {
 	if m.bit > connlabelMax {
-		return fmt.Errorf("--label: %d is above %d, the last label bit of a connection", m.bit, connlabelMax)
+		return ruleset.InWords(fmt.Errorf("--label: %d is above %d, the last label bit of a connection", m.bit, connlabelMax), "%s", ruleset.OutOfRange)
 	}
 	return nil
 }

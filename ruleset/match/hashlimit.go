@@ -147,7 +147,7 @@ func (m *hashlimit) Done(env *ruleset.Env) error {
 			return err
 		}
 	} else if m.burst > hashlimitBurstMax {
-		return fmt.Errorf("--hashlimit-burst: %d is more than %d", m.burst, hashlimitBurstMax)
+		return ruleset.InWords(fmt.Errorf("--hashlimit-burst: %d is more than %d", m.burst, hashlimitBurstMax), "bad value for option \"--hashlimit-burst\", or out of range (1-%d).", hashlimitBurstMax)
 	}
 	if m.given["hashlimit-rate-match"] {
 		m.rateMatch()
@@ -263,13 +263,13 @@ func (m *hashlimit) Check(*ruleset.Place) error {
 	case m.plen("hashlimit-srcmask", m.srcPlen) > bits || m.plen("hashlimit-dstmask", m.dstPlen) > bits:
 		return fmt.Errorf("--hashlimit-srcmask and --hashlimit-dstmask must be runs of ones; give a length from 0 to %d", bits)
 	case m.given["hashlimit-rate-match"] && (m.avg == 0 || m.avg > math.MaxUint32):
-		return fmt.Errorf("the rate is out of the range that --hashlimit-rate-match can measure")
+		return ruleset.InWords(fmt.Errorf("the rate is out of the range that --hashlimit-rate-match can measure"), "%s", ruleset.OutOfRange)
 	case m.given["hashlimit-rate-match"]:
 		return nil
 	case m.inBytes && !byteRateCounts(m.avg):
 		return fmt.Errorf("the rate is too high for the kernel to count; give a lower one")
 	case !m.inBytes && (m.burst == 0 || credits64(m.avg*m.burst) < credits64(m.avg)):
-		return fmt.Errorf("the burst at this rate is more than the kernel can count; give a lower burst")
+		return ruleset.InWords(fmt.Errorf("the burst at this rate is more than the kernel can count; give a lower burst"), "%s", ruleset.OutOfRange)
 	}
 	return nil
 }

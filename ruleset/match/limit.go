@@ -147,7 +147,7 @@ func rateText(period, scale uint64) (text string, seconds uint32) {
 func (m *limit) Check(*ruleset.Place) error {
 	if _, _, ok := pred.LimitCredits(m.avg, m.burst, 1000); !ok {
 		rate, _ := rateText(uint64(m.avg), limitScale)
-		return fmt.Errorf("a burst of %d at %s is more than the kernel can count; give a lower burst, at least 1", m.burst, rate)
+		return ruleset.InWords(fmt.Errorf("a burst of %d at %s is more than the kernel can count; give a lower burst, at least 1", m.burst, rate), "%s", ruleset.OutOfRange)
 	}
 	return nil
 }

@@ -94,7 +94,8 @@ func (m *recent) Done(env *ruleset.Env) error {
 	case len(used) == 0:
 		return ruleset.InWords(m.needOneOf(recentOps...), "recent: you must specify one of `--set', `--rcheck' `--update' or `--remove'")
 	case len(used) > 1:
-		return fmt.Errorf("%s cannot be used together; use one", strings.Join(used, " and "))
+		return ruleset.InWordsOf(fmt.Errorf("%s cannot be used together; use one", strings.Join(used, " and ")),
+			"option \"%s\" cannot be used together with \"%s\".\n", used[0], used[1])
 	}
 	return firstError(m.also("reap", "seconds"), m.notBoth("rttl", "set"), m.notBoth("rttl", "remove"))
 }

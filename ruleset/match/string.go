@@ -98,6 +98,14 @@ func parseHexString(s string) (out []byte, err error) {
 	return out, nil
 }
 
+// badHex is the first of two characters that is no hex digit.
+func badHex(s string) byte {
+	if digit(s[0]) < 16 {
+		return s[1]
+	}
+	return s[0]
+}
+
 // hexStringStep appends the next byte; n is the number of characters it took.
 func hexStringStep(out []byte, s string, literal, inHex bool) (_ []byte, n int, err error) {
 	switch {
@@ -107,12 +115,14 @@ func hexStringStep(out []byte, s string, literal, inHex bool) (_ []byte, n int, 
 		return append(out, s[1]), 2, nil
 	case !inHex:
 		return append(out, s[0]), 1, nil
-	case len(s) < 3:
+	case len(s) == 2:
+		return nil, 0, ruleset.InWords(fmt.Errorf("the hex digits do not end with |"), "Invalid hex block")
+	case len(s) < 2:
 		return nil, 0, ruleset.InWords(fmt.Errorf("the hex digits do not end with a pair and |"), "Odd number of hex digits")
 	}
 	b, err := hex.DecodeString(s[:2])
 	if err != nil {
-		return nil, 0, fmt.Errorf("%q is not a pair of hex digits", s[:2])
+		return nil, 0, ruleset.InWords(fmt.Errorf("%q is not a pair of hex digits", s[:2]), "Invalid hex char '%c'", badHex(s))
 	}
 	n = 2
 	if s[2] == ' ' {

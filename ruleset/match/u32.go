@@ -47,8 +47,13 @@ type u32Parser struct {
 	tests []pred.U32Test
 }
 
-func (p *u32Parser) fault(format string, args ...any) error {
-	return fmt.Errorf("--u32: at character %d: %s", p.at, fmt.Sprintf(format, args...))
+// fault is what is wrong where the parser stands; said is what iptables says of it.
+func (p *u32Parser) fault(said, format string, args ...any) error {
+	err := fmt.Errorf("--u32: at character %d: %s", p.at, fmt.Sprintf(format, args...))
+	if p.at == len(p.text) && strings.HasPrefix(said, "u32: ") {
+		return ruleset.InWords(err, "%s", said)
+	}
+	return ruleset.InWords(err, "u32: at char %d: %s", p.at, strings.TrimPrefix(said, "u32: "))
 }
 
 func (p *u32Parser) space() {
@@ -68,7 +73,7 @@ func (p *u32Parser) skip(token string) bool {
 func (p *u32Parser) number() (uint32, error) {
 	v, rest, ok := strtou(p.text[p.at:])
 	if !ok || v > 0xffffffff {
-		return 0, p.fault("not a number, or above 32 bits")
+		return 0, p.fault("not a number or out of range", "not a number, or above 32 bits")
 	}
 	p.at = len(p.text) - len(rest)
 	return uint32(v), nil
@@ -85,7 +90,7 @@ func (p *u32Parser) run() error {
 			return err
 		}
 		if p.tests = append(p.tests, t); len(p.tests) > u32Max {
-			return p.fault("more than %d tests; split the rule", u32Max)
+			return p.fault("too many \"&&\"s", "more than %d tests; split the rule", u32Max)
 		}
 		if !more {
 			return nil
@@ -100,9 +105,9 @@ func (p *u32Parser) location(t *pred.U32Test) (err error) {
 		var op byte
 		switch {
 		case p.at == len(p.text):
-			return p.fault("the text ends in a location; add = and values")
+			return p.fault("u32: abrupt end of input after location specifier", "the text ends in a location; add = and values")
 		case n == 0 && p.text[p.at] == '=':
-			return p.fault("the location is missing before =")
+			return p.fault("location spec missing", "the location is missing before =")
 		case n == 0:
 		case p.skip("="):
 			return nil
@@ -114,8 +119,12 @@ func (p *u32Parser) location(t *pred.U32Test) (err error) {
 			op = '>'
 		case p.skip("@"):
 			op = '@'
+		case p.skip("<"):
+			return p.fault("a second '<' was expected", "a second < was expected")
+		case p.skip(">"):
+			return p.fault("a second '>' was expected", "a second > was expected")
 		default:
-			return p.fault("an operator was expected; give &, <<, >>, @ or =")
+			return p.fault("operator expected", "an operator was expected; give &, <<, >>, @ or =")
 		}
 		v, err := p.number()
 		if err != nil {
@@ -127,7 +136,7 @@ func (p *u32Parser) location(t *pred.U32Test) (err error) {
 			t.Ops = append(t.Ops, pred.U32Op{Op: op, Arg: v})
 		}
 		if n == u32Max {
-			return p.fault("more than %d numbers in a location", u32Max)
+			return p.fault("too many operators", "more than %d numbers in a location", u32Max)
 		}
 	}
 }
@@ -138,15 +147,20 @@ func (p *u32Parser) ranges(t *pred.U32Test) (more bool, err error) {
 		p.space()
 		switch {
 		case p.at == len(p.text) && t.Ranges == nil:
-			return false, p.fault("the text ends without a value")
+			return false, p.fault("u32: test ended with no value specified", "the text ends without a value")
 		case p.at == len(p.text):
 			return false, nil
-		case p.text[p.at] == '&' && t.Ranges == nil:
-			return false, p.fault("a value is missing before &&")
-		case p.skip("&&"):
+		case p.skip("&"):
+			if p.at == len(p.text) || p.text[p.at] != '&' {
+				return false, p.fault("a second '&' was expected", "a second & was expected")
+			}
+			if t.Ranges == nil {
+				return false, p.fault("value spec missing", "a value is missing before &&")
+			}
+			p.at++
 			return true, nil
 		case t.Ranges != nil && !p.skip(","):
-			return false, p.fault("\",\" or \"&&\" was expected")
+			return false, p.fault("expected \",\" or \"&&\"", "\",\" or \"&&\" was expected")
 		}
 		var r [2]uint32
 		if r[0], err = p.number(); err != nil {
@@ -159,7 +173,7 @@ func (p *u32Parser) ranges(t *pred.U32Test) (more bool, err error) {
 			}
 		}
 		if t.Ranges = append(t.Ranges, r); len(t.Ranges) > u32Max {
-			return false, p.fault("more than %d values in a test", u32Max)
+			return false, p.fault("too many \",\"s", "more than %d values in a test", u32Max)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func parseHost(env *ruleset.Env, option, arg string) (netip.Addr, error) {
 	if a, ok := numericHost(env.Family, arg); ok {
 		return a, nil
 	}
-	none := ruleset.InWords(fmt.Errorf("--%s: %q is not an %s address or a known host", option, arg, env.Family), "getaddrinfo: Name or service not known\n")
+	none := ruleset.InWords(fmt.Errorf("--%s: %q is not an %s address or a known host", option, arg, env.Family), "getaddrinfo: %s\n", noHost(arg))
 	if env.Resolve == nil || arg == "" {
 		return netip.Addr{}, none
 	}
@@ -61,6 +61,14 @@ func parseHost(env *ruleset.Env, option, arg string) (netip.Addr, error) {
 		return netip.Addr{}, none
 	}
 	return a, nil
+}
+
+// noHost is the reason of getaddrinfo(3) for what is no host of a family.
+func noHost(arg string) string {
+	if _, err := netip.ParseAddr(arg); err == nil {
+		return "Address family for hostname not supported"
+	}
+	return "Name or service not known"
 }
 
 func numericHost(family packet.Family, s string) (netip.Addr, bool) {

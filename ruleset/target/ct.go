@@ -101,7 +101,7 @@ func (c *CT) setZone(option, arg string) error {
 	}
 	n, err := number(arg, 0, 0xffff)
 	c.Zone = uint16(n)
-	return err
+	return ruleset.InWords(err, "Cannot parse %s as a zone ID", arg)
 }
 
 // Done has nothing to check: iptables takes CT without options.

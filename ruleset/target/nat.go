@@ -143,7 +143,7 @@ func (n *NAT) parseHigh(env *ruleset.Env, arg string) error {
 	case !slash:
 		return ruleset.InWords(fmt.Errorf("%q is behind the port range; remove it", rest), "Garbage after port range: `%s'", rest)
 	case !n.form.base:
-		return fmt.Errorf("a port base (/%s) is possible with DNAT only; remove it", base)
+		return ruleset.InWords(fmt.Errorf("a port base (/%s) is possible with DNAT only; remove it", base), "Shifted portmap ranges not supported with this kernel")
 	}
 	if v, _, ok = leadingNumber(base); !ok || v < 1 || v > 0xffff {
 		port, found := service(env, base)

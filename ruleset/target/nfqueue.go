@@ -54,19 +54,24 @@ func (q *NFQueue) Set(_ *ruleset.Env, option string, negate bool, args []string)
 // (xtopt_parse_mint(), libxtables).
 func (q *NFQueue) setBalance(s string) error {
 	parts := strings.Split(s, ":")
-	if len(parts) != 2 {
-		return ruleset.InWords(fmt.Errorf("%q is not a range; give FIRST:LAST", s), "Bad range \"%s\"", s)
-	}
 	ends := [2]uint64{0, 0xffff}
 	for i, p := range parts {
-		if p == "" {
-			continue
+		switch v, rest, ok := leadingNumber(p); {
+		case i == len(ends):
+			return ruleset.InWordsOf(fmt.Errorf("%q has more than two parts; give FIRST:LAST", s), "Too many components for option \"--queue-balance\" (max: 2)\n")
+		case p == "":
+		case !ok || v > 0xffff:
+			return ruleset.InWordsOf(fmt.Errorf("%q is not a number from 0 to 65535", p),
+				"bad value for option \"--queue-balance\" near \"%s\", or out of range (0-65535).\n", strings.Join(parts[i:], ":"))
+		case rest != "":
+			return ruleset.InWordsOf(fmt.Errorf("%q stands behind a number; give FIRST:LAST", rest),
+				"Argument to \"--queue-balance\" has unexpected characters near \"%s\".\n", strings.Join(append([]string{rest}, parts[i+1:]...), ":"))
+		default:
+			ends[i] = v
 		}
-		n, err := number(p, 0, 0xffff)
-		if err != nil {
-			return err
-		}
-		ends[i] = n
+	}
+	if len(parts) != len(ends) {
+		return ruleset.InWords(fmt.Errorf("%q is not a range; give FIRST:LAST", s), "Bad range \"%s\"", s)
 	}
 	if ends[0] >= ends[1] {
 		return ruleset.InWords(fmt.Errorf("%d should be less than %d", ends[0], ends[1]), "%d should be less than %d", ends[0], ends[1])

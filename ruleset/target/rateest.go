@@ -77,12 +77,7 @@ func microseconds(which, s string) (uint32, error) {
 
 // Done asks for all three, and turns both times into powers of two.
 func (r *RateEst) Done(*ruleset.Env) error {
-	for _, o := range []string{"rateest-name", "rateest-interval", "rateest-ewmalog"} {
-		if err := r.need(o); err != nil {
-			return err
-		}
-	}
-	return r.Settle()
+	return firstError(r.Settle(), r.need("rateest-name"), r.need("rateest-interval"), r.need("rateest-ewmalog"))
 }
 
 // Settle finds Interval and EWMALog for the times that were given, as RATEEST_final() of libxt_RATEEST.c does.

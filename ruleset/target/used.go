@@ -32,8 +32,8 @@ func (u used) has(options ...string) bool {
 // exclusive refuses two of the options together.
 func (u used) exclusive(options ...string) error {
 	var given []string
-	for _, o := range u {
-		if slices.Contains(options, o) {
+	for _, o := range options {
+		if u.has(o) {
 			given = append(given, o)
 		}
 	}
