@@ -43,6 +43,14 @@ type Env struct {
 	Bases   []*Base // of the table, see Table.Bases
 	Proto   uint8   // of -p; 0: none or all
 	Resolve Resolver
+	Warn    func(text string) // takes what iptables warns of; nil: nobody listens
+}
+
+// Warning is for what a word takes, but iptables warns of.
+func (e *Env) Warning(format string, args ...any) {
+	if e.Warn != nil {
+		e.Warn(fmt.Sprintf(format, args...))
+	}
 }
 
 // Resolver looks names up; a nil one knows numbers only. Test resolvers are maps.

@@ -11,8 +11,11 @@ import (
 // command is iptables and ip6tables.
 func (p *process) command(args []string) int {
 	argv, err := iptables.ParseArgv(args, iptables.Options{Family: p.Family, Resolver: p.Resolver()})
-	if argv != nil && argv.Interval {
+	if argv.Interval {
 		fmt.Fprintln(p.Err, "Ignoring deprecated --wait-interval option.")
+	}
+	for _, text := range argv.Warnings {
+		p.warn(text)
 	}
 	switch {
 	case err != nil:
@@ -34,14 +37,17 @@ func (p *process) command(args []string) int {
 		code, err = beside.Rule(e, p.Caller, argv, args, p.how())
 		return err
 	})
-	if p.Dialect == Legacy || err == nil {
-		p.told.WriteTo(p.Out)
-	}
 	if err != nil {
-		return p.fail(err)
+		code = p.fail(err)
+	}
+	if p.Dialect == Legacy || err == nil {
+		p.told.WriteTo(p.Out) // behind the message, as where the C library holds it back until the end
 	}
 	return code
 }
+
+// warn prints what iptables warns of.
+func (p *process) warn(text string) { fmt.Fprintln(p.Err, text) }
 
 // how is how commands are run: without warnings of our own, as callers such as Docker take all that
 // a command prints for a failure.

@@ -23,7 +23,7 @@ var familyOptions = []option{{'4', "ipv4", noArg}, {'6', "ipv6", noArg}}
 // restore is iptables-restore and ip6tables-restore (ip46tables_restore_main(),
 // iptables/iptables-restore.c).
 func (p *process) restore(args []string) int {
-	req := &apply.Request{Output: p.Out}
+	req := &apply.Request{Output: p.Out, Warn: p.warn}
 	seconds := 0
 	g := &getopt{program: p.Name, options: restoreOptions, args: args}
 	if p.Dialect == NFT {

@@ -46,7 +46,7 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 			return false, err
 		}
 		o := iptables.Options{
-			File: req.File, Family: e.family, Resolver: e.caller.Resolver(), NoFlush: true, Base: base, Output: io.Discard, Told: req.Told,
+			File: req.File, Family: e.family, Resolver: e.caller.Resolver(), NoFlush: true, Base: base, Output: io.Discard, Told: req.Told, Warn: req.Warn,
 		}
 		ed.check = iptables.NewLoader(o)
 		if req.change(o, ed) && ed.err == nil {

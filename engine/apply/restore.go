@@ -31,9 +31,10 @@ type Request struct {
 	Strict bool      // refuse what would be left to netfilter
 	Early  string    // mode of the early stage; "": as before, at first off
 	Output io.Writer // what -L and -S in the text print
-	// Told and Verbose are what iptables.Options has.
+	// Told, Verbose and Warn are what iptables.Options has.
 	Told    io.Writer
 	Verbose bool
+	Warn    func(text string)
 	// Classifier says which chains are looked up.
 	Classifier translate.Classifier
 	// Emptied is asked before tables lose all that they hold, unless it is nil; an error
@@ -97,7 +98,7 @@ func (e *Engine) restore(req *Request) error {
 	}
 	after, report, err := req.read(iptables.Options{
 		File: req.File, Family: e.family, Resolver: e.caller.Resolver(), Table: req.Table,
-		Counters: req.Counters, NoFlush: req.NoFlush, Base: before, Output: req.Output, Told: req.Told, Verbose: req.Verbose,
+		Counters: req.Counters, NoFlush: req.NoFlush, Base: before, Output: req.Output, Told: req.Told, Verbose: req.Verbose, Warn: req.Warn,
 	})
 	if err != nil {
 		return err

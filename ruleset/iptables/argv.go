@@ -29,13 +29,15 @@ type Argv struct {
 	Changes bool // all commands but -L, -S and -C
 	// Interval says that -W was given, which iptables tells to mean nothing.
 	Interval bool
+	Warnings []string // of iptables
 
 	args []arg
 	o    Options
 }
 
 // ParseArgv reads the arguments of one command, as do_parse() of iptables/xshared.c.
-// Of the options, File, Family and Resolver are used. The error joins a
+// Of the options, File, Family and Resolver are used. With an error, of what it gives only Interval and
+// Warnings are of use. The error joins a
 // *ruleset.Error for every fault and wraps ErrUsage or ErrNoTable.
 func ParseArgv(args []string, o Options) (*Argv, error) {
 	a := &Argv{Table: "filter", o: o}
@@ -53,6 +55,7 @@ func ParseArgv(args []string, o Options) (*Argv, error) {
 		rd.parser.table = a.Table
 		c = rd.parser.parse(a.args)
 	}
+	a.Warnings = rd.parser.warnings
 	if a.Help || a.Version {
 		return a, nil
 	}
@@ -62,10 +65,10 @@ func ParseArgv(args []string, o Options) (*Argv, error) {
 		}
 	}
 	if len(rd.faults) > 0 {
-		return nil, marked{joined(rd.faults), ErrUsage}
+		return a, marked{joined(rd.faults), ErrUsage}
 	}
 	if !tables.Known(a.Table) {
-		return nil, marked{&ruleset.Error{Pos: ruleset.Pos{File: o.File}, Thing: a.Table, What: "no such table", Fix: tablesFix, Cause: o.saidTable(a.Table, 0)}, ErrNoTable}
+		return a, marked{&ruleset.Error{Pos: ruleset.Pos{File: o.File}, Thing: a.Table, What: "no such table", Fix: tablesFix, Cause: o.saidTable(a.Table, 0)}, ErrNoTable}
 	}
 	const reads = cmdList | cmdListRules | cmdCheck
 	a.Lists = c.bits&(cmdList|cmdListRules) != 0
@@ -127,17 +130,12 @@ func (p *specParser) argvOption(f found, invert bool) {
 			a.Wait = p.seconds(f, n, "wait seconds not numeric")
 		}
 	case 'W':
-		// It says how often to look for the lock, which since iptables 1.8.9 means nothing.
-		if n, ok := p.optionalValue(f); ok {
-			p.seconds(f, n, "wait interval not numeric")
-			a.Interval = true
+		a.interval(p, f)
+	case 'h', 'V':
+		if len(p.faults) == 0 {
+			a.Help, a.Version = f.code == 'h', f.code == 'V'
+			a.helpWords(p)
 		}
-	case 'h':
-		a.Help = true
-		a.helpWords(p)
-		p.faults = append(p.faults, errStop)
-	case 'V':
-		a.Version = true
 		p.faults = append(p.faults, errStop)
 	case '4', '6':
 		if (f.code == '4') != (p.o.Family == packet.IPv4) {
@@ -147,6 +145,22 @@ func (p *specParser) argvOption(f found, invert bool) {
 		p.fatal(f.at, f.name, "unknown option", "").as(saidUsage("unknown option \"%s\"", p.current()))
 	}
 }
+
+// interval takes -W, which says how often to look for the lock; since iptables 1.8.9 it means nothing.
+func (a *Argv) interval(p *specParser, f found) {
+	n, ok := p.optionalValue(f)
+	switch {
+	case !ok:
+		p.fatal(f.at, f.name, "needs a number", "").as(saidUsage("wait interval value required"))
+	case p.seconds(f, n, "wait interval not numeric") > intervalMax:
+		p.fatal(n.at, f.name, "too long", fmt.Sprintf("at most %d", intervalMax)).
+			as(saidUsage("too long usec wait %s > %d usec", n.text, intervalMax))
+	case len(p.faults) == 0:
+		a.Interval = true
+	}
+}
+
+const intervalMax = 999999
 
 // HelpWord is a match or target of which the help is asked for.
 type HelpWord struct {

@@ -11,9 +11,6 @@ import (
 
 // optName is an option as messages of iptables name it.
 func optName(bit int) string {
-	if bit == optLineNumbers {
-		return "--line-numbers"
-	}
 	i := bits.TrailingZeros(uint(bit))
 	return "-" + optChars[i:i+1]
 }

@@ -117,8 +117,12 @@ func (c *command) legal() *fault {
 	}
 	i := bits.TrailingZeros(uint(bad))
 	name := optName(1 << i)
+	thing := name
+	if bad&-bad == optLineNumbers {
+		thing = "--line-numbers"
+	}
 	return &fault{
-		at: c.optionAt[i], thing: name,
+		at: c.optionAt[i], thing: thing,
 		what: fmt.Sprintf("not allowed with -%c", cmdChars[bits.TrailingZeros(uint(c.bits))]), fix: "remove it",
 		said: saidUsage("Illegal option `%s' with this command", name),
 	}

@@ -38,8 +38,8 @@ func (p *specParser) command(f found, invert bool) {
 		p.add(f, cmdInsert, 0)
 		c.number = p.numberFollowing(1)
 	case 'N':
-		p.add(f, cmdNewChain, 0)
 		p.newChainName(c.chain)
+		p.add(f, cmdNewChain, 0)
 	case 'E':
 		p.add(f, cmdRenameChain, 0)
 		c.newName = p.second(f, "-E OLD NEW", "old-chain-name and new-chain-name")
@@ -113,8 +113,10 @@ func (p *specParser) second(f found, usage, both string) arg {
 func (p *specParser) newChainName(a arg) {
 	name := a.text
 	switch {
+	case len(name) > nameMax:
+		p.fault(a.at, name, "chain name too long", fmt.Sprintf("at most %d characters", nameMax)).as(saidLong(name))
 	case name == "":
-		p.fault(a.at, "-N", "the chain name is empty", "give a name")
+		p.fault(a.at, "-N", "the chain name is empty", "give a name").as(saidUsage("chain name may not clash with target name"))
 	case name[0] == '-' || name[0] == '!':
 		p.fault(a.at, name, fmt.Sprintf("a chain name cannot start with %q", name[:1]), "choose another name").
 			as(saidUsage("chain name not allowed to start with `%c'", name[0]))

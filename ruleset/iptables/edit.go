@@ -131,7 +131,11 @@ func (t *tableEdit) rename(name, to string) *fault {
 	c := t.chains[name]
 	switch {
 	case t.chains[to] != nil || standardTarget(to):
-		return &fault{thing: to, what: "chain already exists", fix: "choose another name", said: saidRules("File exists")}
+		said := saidRules("File exists")
+		if t.chains[to] == nil && (c == nil || c.policy != "") {
+			said.NFT = saidRules(saidNoName)
+		}
+		return &fault{thing: to, what: "chain already exists", fix: "choose another name", said: said}
 	case c == nil || c.policy != "":
 		return &fault{thing: name, what: "no such user chain in table " + t.name, fix: "only user chains can be renamed", said: saidRules(saidNoName)}
 	case len(to) > 31:

@@ -26,6 +26,8 @@ type Options struct {
 	// Told takes what -v of a command says of what it does; nil: nothing is said. A change may
 	// be tried more than once: one with a method Reset begins anew each time.
 	Told io.Writer
+	// Warn takes what iptables warns of in a text; nil: nobody listens.
+	Warn func(text string)
 	// Verbose has a text tell what it empties, and its comments.
 	Verbose bool
 }

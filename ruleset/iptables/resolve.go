@@ -290,6 +290,9 @@ func (s *System) Address(a netip.Addr) (string, bool) {
 // Named reads a name from a file of names: one of iproute2, or connlabel.conf.
 func (s *System) Named(file, name string) (uint32, bool) { return find(s.nameFile(file), name) }
 
+// Has says whether there is such a file, with names.
+func (s *System) Has(file string) bool { return s.nameFile(file) != nil }
+
 // NameIn is the name of a number in such a file.
 func (s *System) NameIn(file string, number uint32) (string, bool) {
 	return findNumber(s.nameFile(file), number)

@@ -37,6 +37,7 @@ func (rd *reader) commandLine(text string) {
 // run reads and runs the command in rd.args.
 func (rd *reader) run(counters ruleset.Counters, hasCounters bool) {
 	c := rd.parser.parse(rd.args)
+	rd.warn()
 	if hasCounters {
 		if c.options&optCounters != 0 {
 			rd.parser.fault(c.optionAt[10], "-c", "given more than once", "the line begins with counters")
@@ -53,6 +54,15 @@ func (rd *reader) run(counters ruleset.Counters, hasCounters bool) {
 	}
 	if f := rd.execute(c); f != nil {
 		rd.take(f)
+	}
+}
+
+// warn tells what iptables warns of in the current line.
+func (rd *reader) warn() {
+	for _, text := range rd.parser.warnings {
+		if rd.o.Warn != nil {
+			rd.o.Warn(text)
+		}
 	}
 }
 
@@ -160,6 +170,9 @@ func (rd *reader) each(c *command, builtins bool, do func(*chainEdit) *fault) *f
 		if e == nil {
 			f := rd.cur.missing(c.chain.text)
 			f.said = saidMissing(c.bits, c.chain.text, rd.cur.name)
+			if c.bits == cmdSetPolicy && !validPolicy(c.policy.text) {
+				f.said.NFT = saidRules(saidPolicy)
+			}
 			return f
 		}
 		return do(e)
@@ -211,6 +224,9 @@ func (rd *reader) withRule(c *command) *fault {
 	if e == nil {
 		f := rd.cur.missing(c.chain.text)
 		f.at, f.said = c.chain.at, saidMissing(c.bits, c.chain.text, rd.cur.name)
+		if c.bits&(cmdCheck|cmdDelete) != 0 && len(src) > 0 && len(dst) > 0 {
+			rd.tell(c, rd.ruleOf(c, &chainEdit{name: c.chain.text}, src[0], dst[0], goal))
+		}
 		return f
 	}
 	first := true

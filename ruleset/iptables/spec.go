@@ -30,10 +30,14 @@ type specParser struct {
 	env       ruleset.Env
 	protoUsed bool
 	faults    []*fault
+	warnings  []string
 	recipes   map[int][]*recipe // by number of arguments
 	rec       recording
 	afresh    bool // without recipes
 }
+
+// warn notes what iptables warns of.
+func (p *specParser) warn(text string) { p.warnings = append(p.warnings, text) }
 
 // parse reads one command. Faults are in p.faults; the command is of use only when
 // there are none.
@@ -68,9 +72,9 @@ func (p *specParser) begin(args []arg) {
 	*p.c = command{words: p.c.words[:0]}
 	p.used = 0
 	p.scan = scanner{args: args, words: p.scan.words[:0]}
-	p.env = ruleset.Env{Family: p.o.Family, Bases: tables.Bases(p.table), Resolve: p.o.Resolver}
+	p.env = ruleset.Env{Family: p.o.Family, Bases: tables.Bases(p.table), Resolve: p.o.Resolver, Warn: p.warn}
 	p.protoUsed = false
-	p.faults = p.faults[:0]
+	p.faults, p.warnings = p.faults[:0], p.warnings[:0]
 	p.rec = recording{sets: p.rec.sets[:0]}
 }
 
@@ -198,8 +202,11 @@ func (p *specParser) finish() {
 	if f := c.legal(); f != nil {
 		p.faults = append(p.faults, f)
 	}
-	if len(c.chain.text) > nameMax {
+	if len(c.chain.text) > nameMax && c.bits&cmdNewChain == 0 {
 		p.fault(c.chain.at, c.chain.text, "chain name too long", fmt.Sprintf("at most %d characters", nameMax)).as(saidLong(c.chain.text))
+	}
+	if a := p.argv; a != nil && a.Interval && a.Wait == 0 {
+		p.fault(0, "-W", "is for the lock", "give -w, too").as(saidUsage("--wait-interval only makes sense with --wait\n"))
 	}
 	if f := c.misplaced(); f != nil {
 		p.faults = append(p.faults, f)

@@ -41,8 +41,14 @@ func (m *connlabel) Set(env *ruleset.Env, option string, negate bool, args []str
 		return err
 	}
 	m.negate = negate
+	if args[0] == "" {
+		return ruleset.InWords(fmt.Errorf("--label: the name is empty"), "Argument must have a minimum length of 1 characters\n")
+	}
 	v, rest, ok := strtou(args[0])
 	if !ok || rest != "" || int32(v) < 0 {
+		if env.Resolve != nil && !hasLabels(env.Resolve) {
+			env.Warning("Warning: cannot open /etc/xtables/%s: No such file or directory", connlabelFile)
+		}
 		if v, ok = labelByName(env, args[0]); !ok {
 			return ruleset.InWords(fmt.Errorf("--label: %q is not a number up to %d or a label of /etc/xtables/%s", args[0], connlabelMax, connlabelFile), "label '%s' not found or invalid value", args[0])
 		}
@@ -55,6 +61,12 @@ func (m *connlabel) Set(env *ruleset.Env, option string, negate bool, args []str
 		}
 	}
 	return nil
+}
+
+// hasLabels says whether there is a file of names.
+func hasLabels(r ruleset.Resolver) bool {
+	files, ok := r.(interface{ Has(file string) bool })
+	return !ok || files.Has(connlabelFile)
 }
 
 func labelByName(env *ruleset.Env, name string) (uint64, bool) {

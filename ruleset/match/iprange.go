@@ -50,6 +50,9 @@ func (m *iprange) Set(env *ruleset.Env, option string, negate bool, args []strin
 	if to.lo, err = rangeEnd(env, option, from); err == nil {
 		to.hi, err = rangeEnd(env, option, until)
 	}
+	if err == nil && to.hi.Less(to.lo) {
+		env.Warning("xt_iprange: range %s-%s is reversed and will never match", from, until)
+	}
 	return err
 }
 

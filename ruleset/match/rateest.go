@@ -189,11 +189,11 @@ func bitrateText(bytes uint32) string {
 func (m *rateest) Check(*ruleset.Place) error {
 	switch {
 	case m.names[0] == "" || m.given["rateest2"] && m.names[1] == "":
-		return ruleset.InWords(fmt.Errorf("no estimator is named; give --rateest"), "rateest match: you need to specify some flags")
+		return fmt.Errorf("no estimator is named; give --rateest")
 	case !m.counts("bps") && !m.counts("pps"):
-		return ruleset.InWords(fmt.Errorf("nothing is compared; give --rateest-bps or --rateest-pps"), "rateest match: you need to specify some flags")
+		return fmt.Errorf("nothing is compared; give --rateest-bps or --rateest-pps")
 	case m.mode == "":
-		return ruleset.InWords(fmt.Errorf("no comparison; give --rateest-lt, --rateest-gt or --rateest-eq"), "rateest match: you need to specify some flags")
+		return fmt.Errorf("no comparison; give --rateest-lt, --rateest-gt or --rateest-eq")
 	}
 	return nil
 }

@@ -54,7 +54,10 @@ type setCounter struct {
 }
 
 // Set takes one option.
-func (m *set) Set(_ *ruleset.Env, option string, negate bool, args []string) error {
+func (m *set) Set(env *ruleset.Env, option string, negate bool, args []string) error {
+	if option == "set" {
+		env.Warning("--set option deprecated, please use --match-set")
+	}
 	switch option {
 	case "match-set", "set":
 		return m.setName(negate, args[0], args[1])

@@ -189,11 +189,13 @@ func parseNamedMask(env *ruleset.Env, file, option, arg string) (nm namedMask, e
 			err = nil
 		}
 	}
-	if names, ok := env.Resolve.(numberNames); ok && err != nil {
-		if _, has := names.NameIn(file, 0); has {
+	names, ok := env.Resolve.(numberNames)
+	if files, has := env.Resolve.(interface{ Has(file string) bool }); err != nil && has {
+		if files.Has(file) {
 			err = ruleset.InWordsOf(errors.Unwrap(err), "could not map name %s to an integer value for option \"--%s\".\n", arg, option)
 		}
-	} else if ok {
+	}
+	if ok && err == nil {
 		if name, ok := names.NameIn(file, nm.value); ok {
 			nm.name = name
 		}

@@ -52,7 +52,7 @@ func host(env *ruleset.Env, s string) (netip.Addr, error) {
 		return a, nil
 	}
 	if env.Resolve == nil {
-		return netip.Addr{}, ruleset.InWords(fmt.Errorf("%q is not an %s address", s, env.Family), "getaddrinfo: Name or service not known\n")
+		return netip.Addr{}, ruleset.InWords(fmt.Errorf("%q is not an %s address", s, env.Family), "getaddrinfo: Address family for hostname not supported\n")
 	}
 	texts, err := env.Resolve.Host(s, env.Family)
 	if err != nil {

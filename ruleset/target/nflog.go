@@ -33,7 +33,7 @@ type NFLog struct {
 }
 
 // Set takes one option.
-func (l *NFLog) Set(_ *ruleset.Env, option string, negate bool, args []string) error {
+func (l *NFLog) Set(env *ruleset.Env, option string, negate bool, args []string) error {
 	if err := l.once(option, negate); err != nil {
 		return err
 	}
@@ -49,6 +49,9 @@ func (l *NFLog) Set(_ *ruleset.Env, option string, negate bool, args []string) e
 		n, err = number(args[0], 0, 0xffff)
 		l.Threshold = uint16(n)
 	case "nflog-size", "nflog-range":
+		if option == "nflog-range" {
+			env.Warning("warn: --nflog-range has never worked and is no longer supported, please use --nflog-size instead")
+		}
 		n, err = number(args[0], 0, maxUint32)
 		l.Len, l.CopyLen = uint32(n), option == "nflog-size"
 	case "nflog-prefix":
