@@ -59,7 +59,7 @@ func parseBytecode(arg string) ([]bpfInsn, error) {
 	n = uint64(uint16(n))
 	switch {
 	case ok && head != "" && tail == "" && n == 0:
-		return nil, ruleset.InWords(fmt.Errorf("--bytecode: no instruction is announced; give 1 to %d", bpfCodeMax), "bpf: illegal zero length program")
+		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %q does not begin with the number of instructions, 1 to %d, and a comma", arg, bpfCodeMax), "bpf: illegal zero length program")
 	case ok && head != "" && tail == "" && n > bpfCodeMax:
 		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %d instructions announced, at most %d allowed", n, bpfCodeMax), "bpf: number of instructions exceeds maximum")
 	case !ok || head == "" || tail != "":

@@ -116,7 +116,7 @@ func hexStringStep(out []byte, s string, literal, inHex bool) (_ []byte, n int, 
 	case !inHex:
 		return append(out, s[0]), 1, nil
 	case len(s) == 2:
-		return nil, 0, ruleset.InWords(fmt.Errorf("the hex digits do not end with |"), "Invalid hex block")
+		return nil, 0, ruleset.InWords(fmt.Errorf("the hex digits do not end with a pair and |"), "Invalid hex block")
 	case len(s) < 2:
 		return nil, 0, ruleset.InWords(fmt.Errorf("the hex digits do not end with a pair and |"), "Odd number of hex digits")
 	}

@@ -137,7 +137,7 @@ next:
 			continue next
 		}
 		if s == "" {
-			return ruleset.InWords(errors.New("a type is empty; give a list of src, dst, sport, dport, spi, proto, ct"),
+			return ruleset.InWords(errors.New(`bad type ""; a list of src, dst, sport, dport, spi, proto, ct`),
 				"\"--hmark-tuple\" requires a list of types with no spaces, e.g. src,dst,sport,dport,proto")
 		}
 		return ruleset.InWords(fmt.Errorf("bad type %q; a list of src, dst, sport, dport, spi, proto, ct", s), "Bad type \"%s\"", s)

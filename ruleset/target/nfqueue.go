@@ -58,7 +58,7 @@ func (q *NFQueue) setBalance(s string) error {
 	for i, p := range parts {
 		switch v, rest, ok := leadingNumber(p); {
 		case i == len(ends):
-			return ruleset.InWordsOf(fmt.Errorf("%q has more than two parts; give FIRST:LAST", s), "Too many components for option \"--queue-balance\" (max: 2)\n")
+			return ruleset.InWordsOf(fmt.Errorf("%q is not a range; give FIRST:LAST", s), "Too many components for option \"--queue-balance\" (max: 2)\n")
 		case p == "":
 		case !ok || v > 0xffff:
 			return ruleset.InWordsOf(fmt.Errorf("%q is not a number from 0 to 65535", p),

@@ -39,7 +39,7 @@ func (t *TCPOptStrip) Set(_ *ruleset.Env, option string, negate bool, args []str
 			n, err := number(s, 0, 0xff)
 			switch {
 			case err == nil && n < 2:
-				return ruleset.InWords(fmt.Errorf("TCP option %d ends the list of options, or pads it; give another", n), "Option value may not be 0 or 1")
+				return ruleset.InWords(fmt.Errorf("bad TCP option %d; it ends the list of options, or pads it", n), "Option value may not be 0 or 1")
 			case err != nil:
 				return ruleset.InWords(fmt.Errorf("bad TCP option %q; a number from 2 to 255 or wscale, mss, sack-permitted, sack, timestamp, md5", s), "Bad TCP option value \"%s\"", s)
 			}
