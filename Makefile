@@ -21,7 +21,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 install: build
 	install -D -m 755 bin/bpftables $(DESTDIR)$(PREFIX)/sbin/bpftables
 	install -D -m 755 bin/xtables-bpf-multi $(DESTDIR)$(PREFIX)/sbin/xtables-bpf-multi
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/bpftables.8 docs/xtables-bpf-multi.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/*.8
 	install -D -m 644 systemd/bpftables.socket $(DESTDIR)$(UNITDIR)/bpftables.socket
 	for unit in bpftables bpftables-restore; do \
 		sed 's,@SBINDIR@,$(PREFIX)/sbin,' systemd/$$unit.service.in > bin/$$unit.service && \

@@ -244,7 +244,7 @@ func (h *Host) alternatives(args ...string) error {
 // run runs a program of the distribution.
 func (h *Host) run(name string, args ...string) error {
 	return h.do(func() error {
-		cmd, err := command(name, args...)
+		cmd, err := h.command(name, args...)
 		if err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func program(name string) (string, error) {
 	return "", fmt.Errorf("%s: %w", name, exec.ErrNotFound)
 }
 
-func command(name string, args ...string) (*exec.Cmd, error) {
+func (h *Host) command(name string, args ...string) (*exec.Cmd, error) {
 	path, err := program(name)
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (s *single) installFile(h *Host, f *file) error {
 
 // divert tells dpkg that a package's file is aside: its next version is unpacked there.
 func (h *Host) divert(f *file) error {
-	cmd, err := command("dpkg-divert", "--truename", f.Path)
+	cmd, err := h.command("dpkg-divert", "--truename", f.Path)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func exists(path string) (bool, error) {
 
 // undivert tells dpkg that the file is in its place.
 func (h *Host) undivert(f *file) error {
-	cmd, err := command("dpkg-divert", "--truename", f.Path)
+	cmd, err := h.command("dpkg-divert", "--truename", f.Path)
 	if err != nil {
 		return err
 	}

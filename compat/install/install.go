@@ -15,10 +15,13 @@
 package install
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/compat/face"
@@ -32,6 +35,7 @@ type Host struct {
 	DryRun  bool      // say what would be done, change nothing
 	Report  io.Writer // gets a line for each step
 	record  *record
+	lock    *os.File // is held while names are changed, also by what we run
 }
 
 // commands are the names that all others hang on.
@@ -55,6 +59,10 @@ func (h *Host) Install(dialect string) error {
 	if !tool.Ours(h.Program) {
 		return fmt.Errorf("%s: no program of bpftables that stands for those of iptables; install it beside bpftables", h.Program)
 	}
+	if err := h.alone(); err != nil {
+		return err
+	}
+	defer h.lock.Close()
 	holders, err := h.holders()
 	if err != nil {
 		return err
@@ -81,7 +89,11 @@ func (h *Host) Install(dialect string) error {
 
 // Remove gives the names back.
 func (h *Host) Remove() error {
-	var err error
+	err := h.alone()
+	if err != nil {
+		return err
+	}
+	defer h.lock.Close()
 	if h.record, err = recall(); err != nil {
 		return err
 	}
@@ -101,6 +113,31 @@ func (h *Host) Remove() error {
 		return err
 	}
 	return h.delete(recordFile)
+}
+
+// lockDir is locked while names are changed: it is there on every host, and nothing is left of the lock.
+const lockDir = "/var/lib"
+
+// alone waits until nobody else changes the names. Programs that we run inherit the lock: those of a run
+// that was killed are waited for.
+func (h *Host) alone() error {
+	err := os.MkdirAll(lockDir, 0o755)
+	if err == nil {
+		h.lock, err = os.Open(lockDir)
+	}
+	if err != nil {
+		return err
+	}
+	for {
+		if err = unix.Flock(int(h.lock.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	h.record = nil // another run may have changed it
+	if err != nil {
+		return errors.Join(os.NewSyscallError("flock", err), h.lock.Close())
+	}
+	return nil
 }
 
 // holders finds out how the names of each command are held.

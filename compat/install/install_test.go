@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -186,6 +187,28 @@ func (s *system) killed(point string, real map[string]string, args ...string) {
 			s.t.Errorf("%v killed at %s: %s is %s", args, point, name, got)
 		}
 	})
+}
+
+// TestTogether runs both commands several times at once: in the end, the names are as the last one has left them.
+func TestTogether(t *testing.T) {
+	for _, kind := range []string{"chosen", "diversions"} {
+		s := kinds[kind](t, t.TempDir())
+		before := s.snapshot()
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				command := []string{"install-compat", "remove-compat"}[i%2]
+				if out, err := s.ours("", command); err != nil {
+					t.Errorf("%s: %s: %v\n%s", kind, command, err, out)
+				}
+			})
+		}
+		all.Wait()
+		s.must("remove-compat")
+		if got := s.snapshot(); got != before {
+			t.Errorf("%s: it leaves\n%s\nwant\n%s", kind, got, before)
+		}
+	}
 }
 
 // TestUpgraded: what a package puts into the place of a name that is a plain link is given back, not
