@@ -24,6 +24,7 @@ type callGraph struct {
 	dead  map[*ruleset.Rule]bool // jumps that no packet meets
 	// crowded says that there are too many chains to give each of them a number.
 	crowded bool
+	rows    bool // all chains are looked up, and none is code
 }
 
 // follow finds out which chains call which.
@@ -37,11 +38,7 @@ func (t *table) follow() {
 		}
 	}
 	t.order = t.callersFirst()
-	numbered := len(t.order)
-	if t.o.Classifier == ClassifyRows {
-		numbered = len(t.src.Chains)
-	}
-	t.crowded = len(t.res.Plan.Classes)+numbered > plan.MaxClasses
+	t.crowded = len(t.res.Plan.Classes)+len(t.order) > plan.MaxClasses
 	for i := len(t.order) - 1; i >= 0; i-- {
 		c, n := t.order[i], 0
 		for _, r := range c.Rules {
@@ -51,6 +48,7 @@ func (t *table) follow() {
 		}
 		t.below[c] = n
 	}
+	t.rows = t.o.Classifier == ClassifyRows && t.canShadow()
 }
 
 // callersFirst gives the chains that packets meet, each behind all that call it. It keeps a

@@ -86,6 +86,9 @@ func (t *table) shadow() {
 			i++
 		}
 	}
+	for _, class := range t.classes {
+		class.Unmet = class.Unmet && !t.out.Rows
+	}
 }
 
 // canShadow says whether all chains can be looked up.
@@ -106,7 +109,10 @@ func (t *table) canShadow() bool {
 func (t *table) looksUp(c *ruleset.Chain) bool {
 	switch t.o.Classifier {
 	case ClassifyRows:
-		return t.hooks[c] != 0 || !c.BuiltIn()
+		if t.rows {
+			return true
+		}
+		fallthrough
 	case ClassifyAuto:
 		return t.hooks[c] != 0 && t.long(c)
 	}
@@ -150,15 +156,14 @@ func (t *table) class(c *ruleset.Chain) bool {
 	if t.classes[c] != nil {
 		return true
 	}
-	depth := t.below[c]
-	if depth > plan.ClassDepth || t.crowded {
+	if t.below[c] > plan.ClassDepth || t.crowded {
 		return false
 	}
 	p := t.res.Plan
 	class := &plan.Class{
 		Number: len(p.Classes), Table: t.src.Name, Chain: c.Name, Forced: t.o.Classifier == ClassifyTuples || t.o.Classifier == ClassifyTree,
-		Trees: t.o.Classifier == ClassifyTree, NoLead: t.o.Classifier == ClassifyRows, Hooks: t.hooks[c], Depth: depth, Coded: t.coded[c] || t.shadowing && t.hooks[c] != 0, Shadow: t.shadowing,
-		Unmet: t.unmet(c),
+		Trees: t.o.Classifier == ClassifyTree, NoLead: t.rows, Hooks: t.hooks[c], Coded: t.coded[c] || t.shadowing && t.hooks[c] != 0, Shadow: t.shadowing,
+		Unmet: t.unmet(c), Bare: t.hooks[c] == 0 && len(c.Rules) > 0,
 	}
 	if c.BuiltIn() {
 		class.Policy = &plan.Policy{ID: t.policyID(c), Drop: c.Base.Policy == ruleset.Drop}
@@ -233,8 +238,8 @@ func (t *table) rulesOf(c *ruleset.Chain) iter.Seq[*plan.Rule] {
 		var out plan.Rule
 		for i, r := range c.Rules {
 			t.lowerRule(&room, r, place)
-			out = plan.Rule{ID: first + uint32(i), Conds: room.conds, Action: *room.action, Pos: r.Pos.String()}
-			t.calls(&out)
+			out = plan.Rule{ID: first + uint32(i), Conds: room.conds, Action: *room.action, Pos: r.Pos.String(), Ends: r.Ends()}
+			t.calls(&out, r, place)
 			if !yield(&out) {
 				return
 			}
@@ -245,9 +250,10 @@ func (t *table) rulesOf(c *ruleset.Chain) iter.Seq[*plan.Rule] {
 // keptRules is rulesOf for rules that are there.
 func (t *table) keptRules(c *ruleset.Chain) iter.Seq[*plan.Rule] {
 	return func(yield func(*plan.Rule) bool) {
+		place := t.src.Place(t.family, t.hooks[c])
 		for _, r := range c.Rules {
 			out := t.planned(r)
-			t.calls(out)
+			t.calls(out, r, place)
 			if !yield(out) {
 				return
 			}
@@ -255,8 +261,13 @@ func (t *table) keptRules(c *ruleset.Chain) iter.Seq[*plan.Rule] {
 	}
 }
 
-// calls sets what a rule of a classified chain calls.
-func (t *table) calls(r *plan.Rule) {
+// calls sets what a rule of a classified chain calls. Where all chains are classified, a jump that no
+// packet meets is one all the same: the rule before it may be deleted in place.
+func (t *table) calls(r *plan.Rule, src *ruleset.Rule, place *ruleset.Place) {
+	if t.out.Rows && len(t.dead) > 0 && t.dead[src] {
+		place.Rule = src
+		r.Action = place.Action()
+	}
 	if r.Action.Op == pred.Jump || r.Action.Op == pred.Goto {
 		r.Class = t.classes[t.src.Chain(r.Action.Chain)]
 	}

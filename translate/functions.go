@@ -364,7 +364,7 @@ func (b *hookBuilder) rule(r *ruleset.Rule, c *ruleset.Chain) *plan.Rule {
 // planned is a rule as the plan has it, without what it calls.
 func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	l := t.lines[r]
-	out := &plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String()}
+	out := &plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String(), Ends: r.Ends()}
 	out.Conds = make([]pred.Pred, len(l.conds))
 	limits, nths := len(t.res.Plan.Limits), len(t.res.Plan.Nths)
 	for i, p := range l.conds {

@@ -9,85 +9,108 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// InPlace is what a live generation offers to a rule that is put into one of its
-// classified chains.
+// InPlace is what a live generation offers to a rule that is put into a classified chain of a table.
 type InPlace struct {
-	Family    packet.Family
-	Conntrack bool                   // the kernel's conntrack runs in the namespace
-	Bases     []*ruleset.Base        // of the table
-	Classes   map[string]*plan.Class // of the table, by chain
-	Actions   []plan.Action          // of the table; targets that are new to it come behind them
-	Can       Can                    // whether others run a target that is new; nil: none is
-	Template  bool                   // see plan.Table
-	Hidden    pred.Hidden            // see plan.Table
+	Family  packet.Family
+	Bases   []*ruleset.Base // of the table
+	Actions []plan.Action   // of the table; targets that are new to it come behind them
+	Can     Can             // whether others run a target that is new; nil: none is
+	// Class gives the number of a chain that rules can jump to; false: of none.
+	Class    func(chain string) (int, bool)
+	Template bool        // see plan.Table
+	Hidden   pred.Hidden // see plan.Table
 }
 
-// MayDelete says whether rules of a classified chain can be deleted in place.
-func (p *InPlace) MayDelete(chain string) bool {
-	class := p.Classes[chain]
-	return class != nil && !class.Fixed && !class.Unmet
+// Placed is a rule that can be put in place.
+type Placed struct {
+	*plan.Rule
+	Refused   uint8 // 1 << packet.Hook: where it would be refused, or nobody runs its target
+	Conntrack bool  // it needs the kernel's conntrack
 }
 
-// Rule translates a rule of a classified chain; false when only a new generation can
-// run it: its condition has a memory, nobody runs its target, it lets chains be met at hooks where
-// they are not met today, or packets collect more actions than is known to fit.
-func (p *InPlace) Rule(chain string, r *ruleset.Rule) (*plan.Rule, bool) {
-	class := p.Classes[chain]
-	if class == nil {
-		return nil, false
-	}
-	place := &ruleset.Place{Family: p.Family, Bases: p.Bases, Hooks: class.Hooks, Rule: r}
-	out := &plan.Rule{Pos: r.Pos.String()}
+// Rule translates a rule of a classified chain; nil when only a new generation can
+// run it: its condition has a memory, nobody runs its target, or it asks what others hide.
+func (p *InPlace) Rule(r *ruleset.Rule) *Placed {
+	place := &ruleset.Place{Family: p.Family, Bases: p.Bases, Rule: r}
+	out := &Placed{Rule: &plan.Rule{Pos: r.Pos.String(), Ends: r.Ends()}, Refused: p.Refused(r)}
 	for _, m := range r.Matches {
-		if !p.fits(m, place) {
-			return nil, false
+		// What users and groups are may depend on the namespace: package apply decides.
+		if ruleset.AsksOwner(m) {
+			return nil
 		}
+		out.Conntrack = out.Conntrack || ruleset.NeedsConntrack(m)
 		c := m.Lower(place)
 		if !pred.Stateless(c) || pred.Any(c, pred.HasArguments) || p.Template && pred.AsksConntrack(c) || pred.AsksHidden(c)&p.Hidden != 0 {
-			return nil, false
+			return nil
 		}
 		out.Conds = append(out.Conds, c)
 	}
 	if r.Target == nil {
-		return out, true
+		return out
 	}
-	if !p.fits(r.Target, place) {
-		return nil, false
+	out.Conntrack = out.Conntrack || ruleset.NeedsConntrack(r.Target)
+	if ruleset.GivesHelper(r.Target) {
+		return nil
 	}
 	out.Action = r.Target.Lower(place)
-	return out, p.action(out, class)
+	if !p.action(out) {
+		return nil
+	}
+	return out
 }
 
-// word is a match or a target.
-type word interface {
-	Check(in *ruleset.Place) error
+// Refused gives the hooks (1 << packet.Hook) from which packets must not come to a rule: the kernel
+// refuses it there, or nobody runs its target.
+func (p *InPlace) Refused(r *ruleset.Rule) (hooks uint8) {
+	at := &ruleset.Place{Family: p.Family, Bases: p.Bases, Rule: r}
+	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
+		if at.Hooks = 1 << h; refuses(at) || !p.runs(at.Action(), at.Hooks) {
+			hooks |= at.Hooks
+		}
+	}
+	return hooks
 }
 
-func (p *InPlace) fits(w word, place *ruleset.Place) bool {
-	// What users and groups are may depend on the namespace: package apply decides.
-	return w.Check(place) == nil && !ruleset.AsksOwner(w) && (p.Conntrack || !ruleset.NeedsConntrack(w))
+// refuses says whether the kernel does.
+func refuses(at *ruleset.Place) bool {
+	for _, m := range at.Rule.Matches {
+		if m.Check(at) != nil {
+			return true
+		}
+	}
+	return at.Rule.Target != nil && at.Rule.Target.Check(at) != nil
+}
+
+// runs says whether somebody runs what a rule does at some hooks.
+func (p *InPlace) runs(a pred.Action, hooks uint8) bool {
+	if a.Op != pred.Do {
+		return true
+	}
+	if p.Can == nil {
+		return false
+	}
+	how, _ := p.Can(a.Effect, hooks)
+	return how == Told
 }
 
 // action completes what a rule does.
-func (p *InPlace) action(r *plan.Rule, class *plan.Class) bool {
+func (p *InPlace) action(r *Placed) bool {
 	switch r.Action.Op {
-	case pred.Continue, pred.Accept, pred.Drop:
+	case pred.Continue, pred.Accept, pred.Drop, pred.Return:
 		return true
-	case pred.Return:
-		return !class.Fixed
 	case pred.Jump, pred.Goto:
-		r.Class = p.Classes[r.Action.Chain]
-		return r.Class != nil && class.Hooks&^r.Class.Hooks == 0 && class.Depth > r.Class.Depth &&
-			!r.Class.Notes && (r.Action.Op == pred.Jump || !class.Fixed)
+		n, is := p.Class(r.Action.Chain)
+		r.Class = &plan.Class{Number: n}
+		return is
 	case pred.Do:
-		return p.number(r, class.Hooks)
+		return p.number(r)
 	}
 	return false
 }
 
 // number finds the number of a target that netfilter runs. Only one that ends the
-// traversal can be noted once more without counting what packets may collect.
-func (p *InPlace) number(r *plan.Rule, hooks uint8) bool {
+// traversal hides nothing from rules behind it.
+func (p *InPlace) number(r *Placed) bool {
 	if !r.Action.Ends() || pred.NeedsHidden(r.Action.Effect)&p.Hidden != 0 && routedAt(p.Bases) != 0 {
 		return false
 	}
@@ -98,13 +121,13 @@ func (p *InPlace) number(r *plan.Rule, hooks uint8) bool {
 		}
 	}
 	// A table without targets has nobody behind its programs whom they could tell.
-	if p.Can == nil || hooks == 0 || len(p.Actions) == 0 || len(p.Actions) >= plan.MaxActions {
-		return false
-	}
-	if how, _ := p.Can(r.Action.Effect, hooks); how != Told {
+	if len(p.Actions) == 0 || len(p.Actions) >= plan.MaxActions || r.Refused == everyHook {
 		return false
 	}
 	r.Number = len(p.Actions)
 	p.Actions = append(slices.Clip(p.Actions), plan.Action{Effect: r.Action.Effect})
 	return true
 }
+
+// everyHook is all hooks, 1 << packet.Hook.
+const everyHook = 1<<(packet.Postrouting+1) - 1

@@ -109,6 +109,7 @@ type table struct {
 	slots     *slots
 	out       *plan.Table
 	hooks     map[*ruleset.Chain]uint8
+	at        map[*ruleset.Chain]int // where in the table
 	lines     map[*ruleset.Rule]*lowered
 	reads     map[*ruleset.Chain]pred.Reads // of all rules of a chain
 	asks      map[*ruleset.Chain]bool       // a condition of the chain calls a function of the C part
@@ -131,9 +132,10 @@ func newTable(family packet.Family, src *ruleset.Table, o Options, res *Result, 
 		family: family, src: src, o: o, res: res, slots: s,
 		out:   &plan.Table{Name: src.Name},
 		hooks: src.Hooks(family), asks: map[*ruleset.Chain]bool{}, reads: map[*ruleset.Chain]pred.Reads{},
-		lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{}, coded: map[*ruleset.Chain]bool{},
+		at: make(map[*ruleset.Chain]int, len(src.Chains)), lines: map[*ruleset.Rule]*lowered{}, classes: map[*ruleset.Chain]*plan.Class{}, coded: map[*ruleset.Chain]bool{},
 	}
-	for _, c := range src.Chains {
+	for i, c := range src.Chains {
+		t.at[c] = i
 		if t.hooks[c] == 0 {
 			res.Unmet[c] = true
 		}
@@ -165,9 +167,6 @@ func (t *table) plan() *plan.Table {
 	if len(t.out.Reasons) == 0 {
 		t.functions()
 		t.shadow()
-	}
-	if t.shims && len(t.out.Reasons) == 0 {
-		t.loosen()
 	}
 	t.out.InBPF = len(t.out.Reasons) == 0
 	if !t.out.InBPF {

@@ -63,6 +63,9 @@ const (
 	NetfilterClassChainCHAIN_TABLE      NetfilterClassChain = 13
 	NetfilterClassChainCHAIN_CODED      NetfilterClassChain = 14
 	NetfilterClassChainCHAIN_NEEDS      NetfilterClassChain = 15
+	NetfilterClassChainCHAIN_BORN       NetfilterClassChain = 16
+	NetfilterClassChainCHAIN_DEAD       NetfilterClassChain = 17
+	NetfilterClassChainCHAIN_STATE      NetfilterClassChain = 18
 	NetfilterClassChainCHAIN_SIZE       NetfilterClassChain = 32
 )
 
@@ -90,6 +93,7 @@ const (
 	NetfilterClassFlagNEED_TRANSPORT NetfilterClassFlag = 512
 	NetfilterClassFlagHOT_FRAGMENT   NetfilterClassFlag = 1024
 	NetfilterClassFlagPLAIN          NetfilterClassFlag = 2048
+	NetfilterClassFlagENDS_CHAIN     NetfilterClassFlag = 4096
 )
 
 type NetfilterClassGuard uint32
@@ -244,6 +248,14 @@ const (
 	NetfilterClassSetSET_SHIFT NetfilterClassSet = 5
 	NetfilterClassSetSET_HOW   NetfilterClassSet = 6
 	NetfilterClassSetSET_SIZE  NetfilterClassSet = 7
+)
+
+type NetfilterClassState uint32
+
+const (
+	NetfilterClassStateCHAIN_REFUSED NetfilterClassState = 255
+	NetfilterClassStateCHAIN_BARE    NetfilterClassState = 256
+	NetfilterClassStateCHAIN_UNMET   NetfilterClassState = 512
 )
 
 type NetfilterClassTree uint32

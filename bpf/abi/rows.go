@@ -36,7 +36,14 @@ const (
 	ChainTable     = uint32(NetfilterClassChainCHAIN_TABLE)
 	ChainCoded     = uint32(NetfilterClassChainCHAIN_CODED)
 	ChainNeeds     = uint32(NetfilterClassChainCHAIN_NEEDS)
+	ChainBorn      = uint32(NetfilterClassChainCHAIN_BORN)
+	ChainDead      = uint32(NetfilterClassChainCHAIN_DEAD)
+	ChainState     = uint32(NetfilterClassChainCHAIN_STATE)
 	ChainSize      = uint32(NetfilterClassChainCHAIN_SIZE)
+
+	ChainRefused = uint32(NetfilterClassStateCHAIN_REFUSED)
+	ChainBare    = uint32(NetfilterClassStateCHAIN_BARE)
+	ChainUnmet   = uint32(NetfilterClassStateCHAIN_UNMET)
 
 	KindList   = uint32(NetfilterClassKindKIND_LIST)
 	KindTuples = uint32(NetfilterClassKindKIND_TUPLES)
@@ -115,6 +122,7 @@ const (
 	StateFirst    = uint32(NetfilterClassFlagSTATE_FIRST)
 	NeedTransport = uint32(NetfilterClassFlagNEED_TRANSPORT)
 	Plain         = uint32(NetfilterClassFlagPLAIN)
+	EndsChain     = uint32(NetfilterClassFlagENDS_CHAIN)
 	HotFragment   = uint32(NetfilterClassFlagHOT_FRAGMENT)
 
 	NoteNumber   = uint32(NetfilterClassNoteNOTE_NUMBER)

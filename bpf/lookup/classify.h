@@ -14,6 +14,7 @@ const volatile struct {
 	enum class_seat seat;
 	enum class_seat_flag seat_flag;
 	enum class_chain chain;
+	enum class_state state;
 	enum class_kind kind;
 	enum class_tuple tuple;
 	enum class_bucket bucket;

@@ -72,12 +72,22 @@ enum class_chain {
 	CHAIN_ALL_TUPLES, /* and how many tuples, empty ones included */
 	CHAIN_LEAD, /* label of the last rule that is also code, see lead.h; 0: none */
 	CHAIN_LEAD_DEAD, /* from this version on, the code is not what the rules say */
-	CHAIN_OPS, /* user space's: what its rows may ask, as bits of two words, see program_ops */
+	/* The rest is user space's. */
+	CHAIN_OPS, /* what its rows may ask, as bits of two words, see program_ops */
 	CHAIN_MORE_OPS,
-	CHAIN_TABLE, /* user space's: chains of one table have the same */
-	CHAIN_CODED, /* user space's: 1: what stands at its table's seats as code is not what the rows say, should they change */
-	CHAIN_NEEDS, /* and what is read of a packet for them (enum need) */
+	CHAIN_TABLE, /* chains of one table have the same */
+	CHAIN_CODED, /* 1: what stands at its table's seats as code is not what the rows say, should they change */
+	CHAIN_NEEDS, /* what is read of a packet for its rows (enum need) */
+	CHAIN_BORN, /* versions that have the chain; never born: the descriptor is free */
+	CHAIN_DEAD,
+	CHAIN_STATE, /* enum class_state */
 	CHAIN_SIZE = 32,
+};
+
+enum class_state {
+	CHAIN_REFUSED = 0xff, /* 1 << hook: rules of it may be refused where packets come from there */
+	CHAIN_BARE = 1 << 8, /* it has rules without rows */
+	CHAIN_UNMET = 1 << 9, /* it has jumps that lead nowhere, as no packet meets them */
 };
 
 enum class_kind {
@@ -195,6 +205,7 @@ enum class_flag {
 	NEED_TRANSPORT = 1 << 9, /* IPv6: hotdrop where there is no transport header */
 	HOT_FRAGMENT = 1 << 10, /* hotdrop at fragment offset 1 */
 	PLAIN = 1 << 11, /* nothing is negated, and there are no states and TCP flags */
+	ENDS_CHAIN = 1 << 12, /* user space's: no packet meets the rules behind it */
 };
 
 /* A note: what a rule asks of netfilter, and what that changes for later rules. */

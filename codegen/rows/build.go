@@ -163,7 +163,14 @@ func (b *builder) chain(number int, c *plan.Class) error {
 			rows.Add(n, label, &value, &mask)
 		}
 	}
-	d := make([]uint32, abi.ChainSize)
+	d := layout.NewChain(layout.FirstVersion)
+	d[abi.ChainState] = layout.EveryHook &^ uint32(c.Hooks)
+	if c.Bare {
+		d[abi.ChainState] |= abi.ChainBare
+	}
+	if c.Unmet {
+		d[abi.ChainState] |= abi.ChainUnmet
+	}
 	if c.Policy != nil {
 		r := rule.Policy(c.Policy.ID, c.Policy.Drop)
 		d[abi.ChainPolicy] = b.NewRow()

@@ -139,10 +139,32 @@ func (s *script) command() {
 func (s *script) many() {
 	var b strings.Builder
 	b.WriteString("*" + s.table + "\n")
+	for range s.r.Intn(3) {
+		b.WriteString(s.declared() + "\n")
+	}
 	for range 1 + s.r.Intn(5) {
 		b.WriteString(s.line() + "\n")
 	}
 	s.batch(b.String()+"COMMIT\n", "-n")
+}
+
+// declared is a line that makes a chain, or empties one that is there, or sets a policy. It refills what it
+// empties, now and then.
+func (s *script) declared() string {
+	switch s.r.Intn(4) {
+	case 0:
+		return ":new" + fmt.Sprint(s.r.Intn(3)) + " - [0:0]"
+	case 1:
+		return ":" + chains[s.r.Intn(2)] + " " + []string{"ACCEPT", "DROP"}[s.r.Intn(2)] + " [0:0]"
+	}
+	c := "user" + fmt.Sprint(s.r.Intn(5))
+	out := ":" + c + " - [0:0]"
+	for _, r := range s.rules(c) {
+		if s.r.Intn(4) > 0 {
+			out += "\n-A " + c + " " + r
+		}
+	}
+	return out
 }
 
 // words splits a line as a shell does, as far as the pool's rules go.
@@ -196,11 +218,19 @@ func (s *script) counted() string {
 	return ""
 }
 
-// rare is a command that is never done in place.
+// rare is a command that changes chains, or many rules at once.
 func (s *script) rare(c string, at int) string {
-	switch s.r.Intn(6) {
+	switch s.r.Intn(10) {
 	case 0:
 		return "-Z " + c
+	case 6:
+		return "-Z"
+	case 7:
+		return "-X"
+	case 8:
+		return fmt.Sprintf("-A %s -s 192.0.2.%d -j new%d", c, s.r.Intn(9), s.r.Intn(3))
+	case 9:
+		return fmt.Sprintf("-A new%d %s", s.r.Intn(3), s.spec(c))
 	case 1:
 		return fmt.Sprintf("-Z %s %d", c, at)
 	case 2:

@@ -166,7 +166,7 @@ func (l list) Entries() (out []datapath.Seen, err error) {
 }
 
 // Extend is what it cannot: its runners have the effects of their programs.
-func (d *Datapath) Extend(*datapath.Live, string, []pred.Effect) (json.RawMessage, error) {
+func (d *Datapath) Extend(*datapath.Live, string, []pred.Effect, int) (json.RawMessage, error) {
 	return nil, datapath.ErrAnew
 }
 

@@ -84,10 +84,8 @@ type extra struct {
 
 // changeable is what a table offers to changes in place.
 type changeable struct {
-	Classes  []*plan.Class  `json:"classes"` // without rules
 	Actions  []plan.Action  `json:"effects,omitempty"`
-	Longest  int            `json:"longest,omitempty"` // see plan.Table
-	Ending   bool           `json:"ending,omitempty"`  // one of them may be an action that was put in place
+	Longest  int            `json:"longest,omitempty"` // how many of them the datapath was told that packets collect
 	Template bool           `json:"template,omitempty"`
 	Hidden   pred.Hidden    `json:"hidden,omitempty"`
 	Nths     map[int]uint32 `json:"nths,omitempty"` // what they begin with, by slot
@@ -95,23 +93,13 @@ type changeable struct {
 	Keepers []uint32 `json:"keepers,omitempty"`
 }
 
-// addChangeable describes the classified chains of a plan.
+// addChangeable describes the tables of a plan that have classified chains.
 func (x *extra) addChangeable(p *plan.Plan) {
 	x.Changeable = map[string]*changeable{}
-	rows := map[string]bool{}
-	for _, t := range p.Tables {
-		rows[t.Name] = t.Rows
-	}
 	for _, c := range p.Classes {
-		t := x.Changeable[c.Table]
-		if t == nil {
-			t = &changeable{}
-			x.Changeable[c.Table] = t
+		if x.Changeable[c.Table] == nil {
+			x.Changeable[c.Table] = &changeable{}
 		}
-		t.Classes = append(t.Classes, &plan.Class{
-			Number: c.Number, Chain: c.Chain, Hooks: c.Hooks, Depth: c.Depth, Coded: c.Coded && !rows[c.Table], Notes: c.Notes,
-			Fixed: c.Fixed, Unmet: c.Unmet,
-		})
 	}
 	for _, t := range p.Tables {
 		if have := x.Changeable[t.Name]; have != nil {
@@ -170,6 +158,32 @@ type describer struct {
 	row     func(slot uint32) uint32 // the first row of a rule
 	origins *origins
 	check   *iptables.Loader
+	numbers map[string]map[string]uint32 // of classified chains that can be changed, by table and chain
+}
+
+// numbers are those of the classified chains of a plan that can be changed.
+func numbers(p *plan.Plan) map[string]map[string]uint32 {
+	out, rows := map[string]map[string]uint32{}, map[string]bool{}
+	for _, t := range p.Tables {
+		rows[t.Name] = t.Rows
+	}
+	for _, c := range p.Classes {
+		if c.Coded && !rows[c.Table] {
+			continue
+		}
+		if out[c.Table] == nil {
+			out[c.Table] = map[string]uint32{}
+		}
+		out[c.Table][c.Chain] = uint32(c.Number)
+	}
+	return out
+}
+
+func numberOf(numbers map[string]uint32, chain string) uint32 {
+	if n, is := numbers[chain]; is {
+		return n
+	}
+	return state.None
 }
 
 // addTable describes one table of a new generation, if its rules can be read again.
@@ -208,10 +222,11 @@ func (e *Engine) addTable(from *describer, t *ruleset.Table, number int) error {
 		}, d != nil || iptables.Unchanged(r, spec, exact)
 	}
 	print := printer{words: words, record: record}
+	numbers := from.numbers[t.Name]
 	for _, c := range t.Chains {
 		id, ok := res.Policies[c]
 		out.Chain(state.ChainSpec{
-			Name: c.Name, Policy: tables.PolicyOf(c), Counters: c.Counters, Slot: slot(id, ok), Origin: from.origins.policy(t.Name, c),
+			Name: c.Name, Policy: tables.PolicyOf(c), Counters: c.Counters, Slot: slot(id, ok), Origin: from.origins.policy(t.Name, c), Class: numberOf(numbers, c.Name),
 		})
 		if err := print.each(c.Rules, func(r *ruleset.Rule, one *printed) error {
 			if !one.known {

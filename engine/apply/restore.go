@@ -372,7 +372,7 @@ func (e *Engine) describe(p *prepared, row func(slot uint32) uint32) error {
 	p.state, p.extra = state.NewBuilder(head), &extra{Reasons: map[string][]plan.Reason{}}
 	p.state.Grow(len(res.Rules), textGuess*len(res.Rules))
 	d := &describer{
-		prepared: p, row: row, origins: newOrigins(c),
+		prepared: p, row: row, origins: newOrigins(c), numbers: numbers(res.Plan),
 		check: iptables.NewLoader(iptables.Options{Family: e.family, Resolver: e.caller.Resolver()}),
 	}
 	for i, t := range c.after.Tables {

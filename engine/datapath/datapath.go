@@ -55,9 +55,10 @@ type Datapath interface {
 	Retire(*Live) error
 
 	// Extend makes the generation that is enforced able to run more effects of a table, which no
-	// rule asks for yet: effects are all of them by their numbers, the new ones last. It gives the
-	// generation's record as it is then. ErrAnew: only a new generation can run them.
-	Extend(live *Live, table string, effects []pred.Effect) (json.RawMessage, error)
+	// rule asks for yet, and as many as longest one after the other: effects are all of them by
+	// their numbers, the new ones last. It gives the generation's record as it is then. ErrAnew: only a
+	// new generation can run them.
+	Extend(live *Live, table string, effects []pred.Effect, longest int) (json.RawMessage, error)
 
 	// Lost says what of the generation that is enforced somebody else has removed or
 	// changed, in words for people.

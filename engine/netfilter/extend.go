@@ -12,7 +12,7 @@ import (
 
 // Extend adds the rules of effects to our table in nf_tables, in one transaction: a packet meets
 // the chains as they were or as they are. No packet is told their numbers before a rule is.
-func (d *Datapath) Extend(live *datapath.Live, table string, effects []pred.Effect) (json.RawMessage, error) {
+func (d *Datapath) Extend(live *datapath.Live, table string, effects []pred.Effect, longest int) (json.RawMessage, error) {
 	r, err := recordOf(live)
 	if err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func (d *Datapath) Extend(live *datapath.Live, table string, effects []pred.Effe
 		return nil, err
 	}
 	h, more, pins := &r.Held[i], *r.Held[i].Plan, shim.PinDir(d.space.Pins(), live.Number())
-	more.Actions = make([]plan.Action, len(effects))
+	more.Actions, more.Longest = make([]plan.Action, len(effects)), longest
 	for i, e := range effects {
 		more.Actions[i].Effect = e
 	}

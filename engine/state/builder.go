@@ -51,7 +51,7 @@ func (b *Builder) Chain(c ChainSpec) {
 		policy = 0
 	}
 	r := chainRecord{
-		policy: uint32(policy), slot: c.Slot, origin: c.Origin, counters: c.Counters,
+		policy: uint32(policy), slot: c.Slot, origin: c.Origin, counters: c.Counters, class: c.Class,
 		first: uint32(len(b.rules) / ruleSize),
 	}
 	r.nameAt, r.nameLen = b.name(c.Name)

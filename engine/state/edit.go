@@ -72,9 +72,9 @@ func (e *Edit) SetCounters(c *Chain, i int, counters ...ruleset.Counters) {
 	e.do(&op{kind: opCounters, table: c.tableNumber(), chain: c.ordinal(), at: uint32(i), counters: counters})
 }
 
-// NewChain adds an empty user chain behind the others; nil when that is not possible.
-func (e *Edit) NewChain(t *Table, name string) *Chain {
-	if e.do(&op{kind: opNewChain, table: uint32(t.number), name: name}); e.err != nil {
+// NewChain adds an empty user chain; nil when that is not possible.
+func (e *Edit) NewChain(t *Table, name string, class uint32) *Chain {
+	if e.do(&op{kind: opNewChain, table: uint32(t.number), name: name, at: class}); e.err != nil {
 		return nil
 	}
 	return t.Chain(name)
@@ -105,6 +105,15 @@ func (e *Edit) Rename(c *Chain, name string) {
 // SetExtra replaces what Store.Extra gives.
 func (e *Edit) SetExtra(extra []byte) {
 	e.do(&op{kind: opExtra, rule: Rule{Text: bytes.Clone(extra), Origin: NoOrigin}})
+}
+
+// SetConntrack says whether the rules need the kernel's connection tracking.
+func (e *Edit) SetConntrack(on bool) {
+	o := op{kind: opConntrack}
+	if on {
+		o.at = 1
+	}
+	e.do(&o)
 }
 
 func (c *Chain) tableNumber() uint32 { return uint32(c.table.number) }

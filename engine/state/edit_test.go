@@ -110,7 +110,7 @@ func TestRefusedEdits(t *testing.T) {
 		"counters behind the end":   func(e *Edit) { e.SetCounters(in, 2, ruleset.Counters{}, ruleset.Counters{}) },
 		"policy of a user chain":    func(e *Edit) { e.SetPolicy(user, "DROP") },
 		"policy that is none":       func(e *Edit) { e.SetPolicy(in, "QUEUE") },
-		"a chain that is there":     func(e *Edit) { e.NewChain(filter, "INPUT") },
+		"a chain that is there":     func(e *Edit) { e.NewChain(filter, "INPUT", 9) },
 		"a name that is there":      func(e *Edit) { e.Rename(user, "INPUT") },
 		"a chain that is not there": func(e *Edit) { e.DeleteChain(user); e.Flush(user) },
 	} {

@@ -21,7 +21,7 @@ func TestTornJournal(t *testing.T) {
 		in := s.Table("filter").Chain("INPUT")
 		e.Delete(in, 0)
 		e.Insert(in, 1, Rule{Text: fmt.Appendf(nil, "-m mark --mark %d", version)})
-		e.NewChain(s.Table("filter"), fmt.Sprint("new", version))
+		e.NewChain(s.Table("filter"), fmt.Sprint("new", version), version)
 		e.SetPolicy(in, []string{"DROP", "ACCEPT"}[version%2])
 		e.SetCounters(in, 0, ruleset.Counters{Packets: 1}, ruleset.Counters{Packets: uint64(version)})
 		if err := e.Commit(); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // layoutVersion changes with everything in this file and with the journal.
-const layoutVersion = 2
+const layoutVersion = 3
 
 const (
 	magic       = "bpftstat"
@@ -22,7 +22,7 @@ const (
 const (
 	headerSize = 72
 	tableSize  = 24
-	chainSize  = 48
+	chainSize  = 52
 	ruleSize   = 40
 	hashSize   = 8
 )
@@ -141,6 +141,7 @@ type chainRecord struct {
 	origin                        Origin
 	first, rules                  uint32
 	counters                      ruleset.Counters
+	class                         uint32
 }
 
 // policies are the policies by their numbers in files.
@@ -150,14 +151,14 @@ func (c *chainRecord) append(b []byte) []byte {
 	for _, v := range []uint32{c.nameAt, c.nameLen, c.policy, c.slot, c.origin.Chain, c.origin.Rule, c.first, c.rules} {
 		b = le.AppendUint32(b, v)
 	}
-	return le.AppendUint64(le.AppendUint64(b, c.counters.Packets), c.counters.Bytes)
+	return le.AppendUint32(le.AppendUint64(le.AppendUint64(b, c.counters.Packets), c.counters.Bytes), c.class)
 }
 
 func readChain(b []byte) chainRecord {
 	return chainRecord{
 		nameAt: le.Uint32(b), nameLen: le.Uint32(b[4:]), policy: le.Uint32(b[8:]), slot: le.Uint32(b[12:]),
 		origin: Origin{le.Uint32(b[16:]), le.Uint32(b[20:])}, first: le.Uint32(b[24:]), rules: le.Uint32(b[28:]),
-		counters: ruleset.Counters{Packets: le.Uint64(b[32:]), Bytes: le.Uint64(b[40:])},
+		counters: ruleset.Counters{Packets: le.Uint64(b[32:]), Bytes: le.Uint64(b[40:])}, class: le.Uint32(b[48:]),
 	}
 }
 

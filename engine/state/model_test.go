@@ -15,7 +15,17 @@ type model struct{ chains []modelChain }
 type modelChain struct {
 	Name, Policy string
 	Counters     ruleset.Counters
+	Class        uint32
 	Rules        []Rule
+}
+
+// add puts a user chain between the others, by name.
+func (m *model) add(c modelChain) {
+	at := slices.IndexFunc(m.chains, func(o modelChain) bool { return o.Policy == "" && o.Name > c.Name })
+	if at < 0 {
+		at = len(m.chains)
+	}
+	m.chains = slices.Insert(m.chains, at, c)
 }
 
 func (m *model) clone() *model {
@@ -30,7 +40,7 @@ func (m *model) clone() *model {
 func modelOf(t *Table) *model {
 	m := &model{}
 	for _, c := range t.Chains() {
-		mc := modelChain{Name: c.Name, Policy: c.Policy, Counters: c.Counters}
+		mc := modelChain{Name: c.Name, Policy: c.Policy, Counters: c.Counters, Class: c.Class}
 		for i := range c.Len() {
 			r := c.Rule(i)
 			r.Text, r.Exact = slices.Clone(r.Text), slices.Clone(r.Exact)
@@ -43,7 +53,7 @@ func modelOf(t *Table) *model {
 
 func (m *model) same(other *model) bool {
 	return slices.EqualFunc(m.chains, other.chains, func(a, b modelChain) bool {
-		return a.Name == b.Name && a.Policy == b.Policy && a.Counters == b.Counters &&
+		return a.Name == b.Name && a.Policy == b.Policy && a.Counters == b.Counters && a.Class == b.Class &&
 			slices.EqualFunc(a.Rules, b.Rules, func(x, y Rule) bool {
 				return string(x.Text) == string(y.Text) && string(x.Exact) == string(y.Exact) && x.Slot == y.Slot && x.Row == y.Row && x.Counters == y.Counters && x.Origin == y.Origin
 			})
@@ -87,19 +97,25 @@ func (d *editor) step() {
 	if len(mc.Rules) > 0 && d.onRule(c, mc, d.random.IntN(len(mc.Rules))) {
 		return
 	}
-	switch d.random.IntN(10) {
+	switch d.random.IntN(11) {
 	case 0:
 		d.e.Flush(c)
 		mc.Rules = nil
 	case 1:
 		d.named++
 		name := fmt.Sprintf("chain%d", d.named)
-		d.e.NewChain(d.t, name)
-		d.m.chains = append(d.m.chains, modelChain{Name: name})
+		d.e.NewChain(d.t, name, uint32(d.named))
+		d.m.add(modelChain{Name: name, Class: uint32(d.named)})
 	case 2:
 		if mc.Policy == "" && len(d.m.chains) > 2 {
 			d.e.DeleteChain(c)
 			d.m.chains = slices.Delete(d.m.chains, i, i+1)
+		}
+	case 4:
+		if mc.Policy == "" {
+			d.named++
+			name := fmt.Sprintf("chain%d", d.named)
+			d.rename(i, name)
 		}
 	case 3:
 		if mc.Policy != "" {
@@ -113,6 +129,23 @@ func (d *editor) step() {
 		d.e.Insert(c, at, r)
 		mc.Rules = slices.Insert(mc.Rules, at, r)
 	}
+}
+
+// rename renames a user chain, and the jumps to it.
+func (d *editor) rename(i int, name string) {
+	was := d.m.chains[i]
+	d.e.Rename(d.t.Chains()[i], name)
+	for _, c := range d.m.chains {
+		for j := range c.Rules {
+			if r := &c.Rules[j]; r.jumpsTo(was.Name) {
+				r.Text = fmt.Appendf(nil, "%s%s", strings.TrimSuffix(string(r.Text), was.Name), name)
+				r.Origin = NoOrigin // they are carried over when there is an edit
+			}
+		}
+	}
+	d.m.chains = slices.Delete(d.m.chains, i, i+1)
+	was.Name = name
+	d.m.add(was)
 }
 
 func (d *editor) onRule(c *Chain, mc *modelChain, at int) bool {

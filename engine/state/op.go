@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
 )
@@ -18,10 +19,11 @@ const (
 	opPolicy                    // of the chain, by name
 	opCounters                  // of the rules from at on, or of the policy
 	opFlush                     // all rules of the chain
-	opNewChain                  // behind the others, called name
+	opNewChain                  // called name, with the class at
 	opDeleteChain               // the chain
 	opRename                    // the chain, to name
 	opExtra                     // the extra bytes, by those of rule.Text
+	opConntrack                 // the rules need connection tracking, if at is 1
 )
 
 // op is one operation on a state, as an Edit does it and the journal keeps it. It
@@ -42,12 +44,17 @@ func (s *Store) do(o *op) (undo func(), err error) {
 		s.extra = o.rule.Text
 		return func() { s.extra = was }, nil
 	}
+	if o.kind == opConntrack {
+		was := s.Conntrack
+		s.Conntrack = o.at == 1
+		return func() { s.Conntrack = was }, nil
+	}
 	if int(o.table) >= len(s.tables) {
 		return nil, errors.New("state: no such table")
 	}
 	t := s.tables[o.table]
 	if o.kind == opNewChain {
-		return t.create(o.name)
+		return t.create(o.name, o.at)
 	}
 	if int(o.chain) >= len(t.chains) {
 		return nil, fmt.Errorf("state: table %s has no such chain", t.Name)
@@ -149,22 +156,44 @@ func (c *Chain) rename(name string) (undo func(), err error) {
 	if c.table.Chain(name) != nil {
 		return nil, fmt.Errorf("state: table %s has a chain %s already", c.table.Name, name)
 	}
-	was := c.Name
-	c.Name, c.table.index = name, nil
-	return func() { c.Name, c.table.index = was, nil }, nil
+	if c.Policy != "" {
+		return nil, fmt.Errorf("state: chain %s is built in", c.Name)
+	}
+	t, was := c.table, c.Name
+	putBack := t.remove(c)
+	c.Name = name
+	t.put(c)
+	return func() {
+		t.remove(c)
+		c.Name = was
+		putBack()
+	}, nil
 }
 
 // create adds an empty user chain.
-func (t *Table) create(name string) (undo func(), err error) {
+func (t *Table) create(name string, class uint32) (undo func(), err error) {
 	if t.Chain(name) != nil {
 		return nil, fmt.Errorf("state: table %s has a chain %s already", t.Name, name)
 	}
-	c := &Chain{ChainSpec: ChainSpec{Name: name, Slot: None, Origin: NoOrigin}, table: t, number: len(t.chains), order: &order{}}
-	t.chains = append(t.chains, c)
-	if t.index != nil {
-		t.index[name] = c
-	}
+	c := &Chain{ChainSpec: ChainSpec{Name: name, Slot: None, Origin: NoOrigin, Class: class}, table: t, order: &order{}}
+	t.put(c)
 	return func() { t.remove(c) }, nil
+}
+
+// put gives a user chain its place: they are sorted by name, behind those that are built in.
+func (t *Table) put(c *Chain) {
+	at, _ := slices.BinarySearchFunc(t.chains, c.Name, func(o *Chain, name string) int {
+		if o.Policy != "" {
+			return -1
+		}
+		return strings.Compare(o.Name, name)
+	})
+	index := t.index
+	t.setChains(slices.Insert(t.chains, at, c), at)
+	if index != nil {
+		index[c.Name] = c
+		t.index = index
+	}
 }
 
 func (t *Table) remove(c *Chain) (undo func()) {

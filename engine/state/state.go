@@ -10,7 +10,7 @@
 //
 //	b := state.NewBuilder(state.Head{Family: packet.IPv4, Generation: 7})
 //	b.Table(state.TableSpec{Name: "filter", InBPF: true})
-//	b.Chain(state.ChainSpec{Name: "INPUT", Policy: "ACCEPT", Slot: 0, Origin: state.NoOrigin})
+//	b.Chain(state.ChainSpec{Name: "INPUT", Policy: "ACCEPT", Slot: 0, Origin: state.NoOrigin, Class: state.None})
 //	b.Rule(state.Rule{Text: []byte("-p tcp -j DROP"), Slot: 1, Row: state.None, Origin: state.NoOrigin})
 //	err := b.Write(dir)
 //
@@ -83,6 +83,7 @@ type ChainSpec struct {
 	Counters ruleset.Counters // of the policy, when the generation began
 	Slot     uint32           // of the policy, in the counters map
 	Origin   Origin           // of the policy
+	Class    uint32           // its number where rules are looked up; None: it cannot be changed in place
 }
 
 // Rule is one rule of a state.

@@ -151,7 +151,7 @@ func (s *Store) load(path string) error {
 
 func (c *Chain) load(r chainRecord, names string) {
 	c.ChainSpec = ChainSpec{
-		Name: names[r.nameAt:][:r.nameLen], Policy: policies[r.policy], Counters: r.counters, Slot: r.slot, Origin: r.origin,
+		Name: names[r.nameAt:][:r.nameLen], Policy: policies[r.policy], Counters: r.counters, Slot: r.slot, Origin: r.origin, Class: r.class,
 	}
 	c.first, c.n = r.first, r.rules
 }
@@ -226,6 +226,9 @@ func (c *Chain) Number() uint32 {
 	}
 	return uint32(n)
 }
+
+// Place is the number of the chain in its table.
+func (c *Chain) Place() int { return c.number }
 
 // Len is the number of rules of the table.
 func (t *Table) Len() int {

@@ -92,6 +92,35 @@ func (t *Table) References(chain string) (int, error) {
 	return n, err
 }
 
+// Jumps is how many rules end as a jump to a name does, by name.
+func (t *Table) Jumps() (map[string]int, error) {
+	out := map[string]int{}
+	if err := t.store.checkTexts(); err != nil {
+		return nil, err
+	}
+	for _, c := range t.chains {
+		for i := range c.Len() {
+			r := c.Rule(i)
+			if to := r.Jump(); to != "" {
+				out[to]++
+			}
+		}
+	}
+	return out, nil
+}
+
+// Jump is the name that a rule ends with as one does that jumps there; "": it does not.
+func (r *Rule) Jump() string {
+	text, mark := r.Text, byte(' ')
+	if r.Exact != nil {
+		text, mark = r.Exact, 0
+	}
+	if to := string(text[bytes.LastIndexByte(text, mark)+1:]); r.jumpsTo(to) {
+		return to
+	}
+	return ""
+}
+
 // jumps visits the rules that jump to a chain.
 func (t *Table) jumps(name string, visit func(c *Chain, i int, r Rule)) error {
 	if err := t.store.checkTexts(); err != nil {

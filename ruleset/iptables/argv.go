@@ -84,13 +84,18 @@ func (a *Argv) Run(o Options) (*ruleset.Ruleset, Report, error) {
 	if len(rd.faults) == 0 {
 		rd.commit()
 	}
-	switch {
-	case len(rd.faults) == 0:
+	if len(rd.faults) == 0 {
 		return rd.result(), rd.report, nil
-	case rd.usage:
-		return nil, Report{}, marked{joined(rd.faults), ErrUsage}
 	}
-	return nil, Report{}, joined(rd.faults)
+	return nil, Report{}, rd.failed()
+}
+
+// failed is the error of a command that has faults.
+func (rd *reader) failed() error {
+	if rd.usage {
+		return marked{joined(rd.faults), ErrUsage}
+	}
+	return joined(rd.faults)
 }
 
 // reader is a reader that stands before the command.

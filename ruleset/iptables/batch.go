@@ -22,7 +22,7 @@ const (
 
 // batched says whether a line waits to be read together with others.
 func (rd *reader) batched(l line) bool {
-	if rd.cur == nil || rd.skip || rd.edit != nil || !appends(l.text) {
+	if rd.cur == nil || rd.skip || !appends(l.text) {
 		return false
 	}
 	rd.batch = append(rd.batch, l)
@@ -45,13 +45,13 @@ func (rd *reader) flush() bool {
 	rules := rd.together(batch)
 	for i, l := range batch {
 		if rules != nil && rules[i].rule != nil {
-			rules[i].chain.rules.add(rules[i].rule)
-			rd.cur.count(rules[i].rule, 1)
-			rd.cur.changed = true
-			continue
+			if rd.append(rules[i]); len(rd.faults) < rd.faultsMost() {
+				continue
+			}
+			return false
 		}
 		rd.line(l)
-		if len(rd.faults) >= faultsMax {
+		if len(rd.faults) >= rd.faultsMost() {
 			return false
 		}
 	}
@@ -86,7 +86,7 @@ func (rd *reader) together(lines []line) []appended {
 			w = rd.helper()
 		}
 		for i := part * batchPart; i < min(len(lines), (part+1)*batchPart); i++ {
-			out[i] = w.append(lines[i])
+			out[i] = w.appending(lines[i])
 		}
 		idle <- w
 	})
@@ -101,8 +101,21 @@ func (rd *reader) helper() *reader {
 	return w
 }
 
-// append reads a line that appends one rule, and of which nothing else is to say.
-func (rd *reader) append(l line) (out appended) {
+// append puts a rule behind the others of its chain.
+func (rd *reader) append(a appended) {
+	rd.cur.changed = true
+	if rd.edit != nil {
+		if f := rd.appendInPlace(a.chain, a.rule); f != nil {
+			rd.take(f)
+		}
+		return
+	}
+	a.chain.rules.add(a.rule)
+	rd.cur.count(a.rule, 1)
+}
+
+// appending reads a line that appends one rule, and of which nothing else is to say.
+func (rd *reader) appending(l line) (out appended) {
 	names := rd.o.Resolver.(*asked)
 	rd.now = l
 	c := rd.alone()

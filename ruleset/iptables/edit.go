@@ -108,15 +108,22 @@ func (t *tableEdit) create(name string, pos ruleset.Pos) *fault {
 // remove deletes a user chain.
 func (t *tableEdit) remove(name string) *fault {
 	c := t.chains[name]
-	switch {
-	case c == nil:
+	if c == nil {
 		return t.missing(name)
+	}
+	return t.removeWith(c, c.rules.len(), c.refs)
+}
+
+// removeWith deletes a chain that has so many rules, and to which so many jump.
+func (t *tableEdit) removeWith(c *chainEdit, rules, refs int) *fault {
+	name := c.name
+	switch {
 	case c.policy != "":
 		return &fault{thing: name, what: "a built-in chain cannot be deleted", fix: "flush it with -F", said: saidRules(saidInvalid).onNFT(SaidOfRules, "Directory not empty")}
-	case c.refs > 0:
+	case refs > 0:
 		return &fault{thing: name, what: "chain still has references", fix: "delete the rules that jump to it first",
 			said: saidRules("Too many links").onNFT(SaidByKernel, "CHAIN_DEL failed (Device or resource busy): chain %s", name)}
-	case c.rules.len() > 0:
+	case rules > 0:
 		return &fault{thing: name, what: "chain is not empty", fix: "flush it with -F first",
 			said: saidRules("Directory not empty").onNFT(SaidByKernel, "CHAIN_DEL failed (Device or resource busy): chain %s", name)}
 	}
@@ -198,8 +205,7 @@ func (t *tableEdit) missing(name string) *fault {
 func (t *tableEdit) zero(c *chainEdit, number int) *fault {
 	rules := c.rules.all()
 	if number > len(rules) {
-		return &fault{thing: c.name, what: fmt.Sprintf("has no rule %d", number), fix: fmt.Sprintf("it has %d rules", len(rules)),
-			said: saidTooBig(cmdZeroNum).onNFT(SaidOfRules, saidBadRule)}
+		return noCounters(c, number, len(rules))
 	}
 	for i, r := range rules {
 		if (number != 0 && i != number-1) || !t.live(r) {
@@ -211,6 +217,12 @@ func (t *tableEdit) zero(c *chainEdit, number int) *fault {
 		rules[i] = &anew
 	}
 	return nil
+}
+
+// noCounters is the fault of a rule's number, where there are so many rules.
+func noCounters(c *chainEdit, number, rules int) *fault {
+	return &fault{thing: c.name, what: fmt.Sprintf("has no rule %d", number), fix: fmt.Sprintf("it has %d rules", rules),
+		said: saidTooBig(cmdZeroNum).onNFT(SaidOfRules, saidBadRule)}
 }
 
 // live says whether the counters of a rule go on from what was there.

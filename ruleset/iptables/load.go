@@ -82,10 +82,7 @@ func (l *Loader) Same(table string, r *ruleset.Rule, spec, exact []byte) error {
 	if Unchanged(r, spec, exact) {
 		return nil
 	}
-	if l.rd.parser.table != table {
-		l.rd.parser.table = table
-		l.rd.parser.forget()
-	}
+	l.of(table)
 	jump, _ := jumpChain(r.Target)
 	again, f := l.read(spec, exact, func(name string) *chainEdit {
 		if jump == "" || name != jump {
@@ -100,6 +97,29 @@ func (l *Loader) Same(table string, r *ruleset.Rule, spec, exact []byte) error {
 		return &ruleset.Error{Pos: r.Pos, Thing: "rule", What: fmt.Sprintf("reads back as another one: %q, not %q", key(again), key(r))}
 	}
 	return nil
+}
+
+// Read reads one stored rule of a table; isChain tells the names of its chains.
+func (l *Loader) Read(table string, spec, exact []byte, isChain func(name string) bool) (*ruleset.Rule, error) {
+	l.of(table)
+	r, f := l.read(spec, exact, func(name string) *chainEdit {
+		if !isChain(name) {
+			return nil
+		}
+		return &chainEdit{name: name}
+	})
+	if f != nil {
+		return nil, &ruleset.Error{Thing: f.thing, What: f.what, Fix: f.fix}
+	}
+	return r, nil
+}
+
+// of says which table the next rule is of.
+func (l *Loader) of(table string) {
+	if l.rd.parser.table != table {
+		l.rd.parser.table = table
+		l.rd.parser.forget()
+	}
 }
 
 // next counts the lines that the text of iptables-save would have.

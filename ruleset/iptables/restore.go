@@ -45,7 +45,7 @@ func (rd *reader) read(r io.Reader) (*ruleset.Ruleset, Report, error) {
 			continue
 		}
 		rd.line(l)
-		if len(rd.faults) >= faultsMax {
+		if len(rd.faults) >= rd.faultsMost() {
 			return rd.tooMany()
 		}
 	}
@@ -57,6 +57,14 @@ func (rd *reader) read(r io.Reader) (*ruleset.Ruleset, Report, error) {
 		return nil, Report{}, joined(rd.faults)
 	}
 	return rd.result(), rd.report, nil
+}
+
+// faultsMost is how many faults end the reading: with an editor, the first.
+func (rd *reader) faultsMost() int {
+	if rd.edit != nil {
+		return 1
+	}
+	return faultsMax
 }
 
 // tooMany ends the reading at the current line.
@@ -96,6 +104,7 @@ type reader struct {
 	args      []arg
 	scratch   ruleset.Place // for placeWords
 	edit      Editor        // nil: changes are made in cur
+	cannot    bool          // a fault is that the editor cannot do something
 }
 
 func newReader(o Options) *reader {
@@ -116,9 +125,18 @@ func (rd *reader) fault(at int, thing, what, fix string) {
 
 // take notes a fault of the current line, and what iptables says of it.
 func (rd *reader) take(f *fault) {
+	rd.cannot = rd.cannot || f == notInPlace
 	rd.faults = append(rd.faults, &ruleset.Error{
 		Pos: rd.pos(f.at), Thing: f.thing, What: f.what, Fix: f.fix, Cause: &noted{f.said, len(rd.faults)},
 	})
+}
+
+// takeAt notes a fault at a byte of the current line.
+func (rd *reader) takeAt(f *fault, at int) {
+	if f != notInPlace {
+		f.at = at
+	}
+	rd.take(f)
 }
 
 func (rd *reader) pos(at int) ruleset.Pos {
@@ -201,7 +219,7 @@ func (rd *reader) openTable(text string) {
 		return
 	}
 	if rd.edit != nil && rd.table(name) == nil {
-		rd.fault(0, name, notInPlace.what, "")
+		rd.take(notInPlace)
 		return
 	}
 	rd.cur = newTableEdit(name, rd.o.Family, rd.table(name))
@@ -227,10 +245,6 @@ func (rd *reader) table(name string) *ruleset.Table {
 
 // chainLine takes ":CHAIN POLICY [packets:bytes]".
 func (rd *reader) chainLine(text string) {
-	if rd.edit != nil {
-		rd.fault(0, ":", notInPlace.what, "")
-		return
-	}
 	words := fields(text[1:])
 	if len(words) == 0 {
 		rd.take(&fault{thing: ":", what: "chain name missing", fix: ":CHAIN - [0:0]", said: saidInText(rd.now.number, "chain name invalid")})
@@ -247,14 +261,15 @@ func (rd *reader) chainLine(text string) {
 	c := rd.cur.chains[name]
 	switch {
 	case c == nil || c.policy == "" && !rd.o.NoFlush:
-		if f := rd.cur.create(name, rd.pos(at)); f != nil {
-			f.at = at
-			rd.take(f)
+		if f := rd.create(name, rd.pos(at)); f != nil {
+			rd.takeAt(f, at)
 		}
 		c = rd.cur.chains[name]
 		rd.cur.changed = true
 	case c.policy == "":
-		rd.cur.flush(c)
+		if f := rd.flushChain(c); f != nil {
+			rd.takeAt(f, at)
+		}
 		rd.cur.changed = true
 	default:
 		c.pos = rd.pos(at)
@@ -287,9 +302,11 @@ func (rd *reader) policyOf(c *chainEdit, words []string, at int) {
 			return
 		}
 	}
-	if f := rd.cur.setPolicy(c, words[1], n); f != nil {
-		f.at, f.said = at, saidOfPolicy(f, c.name, words[1], rd.now.number)
-		rd.take(f)
+	if f := rd.setPolicy(c, words[1], n); f != nil {
+		if f != notInPlace {
+			f.said = saidOfPolicy(f, c.name, words[1], rd.now.number)
+		}
+		rd.takeAt(f, at)
 		return
 	}
 	rd.cur.changed = true
@@ -297,12 +314,12 @@ func (rd *reader) policyOf(c *chainEdit, words []string, at int) {
 
 // commit checks the table and makes it part of the result.
 func (rd *reader) commit() {
-	if rd.edit != nil {
-		rd.commitInPlace()
-		return
-	}
 	e := rd.cur
 	rd.cur = nil
+	if rd.edit != nil {
+		rd.commitInPlace(e)
+		return
+	}
 	if !e.changed && e.base != nil {
 		rd.record(e)
 		return
@@ -313,6 +330,11 @@ func (rd *reader) commit() {
 		rd.faults = append(rd.faults, f.Error)
 	}
 	rd.record(e)
+	rd.put(t)
+}
+
+// put makes a table part of the result.
+func (rd *reader) put(t *ruleset.Table) {
 	for i, have := range rd.tables {
 		if have.Name == t.Name {
 			rd.tables[i] = t

@@ -98,9 +98,6 @@ func (rd *reader) execute(c *command) *fault {
 	if c.bits&cmdWithRule != 0 {
 		return rd.withRule(c)
 	}
-	if rd.edit != nil && c.bits != 0 {
-		return rd.executeInPlace(c)
-	}
 	if c.bits&(cmdList|cmdListRules) != 0 {
 		return rd.show(c)
 	}
@@ -113,35 +110,34 @@ func (rd *reader) execute(c *command) *fault {
 	case cmdFlush:
 		f = rd.each(c, true, func(e *chainEdit) *fault {
 			rd.tellChain(c, "Flushing", e)
-			t.flush(e)
-			return nil
+			return rd.flushChain(e)
 		})
 	case cmdZero:
 		f = rd.each(c, true, func(e *chainEdit) *fault {
 			rd.tellChain(c, "Zeroing", e)
-			return t.zero(e, 0)
+			return rd.zero(e, 0)
 		})
 	case cmdZeroNum:
-		f = rd.each(c, true, func(e *chainEdit) *fault { return t.zero(e, c.number) })
+		f = rd.each(c, true, func(e *chainEdit) *fault { return rd.zero(e, c.number) })
 	case cmdNewChain:
-		f = t.create(c.chain.text, rd.pos(c.chain.at))
+		f = rd.create(c.chain.text, rd.pos(c.chain.at))
 	case cmdDeleteChain:
 		if !c.hasName && len(t.order) == len(tables.BuiltIns(t.name)) {
 			return nil // there is none: nothing changes (for_each_chain4(), iptables/iptables.c)
 		}
 		f = rd.each(c, false, func(e *chainEdit) *fault {
 			rd.tellChain(c, "Deleting", e)
-			return t.remove(e.name)
+			return rd.remove(e)
 		})
 	case cmdRenameChain:
-		f = t.rename(c.chain.text, c.newName.text)
+		f = rd.rename(c.chain.text, c.newName.text)
 		if f != nil && f.thing == c.newName.text {
 			f.at = c.newName.at
 		}
 	case cmdSetPolicy:
-		f = rd.each(c, true, func(e *chainEdit) *fault { return t.setPolicy(e, c.policy.text, c.counters) })
+		f = rd.each(c, true, func(e *chainEdit) *fault { return rd.setPolicy(e, c.policy.text, c.counters) })
 	}
-	if f != nil && f.at == 0 {
+	if f != nil && f != notInPlace && f.at == 0 {
 		f.at = c.at
 		if c.hasName {
 			f.at = c.chain.at
@@ -194,17 +190,27 @@ func (rd *reader) deleteNumber(c *command) *fault {
 	if e == nil {
 		return rd.cur.missing(c.chain.text)
 	}
+	if rd.edit != nil {
+		return rd.deleteInPlace(c, e)
+	}
 	if c.number > e.rules.len() {
-		return noRule(e, c)
+		return noRule(e, c, e.rules.len())
 	}
 	rd.cur.count(e.rules.all()[c.number-1], -1)
 	e.rules.remove(c.number - 1)
 	return nil
 }
 
-func noRule(e *chainEdit, c *command) *fault {
+// noRule is the fault of a number of a command, where there are so many rules.
+func noRule(e *chainEdit, c *command, rules int) *fault {
 	return &fault{at: c.chain.at, thing: e.name, what: fmt.Sprintf("has no rule %d", c.number),
-		fix: fmt.Sprintf("it has %d rules", e.rules.len()), said: saidTooBig(c.bits)}
+		fix: fmt.Sprintf("it has %d rules", rules), said: saidTooBig(c.bits)}
+}
+
+// notFound is the fault of a rule that a chain does not have.
+func notFound(e *chainEdit, c *command, r *ruleset.Rule) *fault {
+	return &fault{at: c.at, thing: e.name, what: "has no such rule", fix: "it must be written as the rule is, option for option",
+		said: saidNoRule(r)}
 }
 
 // withRule does -A, -I, -R, -D and -C: the command's rule once for each combination
@@ -268,7 +274,7 @@ func (rd *reader) again(c *command) *command {
 // place puts a rule where its command says.
 func (rd *reader) place(c *command, e *chainEdit, r *ruleset.Rule) *fault {
 	if rd.edit != nil {
-		return rd.placeInPlace(c, e.name, r)
+		return rd.placeInPlace(c, e, r)
 	}
 	t := rd.cur
 	switch c.bits {
@@ -276,20 +282,19 @@ func (rd *reader) place(c *command, e *chainEdit, r *ruleset.Rule) *fault {
 		e.rules.add(r)
 	case cmdInsert:
 		if c.number-1 > e.rules.len() {
-			return noRule(e, c)
+			return noRule(e, c, e.rules.len())
 		}
 		e.rules.insert(c.number-1, r)
 	case cmdReplace:
 		if c.number > e.rules.len() {
-			return noRule(e, c)
+			return noRule(e, c, e.rules.len())
 		}
 		t.count(e.rules.all()[c.number-1], -1)
 		e.rules.all()[c.number-1] = r
 	default:
 		i := t.find(e, r)
 		if i < 0 {
-			return &fault{at: c.at, thing: e.name, what: "has no such rule", fix: "it must be written as the rule is, option for option",
-				said: saidNoRule(r)}
+			return notFound(e, c, r)
 		}
 		if c.bits == cmdDelete {
 			t.count(e.rules.all()[i], -1)
@@ -320,6 +325,9 @@ func (rd *reader) show(c *command) *fault {
 	if out == nil {
 		out = io.Discard
 	}
+	if rd.edit != nil && !rd.build.argv { // a command line has been listed before it is run
+		return notInPlace
+	}
 	t, err := rd.cur.listed(), error(nil)
 	if c.bits&cmdListRules != 0 {
 		err = ListRules(out, t, ListRulesOptions{Counters: c.options&optVerbose != 0, Chain: c.chain.text, Rule: c.number})
@@ -336,7 +344,7 @@ func (rd *reader) show(c *command) *fault {
 		rd.cur.changed = true
 		return rd.each(c, true, func(e *chainEdit) *fault {
 			rd.tellChain(c, "Zeroing", e)
-			return rd.cur.zero(e, 0)
+			return rd.zero(e, 0)
 		})
 	}
 	return nil

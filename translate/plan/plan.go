@@ -150,16 +150,13 @@ type Class struct {
 	Trees  bool            // by decision trees alone
 	NoLead bool            // no code is made of its first rules
 	Hooks  uint8           // 1 << packet.Hook: where packets meet it
-	Depth  int             // how deep it calls others
 	Coded  bool            // some hook runs it as code, too
 	Shadow bool            // nothing else than programs of rows alone looks it up
-	Notes  bool            // it, or a chain that it calls, notes actions that do not end the traversal
-	// Unmet says that it has jumps behind a rule that always ends it: these are not followed,
-	// so that rules cannot be deleted in place.
+	// Unmet says that it has jumps behind a rule that always ends it, which lead nowhere: that
+	// rule cannot be deleted in place.
 	Unmet bool
-	// Fixed says that packets might collect more actions than the table's bounds say,
-	// should rules be deleted in place, or others that return be put there.
-	Fixed bool
+	// Bare says that it has rules that are not among these: no packet meets the chain.
+	Bare bool
 }
 
 // All gives the rules in order; each is valid until the next only.
@@ -194,6 +191,7 @@ type Rule struct {
 	Class  *Class  // Jump, Goto: the callee, if it is classified
 	Inline []*Rule // Jump, Goto: the rules of the callee, in place
 	Number int     // Do: number of the action
+	Ends   bool    // no packet meets the rules behind it (ruleset.Rule.Ends)
 	Text   string  // the rule as iptables-save prints it, for messages
 	Pos    string  // where it was written
 }

@@ -31,6 +31,8 @@ type Batch struct {
 	born    []uint32
 	died    []uint32
 	leads   []int // chains whose leads are not what the version says
+	made    []int // chains
+	gone    []int // the same
 }
 
 // Edit begins a batch.
@@ -54,7 +56,12 @@ func (m *Chains) recover() {
 		}
 	}
 	for c := range int(m.Index[abi.HeaderNChains]) {
-		if m.Chain(c)[abi.ChainLeadDead] == e.version {
+		switch d := m.Chain(c); e.version {
+		case d[abi.ChainBorn]:
+			e.made = append(e.made, c)
+		case d[abi.ChainDead]:
+			e.gone = append(e.gone, c)
+		case d[abi.ChainLeadDead]:
 			e.leads = append(e.leads, c)
 		}
 	}
@@ -67,7 +74,7 @@ func (e *Batch) Version() uint32 { return e.version }
 // Publish makes the changes visible, all at once.
 func (e *Batch) Publish() {
 	layout.Store(&e.m.Index[abi.HeaderVersion], e.version)
-	e.m.Index[layout.OwnDead] += uint32(len(e.died))
+	e.m.Index[layout.OwnDead] += uint32(len(e.died) + len(e.gone))
 	e.m.Index[layout.OwnDirty] = 0
 }
 
@@ -83,6 +90,12 @@ func (e *Batch) Abort() {
 	e.m.codeLives(e.version)
 	for _, c := range e.leads {
 		layout.Store(&e.m.Chain(c)[abi.ChainLeadDead], layout.Forever)
+	}
+	for _, c := range e.gone {
+		e.m.Chain(c)[abi.ChainDead] = layout.Forever
+	}
+	for _, c := range e.made {
+		e.m.freeChain(c)
 	}
 	e.m.Index[layout.OwnDead] += uint32(len(e.born))
 	e.m.Index[layout.OwnDirty] = 0
@@ -120,8 +133,8 @@ func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, 
 	if d[abi.ChainKind] == abi.KindList && d[abi.ChainRows]+uint32(len(compiled)) > longList {
 		return 0, 0, fmt.Errorf("%w: a list grows too long", ErrNoRoom)
 	}
-	prev := m.lastOfRule(before)
-	label, err := m.labelBehind(d, prev)
+	prev := e.passDead(d, m.lastOfRule(before))
+	label, err := e.labelBehind(d, prev)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -165,6 +178,12 @@ func (e *Batch) Delete(chain int, row uint32) error {
 	}
 	return nil
 }
+
+// Ends says whether no packet meets the rules behind that whose first row is given.
+func (e *Batch) Ends(row uint32) bool { return e.m.Row(row)[abi.RowAction]>>4&abi.EndsChain != 0 }
+
+// Made says whether the batch has made a row.
+func (e *Batch) Made(row uint32) bool { return e.m.Row(row)[abi.RowBorn] == e.version }
 
 // SetPolicy changes the policy of a base chain.
 func (e *Batch) SetPolicy(chain int, drop bool) error {
@@ -216,13 +235,38 @@ func (m *Chains) lastOfRule(first uint32) uint32 {
 	return rows[len(rows)-1]
 }
 
+// passDead gives the last row in front of the next one that the version shows: the order of
+// rows that it does not show does not matter to it. Labels are not to be spent on them.
+func (e *Batch) passDead(d []uint32, prev uint32) uint32 {
+	next := d[abi.ChainFirst]
+	if prev != 0 {
+		next = e.m.Row(prev)[abi.RowOrder]
+	}
+	for next != 0 && e.m.Row(next)[abi.RowDead] <= e.version {
+		if lo := e.m.label(prev); e.m.label(next)-lo > 2*endStep {
+			break // rules that are put there one after the other have room
+		}
+		prev, next = next, e.m.Row(next)[abi.RowOrder]
+	}
+	return prev
+}
+
+// label is that of a row; of none, what is below all others.
+func (m *Chains) label(row uint32) uint32 {
+	if row == 0 {
+		return 0
+	}
+	return m.Row(row)[abi.RowLabel]
+}
+
 // endStep is the room between rules that are put before all others or behind them.
 const endStep = 1024
 
 // labelBehind gives a label between a row and the one that follows it. Rules often come one
 // after the other at the same position: the new label then leaves the room where the next
 // one will need it, as the younger of the two neighbours tells.
-func (m *Chains) labelBehind(d []uint32, prev uint32) (uint32, error) {
+func (e *Batch) labelBehind(d []uint32, prev uint32) (uint32, error) {
+	m := e.m
 	next := d[abi.ChainFirst]
 	lo, born := uint32(0), uint32(0)
 	if prev != 0 {
@@ -236,6 +280,9 @@ func (m *Chains) labelBehind(d []uint32, prev uint32) (uint32, error) {
 		return max(lo, layout.LabelFirst) + endStep, nil
 	}
 	hi := m.Row(next)[abi.RowLabel]
+	if m.Row(next)[abi.RowDead] <= e.version && hi-lo > 2*endStep {
+		return lo + endStep, nil
+	}
 	if prev == 0 && hi > 2*endStep {
 		return hi - endStep, nil
 	}

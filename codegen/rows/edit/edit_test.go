@@ -23,6 +23,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate"
 	"github.com/bpftables/bpftables/translate/plan"
 )
@@ -187,12 +188,14 @@ func (e *editor) load(rs *ruleset.Ruleset) {
 		e.Fatal(err)
 	}
 	e.Cleanup(func() { e.classes.Close() })
-	e.in = &translate.InPlace{Family: e.family, Conntrack: true, Bases: tables.Bases("filter"), Classes: map[string]*plan.Class{}, Actions: table.Actions}
+	numbers := map[string]int{}
+	e.in = &translate.InPlace{Family: e.family, Bases: tables.Bases("filter"), Actions: table.Actions, Can: shim.Can,
+		Class: func(chain string) (int, bool) { n, is := numbers[chain]; return n, is }}
 	for _, class := range res.Plan.Classes {
 		if class.Hooks&(1<<packet.Input) == 0 {
 			continue
 		}
-		e.in.Classes[class.Chain] = class
+		numbers[class.Chain] = class.Number
 		source := rs.Table("filter").Chain(class.Chain)
 		c := &chain{Class: class, policy: tables.PolicyOf(source)}
 		i := 0
@@ -292,8 +295,11 @@ func (e *editor) insert(c *chain, at int) bool {
 		same := *c.entries[e.r.Intn(len(c.entries))].rule // more of one key
 		r = &same
 	}
-	p, ok := e.in.Rule(c.Chain, r)
-	if !ok || codegen.Needs(e.in.Family, p)&^e.classes.Needs(c.Number) != 0 {
+	actions := e.in.Actions
+	p := e.in.Rule(r)
+	e.in.Actions = actions // no new ones
+	if p == nil || codegen.Needs(e.in.Family, p.Rule)&^e.classes.Needs(c.Number) != 0 || p.Refused&(1<<packet.Input) != 0 ||
+		p.Number >= len(actions) && p.Action.Op == pred.Do || p.Class != nil && c.Chain != "INPUT" {
 		e.tally["not in place"]++
 		return true
 	}
@@ -301,12 +307,12 @@ func (e *editor) insert(c *chain, at int) bool {
 	for i := at - 1; i >= 0 && before == 0; i-- {
 		before = c.entries[i].row
 	}
-	row, id, err := e.batch.Insert(c.Number, before, p)
+	row, id, err := e.batch.Insert(c.Number, before, p.Rule)
 	if !e.room(err) {
 		return false
 	}
 	e.tally["insert"]++
-	c.entries = slices.Insert(c.entries, at, entry{r, p, row, id})
+	c.entries = slices.Insert(c.entries, at, entry{r, p.Rule, row, id})
 	return true
 }
 

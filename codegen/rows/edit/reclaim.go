@@ -52,6 +52,7 @@ func (m *Chains) Reclaim() {
 	for i := range m.Index[abi.HeaderNChains] {
 		m.unlinkChain(m.Chain(int(i)), dead)
 	}
+	m.freeChains(version)
 	kept := map[uint32]bool{}
 	for n := range dead {
 		w := m.Row(n)

@@ -57,11 +57,11 @@ func TestSteady(t *testing.T) {
 		"-A INPUT -s 192.0.2.9 -m length --length 7:99 -j REJECT\n")
 	var planned []*plan.Rule
 	for _, r := range rs.Table("filter").Chain("INPUT").Rules {
-		p, ok := in.Rule("INPUT", r)
-		if !ok {
+		p := in.Rule(r)
+		if p == nil {
 			t.Fatal(r)
 		}
-		planned = append(planned, p)
+		planned = append(planned, p.Rule)
 	}
 	cycle := func() {
 		batch := chains.Edit()
@@ -117,10 +117,9 @@ func read(t *testing.T, text string) *ruleset.Ruleset {
 // laidOut lays out INPUT, and tells what it offers to rules to come.
 func laidOut(t *testing.T, text string) (*edit.Chains, *translate.InPlace) {
 	p := translate.Translate(read(t, text), translate.Options{Classifier: translate.ClassifyTuples, Can: shim.Can}).Plan
-	in := &translate.InPlace{Family: packet.IPv4, Bases: tables.Bases("filter"), Classes: map[string]*plan.Class{}, Actions: p.Tables[0].Actions}
+	in := &translate.InPlace{Family: packet.IPv4, Bases: tables.Bases("filter"), Actions: p.Tables[0].Actions, Can: shim.Can}
 	for _, class := range p.Classes {
 		class.Forced = false
-		in.Classes[class.Chain] = class
 	}
 	image, err := rows.Build(p, 0, rows.Drawn())
 	if err != nil {

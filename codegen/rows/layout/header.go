@@ -23,7 +23,7 @@ const (
 	OwnIDs                              // counter slots that were ever taken
 	OwnIDsMax                           // and how many there are
 	OwnChainsMax                        // how many descriptors of chains there are, those to come included
-	OwnFreeChain                        // first descriptor that can be taken again plus one, linked by ChainFirst
+	OwnFreeChain                        // first descriptor that can be taken again, plus one, linked by ChainDead
 	OwnKeys                             // HashKeys: a pair of words each
 	OwnFreed     = OwnKeys + 8          // offsets of words that can be taken again, see wordClasses
 )
@@ -110,6 +110,16 @@ func (m *Memory) Seats(bases []int) (out [][]uint32) {
 func (m *Memory) Seat(level, hook uint32) []uint32 {
 	at := abi.HeaderSeats + (level*abi.SeatHooks+hook)*abi.SeatSize
 	return m.Index[at : at+abi.SeatSize : at+abi.SeatSize]
+}
+
+// EveryHook is all hooks of netfilter, 1 << packet.Hook.
+const EveryHook = 1<<(packet.Postrouting+1) - 1
+
+// NewChain is the descriptor of a chain without rows that packets see from a version on.
+func NewChain(born uint32) []uint32 {
+	d := make([]uint32, abi.ChainSize)
+	d[abi.ChainKind], d[abi.ChainBorn], d[abi.ChainDead] = abi.KindList, born, Forever
+	return d
 }
 
 // SetLead says that the rules of a chain up to some label are also code.

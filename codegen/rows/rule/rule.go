@@ -101,6 +101,9 @@ func (s *Scratch) Compile(family packet.Family, r *plan.Rule, to Target) ([]Row,
 	if err := c.finishProgram(); err != nil {
 		return nil, err
 	}
+	if r.Ends {
+		c.Flags |= abi.EndsChain
+	}
 	if pred.ChangesLength(r.Action.Effect) {
 		c.Ops |= 1 << abi.OpAddMSS
 	}

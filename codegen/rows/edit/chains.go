@@ -1,0 +1,84 @@
+package edit
+
+import (
+	"fmt"
+
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/rows/layout"
+)
+
+// NewChain takes a number for a chain without rules, of the same table as another one.
+func (e *Batch) NewChain(beside int) (number int, err error) {
+	h := e.m.Index
+	n := h[layout.OwnFreeChain]
+	switch {
+	case n != 0:
+		n--
+		h[layout.OwnFreeChain] = e.m.Chain(int(n))[abi.ChainDead]
+	case h[abi.HeaderNChains] < h[layout.OwnChainsMax]:
+		n = h[abi.HeaderNChains]
+		h[abi.HeaderNChains]++
+	default:
+		return 0, fmt.Errorf("%w: all numbers of chains are taken", ErrNoRoom)
+	}
+	d := e.m.Chain(int(n))
+	copy(d, layout.NewChain(e.version))
+	d[abi.ChainTable] = e.m.Chain(beside)[abi.ChainTable]
+	e.m.SetInstructions(int(n), e.m.Instructions(beside))
+	e.m.SetNeeds(int(n), e.m.Needs(beside))
+	e.made = append(e.made, int(n))
+	return int(n), nil
+}
+
+// DeleteChain gives up the number of a chain, in which the version has no rules, and to which none
+// of its rules leads.
+func (e *Batch) DeleteChain(number int) {
+	e.m.Chain(number)[abi.ChainDead] = e.version
+	e.gone = append(e.gone, number)
+}
+
+// freeChain lets a number be taken again: no packet can come there.
+func (m *Chains) freeChain(number int) {
+	d := m.Chain(number)
+	d[abi.ChainBorn], d[abi.ChainDead] = 0, m.Index[layout.OwnFreeChain]
+	m.Index[layout.OwnFreeChain] = uint32(number) + 1
+}
+
+// freeChains does so with those that are gone. Packets which have seen them, and rows that lead
+// there, are not in a hook any more: all others pass over those rows.
+func (m *Chains) freeChains(version uint32) {
+	for c := range int(m.Index[abi.HeaderNChains]) {
+		if d := m.Chain(c); d[abi.ChainBorn] != 0 && d[abi.ChainDead] <= version {
+			m.freeChain(c)
+		}
+	}
+}
+
+// Refused are the hooks (1 << packet.Hook) at which rules of a chain may be refused; at the
+// others none is.
+func (m *Chains) Refused(chain int) uint8 {
+	return uint8(m.Chain(chain)[abi.ChainState] & abi.ChainRefused)
+}
+
+// SetRefused says so. More may be refused before the rules that are show, fewer after they have
+// gone: a killed process leaves what is true.
+func (m *Chains) SetRefused(chain int, hooks uint8) {
+	d := m.Chain(chain)
+	d[abi.ChainState] = d[abi.ChainState]&^abi.ChainRefused | uint32(hooks)
+}
+
+// Bare says whether a chain has rules without rows, and Unmet whether it has jumps that lead nowhere.
+func (m *Chains) Bare(chain int) bool { return m.Chain(chain)[abi.ChainState]&abi.ChainBare != 0 }
+
+// Unmet says whether a chain has jumps that lead nowhere.
+func (m *Chains) Unmet(chain int) bool { return m.Chain(chain)[abi.ChainState]&abi.ChainUnmet != 0 }
+
+// SetBare says whether a chain has rules without rows. As with SetRefused, it may be said too
+// early that it has, and too late that it has none.
+func (m *Chains) SetBare(chain int, bare bool) {
+	d := m.Chain(chain)
+	d[abi.ChainState] &^= abi.ChainBare
+	if bare {
+		d[abi.ChainState] |= abi.ChainBare
+	}
+}

@@ -1,0 +1,232 @@
+package apply
+
+import (
+	"slices"
+
+	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/engine/datapath"
+	"github.com/bpftables/bpftables/engine/state"
+	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
+	"github.com/bpftables/bpftables/ruleset/pred"
+)
+
+func (ed *editor) chain(table, chain string) *state.Chain {
+	t := ed.live.State.Table(table)
+	if t == nil {
+		return nil
+	}
+	return t.Chain(chain)
+}
+
+// find gives a chain with its table, and its number; nil where it cannot be changed.
+func (ed *editor) find(table, chain string) (*state.Chain, *tableEditor, int) {
+	c, t := ed.chain(table, chain), ed.tables[table]
+	number, is := class(c)
+	if t == nil || !is || ed.err != nil {
+		return nil, nil, 0
+	}
+	return c, t, number
+}
+
+// Len is how many rules a chain has.
+func (ed *editor) Len(table, chain string) int {
+	if c := ed.chain(table, chain); c != nil {
+		return c.Len()
+	}
+	return 0
+}
+
+// Find gives the place of the first rule that is the same as r, or -1.
+func (ed *editor) Find(table, chain string, r *ruleset.Rule) int {
+	c := ed.chain(table, chain)
+	if c == nil {
+		return -1
+	}
+	spec := iptables.AppendSpec(nil, r)
+	return c.Find(spec, ed.exact(table, r, spec))
+}
+
+// exact gives the words of a rule that its text does not say; nil: none.
+func (ed *editor) exact(table string, r *ruleset.Rule, spec []byte) []byte {
+	return iptables.Exact(r, spec, func(name string) bool { return ed.chain(table, name) != nil })
+}
+
+// Insert puts a rule in front of rule i.
+func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
+	c, t, number := ed.find(table, chain)
+	if c == nil {
+		return errNotInPlace
+	}
+	spec := iptables.AppendSpec(nil, r)
+	exact := ed.exact(table, r, spec)
+	if ed.check.Same(table, r, spec, exact) != nil {
+		return errNotInPlace
+	}
+	to := state.Rule{Text: spec, Exact: exact, Counters: r.Counters, Origin: state.NoOrigin}
+	if err := ed.place(t, c, number, i, r, &to); err != nil {
+		return err
+	}
+	ed.state.Insert(c, i, to)
+	t.count(&to, 1)
+	return nil
+}
+
+// place makes rows of a rule that is to be in front of rule i, and says in to where they are.
+func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *ruleset.Rule, to *state.Rule) error {
+	placed := t.in.Rule(r)
+	if placed == nil || placed.Conntrack && !ed.live.State.Conntrack {
+		return errNotInPlace
+	}
+	if err := ed.classes.Rows().Unread(number, codegen.Needs(t.in.Family, placed.Rule)); err != nil {
+		return ed.fail(err)
+	}
+	switch placed.Action.Op {
+	case pred.Jump, pred.Goto, pred.Do:
+		t.walk = true
+	}
+	if known, is := t.settled[number]; is {
+		t.settled[number] = known | placed.Refused
+	}
+	rows := ed.classes.Rows()
+	if known := rows.Refused(number); placed.Refused&^known != 0 {
+		rows.SetRefused(number, known|placed.Refused)
+		t.walk = true
+	}
+	var err error
+	if to.Row, to.Slot, err = ed.rows.Insert(number, before(c, i), placed.Rule); err != nil {
+		return ed.fail(err)
+	}
+	if to.Counters, err = ed.anew(to.Slot, to.Counters); err != nil {
+		ed.err = err
+	}
+	return err
+}
+
+// before is the first row of the last rule in front of rule i that has one; 0: none.
+func before(c *state.Chain, i int) uint32 {
+	for i--; i >= 0; i-- {
+		if row := c.Rule(i).Row; row != 0 {
+			return row
+		}
+	}
+	return 0
+}
+
+// Delete takes rule i away.
+func (ed *editor) Delete(table, chain string, i int) error {
+	c, t, number := ed.find(table, chain)
+	if c == nil {
+		return errNotInPlace
+	}
+	r := c.Rule(i)
+	if err := ed.take(t, number, &r); err != nil {
+		return err
+	}
+	ed.state.Delete(c, i)
+	return nil
+}
+
+// take takes the rows of a rule away.
+func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
+	// A named set ends with the last rule that keeps it: a new generation knows.
+	if slices.Contains(t.Keepers, r.Slot) {
+		return errNotInPlace
+	}
+	ends := r.Row != 0 && ed.rows.Ends(r.Row)
+	if ends && ed.classes.Rows().Unmet(number) {
+		return errNotInPlace
+	}
+	// Packets get behind it, or do not end where they have ended.
+	t.walk = t.walk || ends || len(t.Actions) > 0
+	if err := ed.rows.Delete(number, r.Row); err != nil {
+		return ed.fail(err)
+	}
+	t.count(r, -1)
+	return nil
+}
+
+// Flush deletes all rules of a chain.
+func (ed *editor) Flush(table, chain string) error {
+	c, t, number := ed.find(table, chain)
+	if c == nil {
+		return errNotInPlace
+	}
+	for i := range c.Len() {
+		r := c.Rule(i)
+		if err := ed.take(t, number, &r); err != nil {
+			return err
+		}
+	}
+	if c.Len() > 0 {
+		ed.state.Flush(c)
+	}
+	return nil
+}
+
+// manyCounters is from how many on all counters are read at once.
+const manyCounters = 32
+
+// Zero sets the counters of n rules from rule i on to 0, but for those that the change itself
+// has put there.
+func (ed *editor) Zero(table, chain string, i, n int) error {
+	c, _, _ := ed.find(table, chain)
+	if c == nil {
+		return errNotInPlace
+	}
+	if n == 0 {
+		return nil
+	}
+	var counted []datapath.Counter
+	if n >= manyCounters {
+		all, err := ed.live.gen.Counters(nil)
+		if err != nil {
+			ed.err = err
+			return err
+		}
+		counted = all.Slots
+	}
+	zero := make([]ruleset.Counters, n)
+	for j := range zero {
+		r := c.Rule(i + j)
+		switch {
+		case r.Row != 0 && ed.rows.Made(r.Row):
+			zero[j] = r.Counters
+		case uint64(r.Slot) < uint64(len(counted)):
+			zero[j] = ruleset.Counters{Packets: -counted[r.Slot].Packets, Bytes: -counted[r.Slot].Bytes}
+		case r.Slot != state.None:
+			var err error
+			if zero[j], err = ed.anew(r.Slot, ruleset.Counters{}); err != nil {
+				ed.err = err
+				return err
+			}
+		}
+	}
+	ed.state.SetCounters(c, i, zero...)
+	return nil
+}
+
+// SetPolicy sets the policy of a built-in chain.
+func (ed *editor) SetPolicy(table, chain, policy string, n ruleset.Counters) error {
+	c, t, number := ed.find(table, chain)
+	if c == nil || c.Policy == "" {
+		return errNotInPlace
+	}
+	t.policies[c] = n
+	if c.Policy == policy {
+		return nil
+	}
+	if err := ed.rows.SetPolicy(number, policy == ruleset.Drop.String()); err != nil {
+		return ed.fail(err)
+	}
+	ed.state.SetPolicy(c, policy)
+	return nil
+}
+
+// anew is what the state must hold beside a counter slot, so that the two together begin
+// with some counters. A slot holds what it has counted for rules before this one: to clear
+// it would take away what packets add meanwhile to the others of its block.
+func (ed *editor) anew(slot uint32, begin ruleset.Counters) (ruleset.Counters, error) {
+	n, err := ed.classes.Counter(slot)
+	return ruleset.Counters{Packets: begin.Packets - n.Packets, Bytes: begin.Bytes - n.Bytes}, err
+}
