@@ -133,6 +133,9 @@ func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
 	if slices.Contains(t.Keepers, r.Slot) {
 		return errNotInPlace
 	}
+	if r.Slot == state.None && !ed.unheld(t, r) {
+		return errNotInPlace
+	}
 	ends := r.Row != 0 && ed.rows.Ends(r.Row)
 	if ends && ed.classes.Rows().Unmet(number) {
 		return errNotInPlace
@@ -144,6 +147,15 @@ func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
 	}
 	t.count(r, -1)
 	return nil
+}
+
+// unheld says of a rule that no packet meets that nothing it names is held for it (netfilter.hold): then it
+// could have had rows.
+func (ed *editor) unheld(t *tableEditor, r *state.Rule) bool {
+	actions := t.in.Actions
+	defer func() { t.in.Actions = actions }()
+	rule, err := ed.read(t, r)
+	return err == nil && t.in.Rule(rule) != nil
 }
 
 // Flush deletes all rules of a chain.
