@@ -68,6 +68,9 @@ func (t *table) classify() {
 // shadow makes rows of the chains that are code, for when one of them is changed in place, and
 // says which class each base chain has.
 func (t *table) shadow() {
+	if len(t.out.Reasons) > 0 {
+		return // it is left to netfilter
+	}
 	if t.o.Shadows && t.canShadow() {
 		t.shadowing = true
 		for _, c := range t.src.Chains {
