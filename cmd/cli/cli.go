@@ -87,8 +87,17 @@ func RunFor(c *caller.Caller, args []string, engines Engines) int {
 }
 
 func runFor(c *caller.Caller, args []string, engines Engines, m *memory) int {
-	out := &output{Writer: c.Out}
-	return out.code((&streams{in: c.In, out: out, err: c.Err, caller: c, engine: engines, memory: m}).run(args), c.Err)
+	code := (&streams{in: c.In, out: c.Out, err: c.Err, caller: c, engine: engines, memory: m}).run(args)
+	if lost := c.Lost(); code == exitOK && lost != nil && !isFace(args) { // the programs of iptables do not look
+		fmt.Fprintln(c.Err, "bpftables: what the command did is done, but its output is lost:", lost)
+		return exitFailed
+	}
+	return code
+}
+
+// isFace says whether a command line is that of a program of iptables.
+func isFace(args []string) bool {
+	return len(args) > 0 && strings.HasPrefix(args[0], client.FacePrefix)
 }
 
 // face runs a program of iptables for a caller that called it by a command line.

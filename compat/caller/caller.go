@@ -25,18 +25,20 @@ type Caller struct {
 	// Gone says that the caller does not wait for the command any more, as if the
 	// process of the command had been killed.
 	Gone func() bool
+
+	printed *printed // nil: outputs are never held
 }
 
 // Self is the caller of this process.
 func Self(in io.Reader, out, errOut io.Writer) *Caller {
-	return &Caller{
+	return New(Caller{
 		In: in, Out: out, Err: errOut,
 		Open:     func(path string) (io.ReadCloser, error) { return os.Open(path) },
 		Create:   func(path string) (io.WriteCloser, error) { return os.Create(path) },
 		Env:      os.Environ(),
 		Resolver: iptables.NewResolver,
 		Gone:     func() bool { return false },
-	}
+	})
 }
 
 // Getenv gives a variable of the environment; "" when it is not set.

@@ -43,6 +43,7 @@ const poll = 20 * time.Millisecond
 type Lock struct {
 	file  *os.File
 	aside bool // see Aside
+	by    *caller.Caller
 }
 
 // aside has the files of the locks that Aside took.
@@ -97,12 +98,13 @@ func Aside(c *caller.Caller) (*Lock, error) {
 		return nil, err
 	}
 	aside.held[f.Name()] = true
-	return &Lock{f, true}, nil
+	return &Lock{file: f, aside: true, by: c}, nil
 }
 
 // Acquire takes the lock for a caller. It waits for at most the given time, and as long
 // as the caller is there: 0 does not wait, Forever has no end. The error wraps
-// ErrBusy when the lock is held by another.
+// ErrBusy when the lock is held by another. What the caller prints until Release is kept until
+// then: who reads it slowly, or not at all, must not hold others up.
 func Acquire(wait time.Duration, c *caller.Caller) (*Lock, error) {
 	f, err := open(c)
 	if err != nil {
@@ -116,7 +118,8 @@ func Acquire(wait time.Duration, c *caller.Caller) (*Lock, error) {
 			return nil, ErrGone
 		}
 		if err == nil {
-			return &Lock{file: f}, nil
+			c.Hold()
+			return &Lock{file: f, by: c}, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			f.Close()
@@ -141,8 +144,9 @@ func busy(wait time.Duration) error {
 	return fmt.Errorf("%w; stopped waiting after %s", ErrBusy, wait)
 }
 
-// Release gives the lock back.
+// Release gives the lock back, and lets out what the caller has printed meanwhile.
 func (l *Lock) Release() error {
+	defer l.by.Let()
 	if l.aside {
 		aside.Lock()
 		defer aside.Unlock()

@@ -129,7 +129,7 @@ func (c *call) closeFile(i int) {
 
 // caller is the client as the command sees it.
 func (c *call) caller() *caller.Caller {
-	return &caller.Caller{
+	return caller.New(caller.Caller{
 		In:       newInput(c, c.files[client.Stdin], "/dev/stdin"),
 		Out:      newOutput(c, c.files[client.Stdout], "/dev/stdout"),
 		Err:      newOutput(c, c.files[client.Stderr], "/dev/stderr"),
@@ -138,7 +138,7 @@ func (c *call) caller() *caller.Caller {
 		Env:      c.env,
 		Resolver: func() *iptables.System { return iptables.NewResolverAsking(&c.names) },
 		Gone:     c.gone,
-	}
+	})
 }
 
 func (c *call) getenv(name string) string { return caller.Getenv(c.env, name) }
