@@ -24,6 +24,7 @@
 #include "memory/limit.h"
 #include "memory/meter.h"
 #include "route/addrtype.h"
+#include "route/reverse.h"
 #include "memory/recent.h"
 #include "memory/set.h"
 #include "netfilter/class.h"

@@ -93,6 +93,15 @@ __noinline int addr_type6(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 	return given_type(ctx, f, arg);
 }
 
+/* reverse_path gives what the test said. */
+__noinline int reverse_path(struct bpf_nf_ctx *ctx, struct facts *f, u32 options)
+{
+	struct given *g = given_facts();
+
+	takes(ctx);
+	return f && g && g->reverse >> (options & 7) & 1;
+}
+
 #include "netfilter/class.h"
 #include "netfilter/chain.h"
 

@@ -195,6 +195,7 @@ const (
 	NetfilterClassOpOP_SEARCH      NetfilterClassOp = 30
 	NetfilterClassOpOP_METER       NetfilterClassOp = 31
 	NetfilterClassOpOP_QUOTA       NetfilterClassOp = 32
+	NetfilterClassOpOP_REVERSE     NetfilterClassOp = 33
 )
 
 type NetfilterClassRow uint32
@@ -499,8 +500,9 @@ type NetfilterRoute6 struct {
 	Path      uint16
 	Chain     uint16
 	_         [2]byte
+	Room      [4]uint32
 	Taken     uint32
-	_         [56]byte
+	_         [40]byte
 }
 
 type NetfilterSctpConfig struct {

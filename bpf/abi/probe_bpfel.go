@@ -66,6 +66,8 @@ type ProbeGiven struct {
 	Jiffies   uint64
 	Random    uint32
 	Forwarded uint32
+	Reverse   uint32
+	_         [4]byte
 }
 
 type ProbeLimitState struct {
@@ -246,8 +248,9 @@ type ProbeRoute6 struct {
 	Path      uint16
 	Chain     uint16
 	_         [2]byte
+	Room      [4]uint32
 	Taken     uint32
-	_         [56]byte
+	_         [40]byte
 }
 
 type ProbeSctpConfig struct {

@@ -21,6 +21,7 @@ struct given {
 	u64 jiffies;
 	u32 random;
 	u32 forwarded;
+	u32 reverse;		/* of reverse_path, 1 << options */
 };
 
 struct {

@@ -272,6 +272,7 @@ enum class_op {
 	OP_SEARCH, /* word: slot */
 	OP_METER,
 	OP_QUOTA,
+	OP_REVERSE,
 };
 
 /* Which test of a row without program failed for a packet with a broken header. */

@@ -19,6 +19,9 @@ enum {
 	RTN_ANYCAST,
 	RTN_MULTICAST,
 	RTN_BLACKHOLE, /* this one and those after it are errors (fib_props) */
+	RTN_UNREACHABLE,
+	RTN_PROHIBIT,
+	RTN_THROW, /* as if the table had no route */
 };
 
 #define RT_TABLE_LOCAL 255
@@ -43,9 +46,14 @@ struct fib_walk {
 	u32 path, paths;
 	u64 cindex;
 	u32 key;
-	u32 phase;
-	u32 type; /* of the route found */
 	u32 leaf_key;
+	/* Lookups lie on the stack, where there is little room. */
+	u8 phase;
+	u8 type;       /* of the route found */
+	u8 tos;	       /* of the packet, those bits that routes have */
+	bool any_link; /* next hops count whose link is down (FIB_LOOKUP_IGNORE_LINKSTATE) */
+	bool missed;   /* the table has no route */
+	u8 slen;       /* of the route found: bits that are no prefix */
 };
 
 /* pointer_at reads a pointer that lies at an address; as a number, with which the
@@ -88,13 +96,13 @@ static __always_inline bool fib_ignores(ulong dev)
 }
 
 /* fib_good is fib_lookup_good_nhc() without an output interface. */
-static __always_inline bool fib_good(ulong nhc)
+static __always_inline bool fib_good(ulong nhc, bool any_link)
 {
 	struct fib_nh_common *c = cast_to(struct fib_nh_common, nhc);
 
 	if (c->nhc_flags & RTNH_F_DEAD)
 		return false;
-	return !(c->nhc_flags & RTNH_F_LINKDOWN) || !fib_ignores((ulong)c->nhc_dev);
+	return any_link || !(c->nhc_flags & RTNH_F_LINKDOWN) || !fib_ignores((ulong)c->nhc_dev);
 }
 
 static __always_inline ulong nexthop_nhc(ulong nh)
@@ -160,17 +168,30 @@ static __always_inline bool fib_route(struct fib_walk *w)
 	w->fa = pointer_at(w->fa);
 	if ((u64)(w->key ^ w->leaf_key) >= 1ULL << (fa->fa_slen & 63))
 		return false;
-	if (fa->fa_dscp)
+	if (fa->fa_dscp && fa->fa_dscp != w->tos)
 		return false;
 	fi = cast_to(struct fib_info, info);
 	if (fi->fib_dead)
 		return false;
-	if (fa->fa_type >= RTN_BLACKHOLE)
+	if (fa->fa_type >= RTN_BLACKHOLE) {
+		w->missed = fa->fa_type == RTN_THROW;
 		return true;
+	}
 	if (fi->fib_flags & RTNH_F_DEAD)
 		return false;
 	w->type = fa->fa_type;
+	w->slen = fa->fa_slen;
 	return fib_paths(w, info);
+}
+
+/* fib_path_nhc is the next hop whose turn it is. */
+static __always_inline ulong fib_path_nhc(struct fib_walk *w)
+{
+	if (w->group)
+		return fib_group_nhc(w->group, w->path);
+	if (w->nh)
+		return nexthop_nhc(w->nh);
+	return w->route + bpf_core_field_offset(struct fib_info, fib_nh) + (u64)w->path * bpf_core_type_size(struct fib_nh);
 }
 
 /* fib_path looks at one next hop, as the end of fib_table_lookup() and
@@ -185,15 +206,9 @@ static __always_inline bool fib_path(struct fib_walk *w)
 			w->fa = 0; /* then the whole leaf is a miss */
 		return false;
 	}
-	if (w->group)
-		nhc = fib_group_nhc(w->group, w->path);
-	else if (w->nh)
-		nhc = nexthop_nhc(w->nh);
-	else
-		nhc = w->route + bpf_core_field_offset(struct fib_info, fib_nh) +
-		      (u64)w->path * bpf_core_type_size(struct fib_nh);
+	nhc = fib_path_nhc(w);
 	w->path++;
-	if (!fib_good(nhc))
+	if (!fib_good(nhc, w->any_link))
 		return false;
 	w->info = w->route;
 	return true;
@@ -253,10 +268,12 @@ static __always_inline bool fib_backtrace(struct fib_walk *w)
 	u32 key = pn->key;
 
 	if (!w->cindex) {
-		if (pn->pos >= KEYLENGTH)
+		w->missed = pn->pos >= KEYLENGTH;
+		if (w->missed)
 			return true;
 		w->pn = fib_parent(w->pn);
-		if (!w->pn)
+		w->missed = !w->pn;
+		if (w->missed)
 			return true;
 		pn = cast_to(struct key_vector, w->pn);
 		w->cindex = (u64)(key ^ pn->key) >> (pn->pos & 63);
@@ -269,7 +286,8 @@ static __always_inline bool fib_backtrace(struct fib_walk *w)
 	return false;
 }
 
-static long fib_turn(u64 turn, struct fib_walk *w)
+/* fib_step does one step of a lookup; true when it has ended. */
+static __always_inline bool fib_step(struct fib_walk *w)
 {
 	switch (w->phase) {
 	case FIB_DESCEND:
@@ -287,6 +305,11 @@ static long fib_turn(u64 turn, struct fib_walk *w)
 		return fib_path(w);
 	}
 	return fib_backtrace(w);
+}
+
+static long fib_turn(u64 turn, struct fib_walk *w)
+{
+	return fib_step(w);
 }
 
 struct table_walk {

@@ -87,6 +87,7 @@ struct route6 {
 	bool local;	/* the table is "local", the next one is "main" */
 	u16 path;	/* number of a next hop */
 	u16 chain;	/* number of a chain of copies */
+	u32 room[4];	/* for lookups that lie in its place (reverse.h) */
 	u32 taken;	/* the slot belongs to a lookup */
 } __attribute__((aligned(64)));
 

@@ -8,7 +8,6 @@
 #include "route/hops6.h"
 
 #define RT6_TABLE_MAIN 254
-#define RTN_UNREACHABLE 7
 #define LOOPBACK_IFINDEX 1
 
 #define FR_ACT_TO_TBL 1

@@ -6,7 +6,6 @@
 
 #include "route/rules6.h"
 
-#define RTN_THROW 9
 #define EAGAIN 11
 #define EINVAL 22
 #define DST_OBSOLETE_FORCE_CHK -1

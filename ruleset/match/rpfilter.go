@@ -36,7 +36,20 @@ func (m *rpfilter) Check(in *ruleset.Place) error {
 	return onlyAt(in, packet.Prerouting)
 }
 
-// Lower says why BPF cannot do it.
-func (m *rpfilter) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "rpfilter looks a route up (rpfilter_lookup_reverse(), net/ipv4/netfilter/ipt_rpfilter.c), which BPF cannot do at a netfilter hook"}
+// how is the way in which the route is looked for.
+func (m *rpfilter) how() packet.ReversePath {
+	return packet.ReversePath{Loose: m.given["loose"], ByMark: m.given["validmark"], AcceptLocal: m.given["accept-local"]}
+}
+
+// Eval asks the world.
+func (m *rpfilter) Eval(f *packet.Facts) pred.Answer {
+	return answer(pred.ReversePathOf(f.World, m.how()), m.given["invert"])
+}
+
+// Lower gives the same in predicates, for IPv4.
+func (m *rpfilter) Lower(in *ruleset.Place) pred.Pred {
+	if in.Family == packet.IPv6 {
+		return pred.Unsupported{Reason: "rpfilter of IPv6 looks up a route that depends on both addresses (rpfilter_lookup_reverse6(), net/ipv6/netfilter/ip6t_rpfilter.c); BPF follows only those that depend on the destination"}
+	}
+	return pred.Negated(pred.ReversePath{ReversePath: m.how()}, m.given["invert"])
 }

@@ -155,8 +155,27 @@ type World struct {
 	HZ        uint64                                        // ticks per second; 0 means 1000
 	Random    func() uint32                                 // nil: always 0
 	AddrTypes func(a netip.Addr, dev string) (types uint32) // what routing makes of an address, 1 << RTN_*; nil: by address alone
-	AddrOf    func(dev string, family Family) netip.Addr    // the one address of an interface, if it has one; nil: not known
-	State     map[any]any                                   // memory of stateful matches, by their identity
+	// ReversePath says whether a packet to the source would leave by the interface it came in on; nil: yes.
+	ReversePath func(ReversePath) bool
+	AddrOf      func(dev string, family Family) netip.Addr // the one address of an interface, if it has one; nil: not known
+	State       map[any]any                                // memory of stateful matches, by their identity
+}
+
+// ReversePath is how the way back is looked for.
+type ReversePath struct {
+	Loose       bool // by any interface
+	ByMark      bool // with the mark of the packet
+	AcceptLocal bool // addresses of this host are sources, too
+}
+
+// Bits are the options as the kernel numbers them (include/uapi/linux/netfilter/xt_rpfilter.h).
+func (r ReversePath) Bits() (bits uint32) {
+	for i, set := range []bool{r.Loose, r.ByMark, r.AcceptLocal} {
+		if set {
+			bits |= 1 << i
+		}
+	}
+	return bits
 }
 
 // Ticks is the clock rate, in ticks per second.

@@ -74,6 +74,8 @@ func (e *evaluator) evalProtocol(p Pred) Answer {
 		return p.eval(e.f)
 	case U32:
 		return p.eval(e.f)
+	case ReversePath:
+		return p.eval(e.f)
 	case Meter:
 		return p.eval(e.f)
 	case Search:
