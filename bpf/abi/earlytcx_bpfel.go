@@ -155,6 +155,7 @@ const (
 	EarlyTcxVarIndexMask      = "index_mask"
 	EarlyTcxVarLeadLabels     = "lead_labels"
 	EarlyTcxVarLeadRows       = "lead_rows"
+	EarlyTcxVarLoops          = "loops"
 	EarlyTcxVarNeeds          = "needs"
 	EarlyTcxVarProgramMoreOps = "program_more_ops"
 	EarlyTcxVarProgramOps     = "program_ops"
@@ -246,6 +247,7 @@ type EarlyTcxVariableSpecs struct {
 	IndexMask      *ebpf.VariableSpec `ebpf:"index_mask"`
 	LeadLabels     *ebpf.VariableSpec `ebpf:"lead_labels"`
 	LeadRows       *ebpf.VariableSpec `ebpf:"lead_rows"`
+	Loops          *ebpf.VariableSpec `ebpf:"loops"`
 	Needs          *ebpf.VariableSpec `ebpf:"needs"`
 	ProgramMoreOps *ebpf.VariableSpec `ebpf:"program_more_ops"`
 	ProgramOps     *ebpf.VariableSpec `ebpf:"program_ops"`
@@ -323,6 +325,7 @@ type EarlyTcxVariables struct {
 	IndexMask      *ebpf.Variable `ebpf:"index_mask"`
 	LeadLabels     *ebpf.Variable `ebpf:"lead_labels"`
 	LeadRows       *ebpf.Variable `ebpf:"lead_rows"`
+	Loops          *ebpf.Variable `ebpf:"loops"`
 	Needs          *ebpf.Variable `ebpf:"needs"`
 	ProgramMoreOps *ebpf.Variable `ebpf:"program_more_ops"`
 	ProgramOps     *ebpf.Variable `ebpf:"program_ops"`

@@ -197,6 +197,7 @@ const (
 	EarlyXdpVarIndexMask      = "index_mask"
 	EarlyXdpVarLeadLabels     = "lead_labels"
 	EarlyXdpVarLeadRows       = "lead_rows"
+	EarlyXdpVarLoops          = "loops"
 	EarlyXdpVarNeeds          = "needs"
 	EarlyXdpVarProgramMoreOps = "program_more_ops"
 	EarlyXdpVarProgramOps     = "program_ops"
@@ -290,6 +291,7 @@ type EarlyXdpVariableSpecs struct {
 	IndexMask      *ebpf.VariableSpec `ebpf:"index_mask"`
 	LeadLabels     *ebpf.VariableSpec `ebpf:"lead_labels"`
 	LeadRows       *ebpf.VariableSpec `ebpf:"lead_rows"`
+	Loops          *ebpf.VariableSpec `ebpf:"loops"`
 	Needs          *ebpf.VariableSpec `ebpf:"needs"`
 	ProgramMoreOps *ebpf.VariableSpec `ebpf:"program_more_ops"`
 	ProgramOps     *ebpf.VariableSpec `ebpf:"program_ops"`
@@ -369,6 +371,7 @@ type EarlyXdpVariables struct {
 	IndexMask      *ebpf.Variable `ebpf:"index_mask"`
 	LeadLabels     *ebpf.Variable `ebpf:"lead_labels"`
 	LeadRows       *ebpf.Variable `ebpf:"lead_rows"`
+	Loops          *ebpf.Variable `ebpf:"loops"`
 	Needs          *ebpf.Variable `ebpf:"needs"`
 	ProgramMoreOps *ebpf.Variable `ebpf:"program_more_ops"`
 	ProgramOps     *ebpf.Variable `ebpf:"program_ops"`

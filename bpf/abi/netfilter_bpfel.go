@@ -622,6 +622,7 @@ const (
 	NetfilterVarLeadLabel        = "lead_label"
 	NetfilterVarLeadRow          = "lead_row"
 	NetfilterVarLeads            = "leads"
+	NetfilterVarLoops            = "loops"
 	NetfilterVarNeeds            = "needs"
 	NetfilterVarNoteSlot         = "note_slot"
 	NetfilterVarNoted            = "noted"
@@ -737,6 +738,7 @@ type NetfilterVariableSpecs struct {
 	LeadLabel       *ebpf.VariableSpec `ebpf:"lead_label"`
 	LeadRow         *ebpf.VariableSpec `ebpf:"lead_row"`
 	Leads           *ebpf.VariableSpec `ebpf:"leads"`
+	Loops           *ebpf.VariableSpec `ebpf:"loops"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
 	Noted           *ebpf.VariableSpec `ebpf:"noted"`
@@ -847,6 +849,7 @@ type NetfilterVariables struct {
 	LeadLabel       *ebpf.Variable `ebpf:"lead_label"`
 	LeadRow         *ebpf.Variable `ebpf:"lead_row"`
 	Leads           *ebpf.Variable `ebpf:"leads"`
+	Loops           *ebpf.Variable `ebpf:"loops"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
 	Noted           *ebpf.Variable `ebpf:"noted"`

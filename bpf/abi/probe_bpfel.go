@@ -347,6 +347,7 @@ const (
 	ProbeVarLeadLabel        = "lead_label"
 	ProbeVarLeadRow          = "lead_row"
 	ProbeVarLeads            = "leads"
+	ProbeVarLoops            = "loops"
 	ProbeVarNeeds            = "needs"
 	ProbeVarNoteSlot         = "note_slot"
 	ProbeVarNoted            = "noted"
@@ -456,6 +457,7 @@ type ProbeVariableSpecs struct {
 	LeadLabel       *ebpf.VariableSpec `ebpf:"lead_label"`
 	LeadRow         *ebpf.VariableSpec `ebpf:"lead_row"`
 	Leads           *ebpf.VariableSpec `ebpf:"leads"`
+	Loops           *ebpf.VariableSpec `ebpf:"loops"`
 	Needs           *ebpf.VariableSpec `ebpf:"needs"`
 	NoteSlot        *ebpf.VariableSpec `ebpf:"note_slot"`
 	Noted           *ebpf.VariableSpec `ebpf:"noted"`
@@ -566,6 +568,7 @@ type ProbeVariables struct {
 	LeadLabel       *ebpf.Variable `ebpf:"lead_label"`
 	LeadRow         *ebpf.Variable `ebpf:"lead_row"`
 	Leads           *ebpf.Variable `ebpf:"leads"`
+	Loops           *ebpf.Variable `ebpf:"loops"`
 	Needs           *ebpf.Variable `ebpf:"needs"`
 	NoteSlot        *ebpf.Variable `ebpf:"note_slot"`
 	Noted           *ebpf.Variable `ebpf:"noted"`

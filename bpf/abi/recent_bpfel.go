@@ -56,6 +56,7 @@ const (
 	RecentVarAddress      = "address"
 	RecentVarEdit         = "edit"
 	RecentVarFamily       = "family"
+	RecentVarLoops        = "loops"
 )
 
 // LoadRecent returns the embedded CollectionSpec for Recent.
@@ -117,6 +118,7 @@ type RecentVariableSpecs struct {
 	Address *ebpf.VariableSpec `ebpf:"address"`
 	Edit    *ebpf.VariableSpec `ebpf:"edit"`
 	Family  *ebpf.VariableSpec `ebpf:"family"`
+	Loops   *ebpf.VariableSpec `ebpf:"loops"`
 }
 
 // RecentObjects contains all objects after they have been loaded into the kernel.
@@ -155,6 +157,7 @@ type RecentVariables struct {
 	Address *ebpf.Variable `ebpf:"address"`
 	Edit    *ebpf.Variable `ebpf:"edit"`
 	Family  *ebpf.Variable `ebpf:"family"`
+	Loops   *ebpf.Variable `ebpf:"loops"`
 }
 
 // RecentPrograms contains all programs after they have been loaded into the kernel.

@@ -96,6 +96,7 @@ func (r *Runner) load(all *ebpf.CollectionSpec, p *codegen.Program, ticks uint32
 	values[abi.ProbeVarAtomic] = boolean(p.Atomic)
 	values[abi.ProbeVarBaseClass] = uint32(p.Base)
 	setLead(values, p)
+	values[abi.ProbeVarLoops] = boolean(p.Looks)
 	values[abi.ProbeVarHz] = ticks
 	values[abi.ProbeVarCreditsPerJiffy] = maps.CreditsPerJiffy(ticks)
 	if err := set(spec, values); err != nil {

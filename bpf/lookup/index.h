@@ -4,6 +4,7 @@
 #define BPFTABLES_INDEX_H
 
 #include "facts/facts.h"
+#include "facts/loop.h"
 #include "lookup/rows.h"
 
 words_map(class_index, class_words, HDR_SIZE)
@@ -15,20 +16,6 @@ static __always_inline const u32 *index_at(const u32 *index, u32 off)
 {
 	return index + (off & index_mask);
 }
-
-/* may_break ends the loop around it when the kernel's budget for loops is used up (Linux
- * 6.9, JCOND of kernel/bpf/verifier.c); compilers do not know the instruction. */
-#define may_break                                                                           \
-	({                                                                                  \
-		__label__ out, on;                                                          \
-		asm volatile goto("1: .byte 0xe5; .byte 0;"                                 \
-				  ".long ((%l[out] - 1b - 8) / 8) & 0xffff; .short 0"       \
-				  : : : : out);                                             \
-		goto on;                                                                    \
-	out:                                                                                \
-		break;                                                                      \
-	on:;                                                                                \
-	})
 
 /* fact reads a number of 1, 2 or 4 bytes of the facts. */
 static __always_inline u32 fact(const struct facts *f, u32 off, u32 how)

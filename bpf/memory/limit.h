@@ -4,6 +4,7 @@
 #define BPFTABLES_LIMIT_H
 
 #include "facts/facts.h"
+#include "facts/loop.h"
 #include "facts/world.h"
 
 struct limit_state {
@@ -36,14 +37,15 @@ struct {
 /* CREDITS_PER_JIFFY of net/netfilter/xt_limit.c for this kernel's HZ. */
 const volatile u32 credits_per_jiffy = 32;
 
-/* An exchange that other processors keep winning is given up after this many tries. */
+/* An exchange that other processors keep winning is given up after this many tries, or when the
+ * kernel's budget for loops is used up. */
 #define TRIES 64
 
 /* limit is limit_mt() of net/netfilter/xt_limit.c. */
 __noinline int limit(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 {
 	struct limit_state *s = bpf_map_lookup_elem(&limits, &slot);
-	u32 old, credit, increase = 0, try;
+	u32 old, credit, increase = 0, turn = 0;
 	u64 now = world_jiffies(), before;
 	bool yes;
 
@@ -52,7 +54,8 @@ __noinline int limit(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 		return A_NO;
 	if (*(volatile u32 *)&s->credit < s->cost && *(volatile u64 *)&s->prev == now)
 		return A_NO;
-	for (try = 0; try < TRIES; try++) {
+	for (;;) {
+		may_turn(turn, TRIES);
 		now = world_jiffies();
 		before = __sync_lock_test_and_set(&s->prev, now);
 		if (before)
@@ -95,12 +98,13 @@ __noinline int quota(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 __noinline int nth(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 {
 	struct nth_state *s = bpf_map_lookup_elem(&nths, &slot);
-	u32 old, next, try;
+	u32 old, next, turn = 0;
 
 	takes(ctx);
 	if (!f || !s)
 		return A_NO;
-	for (try = 0; try < TRIES; try++) {
+	for (;;) {
+		may_turn(turn, TRIES);
 		old = *(volatile u32 *)&s->count;
 		next = old == s->every ? 0 : old + 1;
 		if (__sync_val_compare_and_swap(&s->count, old, next) == old)

@@ -35,19 +35,34 @@ struct {
 	__type(value, u32);
 } recent_lists SEC(".maps");
 
-/* recent_hits says whether enough stamps are young enough. */
+/* recent_young counts one stamp if it is young enough, and says whether there are enough then. */
+static __always_inline bool recent_young(struct recent_list *l, struct recent_config *c, u32 i, u32 k, struct recent_ask *a)
+{
+	if (c->seconds && (s64)(*recent_stamp(l, i, k) - a->since) < 0)
+		return false;
+	l->hits++;
+	return !c->hits || l->hits >= c->hits;
+}
+
+/* recent_hits says whether enough stamps are young enough; see recent_find(). */
 static __always_inline bool recent_hits(struct recent_list *l, struct recent_config *c, u32 i, struct recent_ask *a)
 {
 	u32 nstamps = l->entries[recent_index(i)].nstamps, k;
 
 	l->hits = 0;
-	for (k = 0; k < RECENT_STAMPS; k++) {
-		if (k >= nstamps)
-			break;
-		if (c->seconds && (s64)(*recent_stamp(l, i, k) - a->since) < 0)
-			continue;
-		l->hits++;
-		if (!c->hits || l->hits >= c->hits)
+	if (!loops) {
+		for (k = 0; k < RECENT_STAMPS && k < nstamps; k++)
+			if (recent_young(l, c, i, k, a))
+				return true;
+		return false;
+	}
+	l->free = 0; /* it is not asked for any more */
+	for (;;) {
+		may_break;
+		k = l->free++;
+		if (k >= RECENT_STAMPS || k >= nstamps)
+			return false;
+		if (recent_young(l, c, i, k, a))
 			return true;
 	}
 	return false;

@@ -5,6 +5,8 @@
 #ifndef BPFTABLES_RECENT_LIST_H
 #define BPFTABLES_RECENT_LIST_H
 
+#include "facts/loop.h"
+
 #define RECENT_TOTAL 100 /* module parameter ip_list_tot */
 #define RECENT_STAMPS 256 /* at most, for each address */
 #define RECENT_NONE RECENT_TOTAL
@@ -47,32 +49,6 @@ struct recent_ask {
 	u8 asked_ttl; /* 0: any */
 };
 
-/* recent_find is recent_entry_lookup(); it also finds the entry that was not touched
- * for the longest time and a free one. */
-static __always_inline void recent_find(struct recent_list *l, struct recent_ask *a)
-{
-	u64 least = ~0ULL;
-	u32 i;
-
-	l->found = l->oldest = l->free = RECENT_NONE;
-	for (i = 0; i < RECENT_TOTAL; i++) {
-		struct recent_entry *e = &l->entries[i];
-
-		if (!e->touched) {
-			l->free = i;
-			continue;
-		}
-		if (e->touched < least) {
-			least = e->touched;
-			l->oldest = i;
-		}
-		if (e->family == family && e->addr[0] == a->addr[0] && e->addr[1] == a->addr[1] &&
-		    e->addr[2] == a->addr[2] && e->addr[3] == a->addr[3] &&
-		    (a->asked_ttl == e->ttl || !a->asked_ttl || !e->ttl))
-			l->found = i;
-	}
-}
-
 /* recent_index bounds an index so that the verifier sees it: the barriers keep the
  * compiler from taking its own knowledge for the comparison. */
 static __always_inline u32 recent_index(u32 i)
@@ -82,6 +58,49 @@ static __always_inline u32 recent_index(u32 i)
 		i = RECENT_NONE;
 	barrier_var(i);
 	return i;
+}
+
+/* recent_look looks at one entry for recent_find(). */
+static __always_inline void recent_look(struct recent_list *l, struct recent_ask *a, u32 i, u64 *least)
+{
+	struct recent_entry *e = &l->entries[i];
+
+	if (!e->touched) {
+		l->free = i;
+		return;
+	}
+	if (e->touched < *least) {
+		*least = e->touched;
+		l->oldest = i;
+	}
+	if (e->family == family && e->addr[0] == a->addr[0] && e->addr[1] == a->addr[1] &&
+	    e->addr[2] == a->addr[2] && e->addr[3] == a->addr[3] &&
+	    (a->asked_ttl == e->ttl || !a->asked_ttl || !e->ttl))
+		l->found = i;
+}
+
+/* recent_find is recent_entry_lookup(); it also finds the entry that was not touched
+ * for the longest time and a free one. Where the kernel ends loops itself, the turn is counted in
+ * the list, where the verifier does not follow it: it would walk every turn. */
+static __always_inline void recent_find(struct recent_list *l, struct recent_ask *a)
+{
+	u64 least = ~0ULL;
+	u32 i;
+
+	l->found = l->oldest = l->free = RECENT_NONE;
+	if (!loops) {
+		for (i = 0; i < RECENT_TOTAL; i++)
+			recent_look(l, a, i, &least);
+		return;
+	}
+	l->hits = 0;
+	for (;;) {
+		may_break;
+		i = recent_index(l->hits++);
+		if (i >= RECENT_TOTAL)
+			return;
+		recent_look(l, a, i, &least);
+	}
 }
 
 /* recent_stamp is the index of a time stamp. */
