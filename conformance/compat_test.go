@@ -49,7 +49,8 @@ texts > /tmp/before.$$
 closed before
 bpftables install-compat || echo FAILED install
 closed installed
-iptables -S INPUT; ip6tables-save | grep -v '^#'; iptables --version
+iptables -S INPUT; ip6tables-save | grep -v '^#'; iptables --version; BPFTABLES_DIALECT=legacy iptables --version
+bpftables status | grep -A 1 ^names
 iptables-nft -S INPUT | grep icmp && echo LEFT
 iptables -A INPUT -s 192.0.2.8 -j DROP
 iptables-nft -A INPUT -s 192.0.2.9 -j DROP
@@ -63,7 +64,7 @@ texts | diff /tmp/before.$$ - && echo SAME
 rm /tmp/before.$$
 `, bin)
 	for _, want := range []string{
-		"-A INPUT -p icmp -j DROP\n", "-A INPUT -s 2001:db8::1/128 -j LOG\n", ":FORWARD DROP [0:0]\n", "iptables v1.8.9 (nf_tables)\n", "\nSAME\n",
+		"-A INPUT -p icmp -j DROP\n", "-A INPUT -s 2001:db8::1/128 -j LOG\n", ":FORWARD DROP [0:0]\n", "iptables v1.8.9 (nf_tables)\niptables v1.8.9 (legacy)\nnames: iptables and the others stand for ", ", and speak as iptables-nft does\nkernel\n", "\nSAME\n",
 		"warned\nbpftables: warning: iptables-nft: table filter, 1 rule; they go on being enforced", "'bpftables takeover'\nsilent\n",
 	} {
 		if !strings.Contains(out, want) {
@@ -169,13 +170,16 @@ texts | grep -v '^#' > /tmp/before.$$
 bpftables install-compat >/dev/null || echo FAILED install-compat
 iptables --version; iptables -S INPUT; ip6tables -t mangle -S PREROUTING
 iptables -t raw -A PREROUTING -s 192.0.2.1 -j DROP
+ln -sf xtables-nft-multi /usr/sbin/ip6tables
+bpftables status | grep -c '  but not /usr/sbin/ip6tables: '
+bpftables install-compat | grep -c 'let /usr/sbin/ip6tables be a link'
 bpftables remove-compat >/dev/null || echo FAILED remove-compat
 iptables -t raw -S PREROUTING
 nft delete table ip raw
 texts | grep -v '^#' | diff /tmp/before.$$ - && echo SAME
 rm /tmp/*.$$
 `, bin)
-		want := "iptables v1.8.9 (nf_tables)\n-P INPUT ACCEPT\n-A INPUT -p icmp -j DROP\n-P PREROUTING ACCEPT\n-A PREROUTING -s 2001:db8::1/128 -j DROP\n" +
+		want := "iptables v1.8.9 (nf_tables)\n-P INPUT ACCEPT\n-A INPUT -p icmp -j DROP\n-P PREROUTING ACCEPT\n-A PREROUTING -s 2001:db8::1/128 -j DROP\n1\n1\n" +
 			"-P PREROUTING ACCEPT\n-A PREROUTING -s 192.0.2.1/32 -j DROP\nSAME\n"
 		if out != want {
 			t.Errorf("%s:\n%s\nwant\n%s", kind, out, want)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/compat/beside"
+	"github.com/bpftables/bpftables/compat/install"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
@@ -33,6 +34,7 @@ iptables-legacy and iptables-nft in the same namespace are counted.`
 type report struct {
 	Families []*apply.Status `json:"families"`
 	Beside   []besideReport  `json:"beside"`
+	Names    *install.Names  `json:"names,omitempty"`
 	Features []probe.Feature `json:"features"`
 }
 
@@ -67,6 +69,10 @@ func (c *statusCmd) Run(s *streams) error {
 			return err
 		}
 	}
+	var unknown error
+	if r.Names, unknown = install.Now(); unknown != nil {
+		fmt.Fprintln(s.err, "bpftables: warning:", unknown)
+	}
 	if c.JSON {
 		return writeJSON(s.out, r)
 	}
@@ -80,6 +86,7 @@ func (c *statusCmd) Run(s *streams) error {
 		}
 		fmt.Fprintf(s.out, "%s, %s\n", h.line, how)
 	}
+	printNames(s.out, r.Names)
 	fmt.Fprintln(s.out, "kernel")
 	for _, f := range r.Features {
 		fmt.Fprintf(s.out, "  %-22s %s\n", f.Name, f.Answer())
@@ -145,6 +152,17 @@ func printOrder(w io.Writer, st *apply.Status) {
 			continue
 		}
 		fmt.Fprintf(w, "  set %s of %s: %d elements, up to %d\n", s.Name, s.Owner, *s.Elements, s.Size)
+	}
+}
+
+// printNames says what the names of iptables' programs stand for, where they were made ours.
+func printNames(w io.Writer, n *install.Names) {
+	if n == nil {
+		return
+	}
+	fmt.Fprintf(w, "names: iptables and the others stand for %s, and speak as iptables-%s does\n", n.Program, n.Dialect)
+	if len(n.Others) > 0 {
+		fmt.Fprintf(w, "  but not %s: another program has put it there; run 'bpftables install-compat' again\n", strings.Join(n.Others, ", "))
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -236,20 +237,50 @@ func (h *Host) speak(dialect string) error {
 
 // verify makes sure that all names stand for our program.
 func (h *Host) verify() error {
+	others, err := h.others()
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s is still not ours: another program has put it there, or has a higher priority; move it away, then run install-compat again", others[0])
+}
+
+// others are the names that do not stand for our program.
+func (h *Host) others() (out []string, err error) {
 	holders, err := h.holders()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range h.order(holders) {
 		paths, err := holders[name].paths()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, path := range sorted(paths) {
 			if !tool.Ours(path) {
-				return fmt.Errorf("%s is still not ours: another program has put it there, or has a higher priority; move it away, then run install-compat again", path)
+				out = append(out, path)
 			}
 		}
 	}
-	return nil
+	return out, nil
+}
+
+// Names is what became of the names since install-compat was run.
+type Names struct {
+	Dialect string   `json:"dialect"`
+	Program string   `json:"program"`
+	Others  []string `json:"others,omitempty"` // names that do not stand for it any more
+}
+
+// Now gives what became of the names; nil if they are not ours.
+func Now() (*Names, error) {
+	r, err := recall()
+	if err != nil || r.Program == "" {
+		return nil, err
+	}
+	others, err := (&Host{record: r}).others()
+	if err != nil {
+		return nil, err
+	}
+	dialect, err := os.ReadFile(face.DialectFile) // the administrator may have changed it
+	return &Names{strings.TrimSpace(string(dialect)), r.Program, others}, err
 }
