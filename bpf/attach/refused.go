@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -47,7 +48,7 @@ func refused(p *codegen.Program, insns asm.Instructions, err error) error {
 	out := &RefusedError{Table: p.Table, Hook: p.Hook, Reason: verifier.Cause.Error(), Err: err}
 	for i := len(verifier.Log) - 1; i >= 0; i-- {
 		line := strings.TrimSpace(verifier.Log[i])
-		if number := instructionNumber.FindStringSubmatch(line); number != nil {
+		if number := instructionNumber().FindStringSubmatch(line); number != nil {
 			out.Rule = ruleAt(insns, number[1])
 			return out
 		}
@@ -59,7 +60,7 @@ func refused(p *codegen.Program, insns asm.Instructions, err error) error {
 }
 
 // instructionNumber finds the number in "17: (61) r3 = *(u32 *)(r9 +0)".
-var instructionNumber = regexp.MustCompile(`^(\d+): \([0-9a-f]{2}\)`)
+var instructionNumber = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\d+): \([0-9a-f]{2}\)`) })
 
 // ruleAt is the rule of the instruction with a number: the text of the last instruction
 // before it that has one. It is "" in the C part of the datapath.

@@ -38,6 +38,9 @@ type Space struct {
 	pins   map[string]uint64 // inodes of the pins of maps, where they are certain; see Fresh
 }
 
+// processors is the file by which package ebpf counts processors.
+const processors = "/sys/devices/system/cpu/possible"
+
 // Open gives the space of the network namespace of the calling thread, as it is: nothing is
 // made or removed. Who changes something has the xtables lock and calls Claim before.
 func Open(family packet.Family) (*Space, error) {
@@ -46,8 +49,9 @@ func Open(family packet.Family) (*Space, error) {
 		return nil, err
 	}
 	// Maps with a value for each processor are not found without it: their files look removed.
-	if _, err := ebpf.PossibleCPU(); err != nil {
-		return nil, fmt.Errorf("number of processors: %w; mount a sysfs at /sys", err)
+	// Whether they can be counted is asked with one system call; reading takes a dozen.
+	if err := unix.Access(processors, unix.R_OK); err != nil {
+		return nil, fmt.Errorf("number of processors: %s: %w; mount a sysfs at /sys", processors, err)
 	}
 	cookie, err := netnsCookie()
 	if err != nil {

@@ -5,17 +5,18 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bpftables/bpftables/compat/tool"
 )
 
 // failedLine is where the tools say which line they refuse.
-var failedLine = regexp.MustCompile(`line:? (\d+)`)
+var failedLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`line:? (\d+)`) })
 
 // unread are options whose default the tools print, but do not keep as they would keep what
 // is printed: of a mask for 32 bits the other 96, which no packet is asked for
 // (recent_init() and connlimit_init() in extensions of iptables).
-var unread = regexp.MustCompile(` --mask 255\.255\.255\.255| --connlimit-mask 32\b`)
+var unread = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(` --mask 255\.255\.255\.255| --connlimit-mask 32\b`) })
 
 // prove makes sure that what a tool prints of a table says what the kernel holds. Some
 // rules are printed with loss: iptables-legacy-save prints "-p udp" for a rule with
@@ -41,7 +42,7 @@ func prove(t *tool.Tool, table, text string) error {
 			return nil
 		}
 		n := 0
-		if m := failedLine.FindStringSubmatch(err.Error()); m != nil {
+		if m := failedLine().FindStringSubmatch(err.Error()); m != nil {
 			n, _ = strconv.Atoi(m[1])
 		}
 		if n < 1 || n > len(lines) {
@@ -59,7 +60,7 @@ func prove(t *tool.Tool, table, text string) error {
 // written are the ways in which a rule may have been written: with each of the options that
 // are not kept, or without it; last as it is printed.
 func written(line string) []string {
-	at := unread.FindStringIndex(line)
+	at := unread().FindStringIndex(line)
 	if at == nil {
 		return []string{line}
 	}

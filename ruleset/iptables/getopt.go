@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/bpftables/bpftables/ruleset"
 )
@@ -123,19 +124,20 @@ func (s *scanner) next() found {
 	return s.long(a)
 }
 
-// shortNames are "-A", "-B" and so on.
-var shortNames = func() (names [256]string) {
+// shortNames are "-A", "-B" and so on: made once, as long texts have many.
+var shortNames = sync.OnceValue(func() *[256]string {
+	var names [256]string
 	for i := range names {
 		names[i] = "-" + string([]byte{byte(i)})
 	}
-	return names
-}()
+	return &names
+})
 
 // short takes one option of a cluster.
 func (s *scanner) short() found {
 	a := s.args[s.ind]
 	c := s.cluster[0]
-	f := found{code: c, at: a.at, name: shortNames[c]}
+	f := found{code: c, at: a.at, name: shortNames()[c]}
 	s.cluster = s.cluster[1:]
 	mode, ok := shortMode(c)
 	switch {

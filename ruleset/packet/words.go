@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // word is one word of the packet language after the addresses.
@@ -83,13 +84,13 @@ func words() []word {
 }
 
 // wordTable is words(), by name.
-var wordTable = func() map[string]word {
+var wordTable = sync.OnceValue(func() map[string]word {
 	t := map[string]word{}
 	for _, w := range words() {
 		t[w.name] = w
 	}
 	return t
-}()
+})
 
 // Words are the names of the words that may follow the addresses.
 func Words() []string {
@@ -105,7 +106,7 @@ func (p *parser) word(name string) error {
 		p.words = append([]string{name}, p.words...)
 		name = "ct"
 	}
-	w, ok := wordTable[name]
+	w, ok := wordTable()[name]
 	if !ok {
 		return fmt.Errorf("%s: not a word of the packet language; give one of %s", name, strings.Join(Words(), " "))
 	}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -53,12 +54,14 @@ func (r *RateEst) Set(_ *ruleset.Env, option string, negate bool, args []string)
 	return err
 }
 
-var decimalNumber = regexp.MustCompile(`^[ \t\n\v\f\r]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?`)
+var decimalNumber = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[ \t\n\v\f\r]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?`)
+})
 
 // microseconds reads a time; without a unit it is in microseconds
 // (RATEEST_get_time() in libxt_RATEEST.c of iptables).
 func microseconds(which, s string) (uint32, error) {
-	digits := decimalNumber.FindString(s)
+	digits := decimalNumber().FindString(s)
 	t, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
 	if digits == "" || err != nil {
 		return 0, ruleset.InWords(fmt.Errorf("bad time %q; give a number with s, ms or us", s), "RATEEST: bad %s value \"%s\"", which, s)
