@@ -37,14 +37,7 @@ func Rule(e *apply.Engine, c *caller.Caller, argv *iptables.Argv, args []string,
 	// What reads is run on live counters.
 	if argv.Lists || !argv.Changes {
 		o := iptables.Options{Resolver: c.Resolver(), Output: c.Out, Told: how.Told}
-		live, err := e.Current()
-		if err != nil {
-			return 0, err
-		}
-		if live != nil {
-			o.Base = live
-		}
-		if _, _, err := argv.Run(o); err != nil || !argv.Changes {
+		if err := e.Read(argv, o); err != nil || !argv.Changes {
 			return 0, err
 		}
 	}

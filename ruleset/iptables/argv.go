@@ -27,6 +27,11 @@ type Argv struct {
 	Version bool
 	Lists   bool // -L and -S: Run prints
 	Changes bool // all commands but -L, -S and -C
+	Checks  bool // -C
+	// The chain that is named, "" for all, what its rule jumps to, and whether counters are
+	// printed.
+	Chain, Jump string
+	Counted     bool
 	// Interval says that -W was given, which iptables tells to mean nothing.
 	Interval bool
 	Warnings []string // of iptables
@@ -72,7 +77,8 @@ func ParseArgv(args []string, o Options) (*Argv, error) {
 	}
 	const reads = cmdList | cmdListRules | cmdCheck
 	a.Lists = c.bits&(cmdList|cmdListRules) != 0
-	a.Changes = c.bits&^reads != 0
+	a.Changes, a.Checks = c.bits&^reads != 0, c.bits == cmdCheck
+	a.Chain, a.Jump, a.Counted = c.chain.text, c.jump.text, c.options&optVerbose != 0
 	return a, nil
 }
 
@@ -84,15 +90,26 @@ func (a *Argv) Run(o Options) (*ruleset.Ruleset, Report, error) {
 	if len(rd.faults) == 0 {
 		rd.commit()
 	}
-	if len(rd.faults) == 0 {
-		return rd.result(), rd.report, nil
+	if err := rd.failed(); err != nil {
+		return nil, Report{}, err
 	}
-	return nil, Report{}, rd.failed()
+	return rd.result(), rd.report, nil
 }
 
-// failed is the error of a command that has faults.
+// Check runs -C as Run does, on a base without rules: the finder has them.
+func (a *Argv) Check(o Options, f Finder) error {
+	rd := a.reader(o)
+	rd.finder = f
+	rd.run(ruleset.Counters{}, false)
+	return rd.failed()
+}
+
+// failed is the error of a command line.
 func (rd *reader) failed() error {
-	if rd.usage {
+	switch {
+	case len(rd.faults) == 0:
+		return nil
+	case rd.usage:
 		return marked{joined(rd.faults), ErrUsage}
 	}
 	return joined(rd.faults)

@@ -14,8 +14,7 @@ type Editor interface {
 	// Len is how many rules a chain has, and Jumps how many rules jump to it.
 	Len(table, chain string) int
 	Jumps(table, chain string) int
-	// Find gives the place of the first rule that prints as r does, or -1.
-	Find(table, chain string, r *ruleset.Rule) int
+	Finder
 	Insert(table, chain string, i int, r *ruleset.Rule) error
 	Delete(table, chain string, i int) error
 	// Flush deletes all rules, and Zero sets the counters of n rules from i on to 0.
@@ -29,6 +28,12 @@ type Editor interface {
 	Rename(table, chain, to string) error
 	// Commit ends the changes of a table; there were some.
 	Commit(table string) error
+}
+
+// Finder knows the rules of chains.
+type Finder interface {
+	// Find gives the place of the first rule that prints as r does, or -1.
+	Find(table, chain string, r *ruleset.Rule) int
 }
 
 // Change hands the changes of a text to an editor. o.Base has the tables and chains

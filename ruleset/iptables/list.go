@@ -24,7 +24,11 @@ func List(w io.Writer, t *ruleset.Table, o ListOptions) error {
 	if o.Chain != "" && t.Chain(o.Chain) == nil {
 		return &ruleset.Error{Thing: o.Chain, What: "no such chain in table " + t.Name}
 	}
-	refs := references(t)
+	refs := o.References
+	if refs == nil {
+		all := references(t)
+		refs = func(chain string) int { return all[chain] }
+	}
 	first := true
 	for _, c := range t.Chains {
 		if o.Chain != "" && o.Chain != c.Name {
@@ -35,7 +39,7 @@ func List(w io.Writer, t *ruleset.Table, o ListOptions) error {
 		}
 		first = false
 		if o.Rule == 0 {
-			l.header(c, refs[c.Name])
+			l.header(c, refs(c.Name))
 		}
 		for i, r := range c.Rules {
 			if o.Rule == 0 || o.Rule == i+1 {

@@ -30,6 +30,8 @@ type Options struct {
 	Warn func(text string)
 	// Verbose has a text tell what it empties, and its comments.
 	Verbose bool
+	// References is what ListOptions has.
+	References func(chain string) int
 }
 
 // program is the name of a program of the family, by what follows "iptables".
@@ -92,4 +94,6 @@ type ListOptions struct {
 	LineNumbers bool          // --line-numbers
 	Chain       string        // only this chain; empty: all
 	Rule        int           // only the rule with this number, without header; 0: all
+	// References tells how many rules jump to a chain; nil: the table has all rules.
+	References func(chain string) int
 }

@@ -105,6 +105,7 @@ type reader struct {
 	scratch   ruleset.Place // for placeWords
 	edit      Editor        // nil: changes are made in cur
 	cannot    bool          // a fault is that the editor cannot do something
+	finder    Finder        // of -C; nil: cur has the rules
 }
 
 func newReader(o Options) *reader {

@@ -292,7 +292,12 @@ func (rd *reader) place(c *command, e *chainEdit, r *ruleset.Rule) *fault {
 		t.count(e.rules.all()[c.number-1], -1)
 		e.rules.all()[c.number-1] = r
 	default:
-		i := t.find(e, r)
+		i := -1
+		if rd.finder != nil {
+			i = rd.finder.Find(t.name, e.name, r)
+		} else {
+			i = t.find(e, r)
+		}
 		if i < 0 {
 			return notFound(e, c, r)
 		}
@@ -334,6 +339,7 @@ func (rd *reader) show(c *command) *fault {
 	} else {
 		o := ListOptions{Family: rd.o.Family, Chain: c.chain.text, Rule: c.number, Verbose: c.options&optVerbose != 0,
 			Numeric: c.options&optNumeric != 0, Exact: c.options&optExact != 0, LineNumbers: c.options&optLineNumbers != 0}
+		o.References = rd.o.References
 		o.Names, _ = rd.o.Resolver.(ruleset.Names)
 		err = List(out, t, o)
 	}
