@@ -59,12 +59,12 @@ var long = flag.Bool("long", false, "all callers, not those alone that are playe
 // scenarios are played by every set of programs; sizes are small here, and large where time is
 // measured. The first are always played, the others with -long.
 var scenarios = []string{
-	"docker", "kube:5", "netfilter-persistent", "wg-quick", "iptables-apply", "ferm", "kube:50", "portmap",
-	"fail2ban", "fail2ban-recent", "firewalld:0", "firewalld:1", "libvirt", "netavark", "shorewall", "tailscale", "ufw",
+	"docker", "kube:5", "commands:small", "netfilter-persistent", "wg-quick", "iptables-apply", "ferm", "kube:50", "portmap",
+	"fail2ban", "fail2ban-recent", "firewalld:0", "firewalld:1", "libvirt", "netavark", "shorewall", "tailscale", "ufw", "commands:ufw", "commands:docker", "commands:firewalld",
 }
 
 // always is how many scenarios are always played.
-const always = 4
+const always = 5
 
 // TestCallers lets callers run on netfilter's programs and on ours, alone and beside a server: they
 // see the same, and leave the same rules.

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-//go:embed host.sh testdata/*.sh
+//go:embed host.sh testdata/*.sh testdata/tables
 var scripts embed.FS
 
 // Programs is a set of the programs of iptables.
@@ -53,7 +53,9 @@ func Names() []string {
 	}
 	var out []string
 	for _, f := range files {
-		out = append(out, strings.TrimSuffix(f.Name(), ".sh"))
+		if name, ok := strings.CutSuffix(f.Name(), ".sh"); ok {
+			out = append(out, name)
+		}
 	}
 	return out
 }
