@@ -189,6 +189,7 @@ type HelpWord struct {
 	Name    string
 	Target  bool
 	Options []ruleset.Option
+	Lines   []string // that stand below the options
 }
 
 // helpWords takes what was named up to here, that which -p loads, too.
@@ -197,11 +198,23 @@ func (a *Argv) helpWords(p *specParser) {
 		p.loadProto()
 	}
 	for _, w := range p.c.words {
-		a.Words = append(a.Words, HelpWord{Name: w.name, Options: w.options})
+		a.Words = append(a.Words, helpOf(w))
 	}
 	if w := p.c.target; w != nil {
-		a.Words = append(a.Words, HelpWord{Name: w.name, Target: true, Options: w.options})
+		target := helpOf(w)
+		if target.Target = !standardTarget(w.name); !target.Target {
+			target.Name = "standard" // as iptables calls what gives a verdict
+		}
+		a.Words = append([]HelpWord{target}, a.Words...)
 	}
+}
+
+func helpOf(w *word) HelpWord {
+	h := HelpWord{Name: w.name, Options: w.options}
+	if b, ok := w.builder.(interface{ HelpLines() []string }); ok {
+		h.Lines = b.HelpLines()
+	}
+	return h
 }
 
 // optionalValue is the argument of an option that may have one.

@@ -63,6 +63,23 @@ var icmpNames = []icmpName{
 	{"address-mask-request", 17, 0, 255}, {"address-mask-reply", 18, 0, 255},
 }
 
+// HelpLines are the names of types, behind each its other names, and below it those of its codes:
+// firewalld reads what may be blocked from them (print_types(), extensions/libxt_icmp.h).
+func (m *icmp) HelpLines() []string {
+	lines := []string{"Valid " + m.title + " Types:"}
+	for i, n := range m.names {
+		switch {
+		case i == 0 || n.kind != m.names[i-1].kind:
+			lines = append(lines, n.name)
+		case n.codeLo == m.names[i-1].codeLo && n.codeHi == m.names[i-1].codeHi:
+			lines[len(lines)-1] += " (" + n.name + ")"
+		default:
+			lines = append(lines, "   "+n.name)
+		}
+	}
+	return lines
+}
+
 // Set takes one option.
 func (m *icmp) Set(_ *ruleset.Env, option string, negate bool, args []string) error {
 	if err := m.once(option); err != nil {
