@@ -16,22 +16,28 @@ type InPlace struct {
 	Actions []plan.Action   // of the table; targets that are new to it come behind them
 	Can     Can             // whether others run a target that is new; nil: none is
 	// Class gives the number of a chain that rules can jump to; false: of none.
-	Class    func(chain string) (int, bool)
-	Template bool        // see plan.Table
-	Hidden   pred.Hidden // see plan.Table
+	Class func(chain string) (int, bool)
+	// Slot gives a limit, or an nth, a number that no other has; false: there is none left.
+	Slot          func(pred.Pred) (int, bool)
+	Template      bool        // see plan.Table
+	Hidden, Asked pred.Hidden // see plan.Table; those of rules that are put in place come to it
 }
 
 // Placed is a rule that can be put in place.
 type Placed struct {
 	*plan.Rule
-	Refused   uint8 // 1 << packet.Hook: where it would be refused, or nobody runs its target
-	Conntrack bool  // it needs the kernel's conntrack
+	Refused   uint8       // 1 << packet.Hook: where it would be refused, or nobody runs its target
+	Conntrack bool        // it needs the kernel's conntrack
+	Slots     []pred.Pred // its limits and nths, with their numbers
 }
 
 // Rule translates a rule of a classified chain; nil when only a new generation can
 // run it: its condition has a memory, nobody runs its target, or it asks what others hide.
 func (p *InPlace) Rule(r *ruleset.Rule) *Placed {
 	place := &ruleset.Place{Family: p.Family, Bases: p.Bases, Rule: r}
+	if refuses(place) {
+		return nil // wherever it stands
+	}
 	out := &Placed{Rule: &plan.Rule{Pos: r.Pos.String(), Ends: r.Ends()}, Refused: p.Refused(r)}
 	for _, m := range r.Matches {
 		// What users and groups are may depend on the namespace: package apply decides.
@@ -40,7 +46,11 @@ func (p *InPlace) Rule(r *ruleset.Rule) *Placed {
 		}
 		out.Conntrack = out.Conntrack || ruleset.NeedsConntrack(m)
 		c := m.Lower(place)
-		if !pred.Stateless(c) || pred.Any(c, pred.HasArguments) || p.Template && pred.AsksConntrack(c) || pred.AsksHidden(c)&p.Hidden != 0 {
+		if pred.Any(c, elsewhere) || p.Template && pred.AsksConntrack(c) || !p.asks(pred.AsksHidden(c)) {
+			return nil
+		}
+		c, ok := p.slots(c, out)
+		if !ok {
 			return nil
 		}
 		out.Conds = append(out.Conds, c)
@@ -57,6 +67,63 @@ func (p *InPlace) Rule(r *ruleset.Rule) *Placed {
 		return nil
 	}
 	return out
+}
+
+// elsewhere says whether a predicate is one that a new generation alone can ask: its arguments, or
+// what it remembers, lie in maps that are made with it, or nobody can.
+func elsewhere(p pred.Pred) bool {
+	switch p.(type) {
+	case pred.Recent, pred.InSet, pred.SetUpdate, pred.Quota, pred.Unsupported:
+		return true
+	}
+	return pred.HasArguments(p)
+}
+
+// slots numbers the limits and nths of a predicate.
+func (p *InPlace) slots(c pred.Pred, out *Placed) (with pred.Pred, ok bool) {
+	ok = true
+	number := func(part pred.Pred) int {
+		n, free := 0, false
+		if p.Slot != nil {
+			n, free = p.Slot(part)
+		}
+		ok = ok && free
+		return n
+	}
+	with = eachNumbered(c, func(part pred.Pred) pred.Pred {
+		switch l := part.(type) {
+		case pred.Limit:
+			l.Slot = number(l)
+			part = l
+		case pred.Nth:
+			l.Slot = number(l)
+			part = l
+		}
+		out.Slots = append(out.Slots, part)
+		return part
+	})
+	return with, ok
+}
+
+// asks says whether a rule may ask something, which no rule of the table hides.
+func (p *InPlace) asks(h pred.Hidden) bool {
+	h = p.seen(h)
+	p.Asked |= h
+	return h&p.Hidden == 0
+}
+
+// hides says whether a rule may hide something, which no rule of the table asks.
+func (p *InPlace) hides(h pred.Hidden) bool {
+	p.Hidden |= h
+	return p.seen(h)&p.Asked == 0
+}
+
+// seen leaves out which way a packet goes where none is routed again.
+func (p *InPlace) seen(h pred.Hidden) pred.Hidden {
+	if routedAt(p.Bases) == 0 {
+		h &^= pred.HiddenWay
+	}
+	return h
 }
 
 // Refused gives the hooks (1 << packet.Hook) from which packets must not come to a rule: the kernel
@@ -108,10 +175,12 @@ func (p *InPlace) action(r *Placed) bool {
 	return false
 }
 
-// number finds the number of a target that netfilter runs. Only one that ends the
-// traversal hides nothing from rules behind it.
+// number finds the number of a target that netfilter runs.
 func (p *InPlace) number(r *Placed) bool {
-	if !r.Action.Ends() || pred.NeedsHidden(r.Action.Effect)&p.Hidden != 0 && routedAt(p.Bases) != 0 {
+	e := r.Action.Effect
+	m, marks := pred.MarkChange(e)
+	if pred.Attaches(e) || p.Template && marks && (m.NeedConn || m.Dst == pred.FieldCtMark || m.Src == pred.FieldCtMark) ||
+		!p.asks(pred.NeedsHidden(e)) || !p.hides(pred.Hides(p.Family, e)) {
 		return false
 	}
 	for i, a := range p.Actions {

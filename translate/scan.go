@@ -11,9 +11,10 @@ import (
 type scanned struct {
 	reasons  []plan.Reason // why BPF cannot run them
 	reads    pred.Reads
-	asks     bool // a condition calls a function of the C part
-	shims    bool // a rule has a target that netfilter runs
-	numbered bool // a condition has a slot
+	asks     bool        // a condition calls a function of the C part
+	shims    bool        // a rule has a target that netfilter runs
+	numbered bool        // a condition has a slot
+	asked    pred.Hidden // what effects of other rules may hide
 }
 
 // scanBlock is how many rules are looked at on one processor at a time.
@@ -41,8 +42,10 @@ func (t *table) scan(c *ruleset.Chain) {
 		b := &blocks[i]
 		t.out.Reasons = append(t.out.Reasons, b.reasons...)
 		all.reads |= b.reads
+		all.asked |= b.asked
 		all.asks, all.shims, all.numbered = all.asks || b.asks, all.shims || b.shims, all.numbered || b.numbered
 	}
+	t.out.Asked |= all.asked
 	t.reads[c], t.asks[c], t.shims = all.reads, all.asks, t.shims || all.shims
 	if all.numbered {
 		t.keep(c)
@@ -55,6 +58,7 @@ func (t *table) examine(out *scanned, r *ruleset.Rule, l *lowered, hooks uint8) 
 	out.reads |= l.reads(t.family)
 	out.asks = out.asks || !l.inMemory()
 	for i, p := range l.conds {
+		out.asked |= pred.AsksHidden(p)
 		if why := t.unfit(p); why != "" {
 			thing := "the effect"
 			if i < len(r.Matches) {
@@ -67,6 +71,7 @@ func (t *table) examine(out *scanned, r *ruleset.Rule, l *lowered, hooks uint8) 
 		return
 	}
 	out.shims = true
+	out.asked |= pred.NeedsHidden(l.action.Effect)
 	if how, why := t.can(l.action.Effect, hooks); how == Never {
 		out.reasons = append(out.reasons, reason(r, r.Target.Word(), why))
 	}

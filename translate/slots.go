@@ -24,18 +24,37 @@ func newSlots(rs *ruleset.Ruleset, p *plan.Plan) *slots {
 // assign returns the predicate with its slot numbers filled in; one without state is
 // returned as it is. Key is the identity of the state where the predicate brings none.
 func (s *slots) assign(p pred.Pred, key stateKey) pred.Pred {
+	return eachNumbered(p, func(part pred.Pred) pred.Pred { return s.number(part, key) })
+}
+
+// eachNumbered replaces the parts of a predicate that have slots.
+func eachNumbered(p pred.Pred, by func(part pred.Pred) pred.Pred) pred.Pred {
 	if !pred.Any(p, numbered) {
 		return p
 	}
+	all := func(ps []pred.Pred) []pred.Pred {
+		out := make([]pred.Pred, len(ps))
+		for i, p := range ps {
+			out[i] = eachNumbered(p, by)
+		}
+		return out
+	}
 	switch p := p.(type) {
 	case pred.Not:
-		return pred.Not{P: s.assign(p.P, key)}
+		return pred.Not{P: eachNumbered(p.P, by)}
 	case pred.HotdropIf:
-		return pred.HotdropIf{P: s.assign(p.P, key)}
+		return pred.HotdropIf{P: eachNumbered(p.P, by)}
 	case pred.And:
-		return pred.And(s.assignAll(p, key))
+		return pred.And(all(p))
 	case pred.Or:
-		return pred.Or(s.assignAll(p, key))
+		return pred.Or(all(p))
+	}
+	return by(p)
+}
+
+// number is assign for a predicate without parts.
+func (s *slots) number(p pred.Pred, key stateKey) pred.Pred {
+	switch p := p.(type) {
 	case pred.Limit:
 		var isNew bool
 		if p.Slot, isNew = s.slot(key, len(s.plan.Limits)); isNew {
@@ -95,14 +114,6 @@ func numbered(part pred.Pred) bool {
 		return true
 	}
 	return pred.HasArguments(part)
-}
-
-func (s *slots) assignAll(ps []pred.Pred, key stateKey) []pred.Pred {
-	out := make([]pred.Pred, len(ps))
-	for i, p := range ps {
-		out[i] = s.assign(p, key)
-	}
-	return out
 }
 
 // slot gives the number for a key, and whether the key is new.

@@ -256,6 +256,7 @@ type NetfilterClassState uint32
 const (
 	NetfilterClassStateCHAIN_REFUSED NetfilterClassState = 255
 	NetfilterClassStateCHAIN_BARE    NetfilterClassState = 256
+	NetfilterClassStateCHAIN_REACHED NetfilterClassState = 16711680
 	NetfilterClassStateCHAIN_UNMET   NetfilterClassState = 512
 )
 

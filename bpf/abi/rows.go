@@ -42,6 +42,7 @@ const (
 	ChainSize      = uint32(NetfilterClassChainCHAIN_SIZE)
 
 	ChainRefused = uint32(NetfilterClassStateCHAIN_REFUSED)
+	ChainReached = uint32(NetfilterClassStateCHAIN_REACHED)
 	ChainBare    = uint32(NetfilterClassStateCHAIN_BARE)
 	ChainUnmet   = uint32(NetfilterClassStateCHAIN_UNMET)
 

@@ -10,8 +10,10 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/codegen/rows/edit"
 	"github.com/bpftables/bpftables/codegen/rows/layout"
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 // Classes is the classified chains of an installed generation, in memory that they share
@@ -110,6 +112,40 @@ func (c *Classes) Restart(limits []int, nths map[int]uint32) error {
 			}
 		}
 		return nil
+	})
+}
+
+// Room is how many slots there are for what a predicate remembers.
+func (c *Classes) Room(of pred.Pred) (n int, err error) {
+	err = c.with(memoryOf(of), 1, func(m *ebpf.Map) error {
+		n = int(m.MaxEntries())
+		return nil
+	})
+	return n, err
+}
+
+// memoryOf names the map that a limit or an nth remembers in.
+func memoryOf(p pred.Pred) string {
+	if _, is := p.(pred.Nth); is {
+		return abi.NetfilterMapNths
+	}
+	return abi.NetfilterMapLimits
+}
+
+// Begin makes a slot that of a limit or an nth, which begins anew. No row that packets see may ask for it.
+func (c *Classes) Begin(slot int, of pred.Pred) error {
+	return c.with(memoryOf(of), 1, func(m *ebpf.Map) error {
+		switch p := of.(type) {
+		case pred.Limit:
+			hz, err := probe.HZ()
+			if err != nil {
+				return err
+			}
+			return maps.PutLimit(m, slot, p, hz)
+		case pred.Nth:
+			return maps.PutNth(m, slot, p)
+		}
+		return fmt.Errorf("%s has no slot", of)
 	})
 }
 

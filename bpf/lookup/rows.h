@@ -87,6 +87,7 @@ enum class_chain {
 enum class_state {
 	CHAIN_REFUSED = 0xff, /* 1 << hook: rules of it may be refused where packets come from there */
 	CHAIN_BARE = 1 << 8, /* it has rules without rows */
+	CHAIN_REACHED = 0xff0000, /* 1 << (hook + 16): packets may come from there */
 	CHAIN_UNMET = 1 << 9, /* it has jumps that lead nowhere, as no packet meets them */
 };
 

@@ -64,8 +64,8 @@ func New(specs map[string]*ebpf.MapSpec, states *States) (Set, error) {
 		fill func(*ebpf.Map) error
 	}{
 		{abi.NetfilterMapCounters, blocks(states.slots()), nil},
-		{abi.NetfilterMapLimits, size(states.Limits), states.fillLimits},
-		{abi.NetfilterMapNths, size(states.Nths), states.fillNths},
+		{abi.NetfilterMapLimits, states.room(size(states.Limits)), states.fillLimits},
+		{abi.NetfilterMapNths, states.room(size(states.Nths)), states.fillNths},
 	}
 	for _, s := range steps {
 		m, err := sized(specs[s.name], s.size)
@@ -106,6 +106,15 @@ func (s *States) slots() int {
 	return s.Rules + s.Rules/8 + 256
 }
 
+// room is how many slots there are where rules have so many: where chains are classified, also
+// some for rules that come later.
+func (s *States) room(n int) int {
+	if s.Image == nil {
+		return n
+	}
+	return n + max(16, n/4)
+}
+
 // sized makes a map with another size than its spec says, at least 1.
 func sized(spec *ebpf.MapSpec, size int) (*ebpf.Map, error) {
 	spec = spec.Copy()
@@ -122,34 +131,37 @@ func size[T any](slots map[int]T) int {
 	return n
 }
 
-// fillLimits begins every limit with full credit, as limit_mt_check().
 func (s *States) fillLimits(m *ebpf.Map) error {
 	for slot, l := range s.Limits {
-		if l.Quota != nil {
-			state := abi.NetfilterLimitState{Cap: uint32(*l.Quota), Cost: uint32(*l.Quota >> 32)}
-			if err := m.Put(uint32(slot), state); err != nil {
-				return err
-			}
-			continue
-		}
-		cost, most, _ := pred.LimitCredits(l.Avg, l.Burst, uint64(s.HZ))
-		state := abi.NetfilterLimitState{Credit: most, Cap: most, Cost: cost}
-		if err := m.Put(uint32(slot), state); err != nil {
+		if err := PutLimit(m, slot, l, s.HZ); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fillNths sets the counters so that the packet number Start, from 0, is the first
-// match: the kernel counts to Every-1 and matches when it begins anew.
+// PutLimit begins a limit with full credit, as limit_mt_check(), at a clock rate.
+func PutLimit(m *ebpf.Map, slot int, l pred.Limit, hz uint32) error {
+	if l.Quota != nil {
+		return m.Put(uint32(slot), abi.NetfilterLimitState{Cap: uint32(*l.Quota), Cost: uint32(*l.Quota >> 32)})
+	}
+	cost, most, _ := pred.LimitCredits(l.Avg, l.Burst, uint64(hz))
+	return m.Put(uint32(slot), abi.NetfilterLimitState{Credit: most, Cap: most, Cost: cost})
+}
+
 func (s *States) fillNths(m *ebpf.Map) error {
 	for slot, n := range s.Nths {
-		if err := m.Put(uint32(slot), abi.NetfilterNthState{Count: n.First(), Every: n.Every - 1}); err != nil {
+		if err := PutNth(m, slot, n); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// PutNth sets a counter so that the packet number Start, from 0, is the first match: the kernel
+// counts to Every-1 and matches when it begins anew.
+func PutNth(m *ebpf.Map, slot int, n pred.Nth) error {
+	return m.Put(uint32(slot), abi.NetfilterNthState{Count: n.First(), Every: n.Every - 1})
 }
 
 // Refill gives the limit of a slot full credit, as a new rule has.

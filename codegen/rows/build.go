@@ -164,7 +164,7 @@ func (b *builder) chain(number int, c *plan.Class) error {
 		}
 	}
 	d := layout.NewChain(layout.FirstVersion)
-	d[abi.ChainState] = layout.EveryHook &^ uint32(c.Hooks)
+	d[abi.ChainState] = layout.EveryHook&^uint32(c.Hooks) | uint32(c.Hooks)*layout.ReachedBy
 	if c.Bare {
 		d[abi.ChainState] |= abi.ChainBare
 	}

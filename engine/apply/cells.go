@@ -78,6 +78,8 @@ type extra struct {
 	// What changes in place have to know, by table; those without classified chains are
 	// not there.
 	Changeable map[string]*changeable `json:"changeable,omitempty"`
+	// Dying are slots of limits and nths whose rows may still be met by packets on their way.
+	Dying *memory `json:"dying,omitempty"`
 	// Memory is where the rules of tables remember packets, by table; see memory.
 	Memory map[string]*memory `json:"memory,omitempty"`
 }
@@ -88,6 +90,7 @@ type changeable struct {
 	Longest  int            `json:"longest,omitempty"` // how many of them the datapath was told that packets collect
 	Template bool           `json:"template,omitempty"`
 	Hidden   pred.Hidden    `json:"hidden,omitempty"`
+	Asked    pred.Hidden    `json:"asked,omitempty"`
 	Nths     map[int]uint32 `json:"nths,omitempty"` // what they begin with, by slot
 	// Keepers are the counter slots of rules that keep a named set.
 	Keepers []uint32 `json:"keepers,omitempty"`
@@ -103,7 +106,8 @@ func (x *extra) addChangeable(p *plan.Plan) {
 	}
 	for _, t := range p.Tables {
 		if have := x.Changeable[t.Name]; have != nil {
-			have.Actions, have.Longest, have.Template, have.Hidden = t.Actions, t.Longest, t.Template, t.Hidden
+			have.Actions, have.Longest, have.Template = t.Actions, t.Longest, t.Template
+			have.Hidden, have.Asked = t.Hidden, t.Asked
 			have.Nths, have.Keepers = map[int]uint32{}, t.Keepers
 			for _, n := range t.Nths {
 				have.Nths[n.Slot] = p.Nths[n.Slot].First()
@@ -140,6 +144,7 @@ func readExtra(st *state.Store) (*extra, error) {
 	err := json.Unmarshal(st.Extra(), &parts)
 	for name, to := range map[string]any{
 		"notes": &x.Reasons, "owned": &x.Owned, "sets": &x.Sets, "changeable": &x.Changeable, "memory": &x.Memory,
+		"dying": &x.Dying,
 	} {
 		if part := parts[name]; err == nil && part != nil {
 			err = json.Unmarshal(part, to)

@@ -118,6 +118,7 @@ type editor struct {
 	other    bool     // the extra part of the state has changed
 	restarts []string // tables whose limits begin anew
 	changed  bool
+	given    *memory         // slots that were found for rules of the change
 	full     error           // the generation had no room for a change
 	kinds    *edit.KindError // what the programs of a table do not run
 	err      error
@@ -152,11 +153,14 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 	if err != nil {
 		return nil, err
 	}
-	ed := &editor{live: live, extra: x, classes: classes, can: can.Effect, tables: map[string]*tableEditor{}}
+	ed := &editor{live: live, extra: x, classes: classes, given: &memory{}, can: can.Effect, tables: map[string]*tableEditor{}}
 	for name, t := range x.Changeable {
 		if s := live.State.Table(name); s != nil {
 			ed.tables[name] = ed.tableEditor(e.family, s, t)
 		}
+	}
+	if classes.Rows().Worn() == 0 {
+		x.Dying = nil // no packet is on its way that has seen the rows
 	}
 	ed.rows = classes.Rows().Edit()
 	ed.state = live.State.Edit(state.First + ed.rows.Version() - layout.FirstVersion)
@@ -228,6 +232,9 @@ func (ed *editor) Commit(table string) error {
 		ed.state.SetCounters(c, state.None, n)
 	}
 	clear(t.policies)
+	if t.in.Hidden != t.Hidden || t.in.Asked != t.Asked {
+		t.Hidden, t.Asked, ed.other = t.in.Hidden, t.in.Asked, true
+	}
 	if err := ed.verify(t); err != nil {
 		return err
 	}
@@ -244,11 +251,7 @@ func (ed *editor) restart() error {
 		if m == nil {
 			continue
 		}
-		limits := make([]int, len(m.Limits))
-		for i, l := range m.Limits {
-			limits[i] = l.Slot
-		}
-		if err := ed.classes.Restart(limits, ed.extra.Changeable[table].Nths); err != nil {
+		if err := ed.classes.Restart(slotsOf(m.Limits), ed.extra.Changeable[table].Nths); err != nil {
 			return err
 		}
 	}
@@ -259,7 +262,7 @@ func (ed *editor) restart() error {
 func (ed *editor) abort() error {
 	ed.rows.Abort()
 	ed.state.Abort()
-	ed.live.extra = nil // its bounds may have been raised
+	ed.live.extra = nil // it may have been changed
 	return nil
 }
 
@@ -298,7 +301,8 @@ func (ed *editor) commit() error {
 func (ed *editor) tableEditor(family packet.Family, s *state.Table, c *changeable) *tableEditor {
 	t := &tableEditor{changeable: c, state: s, policies: map[*state.Chain]ruleset.Counters{}, settled: map[int]uint8{}, longest: c.Longest}
 	t.in = &translate.InPlace{
-		Family: family, Bases: tables.Bases(s.Name), Actions: c.Actions, Can: ed.can, Template: c.Template, Hidden: c.Hidden,
+		Family: family, Bases: tables.Bases(s.Name), Actions: c.Actions, Can: ed.can, Template: c.Template, Hidden: c.Hidden, Asked: c.Asked,
+		Slot: ed.slot,
 		Class: func(chain string) (int, bool) {
 			to := s.Chain(chain)
 			return class(to)

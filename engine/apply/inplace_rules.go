@@ -89,15 +89,16 @@ func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *rulese
 		t.settled[number] = known | placed.Refused
 	}
 	rows := ed.classes.Rows()
-	if known := rows.Refused(number); placed.Refused&^known != 0 {
-		rows.SetRefused(number, known|placed.Refused)
-		t.walk = true
-	}
+	rows.SetRefused(number, rows.Refused(number)|placed.Refused)
+	t.walk = t.walk || placed.Refused&rows.Reached(number) != 0
 	var err error
 	if to.Row, to.Slot, err = ed.rows.Insert(number, before(c, i), placed.Rule); err != nil {
 		return ed.fail(err)
 	}
-	if to.Counters, err = ed.anew(to.Slot, to.Counters); err != nil {
+	if to.Counters, err = ed.anew(to.Slot, to.Counters); err == nil {
+		err = ed.remember(t, to.Slot, placed.Slots)
+	}
+	if err != nil {
 		ed.err = err
 	}
 	return err
@@ -145,6 +146,7 @@ func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
 	if err := ed.rows.Delete(number, r.Row); err != nil {
 		return ed.fail(err)
 	}
+	ed.forget(t, r.Slot)
 	t.count(r, -1)
 	return nil
 }

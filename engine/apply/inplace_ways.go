@@ -41,7 +41,11 @@ func (ed *editor) verify(t *tableEditor) error {
 func (ed *editor) settle(w *ways, reach *flow.Reach) (again bool, err error) {
 	rows, t := ed.classes.Rows(), w.t
 	for n, hooks := range reach.Hooks {
-		if n >= plan.MaxClasses || hooks&rows.Refused(n) == 0 && !rows.Bare(n) {
+		if n >= plan.MaxClasses {
+			continue
+		}
+		rows.SetReached(n, rows.Reached(n)|hooks)
+		if hooks&rows.Refused(n) == 0 && !rows.Bare(n) {
 			continue
 		}
 		refused, done := t.settled[n]

@@ -6,6 +6,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/rows/edit"
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 // Generation is everything that enforces one applied ruleset.
@@ -78,5 +79,9 @@ type Classes interface {
 	Counter(slot uint32) (Counter, error)
 	// Restart makes limits and nths begin anew, by their slots; nths have what they begin with.
 	Restart(limits []int, nths map[int]uint32) error
+	// Room is how many slots there are for limits, or for nths, and Begin makes a slot that of one, which
+	// no row that packets see asks for yet.
+	Room(of pred.Pred) (int, error)
+	Begin(slot int, of pred.Pred) error
 	Close() error
 }

@@ -67,6 +67,8 @@ type Table struct {
 	Template bool
 	// Hidden is what effects of the table change and rules behind them must not ask.
 	Hidden pred.Hidden
+	// Asked is what rules of the table ask of that, whether something hides it or not.
+	Asked pred.Hidden
 }
 
 // Alone says whether the base chains of the table, each with actions of its own to be done, are

@@ -54,6 +54,18 @@ func (m *Chains) freeChains(version uint32) {
 	}
 }
 
+// Reached are the hooks (1 << packet.Hook) from which packets may come to a chain; from the others
+// none do.
+func (m *Chains) Reached(chain int) uint8 {
+	return uint8(m.Chain(chain)[abi.ChainState] & abi.ChainReached / layout.ReachedBy)
+}
+
+// SetReached says so, as SetRefused does.
+func (m *Chains) SetReached(chain int, hooks uint8) {
+	d := m.Chain(chain)
+	d[abi.ChainState] = d[abi.ChainState]&^abi.ChainReached | uint32(hooks)*layout.ReachedBy
+}
+
 // Refused are the hooks (1 << packet.Hook) at which rules of a chain may be refused; at the
 // others none is.
 func (m *Chains) Refused(chain int) uint8 {

@@ -115,6 +115,9 @@ func (m *Memory) Seat(level, hook uint32) []uint32 {
 // EveryHook is all hooks of netfilter, 1 << packet.Hook.
 const EveryHook = 1<<(packet.Postrouting+1) - 1
 
+// ReachedBy is what a set of hooks is multiplied with where abi.ChainReached has it.
+const ReachedBy = abi.ChainReached / 0xff
+
 // NewChain is the descriptor of a chain without rows that packets see from a version on.
 func NewChain(born uint32) []uint32 {
 	d := make([]uint32, abi.ChainSize)
