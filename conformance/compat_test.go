@@ -221,6 +221,49 @@ iptables -S INPUT | head -1
 	}
 }
 
+// TestCompatRefused: a full /run and missing rights leave all rules enforced, and names with a program that
+// knows them.
+func TestCompatRefused(t *testing.T) {
+	needRoot(t)
+	bin := compatBinaries(t)
+	out := inBox(t, `
+iptables-nft -A INPUT -p icmp -j DROP
+closed() { ping -c 1 -W 0.2 127.0.0.1 >/dev/null && echo "OPEN $1"; echo "$1: $(basename $(readlink -f /usr/sbin/iptables)) $(iptables -S INPUT | grep -c icmp)"; }
+bpftables status >/dev/null
+full() { mount -o remount,size=200k /run; cat /dev/zero > /run/fill 2>/dev/null; }
+empty() { rm /run/fill; mount -o remount,size=20m /run; }
+full; bpftables install-compat 2>&1 >/dev/null | grep -o 'no space left on device; the names are those of bpftables now'; closed full
+bpftables remove-compat >/dev/null 2>&1; closed removed
+empty; bpftables install-compat >/dev/null; closed installed
+full; bpftables remove-compat 2>&1 >/dev/null | grep -o 'no space left on device'; closed full
+empty; bpftables remove-compat >/dev/null; closed removed
+without() { setpriv --bounding-set $1 --inh-caps $1 bpftables $2 2>&1; }
+without -net_admin install-compat | grep -o 'CAP_NET_ADMIN is missing.*'; closed without
+without -net_admin remove-compat >/dev/null; closed removed
+without -bpf,-sys_admin install-compat | grep -o 'operation not permitted'; closed without
+setpriv --reuid 65534 --clear-groups $(which bpftables) install-compat 2>&1 | grep -o 'run it as root'; closed nobody
+ls -d /var/lib/bpftables /etc/bpftables 2>/dev/null; true
+`, bin)
+	const want = `no space left on device; the names are those of bpftables now
+full: xtables-bpf-multi 1
+removed: xtables-nft-multi 1
+installed: xtables-bpf-multi 1
+no space left on device
+full: xtables-bpf-multi 1
+removed: xtables-nft-multi 1
+CAP_NET_ADMIN is missing, as when an image is built; take them over with 'bpftables takeover'
+without: xtables-bpf-multi 1
+removed: xtables-nft-multi 1
+operation not permitted
+without: xtables-nft-multi 1
+run it as root
+nobody: xtables-nft-multi 1
+`
+	if out != want {
+		t.Errorf("%s\nwant\n%s", out, want)
+	}
+}
+
 // TestLostState: what is in /run/bpftables is lost, and the rules that were stored are given back.
 func TestLostState(t *testing.T) {
 	needRoot(t)

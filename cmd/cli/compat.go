@@ -69,7 +69,7 @@ func (c *installCompatCmd) Run(s *streams) error {
 		return nil
 	}
 	if err := s.takeOver(c.waitFlag, bothOf); err != nil {
-		return err
+		return fmt.Errorf("%w; the names are those of bpftables now, and all rules are enforced; run install-compat again, or remove-compat", err)
 	}
 	return s.noteEnforcing()
 }
