@@ -2,6 +2,8 @@ package attach
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -53,14 +55,20 @@ func (p seat) pin() string { return fmt.Sprintf("%d-%s", p.level, p) }
 
 // parseSeat reads the name of a pin; false when it is that of something else.
 func parseSeat(name string) (p seat, ok bool) {
-	var rest string
-	if n, err := fmt.Sscanf(name, "%d-%s", &p.level, &rest); n != 2 || err != nil || p.level >= maxLevels {
+	level, rest, _ := strings.Cut(name, "-")
+	hook, priority, _ := strings.Cut(rest, ":")
+	n, err := strconv.ParseUint(level, 10, 32)
+	if err != nil || n >= maxLevels {
+		return p, false
+	}
+	at, err := strconv.ParseInt(priority, 10, 32)
+	if err != nil {
 		return p, false
 	}
 	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
-		p.hook = h
-		if n, err := fmt.Sscanf(rest, h.String()+":%d", &p.priority); n == 1 && err == nil && p.pin() == name {
-			return p, true
+		if h.String() == hook {
+			p = seat{h, int32(at), uint32(n)}
+			return p, p.pin() == name
 		}
 	}
 	return p, false

@@ -69,25 +69,47 @@ func process(conn int, cred *unix.Ucred) (int, error) {
 
 // same says in what a process differs from this one, given its directory in /proc.
 func same(proc string, pid int) error {
+	own := self()
 	for _, ns := range []string{"pid", "user"} {
-		if !sameFile(proc+"/ns/"+ns, "/proc/self/ns/"+ns) {
+		if of, ok := fileOf(proc + "/ns/" + ns); !ok || of != own.namespaces[ns] {
 			return fmt.Errorf("the %s namespace of the server is another one", ns)
 		}
 	}
 	if err := sameRights(pid); err != nil {
 		return err
 	}
-	if !sameProgram(proc+"/exe", "/proc/self/exe") {
+	if !sameProgram(proc+"/exe", own) {
 		return errors.New("the server is another version; restart it")
 	}
 	return nil
 }
 
-// sameFile compares what two paths lead to.
-func sameFile(a, b string) bool {
-	var x, y unix.Stat_t
-	return unix.Stat(a, &x) == nil && unix.Stat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
+// fileID tells a file from all others that there are.
+type fileID struct{ dev, ino uint64 }
+
+// fileOf is the file that a path leads to.
+func fileOf(path string) (fileID, bool) {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	return fileID{st.Dev, st.Ino}, err == nil
 }
+
+// own is what peers are compared with. Nothing of it changes while the process lives.
+type own struct {
+	namespaces map[string]fileID
+	program    fileID
+	path       string // of the program when it was started
+}
+
+var self = sync.OnceValue(func() *own {
+	o := &own{namespaces: map[string]fileID{}}
+	for _, ns := range []string{"pid", "user"} {
+		o.namespaces[ns], _ = fileOf("/proc/self/ns/" + ns) // without /proc no peer is the same
+	}
+	o.program, _ = fileOf("/proc/self/exe")
+	o.path, _ = os.Readlink("/proc/self/exe")
+	return o
+})
 
 // sameRights refuses a process that lacks a capability that this one has.
 func sameRights(pid int) error {
@@ -115,21 +137,22 @@ func capabilities(pid int) (uint64, error) {
 	return uint64(data[1].Effective)<<32 | uint64(data[0].Effective), nil
 }
 
-// sameProgram says whether two files are one program: the same file, or two copies
-// of the same build.
-func sameProgram(peer, own string) bool {
-	if sameFile(peer, own) || installedBeside(peer, own) {
+// sameProgram says whether a file is this program: the same file, or a copy of the same build.
+func sameProgram(peer string, o *own) bool {
+	file, ok := fileOf(peer)
+	if ok && (file == o.program || o.installedBeside(file)) {
 		return true
 	}
 	have := ownBuild()
 	return len(have) > 0 && bytes.Equal(build(peer), have)
 }
 
-// installedBeside says whether a file is the program of faces that was installed with the program in
-// own, which still is the one that its path leads to: the two are of one version.
-func installedBeside(peer, own string) bool {
-	path, err := os.Readlink(own)
-	return err == nil && sameFile(own, path) && sameFile(peer, filepath.Join(filepath.Dir(path), client.Multi))
+// installedBeside says whether a file is the program of faces that was installed with this
+// program, which still is the one that its path leads to: the two are of one version.
+func (o *own) installedBeside(peer fileID) bool {
+	now, there := fileOf(o.path)
+	faces, beside := fileOf(filepath.Join(filepath.Dir(o.path), client.Multi))
+	return there && beside && now == o.program && faces == peer
 }
 
 var ownBuild = sync.OnceValue(func() []byte { return build("/proc/self/exe") })
