@@ -31,7 +31,7 @@ func TestShort(t *testing.T) {
 	}
 	dir := t.TempDir()
 	program := filepath.Join(dir, "bpftables")
-	build := exec.Command("go", "build", "-o", program, "./cmd/bpftables")
+	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/bpftables", "./cmd/xtables-bpf-multi")
 	build.Dir = "../.." // of another module
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)

@@ -39,6 +39,7 @@ var makers = map[string]func(b *bench) *firewall{
 	ours:     func(b *bench) *firewall { return b.bpftables() },
 	oursTen:  func(b *bench) *firewall { return b.bpftables() },
 	served:   func(b *bench) *firewall { return b.bpftables().served(b.program) },
+	oneByOne: func(b *bench) *firewall { return b.oneByOne() },
 	earlyOff: func(b *bench) *firewall { return b.early("off") },
 	early:    func(b *bench) *firewall { return b.early("xdp") },
 }

@@ -45,6 +45,9 @@ type Step struct {
 	Took time.Duration
 }
 
+// Repeats is how often the scenario of single commands gives each kind of them in a step.
+const Repeats = 5
+
 // Names lists the scenarios.
 func Names() []string {
 	files, err := scripts.ReadDir("testdata")
