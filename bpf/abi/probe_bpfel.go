@@ -59,9 +59,9 @@ type ProbeGiven struct {
 		Slot    uint32
 		Depth   uint32
 	}
-	Fields    [32]uint64
+	Fields    [34]uint64
 	Addrs     [6][4]uint32
-	Names     [4][16]uint8
+	Names     [5][16]uint8
 	Types     [2][3]uint32
 	Jiffies   uint64
 	Random    uint32

@@ -41,7 +41,25 @@ struct nf_conn {
 	u32 timeout;
 	struct nf_conntrack_tuple_hash tuplehash[2];
 	unsigned long status;
+	struct nf_conn *master;
 	u32 mark;
+	struct nf_ct_ext *ext;
+};
+
+enum nf_ct_ext_id {
+	NF_CT_EXT_HELPER,
+};
+
+struct nf_ct_ext {
+	u8 offset[1];
+};
+
+struct nf_conn_help {
+	struct nf_conntrack_helper *helper;
+};
+
+struct nf_conntrack_helper {
+	char name[16];
 };
 
 enum nf_hook_ops_type {

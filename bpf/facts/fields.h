@@ -107,6 +107,24 @@ static __always_inline u64 packet_type(struct bpf_nf_ctx *ctx, struct facts *f)
 	return PACKET_BROADCAST;
 }
 
+/* class_field is what cgroup_mt_v0() of net/netfilter/xt_cgroup.c looks at. */
+static __always_inline u64 class_field(struct bpf_nf_ctx *ctx, u32 field)
+{
+	struct sock *sk = ctx->skb->sk;
+	u8 state;
+
+	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net)
+		return 0;
+	state = sk->__sk_common.skc_state;
+	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
+		return 0;
+	if (field == FIELD_CLASSED)
+		return 1;
+	if (!bpf_core_field_exists(struct sock_cgroup_data, classid))
+		return 0;
+	return cast_to(struct sock, sk)->sk_cgrp_data.classid;
+}
+
 static __always_inline u64 realm_field(struct sk_buff *skb)
 {
 	ulong dst = skb->_skb_refdst & SKB_DST_PTRMASK;
@@ -146,6 +164,9 @@ __noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, enum field fie
 		return out != NULL;
 	case FIELD_BRIDGED:
 		return bridged_field(ctx);
+	case FIELD_CLASSID:
+	case FIELD_CLASSED:
+		return class_field(ctx, field);
 	default:
 		return conn_field(ctx, field);
 	}
@@ -175,7 +196,37 @@ __noinline int get_addr(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 	return 1;
 }
 
-/* get_name copies the name of an interface or a bridge port to f->tmp. */
+/* extension_of is nf_ct_ext_find() (include/net/netfilter/nf_conntrack_extend.h): the address of an
+ * extension of an entry; 0 where it has none. */
+static __always_inline ulong extension_of(ulong ct, u32 id)
+{
+	ulong ext = load8(conn_at(ct, ext));
+	u32 off = ext ? load1(ext + bpf_core_field_offset(struct nf_ct_ext, offset) + id) : 0;
+
+	return off ? ext + off : 0;
+}
+
+/* helper_name copies the name of the helper that follows the master of a connection, as
+ * helper_mt() finds it (net/netfilter/xt_helper.c). */
+static __always_inline void helper_name(struct sk_buff *skb, u8 *to)
+{
+	ulong ct = conn_of(skb), help, helper;
+
+	__builtin_memset(to, 0, 16);
+	if (!ct || !bpf_core_enum_value_exists(enum nf_ct_ext_id, NF_CT_EXT_HELPER))
+		return;
+	ct = load8(conn_at(ct, master));
+	if (!ct)
+		return;
+	help = extension_of(ct, bpf_core_enum_value(enum nf_ct_ext_id, NF_CT_EXT_HELPER));
+	if (!help)
+		return;
+	helper = load8(help + bpf_core_field_offset(struct nf_conn_help, helper));
+	if (helper)
+		bpf_probe_read_kernel(to, 16, (void *)(helper + bpf_core_field_offset(struct nf_conntrack_helper, name)));
+}
+
+/* get_name copies a name to f->tmp. */
 __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 {
 	const struct nf_hook_state *state = state_of(ctx);
@@ -184,6 +235,10 @@ __noinline int get_name(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 
 	if (!f)
 		return 0;
+	if (which == NAME_HELPER) {
+		helper_name(ctx->skb, f->tmp);
+		return 1;
+	}
 	if (which == NAME_IIF || which == NAME_OIF) {
 		fill_name(which == NAME_IIF ? state->in : state->out, f->tmp);
 		return 1;

@@ -90,9 +90,14 @@ struct sock_common {
 	struct sock *skc_listener;
 };
 
+struct sock_cgroup_data {
+	u32 classid;
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	struct socket *sk_socket;
+	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct net_device {

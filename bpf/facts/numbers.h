@@ -35,8 +35,10 @@ enum field {
 	FIELD_MAC_HI = 28,
 	FIELD_MAC_LO = 29,
 	FIELD_BRIDGED = 30,
-	FIELD_L4AVAIL = 31,
-	NUM_FIELDS = 32,
+	FIELD_CLASSED = 31,
+	FIELD_CLASSID = 32,
+	FIELD_L4AVAIL = 33,
+	NUM_FIELDS = 34,
 };
 
 enum addr_field {
@@ -54,7 +56,8 @@ enum name_field {
 	NAME_OIF = 1,
 	NAME_PHYSIN = 2,
 	NAME_PHYSOUT = 3,
-	NUM_NAMES = 4,
+	NAME_HELPER = 4,
+	NUM_NAMES = 5,
 };
 
 enum recent_op {

@@ -24,7 +24,6 @@ var cgroupKind = &ruleset.MatchKind{
 // cgroup is -m cgroup.
 type cgroup struct {
 	given
-	unseen
 	path                  string
 	class                 uint32
 	negatePath, negateCls bool
@@ -79,7 +78,18 @@ func (m *cgroup) Check(in *ruleset.Place) error {
 	return onlyAt(in, packet.Output, packet.Postrouting, packet.Input)
 }
 
-// Lower says why BPF does not do it.
+// Eval is cgroup_mt_v2() with --cgroup; a packet without a socket is in no group and in no other.
+func (m *cgroup) Eval(f *packet.Facts) pred.Answer {
+	if f.Sock == nil || m.given["path"] {
+		return pred.No
+	}
+	return answer(f.Sock.ClassID == m.class, m.negateCls)
+}
+
+// Lower gives the same in predicates.
 func (m *cgroup) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "cgroup asks for the group of the socket and the groups above it (cgroup_mt_v2(), net/netfilter/xt_cgroup.c), for which a BPF program at a netfilter hook has no helper"}
+	if m.given["path"] {
+		return pred.Unsupported{Reason: "cgroup --path asks for a group that the kernel holds since the rule was loaded (cgroup_mt_check_v2(), net/netfilter/xt_cgroup.c); a BPF program cannot hold one"}
+	}
+	return pred.And{pred.Eq(pred.FieldClassed, 1), pred.Negated(pred.Eq(pred.FieldClassID, m.class), m.negateCls)}
 }

@@ -110,5 +110,5 @@ func (m *connbytes) Check(*ruleset.Place) error { return nil }
 
 // Lower says why BPF cannot do it.
 func (m *connbytes) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "connbytes reads the counters of the connection, which hang on an extension of struct nf_conn (connbytes_mt(), net/netfilter/xt_connbytes.c) that moves at run time"}
+	return pred.Unsupported{Reason: "connbytes reads the counters of the connection, which the kernel keeps only where accounting was turned on (connbytes_mt_check(), net/netfilter/xt_connbytes.c); bpftables does not turn it on"}
 }

@@ -123,5 +123,5 @@ func (m *connlabel) Check(*ruleset.Place) error {
 
 // Lower says why BPF cannot do it.
 func (m *connlabel) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "connlabel reads and sets bits of an extension of struct nf_conn (connlabel_mt(), net/netfilter/xt_connlabel.c), which BPF cannot write"}
+	return pred.Unsupported{Reason: "connlabel sets bits of an extension of struct nf_conn, which BPF cannot write, and makes the kernel keep it (connlabel_mt_check(), net/netfilter/xt_connlabel.c)"}
 }

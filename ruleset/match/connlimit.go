@@ -100,5 +100,5 @@ func (m *connlimit) Check(*ruleset.Place) error { return nil }
 
 // Lower says why BPF cannot do it.
 func (m *connlimit) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "connlimit counts the live connections of an address in a tree of the kernel (nf_conncount_count(), net/netfilter/nf_conncount.c), which BPF cannot reach"}
+	return pred.Unsupported{Reason: "connlimit counts the connections of an address that can still be found in the table of connections (nf_conncount_count(), net/netfilter/nf_conncount.c); that table is searched by a hash whose key BPF cannot read"}
 }

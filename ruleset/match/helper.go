@@ -1,9 +1,11 @@
 package match
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -19,7 +21,6 @@ var helperKind = &ruleset.MatchKind{
 // helper is -m helper.
 type helper struct {
 	given
-	unseen
 	name   string
 	negate bool
 }
@@ -60,7 +61,26 @@ func quoteLast(args []string) string {
 // Check refuses nothing.
 func (m *helper) Check(*ruleset.Place) error { return nil }
 
-// Lower says why BPF cannot do it.
+// Eval is helper_mt(): the name of the helper is what the name that is given begins with.
+func (m *helper) Eval(f *packet.Facts) pred.Answer {
+	has := ""
+	if f.Conn != nil {
+		has = f.Conn.MasterHelper
+	}
+	return answer(has != "" && (m.name == "" || strings.HasPrefix(m.name, has)), m.negate)
+}
+
+// Lower gives the same in predicates.
 func (m *helper) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "helper compares the name of the master connection's helper, which hangs on an extension of struct nf_conn (helper_mt(), net/netfilter/xt_helper.c) that moves at run time"}
+	all := [16]byte(bytes.Repeat([]byte{0xff}, 16))
+	if m.name == "" {
+		return pred.Negated(pred.Not{P: pred.Name{Of: pred.NameHelper, Mask: all}}, m.negate)
+	}
+	var any pred.Or
+	for n := 1; n <= len(m.name) && n < 16; n++ {
+		name := pred.Name{Of: pred.NameHelper, Mask: all}
+		copy(name.Value[:], m.name[:n])
+		any = append(any, name)
+	}
+	return pred.Negated(any, m.negate)
 }

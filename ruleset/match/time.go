@@ -255,5 +255,5 @@ func (m *timeMatch) Check(*ruleset.Place) error { return nil }
 
 // Lower says why BPF cannot do it.
 func (m *timeMatch) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "time needs the wall clock and the kernel's time zone (time_mt(), net/netfilter/xt_time.c), which a BPF program at a netfilter hook cannot read"}
+	return pred.Unsupported{Reason: "time needs the wall clock (time_mt(), net/netfilter/xt_time.c); a BPF program can read that of TAI, whose distance to UTC may change at any time and is told to programs outside of the kernel only"}
 }

@@ -112,12 +112,15 @@ type Conn struct {
 	Mark        uint32
 	Orig, Repl  Tuple
 	ExpiresSecs uint32
+	// MasterHelper is the name of the helper that has expected the connection; empty: none has.
+	MasterHelper string
 }
 
 // Socket is the local socket that sent a packet, at OUTPUT and POSTROUTING.
 type Socket struct {
 	UID, GID uint32
 	Groups   []uint32 // supplementary groups
+	ClassID  uint32   // of the control group net_cls
 	HasFile  bool     // false: a socket without a file, which has no owner
 }
 

@@ -73,8 +73,14 @@ func (e *evaluator) addrIs(p Addr) bool {
 	return true
 }
 
-// name gives the name of an interface, padded with zeros.
+// name gives a name, padded with zeros.
 func (e *evaluator) name(of NameField) (name [16]byte) {
+	if of == NameHelper {
+		if e.f.Conn != nil {
+			copy(name[:15], e.f.Conn.MasterHelper)
+		}
+		return name
+	}
 	iface := [...]packet.Iface{NameIn: e.f.In, NameOut: e.f.Out, NamePhysIn: e.f.PhysIn, NamePhysOut: e.f.PhysOut}[of]
 	copy(name[:15], iface.Name)
 	return name
@@ -113,6 +119,13 @@ func ofOwner(read func(*packet.Socket) uint32) func(*packet.Facts) uint32 {
 		}
 		return read(f.Sock)
 	}
+}
+
+func classID(f *packet.Facts) uint32 {
+	if f.Sock == nil {
+		return 0
+	}
+	return f.Sock.ClassID
 }
 
 func bridged(f *packet.Facts) uint32 {

@@ -40,6 +40,8 @@ const (
 	FieldMACHi   // first 4 bytes of it
 	FieldMACLo   // last 2 bytes of it
 	FieldBridged // bits: 1 = has bridge info, 2 = physin known, 4 = physout known, 8 = bridged (not routed)
+	FieldClassed // 1: it belongs to a socket of this namespace that is no half of one
+	FieldClassID // net_cls class of that socket
 	FieldL4Avail // bytes that are there from the transport header on, at most 65535
 	NumFields
 )
@@ -92,6 +94,9 @@ var facts = [NumFields]fact{
 	FieldHasIn:    {name: "has-iif", of: func(f *packet.Facts) uint32 { return bit(f.In.Name != "", 1) }},
 	FieldHasOut:   {name: "has-oif", of: func(f *packet.Facts) uint32 { return bit(f.Out.Name != "", 1) }},
 	FieldBridged:  {name: "bridged", of: bridged},
+
+	FieldClassed: {name: "classed", of: func(f *packet.Facts) uint32 { return bit(f.Sock != nil, 1) }},
+	FieldClassID: {name: "classid", of: func(f *packet.Facts) uint32 { return classID(f) }},
 
 	FieldEther: {name: "ether", cell: "Ether", reads: ReadsMAC, early: true, of: func(f *packet.Facts) uint32 { return bit(hasEther(f), 1) }},
 	FieldMACHi: {name: "mac.hi", cell: "MacHi", reads: ReadsMAC, early: true, of: macHi},

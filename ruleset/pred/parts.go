@@ -55,6 +55,8 @@ func AsksConntrack(p Pred) bool {
 			return ok && f.Conntrack()
 		case Addr:
 			return p.Of >= AddrCtOrigSrc
+		case Name:
+			return p.Of == NameHelper
 		}
 		return false
 	})

@@ -130,12 +130,13 @@ type AddrRange struct {
 // NameField names an interface.
 type NameField uint8
 
-// The interfaces that rules compare; an absent one has the empty name.
+// The names that rules compare, most of them of interfaces; what is absent has the empty name.
 const (
 	NameIn NameField = iota
 	NameOut
 	NamePhysIn
 	NamePhysOut
+	NameHelper // no interface: the helper that follows the master of the connection
 	NumNames
 )
 
@@ -348,7 +349,9 @@ func (a AddrField) String() string {
 }
 func (p Addr) String() string      { return fmt.Sprintf("%s & %x == %x", p.Of, p.Mask, p.Value) }
 func (p AddrRange) String() string { return fmt.Sprintf("%s in %x..%x", p.Of, p.Lo, p.Hi) }
-func (n NameField) String() string { return [...]string{"iif", "oif", "physin", "physout"}[n] }
+func (n NameField) String() string {
+	return [...]string{"iif", "oif", "physin", "physout", "helper"}[n]
+}
 func (p Name) String() string {
 	n := 0
 	for n < 16 && p.Mask[n] != 0 {

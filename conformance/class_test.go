@@ -1,0 +1,112 @@
+package conformance
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/conformance/lab"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+const classRules = `*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A OUTPUT -m cgroup --cgroup 1048577
+-A OUTPUT -m cgroup ! --cgroup 1048577
+-A OUTPUT -m cgroup --cgroup 0 -j ACCEPT
+-A OUTPUT -m cgroup ! --cgroup 0 -j DROP
+-A INPUT -m cgroup ! --cgroup 7
+COMMIT
+`
+
+// TestClasses sends from sockets of different net_cls groups, and from none.
+func TestClasses(t *testing.T) {
+	needRoot(t)
+	a, err := ours()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := classRun(t, lab.Legacy{}), classRun(t, a)
+	diffs, counted := compareSaved(want, got)
+	for _, d := range diffs {
+		t.Errorf("%s", d)
+	}
+	for i, line := range want.lines {
+		if line == "-A OUTPUT -m cgroup --cgroup 1048577" && want.counters[i] == "0:0" {
+			t.Error("no socket was of the class")
+		}
+	}
+	if counted == 0 {
+		t.Error("nothing was counted")
+	}
+}
+
+// classed moves this thread into a group with a class; the function that it gives moves it back.
+func classed(t *testing.T, class uint32) func() {
+	t.Helper()
+	root := t.TempDir()
+	if err := unix.Mount("none", root, "cgroup", 0, "net_cls"); err != nil {
+		t.Skipf("net_cls: %v", err)
+	}
+	group := filepath.Join(root, fmt.Sprintf("bpftables-%d", os.Getpid()))
+	write := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(filepath.Join(group, "net_cls.classid"), fmt.Sprint(class))
+	write(filepath.Join(group, "tasks"), fmt.Sprint(unix.Gettid()))
+	return func() {
+		write(filepath.Join(root, "tasks"), fmt.Sprint(unix.Gettid()))
+		if err := os.Remove(group); err != nil {
+			t.Error(err)
+		}
+		if err := unix.Unmount(root, 0); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func classRun(t *testing.T, a lab.Applier) saved {
+	t.Helper()
+	l, err := lab.New(lab.Options{Interfaces: []string{"eth0", "eth1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	defer a.Clear(l.Host())
+	if err := a.Apply(l.Host(), packet.IPv4, []byte(classRules)); err != nil {
+		t.Fatal(err)
+	}
+	send := func() {
+		for _, at := range []string{"@udp udp 198.18.0.1:5000 > 198.18.1.2:9", "@tcp tcp 198.18.0.1:5000 > 198.18.1.2:9", "udp 198.18.0.50:5000 > 198.18.0.1:9 in eth0"} {
+			p, err := lab.Parse(packet.IPv4, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Send(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	send()
+	back := classed(t, 0x100001)
+	defer back()
+	send()
+	text, err := a.Save(l.Host(), packet.IPv4, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readSaved(string(text))
+}
