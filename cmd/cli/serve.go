@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"time"
@@ -51,7 +52,7 @@ func (serveCmd) Run(s *streams) error {
 	server := serve.New(serve.Options{
 		Run:     func(c *caller.Caller, args []string) int { return RunFor(c, args, engines.Use) },
 		Engines: engines,
-		Jobs:    []serve.Job{mend(engines), tend(engines), tendEarly(engines)},
+		Jobs:    []serve.Job{mend(engines), tend(engines), rest(engines)},
 		Log:     func(line string) { fmt.Fprintln(s.err, "bpftables:", line) },
 	})
 	fmt.Fprintln(s.err, "bpftables: serving on", path)
@@ -96,32 +97,54 @@ func mend(engines *serve.Engines) serve.Job {
 // mendAgain is when the server looks again that found the lock taken.
 const mendAgain = 50 * time.Millisecond
 
-// earlyRest is how long rules stay as they are before the early stage is made anew.
-const earlyRest = 3 * time.Second
+// restTime is how long rules stay as they are before code, and the early stage, is made of them
+// anew.
+const restTime = 3 * time.Second
 
-// tendEarly is the job that lets the early stage, where it is on, follow interfaces,
-// addresses and hooks, and rules that were changed in place.
-func tendEarly(engines *serve.Engines) serve.Job {
+// restStep is how often the server looks meanwhile.
+const restStep = restTime / 10
+
+// rest is the job that makes code of rules that were changed in place and have stayed as they are
+// since, and lets the early stage, where it is on, follow interfaces, addresses and hooks.
+func rest(engines *serve.Engines) serve.Job {
 	return serve.Job{
-		Name: "early", On: serve.Started | serve.Changed | serve.Links | serve.Addresses, Every: time.Minute, Rest: time.Second,
+		Name: "rest", On: serve.Started | serve.Changed | serve.Links | serve.Addresses, Every: time.Minute, Rest: time.Second,
 		Run: func(ctx context.Context, _ *serve.Namespace) error {
-			changed, any := map[packet.Family]string{}, false
-			err := bothFamilies(engines, func(e *apply.Engine, locked func(func() error) error) (err error) {
-				changed[e.Family()], err = e.TendEarly(locked)
-				any = any || changed[e.Family()] != ""
-				return err
-			})
-			if err != nil || !any || !serve.Pause(ctx, earlyRest) {
-				return err
+			changed, err := tendEarly(engines)
+			for rested := time.Duration(0); rested < restTime; rested += restStep {
+				if err != nil || len(changed) == 0 || !serve.Pause(ctx, restStep) {
+					return err
+				}
+				var now map[packet.Family]string
+				if now, err = tendEarly(engines); !maps.Equal(now, changed) {
+					changed, rested = now, -restStep
+				}
 			}
 			return bothFamilies(engines, func(e *apply.Engine, locked func(func() error) error) error {
 				if changed[e.Family()] == "" {
 					return nil
 				}
-				return e.RenewEarly(changed[e.Family()], locked)
+				return e.Compile(changed[e.Family()], locked)
 			})
 		},
 	}
+}
+
+// tendEarly lets the early stage follow the namespace, and names the rules of which code, or an early
+// stage, is to be made anew.
+func tendEarly(engines *serve.Engines) (map[packet.Family]string, error) {
+	changed := map[packet.Family]string{}
+	err := bothFamilies(engines, func(e *apply.Engine, locked func(func() error) error) error {
+		name, err := e.TendEarly(locked)
+		if err == nil && name == "" {
+			name, err = e.Interpreted()
+		}
+		if name != "" {
+			changed[e.Family()] = name
+		}
+		return err
+	})
+	return changed, err
 }
 
 // bothFamilies gives a job the engines of the namespace, and a function that runs changes

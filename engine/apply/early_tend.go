@@ -7,7 +7,7 @@ import (
 )
 
 // TendEarly makes the early stage, if it is on, follow what has changed in the namespace.
-// When rules were changed in place it gives a name of what they are now, for RenewEarly;
+// When rules were changed in place it gives a name of what they are now, for Compile;
 // else "". locked is as for Tend.
 func (e *Engine) TendEarly(locked func(func() error) error) (changed string, err error) {
 	live, err := e.found()
@@ -41,20 +41,6 @@ func (e *Engine) follow() error {
 		return err
 	}
 	return e.data.Follow(enforced)
-}
-
-// RenewEarly makes the programs of the early stage anew, with a generation of the same
-// rules, if the rules are still those that TendEarly has named.
-func (e *Engine) RenewEarly(changed string, locked func(func() error) error) error {
-	live, err := e.found()
-	if err != nil || live == nil {
-		return err
-	}
-	defer live.Close()
-	if versionName(live) != changed {
-		return nil
-	}
-	return e.renew(live, locked)
 }
 
 func versionName(live *Live) string {

@@ -45,6 +45,35 @@ func (m *Chains) of(table uint32) (out []int) {
 	return out
 }
 
+// Interpreted says whether packets meet rows where code could be: there is none, or it is not what the
+// rules say any more.
+func (m *Chains) Interpreted() bool {
+	for _, s := range m.Seats(nil) {
+		if s[abi.SeatFlags]&abi.SeatCoded == 0 || s[abi.SeatCodeDead] <= m.Version() {
+			return true
+		}
+	}
+	return false
+}
+
+// Slots is how many rules and policies the generation has had.
+func (m *Chains) Slots() int { return int(m.Index[layout.OwnIDs]) }
+
+// Kinds are what programs of rows alone have to run for the rules as they are, for the tables that are
+// code and have none yet.
+func (m *Chains) Kinds() (out []*KindError) {
+	done := map[uint32]bool{}
+	for _, s := range m.Seats(nil) {
+		base := int(s[abi.SeatBase]) - 1
+		table := m.Chain(base)[abi.ChainTable]
+		if s[abi.SeatFlags]&(abi.SeatCoded|abi.SeatRuns) == abi.SeatCoded && !done[table] {
+			done[table] = true
+			out = append(out, m.kind(base, 0))
+		}
+	}
+	return out
+}
+
 // Unread is an error for a rule of a chain that reads more of a packet than is read for the chain: a
 // KindError if a program of rows alone would read it, else ErrNoRoom.
 func (m *Chains) Unread(chain int, needs uint32) error {
