@@ -32,7 +32,7 @@ func (n *netfilter) hold(b *build) error {
 	if err != nil {
 		return err
 	}
-	if aside.Restore(chainText(rules, chain)) == nil || t.Restore(chainText(rules, chain)) == nil {
+	if aside.Restore(chainText(rules, chain, tablesOf(rules))) == nil || t.Restore(chainText(rules, chain, tablesOf(rules))) == nil {
 		return nil
 	}
 	refused := try(t, rules, chain)
@@ -49,7 +49,7 @@ func (n *netfilter) hold(b *build) error {
 	if len(errs) > 0 || len(kept) == 0 {
 		return errors.Join(errs...)
 	}
-	return t.Restore(chainText(kept, chain))
+	return t.Restore(chainText(kept, chain, tablesOf(kept)))
 }
 
 // holdInOwn has our table in nf_tables hold what it can of some rules, and gives the others. It holds all or

@@ -171,7 +171,7 @@ func try(t *tool.Tool, rules []namedRule, chain string) map[namedRule]error {
 
 // tryAll finds them by halves: most often there is one, or none.
 func tryAll(t *tool.Tool, rules []namedRule, chain string, refused map[namedRule]error) {
-	err := t.Restore(chainText(rules, chain, tablesOf(rules)...))
+	err := t.Restore(chainText(rules, chain, tablesOf(rules)))
 	switch n := len(rules); {
 	case err == nil:
 	case n == 1:
@@ -184,7 +184,7 @@ func tryAll(t *tool.Tool, rules []namedRule, chain string, refused map[namedRule
 
 // chainText is restore text for a chain of rules in each of some tables, whose rules are
 // together.
-func chainText(rules []namedRule, chain string, tables ...string) string {
+func chainText(rules []namedRule, chain string, tables []string) string {
 	var b strings.Builder
 	for _, table := range tables {
 		fmt.Fprintf(&b, "*%s\n:%s - [0:0]\n", table, chain)
@@ -211,7 +211,7 @@ func tablesOf(rules []namedRule) (out []string) {
 // it says of a text.
 func why(t *tool.Tool, r namedRule, chain string, err error) error {
 	words, fault := iptables.Words(r.words)
-	if fault != nil || t.Restore(chainText(nil, chain, r.table)) != nil {
+	if fault != nil || t.Restore(chainText(nil, chain, []string{r.table})) != nil {
 		return err
 	}
 	args := []string{"-t", r.table, "-A", chain}
