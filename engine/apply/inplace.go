@@ -44,15 +44,19 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 			return false, err
 		}
 		o := iptables.Options{
-			File: req.File, Family: e.family, Resolver: e.caller.Resolver(), NoFlush: true, Base: base, Output: io.Discard, Told: req.Told, Warn: req.Warn,
+			File: req.File, Family: e.family, Resolver: e.caller.Resolver(), NoFlush: true, Base: base, Output: io.Discard, Told: req.Told,
 			Counters: req.Counters, Table: req.Table, Verbose: req.Verbose,
 		}
 		ed.check = iptables.NewLoader(o)
-		done, err := req.change(o, ed)
+		var warnings []string // those of an attempt that comes to nothing come again
+		o.Warn = func(text string) { warnings = append(warnings, text) }
+		done, fault := req.change(o, ed)
 		if done && ed.err == nil && ed.full == nil && e.extend(ed) == nil { // else a new generation says why not
+			req.warn(warnings)
 			return true, ed.commit()
 		}
-		if err := errors.Join(ed.abort(), ed.err, err); err != nil {
+		if err := errors.Join(ed.abort(), ed.err, fault); err != nil {
+			req.warn(warnings)
 			return false, err
 		}
 		if ed.kinds != nil {
@@ -97,6 +101,15 @@ func (r *Request) change(o iptables.Options, ed iptables.Editor) (done bool, err
 		return false, nil
 	}
 	return iptables.Change(bytes.NewReader(data), o, ed), nil
+}
+
+// warn tells what a change has warned of.
+func (r *Request) warn(warnings []string) {
+	for _, text := range warnings {
+		if r.Warn != nil {
+			r.Warn(text)
+		}
+	}
 }
 
 // failing gives an error to whoever reads.

@@ -43,6 +43,7 @@ func Change(r io.Reader, o Options, e Editor) bool {
 	if !o.NoFlush {
 		return false
 	}
+	toldOnce(o.Told)
 	rd := newReader(o)
 	rd.edit = e
 	_, _, err := rd.read(r)

@@ -21,6 +21,7 @@ const faultsMax = 1000
 // It follows ip46tables_restore_main() of iptables/iptables-restore.c, but goes on
 // after a fault, and gives a Ruleset only if there was none.
 func Read(r io.Reader, o Options) (*ruleset.Ruleset, Report, error) {
+	toldOnce(o.Told)
 	return newReader(o).read(r)
 }
 

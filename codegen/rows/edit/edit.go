@@ -73,8 +73,9 @@ func (e *Batch) Version() uint32 { return e.version }
 
 // Publish makes the changes visible, all at once.
 func (e *Batch) Publish() {
-	layout.Store(&e.m.Index[abi.HeaderVersion], e.version)
+	// Too many of them are of no harm, should the process be killed here.
 	e.m.Index[layout.OwnDead] += uint32(len(e.died) + len(e.gone))
+	layout.Store(&e.m.Index[abi.HeaderVersion], e.version)
 	e.m.Index[layout.OwnDirty] = 0
 }
 
