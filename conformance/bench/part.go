@@ -17,6 +17,7 @@ type size struct {
 	mixedLoads      []int // restores of mixed rulesets
 	updates         int   // rules in place when one changes
 	growth          []int // growth
+	connections     []int // services
 	justChanged     []int // packets through rules that single commands have made
 	callerRules     int   // the largest table that single commands are given on
 	callerScenarios int   // how many scenarios
@@ -39,13 +40,13 @@ var (
 	full = size{
 		rules: []int{10, 100, 1000, 10000, 100000}, mixed: []int{1, 10, 100, 1000, 10000, 100000}, rules6: []int{10, 1000, 10000, 100000}, accepted: []int{1, 10, 18, 100}, forward: []int{15, 1000},
 		wire: []int{1, 10, 10000}, loads: []int{20, 1000, 10000, 40000, 160000}, mixedLoads: []int{10000, 100000}, updates: 160000,
-		growth: []int{10, 100, 1000, 10000, 100000, 1000000}, justChanged: []int{1, 10, 20}, callerRules: 40000, callerScenarios: 100, services: []int{5000, 20000}, callerTurns: 5,
+		growth: []int{10, 100, 1000, 10000, 100000, 1000000}, connections: []int{10, 10000}, justChanged: []int{1, 10, 20}, callerRules: 40000, callerScenarios: 100, services: []int{5000, 20000}, callerTurns: 5,
 		listed: 10000, rates: []int{0, 100000, 300000, 1000000}, attack: 3 * time.Second,
 		spread: 65536, rounds: 10, reloads: 3, medians: 7, turn: 20 * time.Millisecond, row: 6 * time.Second, limit: time.Minute, repeat: 4 * time.Second,
 	}
 	small = size{
 		rules: []int{10, 40}, mixed: []int{1, 10, 40}, rules6: []int{10}, accepted: []int{1, 18}, forward: []int{15}, wire: []int{1, 40}, loads: []int{40}, mixedLoads: []int{40}, updates: 40,
-		growth: []int{10, 40}, justChanged: []int{3}, callerRules: 0, callerScenarios: 0, services: []int{5}, callerTurns: 1, listed: 40, rates: []int{0, 2000}, attack: 50 * time.Millisecond,
+		growth: []int{10, 40}, connections: []int{5}, justChanged: []int{3}, callerRules: 0, callerScenarios: 0, services: []int{5}, callerTurns: 1, listed: 40, rates: []int{0, 2000}, attack: 50 * time.Millisecond,
 		spread: 256, rounds: 1, reloads: 1, medians: 1, turn: time.Millisecond, row: time.Millisecond, limit: 10 * time.Second, repeat: 1,
 	}
 )
@@ -106,7 +107,7 @@ func (c ratio) less(of, to, floor time.Duration) float64 {
 }
 
 // parts are all parts, in the order of the page.
-var parts = []*part{packetsPart, mixedPart, acceptedPart, forwardPart, wirePart, ddosPart, loadsPart, mixedLoadsPart, updatesPart, growthPart, callersPart, justChangedPart}
+var parts = []*part{packetsPart, mixedPart, acceptedPart, forwardPart, wirePart, ddosPart, loadsPart, mixedLoadsPart, updatesPart, growthPart, callersPart, justChangedPart, connectionsPart}
 
 func partNamed(name string) *part {
 	for _, p := range parts {

@@ -21,7 +21,8 @@ const (
 type rules struct {
 	*shapes.Ruleset
 	shapes.Frame
-	kind shapes.Kind
+	kind  shapes.Kind
+	whole string // the text of something else than these rules
 }
 
 // stateful is how most rulesets of hosts begin.
@@ -47,7 +48,12 @@ func newRules(kind shapes.Kind, family packet.Family, n int, targets ...string) 
 	return r
 }
 
-func (r *rules) text() string { return r.Ruleset.Text(r.Frame) }
+func (r *rules) text() string {
+	if r.whole != "" {
+		return r.whole
+	}
+	return r.Ruleset.Text(r.Frame)
+}
 
 // accept says whether the rules accept.
 func (r *rules) accept() bool { return r.Rules[0].Target == "ACCEPT" }
@@ -97,6 +103,7 @@ func (r *rules) ten(t *traffic) (*rules, *traffic) {
 type traffic struct {
 	headers []shapes.Header
 	wire    bool
+	fresh   bool   // connection tracking is emptied before each turn
 	answer  []byte // what comes back after the first packets; nothing: connections stay NEW
 }
 
