@@ -1,8 +1,11 @@
 package apply
 
 import (
+	"slices"
+
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -23,15 +26,28 @@ func (e *Engine) before(live *Live, withRules bool) (*ruleset.Ruleset, error) {
 		if !tables.Known(t.Name) {
 			continue // of another owner: join puts it there
 		}
-		out.Tables = append(out.Tables, chains(e.family, t))
+		out.Tables = append(out.Tables, chains(e.family, t, nil))
 	}
 	return out, nil
 }
 
-// chains is a table without its rules.
-func chains(family packet.Family, t *state.Table) *ruleset.Table {
+// around is before without rules for one command line: of a command that names a chain, which
+// most do, those that it names are enough.
+func (e *Engine) around(live *Live, argv *iptables.Argv) (*ruleset.Ruleset, error) {
+	if argv == nil || argv.Chain == "" || live.State.Table(argv.Table) == nil {
+		return e.before(live, false)
+	}
+	t := chains(e.family, live.State.Table(argv.Table), argv.Names)
+	return &ruleset.Ruleset{Family: e.family, Tables: []*ruleset.Table{t}}, nil
+}
+
+// chains is a table without its rules; names are those of the user chains that are wanted, nil: all.
+func chains(family packet.Family, t *state.Table, names []string) *ruleset.Table {
 	out := &ruleset.Table{Family: family, Name: t.Name, Owner: tables.Owner}
 	for _, c := range t.Chains() {
+		if names != nil && c.Policy == "" && !slices.Contains(names, c.Name) {
+			continue
+		}
 		out.AddChain(&ruleset.Chain{Name: c.Name, Base: tables.Base(t.Name, c.Name, c.Policy), Counters: c.Counters})
 	}
 	return out

@@ -34,7 +34,7 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 	if err != nil || len(x.Changeable) == 0 {
 		return false, err
 	}
-	base, err := e.before(live, false)
+	base, err := e.around(live, req.Argv)
 	if err != nil {
 		return false, err
 	}

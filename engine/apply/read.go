@@ -1,8 +1,6 @@
 package apply
 
 import (
-	"slices"
-
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
@@ -34,23 +32,17 @@ func (e *Engine) Read(argv *iptables.Argv, o iptables.Options) error {
 	if !argv.Checks {
 		return e.list(live.State, argv, nil, o)
 	}
-	t := live.State.Table(argv.Table)
-	if t == nil || t.Chain(argv.Chain) == nil {
-		o.Base, err = e.before(live, false) // what is not there is missed among all that are
-	} else {
-		o.Base = base(chains(e.family, t), argv.Chain, argv.Jump)
-	}
-	if err != nil {
+	if o.Base, err = e.around(live, argv); err != nil {
 		return err
 	}
 	return argv.Check(o, &editor{live: live})
 }
 
-// base is a table as the base of a command that asks about some of its chains alone.
-func base(t *ruleset.Table, names ...string) *ruleset.Ruleset {
+// base is a table as the base of a command that asks about one of its chains alone.
+func base(t *ruleset.Table, chain string) *ruleset.Ruleset {
 	some := &ruleset.Table{Family: t.Family, Name: t.Name, Owner: t.Owner}
 	for _, c := range t.Chains {
-		if c.BuiltIn() || slices.Contains(names, c.Name) {
+		if c.BuiltIn() || c.Name == chain {
 			some.AddChain(c)
 		}
 	}

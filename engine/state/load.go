@@ -38,8 +38,11 @@ func (s *Store) read(table, chain string, live Live, o iptables.Options) (*rules
 // load reads the rules of a chain, or with "" of all.
 func (t *Table) load(l *iptables.Loader, chain string, live Live) {
 	l.Table(t.Name)
+	wanted := t.around(chain)
 	for _, c := range t.chains {
-		l.Chain(c.Name, c.Policy, live.Add(c.Counters, c.Cell()))
+		if wanted == nil || c.Policy != "" || wanted[c.Name] {
+			l.Chain(c.Name, c.Policy, live.Add(c.Counters, c.Cell()))
+		}
 	}
 	for _, c := range t.chains {
 		if chain != "" && chain != c.Name {
@@ -50,4 +53,19 @@ func (t *Table) load(l *iptables.Loader, chain string, live Live) {
 			l.Rule(c.Name, r.Text, r.Exact, live.Add(r.Counters, Cell{c, i, r.Slot, r.Origin}))
 		}
 	}
+}
+
+// around are a chain and what its rules may jump to; nil for "": all chains.
+func (t *Table) around(chain string) map[string]bool {
+	if chain == "" {
+		return nil
+	}
+	out := map[string]bool{chain: true}
+	if c := t.Chain(chain); c != nil {
+		for i := range c.Len() {
+			r := c.Rule(i)
+			out[r.lastWord()] = true
+		}
+	}
+	return out
 }

@@ -150,6 +150,15 @@ func (r *Rule) jumpsTo(name string) bool {
 	return option == "-j" || option == "-g"
 }
 
+// lastWord is that of a rule: the name of the chain that it jumps to, if it jumps to any.
+func (r *Rule) lastWord() string {
+	words, between := r.Text, byte(' ')
+	if r.Exact != nil {
+		words, between = r.Exact, 0
+	}
+	return string(words[bytes.LastIndexByte(words, between)+1:])
+}
+
 // jumpsTo says whether the text of a rule ends with a jump to a chain: nothing stands
 // behind the name of a chain.
 func jumpsTo(text []byte, name string) bool {

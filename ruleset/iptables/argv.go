@@ -28,10 +28,11 @@ type Argv struct {
 	Lists   bool // -L and -S: Run prints
 	Changes bool // all commands but -L, -S and -C
 	Checks  bool // -C
-	// The chain that is named, "" for all, what its rule jumps to, and whether counters are
-	// printed.
-	Chain, Jump string
-	Counted     bool
+	// The chain that is named, "" for all; all names that may be those of chains which have to
+	// be there, or must not be; and whether counters are printed.
+	Chain   string
+	Names   []string
+	Counted bool
 	// Interval says that -W was given, which iptables tells to mean nothing.
 	Interval bool
 	Warnings []string // of iptables
@@ -78,7 +79,7 @@ func ParseArgv(args []string, o Options) (*Argv, error) {
 	const reads = cmdList | cmdListRules | cmdCheck
 	a.Lists = c.bits&(cmdList|cmdListRules) != 0
 	a.Changes, a.Checks = c.bits&^reads != 0, c.bits == cmdCheck
-	a.Chain, a.Jump, a.Counted = c.chain.text, c.jump.text, c.options&optVerbose != 0
+	a.Chain, a.Names, a.Counted = c.chain.text, []string{c.chain.text, c.jump.text, c.newName.text}, c.options&optVerbose != 0
 	return a, nil
 }
 
