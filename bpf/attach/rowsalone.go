@@ -75,7 +75,7 @@ func (g *Generation) Widen(bases []int, ops uint64) error {
 	}
 	defer closeMaps(given)
 	for level, at := range seats {
-		p, err := g.loadRowsAlone(level, c.Memory, ops, given)
+		p, err := g.loadRowsAlone(level, c.Memory, ops|c.LevelInstructions(level), given)
 		if err != nil {
 			return explain(err)
 		}

@@ -94,6 +94,23 @@ func (m *Memory) SetSeat(level, hook, base, flags uint32) {
 	s[abi.SeatBase], s[abi.SeatFlags], s[abi.SeatCodeDead] = base, flags, Forever
 }
 
+// LevelInstructions are those that programs of rows may have for the tables with seats of a level: one
+// program runs them all.
+func (m *Memory) LevelInstructions(level uint32) (ops uint64) {
+	tables := map[uint32]bool{}
+	for hook := range abi.SeatHooks {
+		if base := m.Seat(level, hook)[abi.SeatBase]; base != 0 {
+			tables[m.Chain(int(base)-1)[abi.ChainTable]] = true
+		}
+	}
+	for c := range int(m.Index[abi.HeaderNChains]) {
+		if tables[m.Chain(c)[abi.ChainTable]] {
+			ops |= m.Instructions(c)
+		}
+	}
+	return ops
+}
+
 // Seats gives the words of all seats of some base chains; nil: of all.
 func (m *Memory) Seats(bases []int) (out [][]uint32) {
 	for level := uint32(0); abi.HeaderSeats+(level+1)*abi.SeatHooks*abi.SeatSize <= abi.HeaderSize; level++ {
