@@ -93,6 +93,22 @@ __noinline int addr_type6(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 	return given_type(ctx, f, arg);
 }
 
+/* groups goes through those that the test gave. */
+__noinline int groups(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
+{
+	struct group_config *c = bpf_map_lookup_elem(&group_configs, &slot);
+	struct given *g = given_facts();
+	u32 i;
+
+	takes(ctx);
+	if (!f || !g || !c)
+		return A_HOTDROP;
+	for (i = 0; i < GIVEN_GROUPS; i++)
+		if (i < g->ngroups && c->lo <= g->groups[i] && g->groups[i] <= c->hi)
+			return A_YES;
+	return A_NO;
+}
+
 /* reverse_path gives what the test said. */
 __noinline int reverse_path(struct bpf_nf_ctx *ctx, struct facts *f, u32 options)
 {

@@ -89,6 +89,8 @@ func (s *slots) number(p pred.Pred, key stateKey) pred.Pred {
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Meter:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
+	case pred.Groups:
+		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Search:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	}

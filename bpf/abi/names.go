@@ -76,6 +76,7 @@ const (
 	FuncMeter       = "meter"        // R3: slot; an answer
 	FuncQuota       = "quota"        // R3: slot; an answer
 	FuncReversePath = "reverse_path" // R3: options; an answer
+	FuncGroups      = "groups"       // R3: slot; an answer
 	FuncCount       = "count"        // R3: rule; credits a rule that does not end the traversal
 	FuncNote        = "note"         // R3: action
 )

@@ -195,7 +195,8 @@ const (
 	NetfilterClassOpOP_SEARCH      NetfilterClassOp = 30
 	NetfilterClassOpOP_METER       NetfilterClassOp = 31
 	NetfilterClassOpOP_QUOTA       NetfilterClassOp = 32
-	NetfilterClassOpOP_REVERSE     NetfilterClassOp = 33
+	NetfilterClassOpOP_GROUPS      NetfilterClassOp = 33
+	NetfilterClassOpOP_REVERSE     NetfilterClassOp = 34
 )
 
 type NetfilterClassRow uint32
@@ -330,6 +331,12 @@ type NetfilterFacts struct {
 	Last    uint32
 	Slot    uint32
 	Depth   uint32
+}
+
+type NetfilterGroupConfig struct {
+	_  structs.HostLayout
+	Lo uint32
+	Hi uint32
 }
 
 type NetfilterLimitState struct {
@@ -578,6 +585,7 @@ const (
 	NetfilterMapClassIndex       = "class_index"
 	NetfilterMapClassRows        = "class_rows"
 	NetfilterMapCounters         = "counters"
+	NetfilterMapGroupConfigs     = "group_configs"
 	NetfilterMapLimits           = "limits"
 	NetfilterMapLongSet          = "long_set"
 	NetfilterMapLongSets         = "long_sets"
@@ -693,6 +701,7 @@ type NetfilterMapSpecs struct {
 	ClassIndex       *ebpf.MapSpec `ebpf:"class_index"`
 	ClassRows        *ebpf.MapSpec `ebpf:"class_rows"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
+	GroupConfigs     *ebpf.MapSpec `ebpf:"group_configs"`
 	Limits           *ebpf.MapSpec `ebpf:"limits"`
 	LongSet          *ebpf.MapSpec `ebpf:"long_set"`
 	LongSets         *ebpf.MapSpec `ebpf:"long_sets"`
@@ -776,6 +785,7 @@ type NetfilterMaps struct {
 	ClassIndex       *ebpf.Map `ebpf:"class_index"`
 	ClassRows        *ebpf.Map `ebpf:"class_rows"`
 	Counters         *ebpf.Map `ebpf:"counters"`
+	GroupConfigs     *ebpf.Map `ebpf:"group_configs"`
 	Limits           *ebpf.Map `ebpf:"limits"`
 	LongSet          *ebpf.Map `ebpf:"long_set"`
 	LongSets         *ebpf.Map `ebpf:"long_sets"`
@@ -803,6 +813,7 @@ func (m *NetfilterMaps) Close() error {
 		m.ClassIndex,
 		m.ClassRows,
 		m.Counters,
+		m.GroupConfigs,
 		m.Limits,
 		m.LongSet,
 		m.LongSets,

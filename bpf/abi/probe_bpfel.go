@@ -66,8 +66,15 @@ type ProbeGiven struct {
 	Jiffies   uint64
 	Random    uint32
 	Forwarded uint32
+	Ngroups   uint32
+	Groups    [4]uint32
 	Reverse   uint32
-	_         [4]byte
+}
+
+type ProbeGroupConfig struct {
+	_  structs.HostLayout
+	Lo uint32
+	Hi uint32
 }
 
 type ProbeLimitState struct {
@@ -308,6 +315,7 @@ const (
 	ProbeMapClassRows        = "class_rows"
 	ProbeMapCounters         = "counters"
 	ProbeMapGiven            = "given"
+	ProbeMapGroupConfigs     = "group_configs"
 	ProbeMapLimits           = "limits"
 	ProbeMapLongSet          = "long_set"
 	ProbeMapLongSets         = "long_sets"
@@ -413,6 +421,7 @@ type ProbeMapSpecs struct {
 	ClassRows        *ebpf.MapSpec `ebpf:"class_rows"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
 	Given            *ebpf.MapSpec `ebpf:"given"`
+	GroupConfigs     *ebpf.MapSpec `ebpf:"group_configs"`
 	Limits           *ebpf.MapSpec `ebpf:"limits"`
 	LongSet          *ebpf.MapSpec `ebpf:"long_set"`
 	LongSets         *ebpf.MapSpec `ebpf:"long_sets"`
@@ -494,6 +503,7 @@ type ProbeMaps struct {
 	ClassRows        *ebpf.Map `ebpf:"class_rows"`
 	Counters         *ebpf.Map `ebpf:"counters"`
 	Given            *ebpf.Map `ebpf:"given"`
+	GroupConfigs     *ebpf.Map `ebpf:"group_configs"`
 	Limits           *ebpf.Map `ebpf:"limits"`
 	LongSet          *ebpf.Map `ebpf:"long_set"`
 	LongSets         *ebpf.Map `ebpf:"long_sets"`
@@ -523,6 +533,7 @@ func (m *ProbeMaps) Close() error {
 		m.ClassRows,
 		m.Counters,
 		m.Given,
+		m.GroupConfigs,
 		m.Limits,
 		m.LongSet,
 		m.LongSets,

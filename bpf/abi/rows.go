@@ -171,6 +171,7 @@ const (
 	OpMeter       = uint32(NetfilterClassOpOP_METER)
 	OpQuota       = uint32(NetfilterClassOpOP_QUOTA)
 	OpReversePath = uint32(NetfilterClassOpOP_REVERSE)
+	OpGroups      = uint32(NetfilterClassOpOP_GROUPS)
 	OpSearch      = uint32(NetfilterClassOpOP_SEARCH)
 )
 

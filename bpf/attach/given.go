@@ -39,6 +39,9 @@ func given(f *packet.Facts) *abi.ProbeGiven {
 		g.Forwarded = 1
 	}
 	givenTypes(g, f)
+	if f.Sock != nil {
+		g.Ngroups = uint32(copy(g.Groups[:], f.Sock.Groups))
+	}
 	for options := range uint32(8) {
 		how := packet.ReversePath{Loose: options&1 != 0, ByMark: options&2 != 0, AcceptLocal: options&4 != 0}
 		if pred.ReversePathOf(f.World, how) {

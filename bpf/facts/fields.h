@@ -134,7 +134,68 @@ static __always_inline u64 realm_field(struct sk_buff *skb)
 	return cast_to(struct dst_entry, dst)->tclassid;
 }
 
+struct group_config {
+	u32 lo;
+	u32 hi;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct group_config);
+} group_configs SEC(".maps");
+
+#define GROUPS_MOST 65536 /* NGROUPS_MAX */
+
+struct group_walk {
+	struct group_config *c;
+	ulong at;
+	u32 n;
+	u32 found;
+};
+
+static long group_turn(u64 turn, struct group_walk *w)
+{
+	u32 group;
+
+	if (turn >= w->n)
+		return 1;
+	group = load4(w->at + turn * sizeof(group));
+	w->found = w->c->lo <= group && group <= w->c->hi;
+	return w->found;
+}
+
 #ifndef BPFTABLES_PROBE
+
+/* groups asks for the supplementary groups of the socket's owner, as owner_mt() does
+ * (net/netfilter/xt_owner.c). */
+__noinline int groups(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
+{
+	struct group_config *c = bpf_map_lookup_elem(&group_configs, &slot);
+	struct sock *sk = full_sock(ctx->skb);
+	struct group_walk w = {};
+	struct socket *socket;
+	struct file *file;
+	ulong info;
+
+	if (!f || !c)
+		return A_HOTDROP;
+	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net)
+		return A_NO;
+	socket = sk->sk_socket;
+	file = socket ? socket->file : NULL;
+	if (!file)
+		return A_NO;
+	info = (ulong)file->f_cred->group_info;
+	if (!info)
+		return A_NO;
+	w.c = c;
+	w.n = cast_to(struct group_info, info)->ngroups;
+	w.at = info + bpf_core_field_offset(struct group_info, gid);
+	bpf_loop(GROUPS_MOST, group_turn, &w, 0);
+	return w.found;
+}
 
 /* get_field reads one of the numbers of enum field. */
 __noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, enum field field)

@@ -64,9 +64,15 @@ typedef struct {
 struct bpf_map;
 struct sock;
 
+struct group_info {
+	int ngroups;
+	kgid_t gid[0];
+};
+
 struct cred {
 	kuid_t fsuid;
 	kgid_t fsgid;
+	struct group_info *group_info;
 };
 
 struct file {

@@ -11,6 +11,8 @@ const volatile u32 hz = 1000; /* CONFIG_HZ */
 
 #ifdef BPFTABLES_PROBE
 
+#define GIVEN_GROUPS 4
+
 /* What a test says about the packet. */
 struct given {
 	struct facts facts;		/* what the kernel cannot be made to have */
@@ -21,6 +23,8 @@ struct given {
 	u64 jiffies;
 	u32 random;
 	u32 forwarded;
+	u32 ngroups;
+	u32 groups[GIVEN_GROUPS];
 	u32 reverse;		/* of reverse_path, 1 << options */
 };
 

@@ -194,6 +194,12 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			got = reverse_path(ctx, f, op[1]);
 			f->at += 2;
 			break;
+		case OP_GROUPS:
+			if (!has(OP_GROUPS))
+				return A_HOTDROP;
+			got = groups(ctx, f, op[1]);
+			f->at += 2;
+			break;
 		case OP_GET_ADDR:
 			if (!has(OP_GET_ADDR))
 				return A_HOTDROP;

@@ -273,6 +273,7 @@ enum class_op {
 	OP_SEARCH, /* word: slot */
 	OP_METER,
 	OP_QUOTA,
+	OP_GROUPS,
 	OP_REVERSE,
 };
 

@@ -16,6 +16,8 @@ func argument(p pred.Pred) (mapName string, slot int, value any, err error) {
 	case pred.SCTPChunks:
 		value, err = chunksConfig(p)
 		return abi.NetfilterMapSctpChunkConfigs, p.Slot, value, err
+	case pred.Groups:
+		return abi.NetfilterMapGroupConfigs, p.Slot, &abi.NetfilterGroupConfig{Lo: p.Lo, Hi: p.Hi}, nil
 	case pred.Search:
 		return abi.NetfilterMapTextConfigs, p.Slot, textConfig(p), nil
 	}

@@ -199,9 +199,6 @@ func (m *owner) hasGroup(s *packet.Socket) bool {
 // Lower gives the same in predicates: what is asked of a packet without a socket,
 // of one whose socket has no file, and of one with an owner.
 func (m *owner) Lower(*ruleset.Place) pred.Pred {
-	if m.given["suppl-groups"] {
-		return pred.Unsupported{Reason: "owner --suppl-groups walks the group list of the socket's file (owner_mt(), net/netfilter/xt_owner.c), which has no bound that BPF can follow"}
-	}
 	var any pred.Or
 	if m.left() == 0 {
 		any = append(any, pred.Eq(pred.FieldSocket, 0))
@@ -215,7 +212,11 @@ func (m *owner) Lower(*ruleset.Place) pred.Pred {
 			owned = append(owned, pred.Negated(pred.In(pred.FieldUID, m.uid.lo, m.uid.hi), m.uid.negate))
 		}
 		if m.given["gid-owner"] {
-			owned = append(owned, pred.Negated(pred.In(pred.FieldGID, m.gid.lo, m.gid.hi), m.gid.negate))
+			var group pred.Pred = pred.In(pred.FieldGID, m.gid.lo, m.gid.hi)
+			if m.given["suppl-groups"] {
+				group = pred.Or{group, pred.Groups{Lo: m.gid.lo, Hi: m.gid.hi}}
+			}
+			owned = append(owned, pred.Negated(group, m.gid.negate))
 		}
 		any = append(any, owned)
 	}

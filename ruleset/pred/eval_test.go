@@ -34,6 +34,7 @@ var samples = map[string]pred.Pred{
 	"Meter":       pred.Meter{Table: "t", Metering: pred.Metering{Parts: pred.MeterSrc | pred.MeterDstPort, Avg: 1, Burst: 5, Collect: 1000, Expire: 1000}},
 	"Quota":       pred.Quota{Bytes: 9, Key: "q"},
 	"ReversePath": pred.ReversePath{},
+	"Groups":      pred.Groups{Hi: 9},
 	"Search":      pred.Search{Text: "a", To: 40},
 	"AddrType":    pred.AddrType{},
 	"Limit":       pred.Limit{Cost: 1, Cap: 1, Key: "k"},
