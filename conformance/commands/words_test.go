@@ -55,6 +55,18 @@ func testWords(t *testing.T, program string, families []packet.Family) {
 	}
 }
 
+// TestTablesRead pins a difference of docs/differences.md: to read a table of iptables-legacy makes it.
+func TestTablesRead(t *testing.T) {
+	program := prepare(t)
+	const line = "$I -t raw -S >/dev/null; $S | grep '^.raw'; cat /proc/net/ip_tables_names"
+	if got, want := newTalk(t, "", "iptables", "legacy").run(line), `0 out="*raw\nraw\n" err=""`; got != want {
+		t.Errorf("netfilter: got %s, want %s", got, want)
+	}
+	if got, want := newTalk(t, links(t, program), "iptables", "legacy").run(line), `0 out="" err=""`; got != want {
+		t.Errorf("ours: got %s, want %s", got, want)
+	}
+}
+
 // of gives the line that a row has for a family and dialect; "": none.
 func of(row, family, dialect string) string {
 	if strings.HasPrefix(row, "#") {
