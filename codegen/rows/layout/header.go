@@ -100,7 +100,7 @@ func (m *Memory) LevelInstructions(level uint32) (ops uint64) {
 	tables := map[uint32]bool{}
 	for hook := range abi.SeatHooks {
 		if base := m.Seat(level, hook)[abi.SeatBase]; base != 0 {
-			tables[m.Chain(int(base)-1)[abi.ChainTable]] = true
+			tables[m.Chain(int(base) - 1)[abi.ChainTable]] = true
 		}
 	}
 	for c := range int(m.Index[abi.HeaderNChains]) {
