@@ -86,12 +86,12 @@ type extra struct {
 
 // changeable is what a table offers to changes in place.
 type changeable struct {
-	Actions  []plan.Action  `json:"effects,omitempty"`
-	Longest  int            `json:"longest,omitempty"` // how many of them the datapath was told that packets collect
-	Template bool           `json:"template,omitempty"`
-	Hidden   pred.Hidden    `json:"hidden,omitempty"`
-	Asked    pred.Hidden    `json:"asked,omitempty"`
-	Nths     map[int]uint32 `json:"nths,omitempty"` // what they begin with, by slot
+	Actions  datapath.Later[[]plan.Action] `json:"effects,omitzero"`
+	Longest  int                           `json:"longest,omitempty"` // how many of them the datapath was told that packets collect
+	Template bool                          `json:"template,omitempty"`
+	Hidden   pred.Hidden                   `json:"hidden,omitempty"`
+	Asked    pred.Hidden                   `json:"asked,omitempty"`
+	Nths     map[int]uint32                `json:"nths,omitempty"` // what they begin with, by slot
 	// Keepers are the counter slots of rules that keep a named set.
 	Keepers []uint32 `json:"keepers,omitempty"`
 }
@@ -106,7 +106,10 @@ func (x *extra) addChangeable(p *plan.Plan) {
 	}
 	for _, t := range p.Tables {
 		if have := x.Changeable[t.Name]; have != nil {
-			have.Actions, have.Longest, have.Template = t.Actions, t.Longest, t.Template
+			have.Longest, have.Template = t.Longest, t.Template
+			if len(t.Actions) > 0 {
+				have.Actions = datapath.Now(t.Actions)
+			}
 			have.Hidden, have.Asked = t.Hidden, t.Asked
 			have.Nths, have.Keepers = map[int]uint32{}, t.Keepers
 			for _, n := range t.Nths {

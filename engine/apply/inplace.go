@@ -147,6 +147,7 @@ type tableEditor struct {
 	jumps    map[string]int                    // see state.Table.Jumps; nil: not counted yet
 	policies map[*state.Chain]ruleset.Counters // that were given
 	settled  map[int]uint8                     // what ask found out, by number of the chain
+	loaded   bool                              // in has the effects of the table
 	longest  int                               // how many effects packets collect, at most
 }
 
@@ -185,7 +186,11 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 // packet is told to: the next change finds that they are not those of the generation, and puts those back.
 func (e *Engine) extend(ed *editor) error {
 	for name, t := range ed.tables {
-		if len(t.in.Actions) == len(t.Actions) && t.longest == t.Longest {
+		known, err := t.told()
+		if err != nil {
+			return err
+		}
+		if known && t.longest == t.Longest {
 			continue
 		}
 		live, err := e.enforced(ed.live)
@@ -199,7 +204,7 @@ func (e *Engine) extend(ed *editor) error {
 		if ed.extra.Datapath, err = e.data.Extend(live, name, effects, t.longest); err != nil {
 			return err
 		}
-		t.Actions, t.Longest, ed.other = t.in.Actions, t.longest, true
+		t.Actions, t.Longest, ed.other = datapath.Now(t.in.Actions), t.longest, true
 		failpoint.At("extended")
 	}
 	return nil
@@ -314,7 +319,7 @@ func (ed *editor) commit() error {
 func (ed *editor) tableEditor(family packet.Family, s *state.Table, c *changeable) *tableEditor {
 	t := &tableEditor{changeable: c, state: s, policies: map[*state.Chain]ruleset.Counters{}, settled: map[int]uint8{}, longest: c.Longest}
 	t.in = &translate.InPlace{
-		Family: family, Bases: tables.Bases(s.Name), Actions: c.Actions, Can: ed.can, Template: c.Template, Hidden: c.Hidden, Asked: c.Asked,
+		Family: family, Bases: tables.Bases(s.Name), Can: ed.can, Template: c.Template, Hidden: c.Hidden, Asked: c.Asked,
 		Slot: ed.slot,
 		Class: func(chain string) (int, bool) {
 			to := s.Chain(chain)
@@ -322,6 +327,27 @@ func (ed *editor) tableEditor(family packet.Family, s *state.Table, c *changeabl
 		},
 	}
 	return t
+}
+
+// load makes the effects that the table has known to who numbers them.
+func (t *tableEditor) load() (err error) {
+	if !t.loaded {
+		t.in.Actions, err = t.Actions.Get()
+		t.loaded = err == nil
+	}
+	return err
+}
+
+// told says whether the datapath was told of all effects.
+func (t *tableEditor) told() (bool, error) {
+	if !t.loaded && t.longest == t.Longest {
+		return true, nil
+	}
+	if err := t.load(); err != nil {
+		return false, err
+	}
+	have, err := t.Actions.Get()
+	return len(have) == len(t.in.Actions), err
 }
 
 // class is the number of a chain where its rules can be changed; false: they cannot.

@@ -74,6 +74,12 @@ func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
 
 // place makes rows of a rule that is to be in front of rule i, and says in to where they are.
 func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *ruleset.Rule, to *state.Rule) error {
+	if does(r) {
+		if err := t.load(); err != nil {
+			ed.err = err
+			return err
+		}
+	}
 	placed := t.in.Rule(r)
 	if placed == nil || placed.Conntrack && !ed.live.State.Conntrack {
 		return errNotInPlace
@@ -102,6 +108,16 @@ func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *rulese
 		ed.err = err
 	}
 	return err
+}
+
+// does says whether a rule has an effect.
+func does(r *ruleset.Rule) bool {
+	if r.Target == nil {
+		return false
+	}
+	_, verdict := r.Target.(ruleset.Verdict)
+	_, jump := r.Target.(interface{ ChainName() string })
+	return !verdict && !jump
 }
 
 // before is the first row of the last rule in front of rule i that has one; 0: none.
@@ -142,7 +158,7 @@ func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
 		return errNotInPlace
 	}
 	// Packets get behind it, or do not end where they have ended.
-	t.walk = t.walk || ends || len(t.Actions) > 0
+	t.walk = t.walk || ends || !t.Actions.IsZero()
 	if err := ed.rows.Delete(number, r.Row); err != nil {
 		return ed.fail(err)
 	}
@@ -154,6 +170,9 @@ func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
 // unheld says of a rule that no packet meets that nothing it names is held for it (netfilter.hold): then it
 // could have had rows.
 func (ed *editor) unheld(t *tableEditor, r *state.Rule) bool {
+	if t.load() != nil {
+		return false
+	}
 	actions := t.in.Actions
 	defer func() { t.in.Actions = actions }()
 	rule, err := ed.read(t, r)

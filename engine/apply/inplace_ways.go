@@ -112,7 +112,7 @@ func (ed *editor) settledRefused() {
 // bound looks whether packets collect more effects than fit, or than the datapath was told.
 func (ed *editor) bound(w *ways, reach *flow.Reach) error {
 	t := w.t
-	if len(t.in.Actions) == 0 {
+	if t.Actions.IsZero() && len(t.in.Actions) == 0 {
 		return nil
 	}
 	longest := 0
@@ -220,6 +220,9 @@ func (w *ways) rule(c *state.Chain, i int) (out flow.Rule, err error) {
 		}
 		out.To = w.number(to)
 	case pred.Do:
+		if err := w.t.load(); err != nil {
+			return out, err
+		}
 		number := slices.IndexFunc(w.t.in.Actions, func(have plan.Action) bool { return have.Effect == a.Effect })
 		if number < 0 {
 			return out, errNotInPlace

@@ -64,7 +64,11 @@ func (e *Engine) Status() (*Status, error) {
 			ts.Where = "bpf"
 		}
 		if c := live.extra.Changeable[t.Name]; c != nil {
-			ts.Shims = len(c.Actions) // since the generation was made there may be more
+			actions, err := c.Actions.Get()
+			if err != nil {
+				return nil, err
+			}
+			ts.Shims = len(actions) // since the generation was made there may be more
 		}
 		out.Tables = append(out.Tables, ts)
 	}

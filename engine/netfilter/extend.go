@@ -18,20 +18,24 @@ func (d *Datapath) Extend(live *datapath.Live, table string, effects []pred.Effe
 		return nil, err
 	}
 	i := slices.IndexFunc(r.Held, func(h held) bool { return h.Table == table })
-	if i < 0 || r.Held[i].Whole || r.Held[i].Plan == nil {
+	if i < 0 || r.Held[i].Whole || r.Held[i].Plan.IsZero() {
 		return nil, datapath.ErrAnew
 	}
 	whole, err := d.isWhole(live, &r.Held[i])
 	if err != nil {
 		return nil, err
 	}
-	h, more, pins := &r.Held[i], *r.Held[i].Plan, shim.PinDir(d.space.Pins(), live.Number())
+	was, err := r.Held[i].Plan.Get()
+	if err != nil {
+		return nil, err
+	}
+	h, more, pins := &r.Held[i], *was, shim.PinDir(d.space.Pins(), live.Number())
 	more.Actions, more.Longest = make([]plan.Action, len(effects)), longest
 	for i, e := range effects {
 		more.Actions[i].Effect = e
 	}
 	to := shim.Targets(d.family, &more, live.Number(), pins)
-	grown, ok := shim.Grown(shim.Targets(d.family, h.Plan, live.Number(), pins), to)
+	grown, ok := shim.Grown(shim.Targets(d.family, was, live.Number(), pins), to)
 	if !whole || !ok {
 		return nil, datapath.ErrAnew
 	}

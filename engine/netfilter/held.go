@@ -31,10 +31,10 @@ type netfilter struct {
 
 // held is what a generation gave to netfilter for one table, as its state remembers it.
 type held struct {
-	Table string      `json:"table"`
-	Whole bool        `json:"whole,omitempty"`
-	Plan  *plan.Table `json:"plan,omitempty"` // what the targets are laid out by
-	Sum   uint64      `json:"sum"`            // of the chains in nf_tables that packets reach by jumps; 0: not there
+	Table string                      `json:"table"`
+	Whole bool                        `json:"whole,omitempty"`
+	Plan  datapath.Later[*plan.Table] `json:"plan,omitzero"` // what the targets are laid out by
+	Sum   uint64                      `json:"sum"`           // of the chains in nf_tables that packets reach by jumps; 0: not there
 	// Bases are the base chains in nf_tables, with how many rules each has.
 	Bases  map[string]uint32 `json:"bases,omitempty"`
 	Chains int               `json:"chains"` // the same for iptables' tables, with the rules in built-in chains
@@ -56,7 +56,9 @@ func (n *netfilter) holds(layouts []*shim.Layout, p *plan.Plan) []held {
 			h.Sum, h.Bases = sum(anchor.Uses(chains)), shim.Bases(l)
 		}
 		if !l.Whole {
-			h.Plan = targetsOf(p, l.Table)
+			if t := targetsOf(p, l.Table); t != nil {
+				h.Plan = datapath.Now(t)
+			}
 		}
 		out = append(out, h)
 	}
@@ -288,7 +290,11 @@ func (d *Datapath) Mend(live *datapath.Live) error {
 			}
 			layouts = append(layouts, l)
 		default:
-			layouts = append(layouts, shim.Targets(d.family, h.Plan, live.Number(), pins))
+			t, err := h.Plan.Get()
+			if err != nil {
+				return err
+			}
+			layouts = append(layouts, shim.Targets(d.family, t, live.Number(), pins))
 		}
 	}
 	if live.Conntrack {
