@@ -11,7 +11,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// textRules search in both ways, also between two offsets.
+// textRules search in both ways, also between two offsets. Nobody answers what is dropped.
 const textRules = `*filter
 :INPUT ACCEPT [0:0]
 :FORWARD ACCEPT [0:0]
@@ -22,6 +22,7 @@ const textRules = `*filter
 -A OUTPUT -m string ! --string "friendly-scanner" --algo bm --from 1490
 -A OUTPUT -m string --string "scanner" --algo kmp --from 1490 --to 1510
 -A OUTPUT -m string --string "friendly-scanner" --algo bm --to 1505
+-A OUTPUT -p udp -j DROP
 COMMIT
 `
 
