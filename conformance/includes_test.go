@@ -16,7 +16,7 @@ var mayInclude = map[string][]string{
 	"facts":     {"facts", "conntrack"},
 	"conntrack": {"facts"},
 	"route":     {"route", "facts"},
-	"memory":    {"facts"},
+	"memory":    {"memory", "facts"},
 	"lookup":    {"lookup", "facts"},
 	"netfilter": {"netfilter", "lookup", "conntrack", "facts"},
 	"early":     {"early", "lookup", "netfilter", "facts"},

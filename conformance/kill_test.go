@@ -139,7 +139,7 @@ func TestKilledRestoreKeepsCounters(t *testing.T) {
 			l := newLab(t, binary)
 			command(t, l.Host(), counted, binary, "restore", "-w", "60", "-c")
 			events(t, l, "udp 198.18.0.2:5002 > 198.18.0.1:7 in eth0")
-			kill(t, binary, l.Host(), step, more, "-n")
+			kill(t, binary, l.Host(), step, more, "-n", "--classifier", "code") // in no way in place
 			events(t, l, "udp 198.18.0.2:5002 > 198.18.0.1:7 in eth0")
 			for range 2 { // what the killed process left, and what the next one makes of it
 				saved := string(command(t, l.Host(), "", binary, "save", "-c"))

@@ -286,6 +286,11 @@ func (e *Engine) translated(c *change, number uint32, load func(*datapath.Input)
 	if err != nil {
 		return nil, err
 	}
+	// With an early stage, which is made of code as well, each change makes both anew.
+	rows := can.Rows && (c.early == "" || c.early == datapath.EarlyOff)
+	if c.rest && !rows {
+		c.classifier, c.rest = translate.ClassifyAuto, false
+	}
 	not := maps.Clone(can.Not)
 	if not == nil {
 		not = map[string]string{}
@@ -300,7 +305,7 @@ func (e *Engine) translated(c *change, number uint32, load func(*datapath.Input)
 	for {
 		res := translate.Translate(c.after, translate.Options{
 			Text: iptables.PrintRule, Netfilter: not, Classifier: c.classifier, Can: can.Effect, Runs: can.Base,
-			Shadows: can.Rows && c.classifier == translate.ClassifyAuto,
+			Shadows: rows && c.classifier == translate.ClassifyAuto,
 		})
 		if err := errors.Join(strict(c, res.Plan), refuseOwned(c.after, res.Plan, can)); err != nil {
 			return nil, err

@@ -114,7 +114,8 @@ type Can struct {
 	Effect translate.Can
 	// Base says why it cannot run a base chain; "": it can.
 	Base func(*ruleset.Base) string
-	// Rows says that it has programs of rows alone: all chains can be changed in place.
+	// Rows says that it has programs of rows alone, so that all chains can be changed in place, and that
+	// nothing else is made of the rules that would have to be made anew.
 	Rows bool
 	// Not are the tables that it does not run, whatever they hold, with the reasons.
 	Not map[string]string

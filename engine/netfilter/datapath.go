@@ -51,7 +51,7 @@ func (d *Datapath) For(env []string) {
 // Can says what the programs run, and what they tell netfilter to.
 func (d *Datapath) Can(rs *ruleset.Ruleset) (datapath.Can, error) {
 	not, err := d.leave(rs)
-	return datapath.Can{Effect: shim.Can, Base: translate.AtHooks, Rows: true, Not: not}, err
+	return datapath.Can{Effect: shim.Can, Base: translate.AtHooks, Rows: !d.space.HasEarly(), Not: not}, err
 }
 
 // Prepare begins to read the programs.
