@@ -187,7 +187,7 @@ func (s *Space) attach(h hookLink, there []hooked, load func(hookLink) (*ebpf.Pr
 }
 
 // leavingFor is how long a link may take to leave its hook that nobody holds any more.
-const leavingFor = 5 * time.Second
+const leavingFor = 20 * time.Second
 
 // linkAt links a program at a seat, once a link of ours that is about to leave it is gone.
 func (s *Space) linkAt(prog *ebpf.Program, at seat) (link.Link, error) {
