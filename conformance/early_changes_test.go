@@ -82,3 +82,18 @@ func TestEarlyFollowsAddresses(t *testing.T) {
 	w.await(counted(":INPUT ACCEPT [%d:%d]", 1))
 	w.status("routes or addresses have changed")
 }
+
+// Beside an early stage nothing runs rows but the code that looks them up: a condition of a kind that it
+// was not made for is enforced by a new generation, and packets that ask for it are not dropped.
+func TestEarlyNewKind(t *testing.T) {
+	w := newWire(t)
+	many := strings.Builder{}
+	for i := range 60 {
+		fmt.Fprintf(&many, "-A INPUT -s 203.0.113.%d/32 -p tcp -m tcp --dport %d -j DROP\n", i, i+1)
+	}
+	w.bpftables("*filter\n"+many.String()+"COMMIT\n", "restore", "-w", "--early", "auto")
+	w.bpftables("", "iptables", "-w", "-A", "INPUT", "-m", "pkttype", "--pkt-type", "broadcast", "-j", "DROP")
+	w.bpftables("", "iptables", "-w", "-A", "INPUT", "-p", "udp", "-j", "ACCEPT")
+	w.send("eth0", w.datagram(9))
+	w.await("[1:28] -A INPUT -p udp -j ACCEPT")
+}

@@ -20,8 +20,17 @@ func (e *KindError) Error() string {
 	return "rows that the programs of the table do not run, or not all of their conditions"
 }
 
-// kind is a KindError for a change of a chain that may ask for some instructions.
-func (m *Chains) kind(chain int, ops uint64) *KindError {
+// kind is the error of a change of a chain that may ask for some instructions: a KindError, or ErrNoRoom
+// where no program of rows alone can run the table.
+func (m *Chains) kind(chain int, ops uint64) error {
+	if e := m.asks(chain, ops); len(e.Bases) > 0 {
+		return e
+	}
+	return fmt.Errorf("%w: a condition of a new kind", ErrNoRoom)
+}
+
+// asks is what programs of rows alone have to run for the table of a chain, and some instructions.
+func (m *Chains) asks(chain int, ops uint64) *KindError {
 	e := &KindError{Ops: ops, table: m.Chain(chain)[abi.ChainTable]}
 	for _, c := range m.of(e.table) {
 		e.Ops |= m.Instructions(c)
@@ -68,7 +77,7 @@ func (m *Chains) Kinds() (out []*KindError) {
 		table := m.Chain(base)[abi.ChainTable]
 		if s[abi.SeatFlags]&(abi.SeatCoded|abi.SeatRuns) == abi.SeatCoded && !done[table] {
 			done[table] = true
-			out = append(out, m.kind(base, 0))
+			out = append(out, m.asks(base, 0))
 		}
 	}
 	return out

@@ -324,8 +324,7 @@ func (e *editor) delete(c *chain, at int) {
 
 // room says whether there was room.
 func (e *editor) room(err error) bool {
-	kind := new(edit.KindError)
-	if err != nil && !errors.Is(err, edit.ErrNoRoom) && !errors.As(err, &kind) {
+	if err != nil && !errors.Is(err, edit.ErrNoRoom) {
 		e.Fatal(err)
 	}
 	if err != nil {
