@@ -281,6 +281,11 @@ func loadRules(p *codegen.Program, at seat, gen uint32, noted bool, given map[st
 	if err != nil {
 		return nil, err
 	}
+	return loadGenerated(p, spec, prog, given)
+}
+
+// loadGenerated puts what was generated into the datapath, whose variables are set, and loads it.
+func loadGenerated(p *codegen.Program, spec *ebpf.CollectionSpec, prog *ebpf.ProgramSpec, given map[string]*ebpf.Map) (_ *ebpf.Program, err error) {
 	if prog.Instructions, err = rewrite.FillInline(prog.Instructions, generated(p), rewrite.ConstantsOf(spec), abi.FuncChain, abi.FuncLead); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/bpf/failpoint"
-	"github.com/bpftables/bpftables/bpf/rewrite"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/codegen/rows"
 	"github.com/bpftables/bpftables/codegen/rows/layout"
@@ -171,45 +169,30 @@ func (g *Generation) loadRowsAlone(level uint32, m *layout.Memory, ops uint64, g
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(setRowsAlone(spec), setMemory(spec, m, ops))
-	if err != nil {
+	if err := errors.Join(setRowsAlone(spec), setMemory(spec, m, ops)); err != nil {
 		return nil, err
 	}
-	if prog.Instructions, err = rewrite.FillInline(prog.Instructions, generated(p), rewrite.ConstantsOf(spec), abi.FuncChain, abi.FuncLead); err != nil {
-		return nil, err
-	}
-	return load(spec, prog, given)
+	return loadGenerated(p, spec, prog, given)
 }
 
 // replaceProgram puts a program under a pin and into a slot, in the place of what is there.
 func (g *Generation) replaceProgram(pin string, slot uint32, p *ebpf.Program) error {
-	pin = filepath.Join(g.space.genDir(g.number), pin)
-	beside := pin + newSuffix
-	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that was killed
-		return err
-	}
-	again, err := p.Clone()
+	again, err := p.Clone() // it may be pinned elsewhere, too
 	if err != nil {
 		return err
 	}
 	defer again.Close()
-	if err := again.Pin(beside); err != nil {
+	if err := repin(again.Pin, filepath.Join(g.space.genDir(g.number), pin)); err != nil {
 		return err
 	}
 	failpoint.At("wider program pinned")
-	if err := os.Rename(beside, pin); err != nil {
-		return err
-	}
 	array, err := g.space.shared(abi.NetfilterMapProgs)
 	if err != nil {
 		return err
 	}
 	if err := array.Put(half(g.number)+slot, p); err != nil {
-		return fmt.Errorf("program %s: %w", filepath.Base(pin), err)
+		return fmt.Errorf("program %s: %w", pin, err)
 	}
 	failpoint.At("wider program")
 	return nil
 }
-
-// newSuffix ends the name of a pin that is about to take another's place.
-const newSuffix = "-new"
