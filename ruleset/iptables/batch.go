@@ -147,8 +147,8 @@ func (rd *reader) appending(l line) (out appended) {
 	return appended{e, r}
 }
 
-// alone parses the line as a command that appends a rule; nil: it is another one, or has
-// a fault.
+// alone parses the line as a command that appends a rule; nil: it is another one, has a fault, or
+// something is to be warned of.
 func (rd *reader) alone() *command {
 	counters, hasCounters, text, from, f := rd.ruleCounters(rd.now.text)
 	if f == nil {
@@ -158,7 +158,7 @@ func (rd *reader) alone() *command {
 		return nil
 	}
 	c := rd.parser.parse(rd.args)
-	if len(rd.parser.faults) > 0 || c.bits != cmdAppend || c.ignored || hasCounters && c.options&optCounters != 0 {
+	if len(rd.parser.faults) > 0 || len(rd.parser.warnings) > 0 || c.bits != cmdAppend || c.ignored || hasCounters && c.options&optCounters != 0 {
 		return nil
 	}
 	if hasCounters {

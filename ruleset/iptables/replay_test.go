@@ -10,14 +10,15 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// outcome is all that a reading gives: the print with its places, or the faults.
+// outcome is all that a reading gives: what it warns of, and the print with its places, or the faults.
 func outcome(t *testing.T, text string, o iptables.Options, read func(string, iptables.Options) (*ruleset.Ruleset, error)) string {
 	t.Helper()
+	var b strings.Builder
+	o.Warn = func(text string) { b.WriteString("warning: " + text + "\n") }
 	rs, err := read(text, o)
 	if err != nil {
-		return err.Error()
+		return b.String() + err.Error()
 	}
-	var b strings.Builder
 	for _, table := range rs.Tables {
 		for _, c := range table.Chains {
 			for _, r := range c.Rules {
@@ -42,6 +43,16 @@ func sameReplay(t *testing.T, text string, o iptables.Options) {
 	if together := outcome(t, text, o, iptables.ReadTogether); together != without {
 		t.Errorf("read together: %s\nof %.2000s", diff(together, without), text)
 	}
+}
+
+// TestReplayWarnings: what iptables warns of in a line is said however that is read.
+func TestReplayWarnings(t *testing.T) {
+	text := "*filter\n" + strings.Repeat("-A INPUT -m iprange --src-range 192.0.2.5-192.0.2.4 -j DROP\n-A INPUT -s 192.0.2.1 -j DROP\n", 20) + "COMMIT\n"
+	o := iptables.Options{Family: packet.IPv4}
+	if n := strings.Count(outcome(t, text, o, iptables.ReadPlainly), "is reversed"); n != 20 {
+		t.Errorf("%d warnings of 20 lines", n)
+	}
+	sameReplay(t, text, o)
 }
 
 // TestReplayWords mixes arguments of all kinds: lines that differ in a few of them come
