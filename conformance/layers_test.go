@@ -56,9 +56,9 @@ var mayImport = map[string][]string{
 	"compat/takeover": {"compat/...", "engine/apply", "ruleset/...", "bpf/steady"},
 	// The faces of iptables' programs, and what the tools hold beside us.
 	"compat/beside": {"compat/...", "engine/apply", "ruleset/..."},
-	"compat/face":   {"compat/...", "engine/apply", "ruleset/..."},
+	"compat/face":   {"compat/...", "engine/apply", "ruleset/...", "bpf/plainfile"},
 	// The names of iptables' programs on the host.
-	"compat/install": {"compat/face", "compat/tool", "compat/whole", "bpf/failpoint"},
+	"compat/install": {"compat/face", "compat/tool", "compat/whole", "bpf/failpoint", "bpf/probe"},
 	// The files of rules that outlive a boot.
 	"compat/persist": {"compat/...", "engine/apply", "ruleset/..."},
 	"compat/whole":   {"bpf/failpoint"},

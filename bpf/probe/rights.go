@@ -28,7 +28,7 @@ var ErrRights = errors.New("capabilities are missing")
 // has all. CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON (bpf_capable() and
 // perfmon_capable(), include/linux/capability.h).
 func MissingRights() error {
-	has, err := effective()
+	has, err := Effective()
 	if err != nil {
 		return err
 	}
@@ -45,8 +45,8 @@ func MissingRights() error {
 	return fmt.Errorf("%w: %s; give them to the program or to its container, or use netfilter's own iptables here", ErrRights, strings.Join(missing, ", "))
 }
 
-// effective gives the capabilities that the kernel looks at.
-func effective() (has func(bit uint) bool, err error) {
+// Effective gives the capabilities that the kernel looks at.
+func Effective() (has func(bit uint) bool, err error) {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&head, &data[0]); err != nil {

@@ -144,7 +144,7 @@ func (c *flushCmd) Run(s *streams) error {
 			return err
 		})
 	}
-	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+	for _, family := range bothOf {
 		if err := s.locked(c.waitFlag, family, (*apply.Engine).FlushAll); err != nil {
 			return err
 		}

@@ -152,7 +152,7 @@ func tendEarly(engines *serve.Engines) (map[packet.Family]string, error) {
 func bothFamilies(engines *serve.Engines, job func(*apply.Engine, func(func() error) error) error) error {
 	var errs []error
 	self := caller.Self(nil, io.Discard, io.Discard)
-	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+	for _, family := range bothOf {
 		errs = append(errs, engines.Use(family, self, func(e *apply.Engine) error {
 			return job(e, func(change func() error) error { return unlessLocked(self, change) })
 		}))

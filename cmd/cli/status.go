@@ -12,7 +12,6 @@ import (
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
-	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // statusCmd is "bpftables status".
@@ -52,7 +51,7 @@ type besideReport struct {
 // Run prints the status.
 func (c *statusCmd) Run(s *streams) error {
 	r := report{Beside: []besideReport{}, Features: probe.Features()}
-	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
+	for _, family := range bothOf {
 		err := s.withEngine(family, func(e *apply.Engine) error {
 			st, err := e.Status()
 			r.Families = append(r.Families, st)

@@ -24,7 +24,7 @@ func (f familiesFlag) families() []packet.Family {
 	case f.IPv6:
 		return []packet.Family{packet.IPv6}
 	}
-	return []packet.Family{packet.IPv4, packet.IPv6}
+	return bothOf
 }
 
 // takeoverCmd is "bpftables takeover".

@@ -155,6 +155,7 @@ const multi = "xtables-bpf-multi"
 func (g *group) install(h *Host, b *before) error {
 	args := []string{"--install", g.link, g.name, h.Program, priority}
 	old := g.choice(b.Value)
+	var slaves []string
 	for i, s := range g.slaves {
 		to := h.Program
 		if _, ok := face.Of(s.name); !ok {
@@ -162,11 +163,12 @@ func (g *group) install(h *Host, b *before) error {
 				to = old.slaves[i]
 			}
 		}
+		slaves = append(slaves, to)
 		if to != "" {
 			args = append(args, "--slave", s.link, s.name, to)
 		}
 	}
-	if mine := g.choice(h.Program); mine == nil || !slices.Equal(mine.slaves, g.slavesOf(args)) {
+	if mine := g.choice(h.Program); mine == nil || !slices.Equal(mine.slaves, slaves) {
 		if err := h.alternatives(args...); err != nil {
 			return err
 		}
@@ -179,19 +181,6 @@ func (g *group) install(h *Host, b *before) error {
 		return h.alternatives("--set", g.name, h.Program)
 	}
 	return nil
-}
-
-// slavesOf are the paths of followers in a command line.
-func (g *group) slavesOf(args []string) (out []string) {
-	for _, s := range g.slaves {
-		at := slices.Index(args[5:], s.name)
-		if at < 0 {
-			out = append(out, "")
-			continue
-		}
-		out = append(out, args[5+at+1])
-	}
-	return out
 }
 
 func (g *group) choice(path string) *choice {

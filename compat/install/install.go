@@ -183,10 +183,10 @@ func (h *Host) order(holders map[string]holder) (out []string) {
 // is none.
 func (h *Host) Dialect() (string, error) {
 	r, err := recall()
-	if err != nil || r.Dialect != "" {
-		return r.Dialect, err
+	if err != nil {
+		return "", err
 	}
-	return "", nil
+	return r.Dialect, nil
 }
 
 // do does a step, or says that it would. It is said in the infinitive.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/probe"
 )
 
 // Open gives the host, or with a root the system below that directory, which then is the root of this
@@ -52,9 +54,7 @@ func BuildsImage() string {
 	if first, err := rootMount("1"); err == nil && here != first {
 		return "this is a chroot, as when an image is built"
 	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err == nil && data[0].Effective&(1<<unix.CAP_NET_ADMIN) == 0 {
+	if has, err := probe.Effective(); err == nil && !has(unix.CAP_NET_ADMIN) {
 		return "CAP_NET_ADMIN is missing, as when an image is built"
 	}
 	return ""

@@ -63,13 +63,13 @@ func (l *Loader) enforce(text, file string) error {
 	return nil
 }
 
-// FallbackSuffix is behind the name of the file that is loaded in the place of one that cannot be, as
+// fallbackSuffix is behind the name of the file that is loaded in the place of one that cannot be, as
 // iptables-services has it.
-const FallbackSuffix = ".fallback"
+const fallbackSuffix = ".fallback"
 
 // fallBack enforces something in the place of a file that cannot be.
 func (l *Loader) fallBack(path string) error {
-	path += FallbackSuffix
+	path += fallbackSuffix
 	data, err := os.ReadFile(path)
 	if err == nil {
 		err = l.enforce(string(data), path)

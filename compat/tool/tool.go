@@ -289,31 +289,24 @@ func (t *Tool) Replace(text string) error { return t.restoreWith(text, "-c") }
 func (t *Tool) Try(text string) error { return t.restoreWith(text, "-c", "-n", "--test") }
 
 func (t *Tool) restoreWith(text string, args ...string) error {
-	cmd, done, err := t.child(t.restore, args...)
-	if err != nil {
-		return err
-	}
-	defer done()
-	cmd.Stdin = strings.NewReader(text)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w: %s", t.restore, err, strings.TrimSpace(stderr.String()))
-	}
-	return nil
+	return t.said(t.restore, strings.NewReader(text), args)
 }
 
 // Command runs one command, and gives what it says if it fails.
-func (t *Tool) Command(args ...string) error {
-	cmd, done, err := t.child(t.command, args...)
+func (t *Tool) Command(args ...string) error { return t.said(t.command, nil, args) }
+
+// said runs a program on some input, and gives what it says if it fails.
+func (t *Tool) said(program string, in io.Reader, args []string) error {
+	cmd, done, err := t.child(program, args...)
 	if err != nil {
 		return err
 	}
 	defer done()
+	cmd.Stdin = in
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w: %s", t.command, err, strings.TrimSpace(stderr.String()))
+		return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(stderr.String()))
 	}
 	return nil
 }

@@ -28,9 +28,6 @@ const (
 	Served Programs = "served" // ours, beside a server
 )
 
-// All are all sets.
-var All = []Programs{Legacy, NFT, Ours, Served}
-
 // Setup is what a scenario is played on.
 type Setup struct {
 	Programs Programs
