@@ -45,7 +45,7 @@ func TestCompat(t *testing.T) {
 	needRoot(t)
 	bin := compatBinaries(t)
 	out := inBox(t, heldBefore+`
-texts > /tmp/before.$$
+texts > /run/before
 closed before
 bpftables install-compat || echo FAILED install
 closed installed
@@ -60,8 +60,7 @@ iptables-nft -D INPUT -s 192.0.2.9 -j DROP
 for n in 8 10 11; do iptables -D INPUT -s 192.0.2.$n -j DROP; done
 bpftables remove-compat || echo FAILED remove
 closed removed
-texts | diff /tmp/before.$$ - && echo SAME
-rm /tmp/before.$$
+texts | diff /run/before - && echo SAME
 `, bin)
 	for _, want := range []string{
 		"-A INPUT -p icmp -j DROP\n", "-A INPUT -s 2001:db8::1/128 -j LOG\n", ":FORWARD DROP [0:0]\n", "iptables v1.8.9 (nf_tables)\niptables v1.8.9 (legacy)\nnames: iptables and the others stand for ", ", and speak as iptables-nft does\nkernel\n", "\nSAME\n",
@@ -88,13 +87,13 @@ func TestKilledCompat(t *testing.T) {
 		every = "1~1"
 	}
 	out := inBox(t, heldBefore+`
-texts > /tmp/before.$$
+texts > /run/before
 point() { { BPFTABLES_FAILPOINT=$1 bpftables $2 2>&1; } 2>/dev/null; }
 steps() { # of a command: those of this package's own steps, and some of the others
 	point '?' $1 | sed -n 's/^step //p' | awk '$2 ~ /^(compat|made|remembered|enforced|removed|giving|given)$/ || NR % 40 == 0 {print $1}' | sed -n "`+every+`p"
 }
 forward=$(steps install-compat); backward=$(steps remove-compat)
-texts | diff /tmp/before.$$ - || echo NOT GIVEN BACK
+texts | diff /run/before - || echo NOT GIVEN BACK
 for p in $forward; do
 	point $p install-compat | grep -q 'killed at' || echo "NOT KILLED at $p"
 	closed "install-compat killed at $p"
@@ -103,11 +102,11 @@ for p in $forward; do
 	[ "$(readlink -f /usr/sbin/iptables)" = "$(readlink -f $(which xtables-bpf-multi))" ] || echo "NOT OURS after $p"
 	iptables-nft -S INPUT | grep icmp && echo "LEFT after $p"
 	bpftables remove-compat >/dev/null || echo "NOT REMOVED after $p"
-	texts | diff /tmp/before.$$ - || echo "NOT GIVEN BACK after $p"
+	texts | diff /run/before - || echo "NOT GIVEN BACK after $p"
 	point $p install-compat >/dev/null
 	bpftables remove-compat >/dev/null || echo "NOT UNDONE after $p"
 	closed "undone after $p"
-	texts | diff /tmp/before.$$ - || echo "NOT UNDONE after $p"
+	texts | diff /run/before - || echo "NOT UNDONE after $p"
 done
 for p in $backward; do
 	bpftables install-compat >/dev/null
@@ -115,10 +114,9 @@ for p in $backward; do
 	closed "remove-compat killed at $p"
 	bpftables remove-compat >/dev/null || echo "NOT REMOVED after $p"
 	closed "removed after $p"
-	texts | diff /tmp/before.$$ - || echo "NOT GIVEN BACK after $p"
+	texts | diff /run/before - || echo "NOT GIVEN BACK after $p"
 done
 echo killed at $(echo $forward $backward | wc -w) steps
-rm /tmp/before.$$
 `, bin)
 	if strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "killed at ") || strings.HasPrefix(out, "killed at 0 ") {
 		t.Error(out)
@@ -130,21 +128,20 @@ rm /tmp/before.$$
 func TestCallersMeanwhile(t *testing.T) {
 	needRoot(t)
 	bin := compatBinaries(t)
-	for _, serve := range []string{"", "BPFTABLES_NO_SERVE= bpftables serve 2>/tmp/serving.$$ & until grep -q 'serving on' /tmp/serving.$$; do :; done"} {
+	for _, serve := range []string{"", "BPFTABLES_NO_SERVE= bpftables serve 2>/run/serving & until grep -q 'serving on' /run/serving; do :; done"} {
 		out := inBox(t, serve+`
 export BPFTABLES_NO_SERVE=`+map[bool]string{true: "1"}[serve == ""]+`
 caller() { for i in $(seq 1 150); do iptables -w 60 -A INPUT -s 10.$1.0.$i -j DROP || echo "FAILED $1 $i"; done; }
 for n in 1 2 3 4; do caller $n & callers="$callers $!"; done
 count() { iptables-save | grep -c -- '-A INPUT -s 10'; }
 until [ "$(count)" -ge 60 ]; do :; done
-bpftables install-compat >/tmp/said.$$ 2>&1 || { echo FAILED install-compat; cat /tmp/said.$$; }
+bpftables install-compat >/run/said 2>&1 || { echo FAILED install-compat; cat /run/said; }
 iptables --version
 until [ "$(count)" -ge 300 ]; do :; done
-bpftables remove-compat >/tmp/said.$$ 2>&1 || { echo FAILED remove-compat; cat /tmp/said.$$; }
+bpftables remove-compat >/run/said 2>&1 || { echo FAILED remove-compat; cat /run/said; }
 wait $callers
 bpftables status | grep ^ipv
 iptables-nft-save | grep -- '-A INPUT -s 10' | sort -u | wc -l; iptables-nft-save | grep -c -- '-A INPUT -s 10'
-rm -f /tmp/*.$$
 `, bin)
 		if want := "iptables v1.8.9 (nf_tables)\nipv4: nothing of ours is enforced\nipv6: nothing of ours is enforced\n600\n600\n"; out != want {
 			t.Errorf("server %q:\n%s\nwant\n%s", serve, out, want)
@@ -166,7 +163,7 @@ for f in iptables ip6tables; do for p in "" -save -restore; do ln -sf xtables-nf
 iptables -A INPUT -p icmp -j DROP
 ip6tables -t mangle -A PREROUTING -s 2001:db8::1 -j DROP
 texts() { iptables-save; ip6tables-save; ls -l --time-style=+ /usr/sbin/ip*tables*; ls /var/lib/bpftables; dpkg-divert --list '*iptables*'; } 2>&1
-texts | grep -v '^#' > /tmp/before.$$
+texts | grep -v '^#' > /run/before
 bpftables install-compat >/dev/null || echo FAILED install-compat
 iptables --version; iptables -S INPUT; ip6tables -t mangle -S PREROUTING
 iptables -t raw -A PREROUTING -s 192.0.2.1 -j DROP
@@ -176,8 +173,7 @@ bpftables install-compat | grep -c 'let /usr/sbin/ip6tables be a link'
 bpftables remove-compat >/dev/null || echo FAILED remove-compat
 iptables -t raw -S PREROUTING
 nft delete table ip raw
-texts | grep -v '^#' | diff /tmp/before.$$ - && echo SAME
-rm /tmp/*.$$
+texts | grep -v '^#' | diff /run/before - && echo SAME
 `, bin)
 		want := "iptables v1.8.9 (nf_tables)\n-P INPUT ACCEPT\n-A INPUT -p icmp -j DROP\n-P PREROUTING ACCEPT\n-A PREROUTING -s 2001:db8::1/128 -j DROP\n1\n1\n" +
 			"-P PREROUTING ACCEPT\n-A PREROUTING -s 192.0.2.1/32 -j DROP\nSAME\n"

@@ -299,11 +299,16 @@ func buildBinary(t *testing.T, tags string) string {
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
+	if os.Geteuid() != 0 {
+		cannot(t, "this test needs root")
 	}
+}
+
+// cannot skips a test, or fails it where everything has to be there.
+func cannot(t *testing.T, why any) {
+	t.Helper()
 	if os.Getenv("REQUIRE_KERNEL") != "" {
-		t.Fatal("this test needs root")
+		t.Fatal(why)
 	}
-	t.Skip("this test needs root")
+	t.Skip(why)
 }

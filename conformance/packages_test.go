@@ -42,7 +42,7 @@ func TestPackages(t *testing.T) {
 	})
 	t.Run("rpm", func(t *testing.T) {
 		if _, err := exec.LookPath("rpm"); err != nil {
-			t.Skip(err)
+			cannot(t, err)
 		}
 		testPackage(t, first, second, map[string]string{
 			"install": "rpm -i --nodeps %s/*.rpm", "upgrade": "rpm -U --nodeps %s/*.rpm", "remove": "rpm -e bpftables",
@@ -57,10 +57,10 @@ func testPackage(t *testing.T, first, second string, with map[string]string) {
 	}
 	script := heldBefore + `
 texts() { for v in nft legacy; do iptables-$v-save; ip6tables-$v-save; done 2>/dev/null | grep -v '^#' | sed 's/\[.*\]//' | grep -v '^:.* ACCEPT\|^[*]\|COMMIT'; readlink /etc/alternatives/ip*tables*; ls -d /var/lib/bpftables /etc/bpftables 2>/dev/null; }
-texts > /tmp/before.$$
+texts > /run/before
 # What is enforced is asked for all the time.
-(while [ ! -e /tmp/stop.$$ ]; do closed "$(cat /tmp/now.$$)"; done) & probe=$!
-now() { echo "$1" > /tmp/now.$$; }
+(while [ ! -e /run/stop ]; do closed "$(cat /run/now)"; done) & probe=$!
+now() { echo "$1" > /run/now; }
 now install; INSTALL || echo FAILED install
 bpftables version
 now install-compat; bpftables install-compat >/dev/null || echo FAILED install-compat
@@ -80,10 +80,9 @@ iptables-legacy -D INPUT -s 192.0.2.9 -j DROP
 now remove; REMOVE || echo FAILED remove
 THERE && echo FAILED to go
 PURGE
-touch /tmp/stop.$$; wait $probe
-texts | diff /tmp/before.$$ - && echo SAME
+touch /run/stop; wait $probe
+texts | diff /run/before - && echo SAME
 ls /usr/sbin/bpftables /run/bpftables 2>/dev/null
-rm /tmp/*.$$
 `
 	for name, command := range with {
 		dir := first
