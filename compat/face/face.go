@@ -13,8 +13,7 @@ import (
 	"bytes"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/tool"
 	"github.com/bpftables/bpftables/engine/apply"
@@ -76,14 +75,12 @@ type Face struct {
 // a caller.
 type Engines func(packet.Family, *caller.Caller, func(*apply.Engine) error) error
 
-// multis are the names of the programs that stand for all others, with the dialect of names
-// that say none.
+// multis are the programs that stand for all others and say the dialect of names that say none.
 var multis = []struct {
 	name    string
 	dialect Dialect
-	plain   bool
 }{
-	{"xtables-bpf-multi", Legacy, true}, {"xtables-legacy-multi", Legacy, false}, {"xtables-nft-multi", NFT, false},
+	{"xtables-legacy-multi", Legacy}, {"xtables-nft-multi", NFT},
 }
 
 // Called gives the face that a command line calls, by the name of the program or, if that is the one
@@ -105,7 +102,7 @@ func Called(argv []string) (f Face, args []string, ok bool) {
 	}
 	for _, m := range multis {
 		if m.name == base(argv[0]) && f.plain {
-			f.Dialect, f.plain = m.dialect, m.plain
+			f.Dialect, f.plain = m.dialect, false
 		}
 	}
 	return f, argv[2:], true
@@ -205,16 +202,11 @@ func (f Face) Run(c *caller.Caller, args []string, engines Engines) int {
 	return p.command(args)
 }
 
-// installed is the dialect of the names without one, with the value of DialectEnv. It is asked for by
-// every command, so the file is read without the detours of package os.
+// installed is the dialect of the names without one, with the value of DialectEnv.
 func installed(word string) Dialect {
 	if word == "" {
-		var text [len("nft")]byte
-		if fd, err := unix.Open(DialectFile, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-			n, _ := unix.Read(fd, text[:])
-			_ = unix.Close(fd)
-			word = string(text[:max(n, 0)])
-		}
+		text, _ := plainfile.Read(DialectFile) // without it: legacy's
+		word = string(text[:min(len(text), len("nft"))])
 	}
 	if word == "nft" {
 		return NFT

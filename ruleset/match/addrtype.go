@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"net/netip"
@@ -83,7 +84,7 @@ func (m *addrtype) Set(env *ruleset.Env, option string, negate bool, args []stri
 
 // Done is called after the last option.
 func (m *addrtype) Done(*ruleset.Env) error {
-	return firstError(ruleset.InWords(m.needOneOf("src-type", "dst-type"), "addrtype: you must specify --src-type or --dst-type"), m.notBoth("limit-iface-in", "limit-iface-out"))
+	return cmp.Or(ruleset.InWords(m.needOneOf("src-type", "dst-type"), "addrtype: you must specify --src-type or --dst-type"), m.notBoth("limit-iface-in", "limit-iface-out"))
 }
 
 // Match gives the match itself.

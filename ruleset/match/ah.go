@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -40,7 +41,7 @@ type ah struct {
 
 // Set takes one option.
 func (m *ah) Set(_ *ruleset.Env, option string, negate bool, args []string) error {
-	return firstError(m.once(option), m.spi.set(option, negate, args[0]))
+	return cmp.Or(m.once(option), m.spi.set(option, negate, args[0]))
 }
 
 // Done is called after the last option.

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -90,7 +91,7 @@ func parseBytecode(arg string) ([]bpfInsn, error) {
 
 // Done is bpf_fcheck_v1() of libxt_bpf.c.
 func (m *bpfMatch) Done(*ruleset.Env) error {
-	return firstError(ruleset.InWords(m.needOneOf("bytecode", "object-pinned"), "bpf: one of --bytecode or --pinned is required"), m.notBoth("bytecode", "object-pinned"))
+	return cmp.Or(ruleset.InWords(m.needOneOf("bytecode", "object-pinned"), "bpf: one of --bytecode or --pinned is required"), m.notBoth("bytecode", "object-pinned"))
 }
 
 // Match gives the match itself.

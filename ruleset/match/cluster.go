@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 
@@ -58,7 +59,7 @@ func (m *cluster) Set(_ *ruleset.Env, option string, negate bool, args []string)
 
 // Done is cluster_check() of libxt_cluster.c.
 func (m *cluster) Done(*ruleset.Env) error {
-	err := firstError(ruleset.InWords(m.needOneOf("cluster-local-node", "cluster-local-nodemask"),
+	err := cmp.Or(ruleset.InWords(m.needOneOf("cluster-local-node", "cluster-local-nodemask"),
 		"cluster match: `--cluster-local-node' or`--cluster-local-nodemask' is missing"),
 		m.need("cluster-total-nodes", "cluster-hash-seed"), m.notBoth("cluster-local-node", "cluster-local-nodemask"))
 	if err == nil && uint64(m.mask) >= 1<<m.total {

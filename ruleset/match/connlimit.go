@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -56,7 +57,7 @@ func (m *connlimit) Set(env *ruleset.Env, option string, negate bool, args []str
 // Done is called after the last option.
 func (m *connlimit) Done(env *ruleset.Env) error {
 	m.family = env.Family
-	return firstError(ruleset.InWords(m.needOneOf("connlimit-upto", "connlimit-above"), "You must specify \"--connlimit-above\" or \"--connlimit-upto\"."), m.notBoth("connlimit-upto", "connlimit-above"),
+	return cmp.Or(ruleset.InWords(m.needOneOf("connlimit-upto", "connlimit-above"), "You must specify \"--connlimit-above\" or \"--connlimit-upto\"."), m.notBoth("connlimit-upto", "connlimit-above"),
 		m.notBoth("connlimit-saddr", "connlimit-daddr"))
 }
 

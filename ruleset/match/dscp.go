@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -65,7 +66,7 @@ func parseDSCPClass(option, arg string) (uint8, error) {
 
 // Done wants one option.
 func (m *dscp) Done(*ruleset.Env) error {
-	return firstError(ruleset.InWords(m.needOneOf("dscp", "dscp-class"), "DSCP match: Parameter --dscp is required"), m.notBoth("dscp", "dscp-class"))
+	return cmp.Or(ruleset.InWords(m.needOneOf("dscp", "dscp-class"), "DSCP match: Parameter --dscp is required"), m.notBoth("dscp", "dscp-class"))
 }
 
 // Match gives the match itself.

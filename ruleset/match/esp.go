@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -24,7 +25,7 @@ type esp struct {
 
 // Set takes one option.
 func (m *esp) Set(_ *ruleset.Env, option string, negate bool, args []string) error {
-	return firstError(m.once(option), m.spi.set(option, negate, args[0]))
+	return cmp.Or(m.once(option), m.spi.set(option, negate, args[0]))
 }
 
 // Done is called after the last option.

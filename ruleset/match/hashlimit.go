@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -135,7 +136,7 @@ func (m *hashlimit) setModes(arg string) error {
 // Done is hashlimit_mt_check() of libxt_hashlimit.c: it completes what was not given.
 func (m *hashlimit) Done(env *ruleset.Env) error {
 	m.family = env.Family
-	if err := firstError(ruleset.InWords(m.needOneOf("hashlimit-upto", "hashlimit-above"), "You have to specify --hashlimit"),
+	if err := cmp.Or(ruleset.InWords(m.needOneOf("hashlimit-upto", "hashlimit-above"), "You have to specify --hashlimit"),
 		m.notBoth("hashlimit-upto", "hashlimit-above"), m.need("hashlimit-name")); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -58,10 +59,10 @@ func (m *policy) Set(env *ruleset.Env, option string, negate bool, args []string
 	switch option {
 	case "dir":
 		m.out = args[0] == "out"
-		return firstError(m.once(option), ruleset.InWords(oneOf(option, args[0], "in", "out"), "policy_match: invalid dir \"%s\"", args[0]))
+		return cmp.Or(m.once(option), ruleset.InWords(oneOf(option, args[0], "in", "out"), "policy_match: invalid dir \"%s\"", args[0]))
 	case "pol":
 		m.none = args[0] == "none"
-		return firstError(m.once(option), ruleset.InWords(oneOf(option, args[0], "none", "ipsec"), "policy match: invalid policy \"%s\"", args[0]))
+		return cmp.Or(m.once(option), ruleset.InWords(oneOf(option, args[0], "none", "ipsec"), "policy match: invalid policy \"%s\"", args[0]))
 	case "strict":
 		return m.once(option)
 	case "next":
@@ -121,7 +122,7 @@ func (e *policyElem) setProto(env *ruleset.Env, arg string) (err error) {
 // Done is policy_check() of libxt_policy.c.
 func (m *policy) Done(env *ruleset.Env) error {
 	m.family = env.Family
-	if err := firstError(ruleset.InWords(m.need("dir"), "policy match: neither --dir in nor --dir out specified"), m.also("next", "strict")); err != nil {
+	if err := cmp.Or(ruleset.InWords(m.need("dir"), "policy match: neither --dir in nor --dir out specified"), m.also("next", "strict")); err != nil {
 		return err
 	}
 	if m.none {

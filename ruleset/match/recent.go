@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -97,7 +98,7 @@ func (m *recent) Done(env *ruleset.Env) error {
 		return ruleset.InWordsOf(fmt.Errorf("%s cannot be used together; use one", strings.Join(used, " and ")),
 			"option \"%s\" cannot be used together with \"%s\".\n", used[0], used[1])
 	}
-	return firstError(m.also("reap", "seconds"), m.notBoth("rttl", "set"), m.notBoth("rttl", "remove"))
+	return cmp.Or(m.also("reap", "seconds"), m.notBoth("rttl", "set"), m.notBoth("rttl", "remove"))
 }
 
 // Match gives the match itself.

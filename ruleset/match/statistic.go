@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -67,7 +68,7 @@ func probability(arg string) (uint32, error) {
 
 // Done is statistic_check() of libxt_statistic.c.
 func (m *statistic) Done(*ruleset.Env) error {
-	err := firstError(m.need("mode"), m.notBoth("probability", "every"), m.notBoth("probability", "packet"),
+	err := cmp.Or(m.need("mode"), m.notBoth("probability", "every"), m.notBoth("probability", "packet"),
 		m.also("every", "packet"), m.also("packet", "every"))
 	switch {
 	case err != nil:

@@ -2,6 +2,7 @@ package match
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"math"
@@ -133,7 +134,7 @@ func hexStringStep(out []byte, s string, literal, inHex bool) (_ []byte, n int, 
 
 // Done is called after the last option.
 func (m *stringMatch) Done(*ruleset.Env) error {
-	return firstError(ruleset.InWords(m.needOneOf("string", "hex-string"), "STRING match: You must specify `--string' or `--hex-string'"), m.notBoth("string", "hex-string"), m.need("algo"))
+	return cmp.Or(ruleset.InWords(m.needOneOf("string", "hex-string"), "STRING match: You must specify `--string' or `--hex-string'"), m.notBoth("string", "hex-string"), m.need("algo"))
 }
 
 // Match gives the match itself.

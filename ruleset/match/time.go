@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -170,7 +171,7 @@ func (m *timeMatch) Done(*ruleset.Env) error {
 	if m.given["contiguous"] && m.dayStart < m.dayStop {
 		return ruleset.InWords(fmt.Errorf("--contiguous: the time does not run over midnight; give a --timestop before --timestart"), "time: --contiguous only makes sense when stoptime is smaller than starttime")
 	}
-	return firstError(m.notBoth("utc", "localtz"), m.notBoth("utc", "kerneltz"))
+	return cmp.Or(m.notBoth("utc", "localtz"), m.notBoth("utc", "kerneltz"))
 }
 
 // Match gives the match itself.

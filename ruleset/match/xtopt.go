@@ -105,16 +105,6 @@ func (g given) also(option, other string) error {
 	return nil
 }
 
-// firstError gives the first error that there is.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // bang is the "!" that stands before a negated option, as a list to append.
 func bang(negate bool) []string {
 	if negate {

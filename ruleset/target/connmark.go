@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -92,7 +93,7 @@ func (c *Connmark) Done(*ruleset.Env) error {
 		}
 	}
 	ops := append([]string{"save-mark", "restore-mark"}, markOps...)
-	return firstError(ruleset.InWords(c.need(ops...), "CONNMARK target: No operation specified"), c.exclusive(ops...))
+	return cmp.Or(ruleset.InWords(c.need(ops...), "CONNMARK target: No operation specified"), c.exclusive(ops...))
 }
 
 // Target gives the target that was built.

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
@@ -30,7 +31,7 @@ func (c *Connsecmark) Set(_ *ruleset.Env, option string, negate bool, _ []string
 
 // Done asks for one operation.
 func (c *Connsecmark) Done(*ruleset.Env) error {
-	return firstError(c.exclusive("save", "restore"), ruleset.InWords(c.need("save", "restore"), "CONNSECMARK target: parameter required"))
+	return cmp.Or(c.exclusive("save", "restore"), ruleset.InWords(c.need("save", "restore"), "CONNSECMARK target: parameter required"))
 }
 
 // Target gives the target that was built.

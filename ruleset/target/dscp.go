@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -61,7 +62,7 @@ func (d *DSCP) Set(_ *ruleset.Env, option string, negate bool, args []string) er
 
 // Done asks for one value.
 func (d *DSCP) Done(*ruleset.Env) error {
-	return firstError(ruleset.InWords(d.need("set-dscp", "set-dscp-class"), "DSCP target: Parameter --set-dscp is required"),
+	return cmp.Or(ruleset.InWords(d.need("set-dscp", "set-dscp-class"), "DSCP target: Parameter --set-dscp is required"),
 		d.exclusive("set-dscp", "set-dscp-class"))
 }
 

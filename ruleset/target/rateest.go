@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -80,13 +81,13 @@ func microseconds(which, s string) (uint32, error) {
 
 // Done asks for all three, and turns both times into powers of two.
 func (r *RateEst) Done(*ruleset.Env) error {
-	missing := firstError(r.need("rateest-name"), r.need("rateest-interval"), r.need("rateest-ewmalog"))
+	missing := cmp.Or(r.need("rateest-name"), r.need("rateest-interval"), r.need("rateest-ewmalog"))
 	err := r.Settle()
 	var said *ruleset.Worded
 	if missing != nil && errors.As(err, &said) {
 		return ruleset.InWords(missing, "%s", said.Tool) // iptables settles what is missing, too
 	}
-	return firstError(missing, err)
+	return cmp.Or(missing, err)
 }
 
 // Settle finds Interval and EWMALog for the times that were given, as RATEEST_final() of libxt_RATEEST.c does.

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -89,7 +90,7 @@ func (t *TOS) setTOS(s string) error {
 
 // Done asks for one operation.
 func (t *TOS) Done(*ruleset.Env) error {
-	return firstError(t.exclusive("set-tos", "and-tos", "or-tos", "xor-tos"),
+	return cmp.Or(t.exclusive("set-tos", "and-tos", "or-tos", "xor-tos"),
 		ruleset.InWords(t.need("set-tos", "and-tos", "or-tos", "xor-tos"), "TOS: An action is required"))
 }
 

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -51,7 +52,7 @@ func (h *HopLimit) Set(_ *ruleset.Env, option string, negate bool, args []string
 func (h *HopLimit) Done(*ruleset.Env) error {
 	p := strings.ToLower(h.word)
 	ops := []string{p + "-set", p + "-dec", p + "-inc"}
-	return firstError(ruleset.InWords(h.need(ops...), "%s: You must specify an action", h.Word()), h.exclusive(ops...))
+	return cmp.Or(ruleset.InWords(h.need(ops...), "%s: You must specify an action", h.Word()), h.exclusive(ops...))
 }
 
 // Target gives the target that was built.

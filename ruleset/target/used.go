@@ -63,16 +63,6 @@ func (u used) oneOf(options ...string) error {
 	return u.need(options...)
 }
 
-// firstError gives the first error that there is.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // cut is the string as it fits an array of size bytes with its final zero byte
 // (xtopt_parse_string(), libxtables).
 func cut(s string, size int) string {
