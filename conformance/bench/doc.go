@@ -2,7 +2,7 @@
 // iptables-legacy, with iptables-nft, with an nft set, with ipset and with no firewall.
 //
 // In: the bpftables program to measure, and which parts to measure: packets, mixed,
-// accepted, forward, wire, ddos, loads, mixedloads, updates, growth. Out: docs/benchmarks.json, which keeps the last run
+// accepted, forward, wire, ddos, loads, mixedloads, updates, growth, callers, connections, justchanged. Out: docs/benchmarks.json, which keeps the last run
 // of each part; the page docs/benchmarks.md and its plots, made from that; and one line per
 // target of the project that says whether it is met. What the program does not have
 // is "not available" there. Refused: running without root, or without one of the tools.
