@@ -82,7 +82,7 @@ THERE && echo FAILED to go
 PURGE
 touch /run/stop; wait $probe
 texts | diff /run/before - && echo SAME
-ls /usr/sbin/bpftables /run/bpftables 2>/dev/null
+ls -d /usr/sbin/bpftables /run/bpftables 2>/dev/null || :
 `
 	for name, command := range with {
 		dir := first
