@@ -58,13 +58,13 @@ func parseBytecode(arg string) ([]bpfInsn, error) {
 	head, rest, ok := strings.Cut(arg, ",")
 	n, tail := strtol10(head)
 	n = uint64(uint16(n))
-	switch {
-	case ok && head != "" && tail == "" && n == 0:
-		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %q does not begin with the number of instructions, 1 to %d, and a comma", arg, bpfCodeMax), "bpf: illegal zero length program")
-	case ok && head != "" && tail == "" && n > bpfCodeMax:
-		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %d instructions announced, at most %d allowed", n, bpfCodeMax), "bpf: number of instructions exceeds maximum")
+	switch begins := fmt.Errorf("--bytecode: %q does not begin with the number of instructions, 1 to %d, and a comma", arg, bpfCodeMax); {
 	case !ok || head == "" || tail != "":
-		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %q does not begin with the number of instructions, 1 to %d, and a comma", arg, bpfCodeMax), "bpf: error parsing program length")
+		return nil, ruleset.InWords(begins, "bpf: error parsing program length")
+	case n == 0:
+		return nil, ruleset.InWords(begins, "bpf: illegal zero length program")
+	case n > bpfCodeMax:
+		return nil, ruleset.InWords(fmt.Errorf("--bytecode: %d instructions announced, at most %d allowed", n, bpfCodeMax), "bpf: number of instructions exceeds maximum")
 	}
 	var code []bpfInsn
 	for i, part := range strings.Split(rest, ",") {

@@ -55,7 +55,7 @@ func (m *connlabel) Set(env *ruleset.Env, option string, negate bool, args []str
 	}
 	m.bit = uint16(v)
 	m.name = fmt.Sprint(m.bit)
-	if names, ok := env.Resolve.(numberNames); ok {
+	if names, ok := env.Resolve.(nameFiles); ok {
 		if name, ok := names.NameIn(connlabelFile, uint32(m.bit)); ok {
 			m.name = name
 		}
@@ -65,7 +65,7 @@ func (m *connlabel) Set(env *ruleset.Env, option string, negate bool, args []str
 
 // hasLabels says whether there is a file of names.
 func hasLabels(r ruleset.Resolver) bool {
-	files, ok := r.(interface{ Has(file string) bool })
+	files, ok := r.(nameFiles)
 	return !ok || files.Has(connlabelFile)
 }
 

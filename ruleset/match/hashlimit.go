@@ -251,13 +251,15 @@ func (m *hashlimit) modesText() string {
 	return strings.Join(names, ",")
 }
 
-// Check is hashlimit_mt_check_common(), for a kernel with 250 or 1000 ticks per
-// second, for which credits are counted alike.
+// hashlimitTicks is HZ of the kernel by which rates are checked: with 250 and with 1000 credits are counted alike.
+const hashlimitTicks = 250
+
+// Check is hashlimit_mt_check_common().
 func (m *hashlimit) Check(*ruleset.Place) error {
 	if err := procName("hashlimit-name", m.name); err != nil {
 		return err
 	}
-	bits := m.family.Bits()
+	bits, first := m.family.Bits(), m.metering().First(hashlimitTicks)
 	switch {
 	case m.gcInterval == 0 || m.expire == 0:
 		return fmt.Errorf("--hashlimit-htable-gcinterval and --hashlimit-htable-expire must be at least 1")
@@ -267,9 +269,9 @@ func (m *hashlimit) Check(*ruleset.Place) error {
 		return ruleset.InWords(fmt.Errorf("the rate is out of the range that --hashlimit-rate-match can measure"), "%s", ruleset.OutOfRange)
 	case m.given["hashlimit-rate-match"]:
 		return nil
-	case m.inBytes && !byteRateCounts(m.avg):
+	case m.inBytes && first.Cost == 0:
 		return fmt.Errorf("the rate is too high for the kernel to count; give a lower one")
-	case !m.inBytes && (m.burst == 0 || credits64(m.avg*m.burst) < credits64(m.avg)):
+	case !m.inBytes && (m.burst == 0 || first.Credit < first.Cost):
 		return ruleset.InWords(fmt.Errorf("the burst at this rate is more than the kernel can count; give a lower burst"), "%s", ruleset.OutOfRange)
 	}
 	return nil

@@ -2,9 +2,10 @@ package match
 
 import (
 	"fmt"
-	"github.com/bpftables/bpftables/ruleset"
 	"math"
 	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
 )
 
 // setRate is parse_bytes() and parse_rate() of libxt_hashlimit.c.
@@ -131,17 +132,4 @@ func (m *hashlimit) rateArgs() (args []string, expire uint32) {
 		i++
 	}
 	return append(args, "--hashlimit-burst", fmt.Sprintf("%d%s", r/units[i].thresh, units[i].name)), hashlimitExpireB * 1000
-}
-
-// byteRateCounts is user2credits_byte() != 0: CREDITS_PER_JIFFY_BYTES times HZ is
-// 2^24 * 250.
-func byteRateCounts(cost uint64) bool {
-	return uint64(uint32(cost))*(250<<24)>>32 != 0
-}
-
-// credits64 is user2credits(): CREDITS_PER_JIFFY times HZ, divided by the scale, is
-// 2^39 * 250 / 10^6 for 250 ticks per second; it overflows in 64 bits.
-func credits64(user uint64) uint64 {
-	const perTick = 1 << 39
-	return user * (250 * perTick / hashlimitScale)
 }

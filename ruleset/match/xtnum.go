@@ -174,9 +174,10 @@ type namedMask struct {
 	name string // of the value; printed if there is no mask
 }
 
-// numberNames is a Resolver that also knows the way back, as ruleset.Names.
-type numberNames interface {
+// nameFiles is a Resolver that also knows the way back, as ruleset.Names, and which files of names there are.
+type nameFiles interface {
 	NameIn(file string, number uint32) (string, bool)
+	Has(file string) bool
 }
 
 // parseNamedMask reads "value[/mask]" or a name from a file of names under
@@ -189,18 +190,20 @@ func parseNamedMask(env *ruleset.Env, file, option, arg string) (nm namedMask, e
 			err = nil
 		}
 	}
-	names, ok := env.Resolve.(numberNames)
-	if files, has := env.Resolve.(interface{ Has(file string) bool }); err != nil && has {
+	files, ok := env.Resolve.(nameFiles)
+	if !ok {
+		return nm, err
+	}
+	if err != nil {
 		if files.Has(file) {
 			err = ruleset.InWordsOf(errors.Unwrap(err), "could not map name %s to an integer value for option \"--%s\".\n", arg, option)
 		}
+		return nm, err
 	}
-	if ok && err == nil {
-		if name, ok := names.NameIn(file, nm.value); ok {
-			nm.name = name
-		}
+	if name, ok := files.NameIn(file, nm.value); ok {
+		nm.name = name
 	}
-	return nm, err
+	return nm, nil
 }
 
 // named says whether a name is printed, to which a file gives its meaning.

@@ -1,7 +1,6 @@
 package target
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -129,8 +128,6 @@ func addrText(a netip.Addr) string {
 	}
 	return "::" + netip.AddrFrom4([4]byte(b[12:])).String()
 }
-
-var errNoPort = ruleset.InWords(errors.New("a port needs a protocol with ports; add -p tcp, udp, sctp or dccp before the target"), "Need TCP, UDP, SCTP or DCCP with port specification")
 
 // service reads the name of a port of any protocol (getservbyname(name, NULL)).
 func service(env *ruleset.Env, name string) (uint16, bool) {

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -61,10 +62,7 @@ var markOps = []string{"set-xmark", "set-mark", "and-mark", "or-mark", "xor-mark
 
 // Done asks for one operation.
 func (m *Mark) Done(*ruleset.Env) error {
-	if err := m.oneOf(markOps...); err != nil {
-		return ruleset.InWordsOf(err, "One of the --set-xmark, --{and,or,xor,set}-mark options is required")
-	}
-	return nil
+	return cmp.Or(ruleset.InWordsOf(m.need(markOps...), "One of the --set-xmark, --{and,or,xor,set}-mark options is required"), m.exclusive(markOps...))
 }
 
 // Target gives the target that was built.

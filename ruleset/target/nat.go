@@ -105,7 +105,7 @@ func (n *NAT) parsePorts(env *ruleset.Env, arg string) error {
 	switch env.Proto {
 	case protoTCP, protoUDP, protoSCTP, protoDCCP, protoICMP:
 	default:
-		return errNoPort
+		return ruleset.InWords(fmt.Errorf("a port needs a protocol with ports; add -p tcp, udp, sctp or dccp before the target"), "Need TCP, UDP, SCTP or DCCP with port specification")
 	}
 	n.Ports = true
 	v, rest, ok := leadingNumber(arg)

@@ -2,9 +2,10 @@ package target
 
 import (
 	"fmt"
-	"github.com/bpftables/bpftables/ruleset"
 	"strconv"
 	"strings"
+
+	"github.com/bpftables/bpftables/ruleset"
 )
 
 const maxUint32 = 1<<32 - 1

@@ -55,14 +55,6 @@ func (u used) need(options ...string) error {
 	return fmt.Errorf("no operation is given; give one of --%s", strings.Join(options, ", --"))
 }
 
-// oneOf refuses none and more than one of the options.
-func (u used) oneOf(options ...string) error {
-	if err := u.exclusive(options...); err != nil {
-		return err
-	}
-	return u.need(options...)
-}
-
 // cut is the string as it fits an array of size bytes with its final zero byte
 // (xtopt_parse_string(), libxtables).
 func cut(s string, size int) string {
