@@ -14,7 +14,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset/iptables"
 )
 
-// Caller is for whom a command is run. The network namespace is that of the thread.
+// Caller is for whom a command is run, as New gives it. The network namespace is that of the thread.
 type Caller struct {
 	In       io.Reader
 	Out, Err io.Writer
@@ -26,7 +26,7 @@ type Caller struct {
 	// process of the command had been killed.
 	Gone func() bool
 
-	printed *printed // nil: outputs are never held
+	printed *printed
 }
 
 // Self is the caller of this process.

@@ -60,18 +60,13 @@ func New(c Caller) *Caller {
 // Hold keeps what is printed from now on, until Let. Nobody reads the output of a command that
 // holds a lock: a pipe that is full, or a terminal that was stopped, would hold it, too.
 func (c *Caller) Hold() {
-	if c.printed != nil {
-		c.printed.mu.Lock()
-		defer c.printed.mu.Unlock()
-		c.printed.held = true
-	}
+	c.printed.mu.Lock()
+	defer c.printed.mu.Unlock()
+	c.printed.held = true
 }
 
 // Let prints what was kept.
 func (c *Caller) Let() {
-	if c.printed == nil {
-		return
-	}
 	c.printed.mu.Lock()
 	defer c.printed.mu.Unlock()
 	c.printed.held = false
@@ -86,9 +81,6 @@ func (c *Caller) Let() {
 // Lost says why something that was printed could not be written: what a user asked for is lost
 // then.
 func (c *Caller) Lost() error {
-	if c.printed == nil {
-		return nil
-	}
 	c.printed.mu.Lock()
 	defer c.printed.mu.Unlock()
 	return c.printed.lost

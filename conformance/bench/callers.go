@@ -186,13 +186,3 @@ func (r *result) beginning(words string) (rows []*row) {
 	}
 	return rows
 }
-
-// row is that of a name and N; nil: there is none.
-func (r *result) row(what string, n int) *row {
-	for _, row := range r.Rows {
-		if row.What == what && row.N == n {
-			return row
-		}
-	}
-	return nil
-}

@@ -55,14 +55,22 @@ func (r *result) add(what string, n int) *row {
 	return row
 }
 
-// at is a row's cell; nothing if it was not measured.
-func (r *result) at(what string, n int, firewall string) cell {
+// row is that of a name and N; nil: there is none.
+func (r *result) row(what string, n int) *row {
 	if r != nil {
 		for _, row := range r.Rows {
 			if row.What == what && row.N == n {
-				return row.Cells[firewall]
+				return row
 			}
 		}
+	}
+	return nil
+}
+
+// at is a row's cell; nothing if it was not measured.
+func (r *result) at(what string, n int, firewall string) cell {
+	if row := r.row(what, n); row != nil {
+		return row.Cells[firewall]
 	}
 	return cell{}
 }

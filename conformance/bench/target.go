@@ -136,12 +136,8 @@ func (t atLeast) judge(r *result) (text string, met, known bool) {
 }
 
 func valueAt(r *result, what string, n int, c ratio) float64 {
-	if r != nil {
-		for _, row := range r.Rows {
-			if row.What == what && row.N == n {
-				return c.value(row)
-			}
-		}
+	if row := r.row(what, n); row != nil {
+		return c.value(row)
 	}
 	return 0
 }
