@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"engine/netfilter": {"engine/datapath", "engine/state", "ruleset/...", "translate/...", "codegen", "codegen/rows/...", "bpf/...",
 		"compat/shim", "compat/tool"},
 	"engine/datapaths": {"engine/apply", "engine/netfilter", "ruleset/packet", "compat/caller"},
-	"engine/serve":     {"engine/...", "ruleset/...", "bpf/anchor", "bpf/attach", "compat/caller"},
+	"engine/serve":     {"engine/...", "ruleset/...", "bpf/anchor", "bpf/attach", "bpf/thread", "compat/caller"},
 	// Netfilter's own tools: who calls, the lock, what is handed to them.
 	"compat/...": {"compat/...", "ruleset/...", "translate/...", "bpf/anchor", "bpf/nfnl", "bpf/plainfile", "bpf/steady"},
 	// It moves rules from the tools to the engine and back.

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpftables/bpftables/bpf/thread"
 )
 
 // Root holds everything of ours that is not in the kernel alone.
@@ -113,26 +113,14 @@ func (o outlook) mountPins() error {
 	if o.inside {
 		return mountBPF()
 	}
-	// The goroutine below may run on a thread in another mount namespace: a server's threads
-	// are in those of its clients.
+	// The thread below may begin in another mount namespace: a server's threads are in those of its clients.
 	own, err := viewOf("/proc/thread-self")
 	if err != nil {
 		return err
 	}
 	defer own.close()
-	done := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread ends with the goroutine, as its view of the
-		// file system is another one.
-		runtime.LockOSThread()
-		defer func() {
-			if why := recover(); why != nil {
-				done <- fmt.Errorf("mount our bpffs: panic: %v\n%s", why, debug.Stack())
-			}
-		}()
-		done <- o.mountBoth(own)
-	}()
-	return <-done
+	thread.Do(func() { err = o.mountBoth(own) })
+	return err
 }
 
 // showPins makes our bpffs be seen in this mount namespace, if it is mounted in the outer

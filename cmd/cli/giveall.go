@@ -6,12 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/thread"
 	"github.com/bpftables/bpftables/compat/install"
 	"github.com/bpftables/bpftables/compat/persist"
 	"github.com/bpftables/bpftables/compat/takeover"
@@ -57,7 +55,7 @@ func (s *streams) giveIn(netns string) error {
 	}
 	defer ns.Close()
 	fmt.Fprintf(s.out, "network namespace %s:\n", netns)
-	return onThreadIn(ns, func() error {
+	return thread.Within(ns, func() error {
 		for _, family := range bothOf {
 			if err := s.withEngine(family, s.give); err != nil {
 				return err
@@ -65,20 +63,6 @@ func (s *streams) giveIn(netns string) error {
 		}
 		return nil
 	})
-}
-
-// onThreadIn runs something on a thread in a network namespace, which ends with it.
-func onThreadIn(ns *os.File, do func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		err := os.NewSyscallError("setns", unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET))
-		if err == nil {
-			err = do()
-		}
-		done <- err
-	}()
-	return <-done
 }
 
 func (s *streams) give(e *apply.Engine) error { return takeover.New(e, s.caller, s.out).Give() }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/thread"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/compat/theirs"
 	"github.com/bpftables/bpftables/engine/apply"
@@ -54,7 +55,7 @@ func (c *migrateCmd) Run(s *streams) error {
 			errs = append(errs, err)
 			continue
 		}
-		err = onThreadIn(ns, func() error {
+		err = thread.Within(ns, func() error {
 			return errors.Join(s.migrate(packet.IPv4, c.Program), s.migrate(packet.IPv6, c.Program))
 		})
 		if err != nil {

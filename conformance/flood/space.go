@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/bpftables/bpftables/bpf/thread"
 )
 
 // Space is a network namespace.
@@ -27,22 +26,15 @@ func (s *Space) Remove() error { return run("ip", "netns", "del", s.Name) }
 // whatever else f changes about it (its processor, its priority) ends too; processes
 // that f starts are in the namespace.
 func (s *Space) Do(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		ns, err := os.Open("/run/netns/" + s.Name)
-		if err != nil {
-			done <- err
-			return
-		}
-		defer ns.Close()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter namespace %s: %w", s.Name, err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
+	ns, err := os.Open("/run/netns/" + s.Name)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := thread.Within(ns, f); err != nil {
+		return fmt.Errorf("namespace %s: %w", s.Name, err)
+	}
+	return nil
 }
 
 // Command runs a program inside the namespace.

@@ -3,13 +3,11 @@ package serve
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/thread"
 )
 
 // reapEvery is how often dead namespaces are looked for that ended without an unmount,
@@ -120,13 +118,12 @@ func (k *keeper) takeOver() error {
 		if ns == nil {
 			continue // reap removes it
 		}
-		onThread(func() {
-			err = os.NewSyscallError("setns", unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET))
-			ns.Close()
-			if err == nil {
-				k.ran()
-			}
+		err = thread.Within(ns, func() error {
+			ns.Close() // an open namespace counts as one that is in use
+			k.ran()
+			return nil
 		})
+		ns.Close()
 		if err != nil {
 			return fmt.Errorf("namespace %s: %w", inode, err)
 		}

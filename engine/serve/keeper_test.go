@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/thread"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/compat/lock"
 	"github.com/bpftables/bpftables/engine/apply"
@@ -57,19 +57,12 @@ func run(t *testing.T, args ...string) string {
 // within calls f on a thread in a namespace.
 func within(t *testing.T, name string, f func() error) {
 	t.Helper()
-	var err error
-	onThread(func() {
-		var fd int
-		if fd, err = unix.Open("/run/netns/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-			return
-		}
-		err = unix.Setns(fd, unix.CLONE_NEWNET)
-		unix.Close(fd)
-		if err == nil {
-			err = f()
-		}
-	})
+	ns, err := os.Open("/run/netns/" + name)
 	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	if err := thread.Within(ns, f); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/thread"
 )
 
 // Namespace is a network namespace in which something of ours is enforced. It is held
@@ -106,20 +107,17 @@ func (n *Namespace) tell(e Event) {
 }
 
 // do runs something on a thread in the namespace.
-func (n *Namespace) do(f func() error) (err error) {
-	onThread(func() {
-		var fd int
-		if fd, err = unix.IoctlRetInt(n.socket.GetFd(), unix.SIOCGSKNS); err != nil {
-			err = os.NewSyscallError("SIOCGSKNS", err)
-			return
-		}
-		err = os.NewSyscallError("setns", unix.Setns(fd, unix.CLONE_NEWNET))
-		unix.Close(fd)
-		if err == nil {
-			err = safely(f)
-		}
+func (n *Namespace) do(f func() error) error {
+	fd, err := unix.IoctlRetInt(n.socket.GetFd(), unix.SIOCGSKNS)
+	if err != nil {
+		return os.NewSyscallError("SIOCGSKNS", err)
+	}
+	ns := os.NewFile(uintptr(fd), "network namespace")
+	defer ns.Close()
+	return thread.Within(ns, func() error {
+		ns.Close() // an open namespace counts as one that is in use
+		return safely(f)
 	})
-	return err
 }
 
 // hear turns messages of the kernel into events until the socket is closed.

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/bpftables/bpftables/bpf/thread"
 	"github.com/bpftables/bpftables/compat/caller"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/engine/serve/client"
@@ -35,7 +36,7 @@ func TestPanic(t *testing.T) {
 				cut := cutFile(t)
 				parallel.Each(100, func(int) { t.Log(cut[0]) })
 			case "flush":
-				onThread(func() { panic("on another thread") })
+				thread.Do(func() { panic("on another thread") })
 			}
 			return nil
 		})

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/thread"
 	"github.com/bpftables/bpftables/compat/caller"
 )
 
@@ -53,7 +54,7 @@ func (s *Server) Serve(ctx context.Context, l *Listener) error {
 	defer stopKeeping()
 	s.keeper.start(keep)
 	s.running.Add(1)
-	go spare(s.worker)
+	thread.Go(s.worker)
 	select {
 	case <-ctx.Done():
 	case err = <-s.failed:

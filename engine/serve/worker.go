@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bpftables/bpftables/bpf/thread"
 	"github.com/bpftables/bpftables/engine/serve/client"
 )
 
@@ -45,7 +46,7 @@ func (s *Server) worker() {
 		return
 	}
 	s.running.Add(1)
-	go spare(s.worker)
+	thread.Go(s.worker)
 	defer s.active.Add(-1)
 	defer unix.Close(conn)
 	logged(s.o.Log, func() { s.handle(conn) })
