@@ -33,6 +33,72 @@ var reverseRoutes = [][]string{
 	{"link set eth1 down"},
 }
 
+// reverseRoutes6 are those of IPv6.
+var reverseRoutes6 = [][]string{
+	{
+		"-6 route del default", "addr add fe80::77/64 dev eth0 nodad", "addr add fe80::78/64 dev eth1 nodad", "addr add 2001:db8:8::1/128 dev lo",
+		"-6 route add 2001:db8:20::/64 dev eth1", "-6 route add 2001:db8:21::/64 dev eth0", "-6 route add unreachable 2001:db8:22::/64", "-6 route add prohibit 2001:db8:23::/64",
+		"-6 route add blackhole 2001:db8:24::/64", "-6 route add throw 2001:db8:25::/64", "-6 route add local 2001:db8:26::/64 dev lo", "-6 route add anycast 2001:db8:27::1 dev eth0 table local",
+		"-6 route add 2001:db8:28::/64 via 2001:db8:1ab:1::2", "-6 route add 2001:db8:29::/64 nexthop via 2001:db8:1ab::2 nexthop via 2001:db8:1ab::3",
+		"-6 route add 2001:db8:2a::/64 dev eth0 metric 10", "-6 route add 2001:db8:2a::/64 dev eth1 metric 20", "-6 route add 2001:db8:2b::/64 dev eth0 metric 20", "-6 route add unreachable 2001:db8:2b::/64 metric 10",
+		"-6 route add 2001:db8:2c::/64 nexthop via 2001:db8:1ab:1::4 nexthop via 2001:db8:1ab::4", "-6 route add local 2001:db8:2d::1 dev eth0 table local", "-6 route add local 2001:db8:2e::/64 dev eth1 metric 5", "-6 route add 2001:db8:2e::/64 dev eth0 metric 9",
+		"-6 route add 2001:db8:30::/64 from 2001:db8:1ab::/64 dev eth0", "-6 route add unreachable 2001:db8:30::/48",
+		"-6 route add 2001:db8:31::/64 from 2001:db8:1ab:1::/64 dev eth1", "-6 route add unreachable 2001:db8:31::/64",
+		"-6 route add unreachable 2001:db8:32::/64 from 2001:db8:1ab::1/128", "-6 route add 2001:db8:32::/48 dev eth0", "-6 route add 2001:db8:33::/64 from fe80::/10 dev eth0", "-6 route add 2001:db8:33::/56 dev eth1",
+		"-6 nexthop add id 1 dev eth1", "-6 nexthop add id 2 dev eth0", "-6 nexthop add id 3 blackhole", "nexthop add id 4 group 1/2", "nexthop add id 5 group 3", "-6 nexthop add id 6 via 2001:db8:1ab::9 dev eth0",
+		"-6 route add 2001:db8:40::/64 nhid 1", "-6 route add 2001:db8:41::/64 nhid 2", "-6 route add 2001:db8:42::/64 nhid 3", "-6 route add 2001:db8:43::/64 nhid 4", "-6 route add 2001:db8:44::/64 nhid 5",
+		"-6 route add 2001:db8:45::/64 nhid 6", "-6 route add 2001:db8:46::/64 nhid 3 metric 10", "-6 route add 2001:db8:46::/64 dev eth0 metric 20",
+		"-6 route add 2001:db8:47::/64 nhid 1 metric 10", "-6 route add 2001:db8:47::/64 nhid 2 metric 20",
+		"-6 route add 2001:db8:48::/64 from 2001:db8:1ab::/64 dev eth1", "-6 route add 2001:db8:48::/64 from 2001:db8::/32 dev eth0 metric 7", "-6 route add throw 2001:db8:49::/64", "-6 route add 2001:db8:49::/48 dev eth0",
+	},
+	{"-6 route replace default via 2001:db8:1ab:1::2"},
+	{"-6 route add default dev eth0 metric 5"},
+	{"-6 route add unreachable default metric 1"},
+	{
+		"-6 rule add pref 100 fwmark 0x7/0xf lookup 77", "-6 route add 2001:db8:20::/64 dev eth0 table 77", "-6 route add throw 2001:db8:28::/64 table 77", "-6 rule add pref 110 to 2001:db8:21::1 blackhole",
+		"-6 rule add pref 120 from 2001:db8:1ab:1::/64 lookup 78", "-6 route add 2001:db8:20::/60 dev eth0 table 78", "-6 rule add pref 130 tos 0x08 prohibit", "-6 rule add pref 140 iif eth0 unreachable",
+		"-6 rule add pref 141 not from 2000::/3 to 2001:db8:40::/64 unreachable", "-6 rule add pref 150 lookup main suppress_prefixlength 0", "-6 rule add pref 160 to 2001:db8:2a::/64 goto 180", "-6 rule add pref 170 to 2001:db8:2c::/64 lookup 79",
+		"-6 rule add pref 180 nop", "-6 rule add pref 190 ipproto tcp unreachable", "-6 rule add pref 191 sport 5000 unreachable", "-6 rule add pref 192 oif eth1 to 2001:db8:1ab:1::/64 unreachable",
+		"-6 rule add pref 193 from 2001:db8:1ab::77 ipproto udp to 2001:db8:ffff::/48 lookup 80", "-6 route add default dev eth0 table 80", "-6 rule add pref 194 uidrange 1-100 unreachable",
+	},
+	{"-6 rule add pref 90 lookup 80 suppress_ifgroup 0", "-6 rule add pref 91 iif lo to 2001:db8:1ab::/64 lookup 80", "-6 rule add pref 92 to 2001:db8:24::/64 unreachable", "-6 rule add pref 93 ipproto udp to 2001:db8:22::/64 lookup 80"},
+	{"-6 rule del pref 0"},
+	{"link set eth1 down"},
+}
+
+// reverseLab is what a family is asked.
+type reverseLab struct {
+	family  packet.Family
+	routes  [][]string
+	sources []string
+	rests   []string // of packets, behind their source
+}
+
+var reverseLabs = []reverseLab{
+	{
+		packet.IPv4, reverseRoutes,
+		[]string{
+			"198.18.0.2", "198.18.1.2", "198.18.0.1", "198.18.1.77", "203.0.113.1", "203.0.113.8", "203.0.113.63", "203.0.113.64", "203.0.113.130", "203.0.113.161",
+			"203.0.113.193", "203.0.113.225", "198.51.100.7", "198.51.100.8", "198.51.100.129", "192.0.2.1", "192.0.2.17", "192.0.2.33", "192.0.2.65", "192.0.2.81",
+			"192.0.2.241", "8.8.8.8", "198.18.0.255",
+		},
+		[]string{"198.18.0.1:9 in eth0", "198.18.1.1:9 in eth1", "198.18.0.1:7 in eth0", "198.18.1.1:9 tos 0x10 in eth0", "198.18.0.1:9 tos 0x08 in eth1", "198.18.1.1:9 tos 0x50 in eth0", "255.255.255.255:9 in eth0"},
+	},
+	{
+		packet.IPv6, reverseRoutes6,
+		[]string{
+			"2001:db8:1ab::2", "2001:db8:1ab:1::2", "2001:db8:1ab::1", "2001:db8:1ab:1::77", "2001:db8:20::1", "2001:db8:21::1", "2001:db8:22::1", "2001:db8:23::1", "2001:db8:24::1",
+			"2001:db8:25::1", "2001:db8:26::1", "2001:db8:27::1", "2001:db8:28::1", "2001:db8:29::1", "2001:db8:2a::1", "2001:db8:2b::1", "2001:db8:2c::1", "2001:db8:2d::1", "2001:db8:2e::1",
+			"2001:db8:30::1", "2001:db8:31::1", "2001:db8:32::1", "2001:db8:33::1", "2001:db8:40::1", "2001:db8:41::1", "2001:db8:42::1", "2001:db8:43::1", "2001:db8:44::1", "2001:db8:45::1", "2001:db8:46::1",
+			"2001:db8:47::1", "2001:db8:ffff::1", "fe80::2", "fe80::77", "2001:db8:48::1", "2001:db8:49::1", "::192.0.2.1",
+		},
+		[]string{
+			"[2001:db8:1ab::1]:9 in eth0", "[2001:db8:1ab:1::1]:9 in eth1", "[2001:db8:1ab::1]:7 in eth0", "[2001:db8:1ab:1::1]:9 tos 0x10 in eth0", "[2001:db8:1ab::1]:9 tos 0x08 in eth1",
+			"[ff02::1]:9 in eth0", "[ff0e::1]:9 in eth1", "[fe80::77]:9 in eth0", "[fe80::78]:9 in eth1", "[fe80::77]:9 in eth1", "[2001:db8:1ab::77]:9 in eth0", "[2001:db8:8::1]:9 in eth1",
+		},
+	},
+}
+
 // TestReversePaths asks for the way back to many sources, with all options, as the kernel does.
 func TestReversePaths(t *testing.T) {
 	needRoot(t)
@@ -40,15 +106,19 @@ func TestReversePaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, got := reverseRun(t, lab.Legacy{}), reverseRun(t, a)
-	for i := range want {
-		diffs, counted := compareSaved(want[i], got[i])
-		for _, d := range diffs {
-			t.Errorf("group %d: %s", i, d)
-		}
-		if counted == 0 {
-			t.Error("nothing was counted")
-		}
+	for _, r := range reverseLabs {
+		t.Run(r.family.String(), func(t *testing.T) {
+			want, got := r.run(t, lab.Legacy{}), r.run(t, a)
+			for i := range want {
+				diffs, counted := compareSaved(want[i], got[i])
+				for _, d := range diffs {
+					t.Errorf("group %d: %s", i, d)
+				}
+				if counted == 0 {
+					t.Error("nothing was counted")
+				}
+			}
+		})
 	}
 }
 
@@ -75,7 +145,7 @@ func reverseRules(sources []string) string {
 	return b.String() + "COMMIT\n"
 }
 
-func reverseRun(t *testing.T, a lab.Applier) (out []saved) {
+func (r reverseLab) run(t *testing.T, a lab.Applier) (out []saved) {
 	t.Helper()
 	l, err := lab.New(lab.Options{Interfaces: []string{"eth0", "eth1"}})
 	if err != nil {
@@ -83,40 +153,43 @@ func reverseRun(t *testing.T, a lab.Applier) (out []saved) {
 	}
 	defer l.Close()
 	defer a.Clear(l.Host())
-	sources := []string{
-		"198.18.0.2", "198.18.1.2", "198.18.0.1", "198.18.1.77", "203.0.113.1", "203.0.113.8", "203.0.113.63", "203.0.113.64", "203.0.113.130", "203.0.113.161",
-		"203.0.113.193", "203.0.113.225", "198.51.100.7", "198.51.100.8", "198.51.100.129", "192.0.2.1", "192.0.2.17", "192.0.2.33", "192.0.2.65", "192.0.2.81",
-		"192.0.2.241", "8.8.8.8", "198.18.0.255",
-	}
-	if err := a.Apply(l.Host(), packet.IPv4, []byte(reverseRules(sources))); err != nil {
+	if err := a.Apply(l.Host(), r.family, []byte(reverseRules(r.sources))); err != nil {
 		t.Fatal(err)
 	}
-	for _, group := range reverseRoutes {
+	for _, group := range r.routes {
 		for _, command := range group {
 			args := append([]string{"-n", l.Host()}, strings.Fields(command)...)
 			if text, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v: %s", command, err, text)
 			}
 		}
-		for _, src := range sources {
-			for _, rest := range []string{"198.18.0.1:9 in eth0", "198.18.1.1:9 in eth1", "198.18.0.1:7 in eth0", "198.18.1.1:9 tos 0x10 in eth0", "198.18.0.1:9 tos 0x08 in eth1", "198.18.1.1:9 tos 0x50 in eth0", "255.255.255.255:9 in eth0"} {
+		for _, src := range r.sources {
+			if r.family == packet.IPv6 {
+				src = "[" + src + "]"
+			}
+			for _, rest := range r.rests {
 				if strings.HasPrefix(group[0], "link") && strings.HasSuffix(rest, "eth1") {
 					continue
 				}
-				p, err := lab.Parse(packet.IPv4, "udp "+src+":5000 > "+rest)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if _, err := l.Send(p); err != nil {
-					t.Fatal(err)
-				}
+				r.send(t, l, "udp "+src+":5000 > "+rest)
 			}
 		}
-		text, err := a.Save(l.Host(), packet.IPv4, true)
+		text, err := a.Save(l.Host(), r.family, true)
 		if err != nil {
 			t.Fatal(err)
 		}
 		out = append(out, readSaved(string(text)))
 	}
 	return out
+}
+
+func (r reverseLab) send(t *testing.T, l *lab.Lab, text string) {
+	t.Helper()
+	p, err := lab.Parse(r.family, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Send(p); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -227,10 +227,14 @@ type ProbeRoute6 struct {
 	_         structs.HostLayout
 	Hi        uint64
 	Lo        uint64
+	SrcHi     uint64
+	SrcLo     uint64
+	In        uint64
 	Net       uint64
 	Rule      uint64
 	Node      uint64
 	First     uint64
+	Addrs     uint64
 	Head      uint64
 	Route     uint64
 	Rest      uint64
@@ -242,6 +246,12 @@ type ProbeRoute6 struct {
 	Types     uint32
 	Flags     uint32
 	Metric    uint32
+	Mark      uint32
+	Class     uint32
+	Protocol  uint8
+	Options   uint8
+	Strict    bool
+	Owned     bool
 	Phase     uint8
 	Pass      uint8
 	By        uint8
@@ -255,9 +265,8 @@ type ProbeRoute6 struct {
 	Path      uint16
 	Chain     uint16
 	_         [2]byte
-	Room      [4]uint32
 	Taken     uint32
-	_         [40]byte
+	_         [12]byte
 }
 
 type ProbeSctpConfig struct {

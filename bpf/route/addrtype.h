@@ -37,22 +37,29 @@ static __always_inline u32 addr_type_v4(struct bpf_nf_ctx *ctx, u32 addr, ulong 
 	return w.type;
 }
 
+/* is_own6 says whether an address of this host is this one, and no candidate
+ * (__ipv6_chk_addr_and_flags(), net/ipv6/addrconf.c). */
+static __always_inline bool is_own6(ulong a, u64 hi, u64 lo)
+{
+	u32 flags = get(a, struct inet6_ifaddr, flags);
+	ulong at = inside(a, struct inet6_ifaddr, addr);
+
+	if (bpf_be64_to_cpu(load8(at)) != hi || bpf_be64_to_cpu(load8(at + 8)) != lo)
+		return false;
+	return !(flags & IFA_F_TENTATIVE) || flags & IFA_F_OPTIMISTIC;
+}
+
 /* addr6_turn looks at one address of a device, for a lookup that has ended. */
 static long addr6_turn(u64 turn, struct route6 **lookup)
 {
 	struct route6 *w = *lookup;
 	ulong a = w->at - bpf_core_field_offset(struct inet6_ifaddr, if_list);
-	u32 flags;
 
 	if (!w->at || w->at == w->head)
 		return 1;
 	w->at = load8(w->at);
-	if (bpf_be64_to_cpu(load8(inside(a, struct inet6_ifaddr, addr))) != w->hi ||
-	    bpf_be64_to_cpu(load8(inside(a, struct inet6_ifaddr, addr) + 8)) != w->lo)
-		return 0;
 	/* One that the kernel does not find by its hash is about to go. */
-	flags = get(a, struct inet6_ifaddr, flags);
-	if ((flags & IFA_F_TENTATIVE && !(flags & IFA_F_OPTIMISTIC)) || !get(a, struct inet6_ifaddr, addr_lst.pprev))
+	if (!is_own6(a, w->hi, w->lo) || !get(a, struct inet6_ifaddr, addr_lst.pprev))
 		return 0;
 	w->types |= 1 << RTN_LOCAL;
 	return 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Lookups in the tree of a routing table of IPv6: fib6_table_lookup() (net/ipv6/route.c) and
  * fib6_node_lookup() (net/ipv6/ip6_fib.c), step by step on the kernel's own tree, for a packet
- * that has a destination, perhaps an output interface, and no source. The kernel's readers
+ * that has a destination, perhaps an output interface and a source. The kernel's readers
  * take no lock and do not look twice, either: it changes pointers one at a time, and frees
  * after a grace period. */
 #ifndef BPFTABLES_FIB6_H
@@ -43,6 +43,9 @@ enum route6_phase {
 	R6_FOUND,	/* a route was found (types6.h) */
 	R6_PATH,	/* what it says by way of one of its next hops */
 	R6_CACHED,	/* a copy of the route for this address */
+	R6_DEVICE,	/* does a next hop use the interface? (reverse6.h) */
+	R6_OWN,		/* is the source an address of this interface? */
+	R6_OWNED,	/* is it one of any interface? */
 	R6_DONE,
 };
 
@@ -63,10 +66,13 @@ enum route6_by {
 /* One lookup; addresses of kernel objects are plain numbers. */
 struct route6 {
 	u64 hi, lo;	/* the address, in host order */
+	u64 src_hi, src_lo; /* the source; 0: none */
+	ulong in;	/* the interface that a packet came in on */
 	ulong net;
 	ulong rule;	/* policy rule, a node of their list; 0: there are the default ones only */
 	ulong node;
 	ulong first;	/* where the address led */
+	ulong addrs;	/* of an interface */
 	ulong head;	/* of the routes of the node */
 	ulong route;
 	ulong rest;	/* those of higher metrics */
@@ -78,6 +84,12 @@ struct route6 {
 	u32 types;	/* what was found out (types6.h) */
 	u32 flags;	/* of the route found */
 	u32 metric;	/* of the first pass; number of the table */
+	u32 mark;
+	u32 class;	/* traffic class and flow label */
+	u8 protocol;
+	u8 options;	/* of rpfilter */
+	bool strict;	/* no route by another interface (RT6_LOOKUP_F_IFACE) */
+	bool owned;	/* the source is an address of some interface */
 	u8 phase, pass, by;
 	u8 type;	/* of the route found */
 	u8 score;	/* of a next hop */
@@ -87,7 +99,6 @@ struct route6 {
 	bool local;	/* the table is "local", the next one is "main" */
 	u16 path;	/* number of a next hop */
 	u16 chain;	/* number of a chain of copies */
-	u32 room[4];	/* for lookups that lie in its place (reverse.h) */
 	u32 taken;	/* the slot belongs to a lookup */
 } __attribute__((aligned(64)));
 
@@ -156,6 +167,17 @@ static __always_inline void select6(struct route6 *w, bool is_first)
 	w->phase = R6_SELECT;
 }
 
+/* child6 is the next node on the way down to an address. */
+static __always_inline ulong child6(ulong node, u64 hi, u64 lo)
+{
+	u32 bit = get(node, struct fib6_node, fn_bit);
+	u64 word = bit < 64 ? hi : lo;
+	bool right = word >> (~bit & 63) & 1;
+
+	return load8(node + (right ? bpf_core_field_offset(struct fib6_node, right) :
+				     bpf_core_field_offset(struct fib6_node, left)));
+}
+
 /* descend6 goes down some levels of the tree. */
 static __always_inline void descend6(struct route6 *w)
 {
@@ -163,12 +185,7 @@ static __always_inline void descend6(struct route6 *w)
 
 #pragma unroll
 	for (int i = 0; i < 4; i++) {
-		u32 bit = get(node, struct fib6_node, fn_bit);
-		u64 word = bit < 64 ? w->hi : w->lo;
-		bool right = word >> (~bit & 63) & 1;
-
-		next = load8(node + (right ? bpf_core_field_offset(struct fib6_node, right) :
-					     bpf_core_field_offset(struct fib6_node, left)));
+		next = child6(node, w->hi, w->lo);
 		if (!next) {
 			w->phase = R6_UP;
 			break;
@@ -203,10 +220,9 @@ static __always_inline void up6(struct route6 *w)
 		w->node = get(w->node, struct fib6_node, parent);
 }
 
-/* source_descend6: the source is ::, all bits are 0. */
 static __always_inline void source_descend6(struct route6 *w)
 {
-	ulong next = get(w->node, struct fib6_node, left);
+	ulong next = child6(w->node, w->src_hi, w->src_lo);
 
 	if (next)
 		w->node = next;
@@ -219,7 +235,7 @@ static __always_inline void source_up6(struct route6 *w)
 	u32 flags = get(w->node, struct fib6_node, fn_flags);
 	ulong leaf = get(w->node, struct fib6_node, leaf);
 
-	if (flags & RTN_RTINFO && leaf && same_prefix(0, 0, inside(leaf, struct fib6_info, fib6_src))) {
+	if (flags & RTN_RTINFO && leaf && same_prefix(w->src_hi, w->src_lo, inside(leaf, struct fib6_info, fib6_src))) {
 		select6(w, !w->source);
 		return;
 	}

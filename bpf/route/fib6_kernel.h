@@ -122,6 +122,8 @@ struct net_device___ip6 {
 struct inet6_ifaddr {
 	struct in6_addr addr;
 	u32 flags;
+	u16 scope;
+	struct inet6_dev *idev;
 	struct hlist_node addr_lst;
 	struct list_head if_list;
 };
@@ -170,6 +172,7 @@ struct netns_ipv6 {
 	bool fib6_has_custom_rules;
 	struct fib_rules_ops___6 *fib6_rules_ops;
 	atomic_t___6 fib6_sernum;
+	struct hlist_head *inet6_addr_lst;
 };
 
 struct net___ipv6 {

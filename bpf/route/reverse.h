@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* -m rpfilter of IPv4 (net/ipv4/netfilter/ipt_rpfilter.c): whether a packet to the source of this one
+/* -m rpfilter (net/ipv4/netfilter/ipt_rpfilter.c; reverse6.h for IPv6): whether a packet to the source of this one
  * would leave by the interface it came in on. fib_lookup() (include/net/ip_fib.h) with the policy
  * rules of fib_rules_lookup() (net/core/fib_rules.c) is followed step by step, as in fib.h. */
 #ifndef BPFTABLES_REVERSE_H
@@ -7,11 +7,7 @@
 
 #include "facts/fill.h"
 #include "route/addrtype.h"
-
-/* Options of the match (include/uapi/linux/netfilter/xt_rpfilter.h). */
-#define REVERSE_LOOSE 1
-#define REVERSE_VALID_MARK 2
-#define REVERSE_ACCEPT_LOCAL 4
+#include "route/reverse6.h"
 
 #define IFF_LOOPBACK 8
 #define RT_TABLE_DEFAULT 253
@@ -285,22 +281,13 @@ static __always_inline bool reverse_begin(struct bpf_nf_ctx *ctx, struct facts *
 
 #ifndef BPFTABLES_PROBE
 
-/* reverse_path is rpfilter_mt() without --invert. A device of a VRF has tables of its own, which
- * cannot be found from here. */
-__noinline int reverse_path(struct bpf_nf_ctx *ctx, struct facts *f, u32 options)
+/* reverse4 looks the way back up, of a packet from the network. */
+static __always_inline int reverse4(struct bpf_nf_ctx *ctx, struct facts *f, u32 options)
 {
-	const struct net_device *in = ctx->state->in;
-	struct sk_buff *skb = ctx->skb;
 	struct reverse *r;
 	u32 src, dst;
 	int yes = A_NO;
 
-	if (!f)
-		return A_HOTDROP;
-	if (family != 4 || !in || in_vrf(in))
-		return A_HOTDROP;
-	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_LOOPBACK || in->flags & IFF_LOOPBACK)
-		return A_YES;
 	src = be32_at(f->l3 + 12);
 	dst = be32_at(f->l3 + 16);
 	if (!(src >> 24) && (dst == 0xffffffff || dst >> 8 == 0xe00000))
@@ -314,6 +301,22 @@ __noinline int reverse_path(struct bpf_nf_ctx *ctx, struct facts *f, u32 options
 	}
 	route6_give((struct route6 *)r);
 	return yes;
+}
+
+/* reverse_path is rpfilter_mt() without --invert. A device of a VRF has tables of its own, which
+ * cannot be found from here. */
+__noinline int reverse_path(struct bpf_nf_ctx *ctx, struct facts *f, u32 options)
+{
+	const struct net_device *in = ctx->state->in;
+	struct sk_buff *skb = ctx->skb;
+
+	if (!f)
+		return A_HOTDROP;
+	if (!in || in_vrf(in))
+		return A_HOTDROP;
+	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_LOOPBACK || in->flags & IFF_LOOPBACK)
+		return A_YES;
+	return family == 4 ? reverse4(ctx, f, options) : reverse6(ctx, f, options);
 }
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Policy rules of IPv6: fib6_rule_lookup() (net/ipv6/fib6_rules.c) and fib_rules_lookup()
  * (net/core/fib_rules.c), for a packet of which match_lookup_rt6() (net/netfilter/xt_addrtype.c)
- * says the destination and perhaps the output interface. */
+ * says the destination and perhaps the output interface, and rpfilter_lookup_reverse6()
+ * (net/ipv6/netfilter/ip6t_rpfilter.c) more, but no ports. */
 #ifndef BPFTABLES_RULES6_H
 #define BPFTABLES_RULES6_H
 
@@ -65,27 +66,41 @@ static __always_inline void again6(struct route6 *w)
 	}
 }
 
-/* rule6_matches is fib6_rule_match(): the packet has no source, no protocol, no class and no
- * label. */
+/* source_matches: a rule that wants the kernel to choose the source is asked again when it has. */
+static __always_inline bool source_matches(struct route6 *w, ulong rule)
+{
+	if (!get(rule, struct fib6_rule, src.plen))
+		return true;
+	if (w->src_hi | w->src_lo)
+		return same_prefix(w->src_hi, w->src_lo, inside(rule, struct fib6_rule, src));
+	return get(rule, struct fib_rule, flags) & FIB_RULE_FIND_SADDR;
+}
+
+/* rule6_matches is fib6_rule_match(). */
 static __always_inline bool rule6_matches(struct route6 *w, ulong rule)
 {
-	u32 dscp = get(rule, struct fib6_rule, dscp);
+	u32 dscp = get(rule, struct fib6_rule, dscp), differs, protocol;
 
 	if (!same_prefix(w->hi, w->lo, inside(rule, struct fib6_rule, dst)))
 		return false;
-	if (get(rule, struct fib6_rule, src.plen) && !(get(rule, struct fib_rule, flags) & FIB_RULE_FIND_SADDR))
+	if (!source_matches(w, rule))
 		return false;
+	differs = dscp ^ (w->class >> 20 & 0xfc);
 	if (bpf_core_field_exists(struct fib6_rule, dscp_mask))
-		dscp &= get(rule, struct fib6_rule, dscp_mask);
-	if (dscp || get(rule, struct fib_rule, ip_proto))
+		differs &= get(rule, struct fib6_rule, dscp_mask);
+	else if (!dscp)
+		differs = 0;
+	protocol = get(rule, struct fib_rule, ip_proto);
+	if (differs || (protocol && protocol != w->protocol))
 		return false;
 	if (bpf_core_field_exists(struct fib6_rule, flowlabel_mask) &&
-	    get(rule, struct fib6_rule, flowlabel) & get(rule, struct fib6_rule, flowlabel_mask))
+	    (get(rule, struct fib6_rule, flowlabel) ^ bpf_htonl(w->class & 0xfffff)) &
+		    get(rule, struct fib6_rule, flowlabel_mask))
 		return false;
 	return !get(rule, struct fib_rule, sport_range.start) && !get(rule, struct fib_rule, dport_range.start);
 }
 
-/* rule_matches is fib_rule_match(), for a packet without a mark and a user that enters by lo. */
+/* rule_matches is fib_rule_match(), for a packet without a user that enters by lo. */
 static __always_inline bool rule_matches(struct route6 *w, ulong rule)
 {
 	s32 in = get(rule, struct fib_rule, iifindex), out = get(rule, struct fib_rule, oifindex);
@@ -100,7 +115,7 @@ static __always_inline bool rule_matches(struct route6 *w, ulong rule)
 	if (out && bpf_core_field_exists(struct fib_rule, oif_is_l3_master) &&
 	    get(rule, struct fib_rule, oif_is_l3_master))
 		return false;
-	if (get(rule, struct fib_rule, mark) & get(rule, struct fib_rule, mark_mask))
+	if ((get(rule, struct fib_rule, mark) ^ w->mark) & get(rule, struct fib_rule, mark_mask))
 		return false;
 	if (get(rule, struct fib_rule, tun_id) || get(rule, struct fib_rule, l3mdev) ||
 	    get(rule, struct fib_rule, uid_range.start.val))

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What routing makes of an IPv6 address: what the route that was found says of it, or a copy
- * that the kernel keeps of it, for each next hop that may be chosen. */
+ * that the kernel keeps of it, for each next hop that may be chosen. Asked for the way back to a
+ * source (reverse6.h), it says whether that is the way a packet came. */
 #ifndef BPFTABLES_TYPES6_H
 #define BPFTABLES_TYPES6_H
 
 #include "route/rules6.h"
+
+/* Options of the match rpfilter (include/uapi/linux/netfilter/xt_rpfilter.h). */
+#define REVERSE_LOOSE 1
+#define REVERSE_VALID_MARK 2
+#define REVERSE_ACCEPT_LOCAL 4
 
 #define EAGAIN 11
 #define EINVAL 22
@@ -13,11 +19,11 @@
 
 /* found6 begins with the next hops that fib6_select_path() may choose. It chooses by a secret
  * hash, so all of them have to say the same. */
-static __always_inline void found6(struct route6 *w)
+static __always_inline void found6(struct route6 *w, bool back)
 {
 	ulong nexthop = get(w->found, struct fib6_info, nh);
 	ulong dev = get(w->chosen, struct fib_nh_common, nhc_dev);
-	bool given = w->oif && cast_to(struct net_device, dev)->ifindex == w->oif;
+	bool given = w->oif && (back || cast_to(struct net_device, dev)->ifindex == w->oif);
 
 	w->by = BY_CHOSEN;
 	if (!given && nexthop)
@@ -42,14 +48,23 @@ static __always_inline bool is_shared(struct route6 *w)
 	return w->by == BY_SIBLINGS || get(w->found, struct fib6_info, nh);
 }
 
+/* is_address says whether the key at an address has the address that is looked up. */
+static __always_inline bool is_address(struct route6 *w, ulong key)
+{
+	return bpf_be64_to_cpu(load8(key)) == w->hi && bpf_be64_to_cpu(load8(key + 8)) == w->lo;
+}
+
 /* copies_matter says whether a copy may say something else than the route. It has the whole
- * address for a prefix, which counts with suppress_prefixlength and next to anycast addresses. */
-static __always_inline bool copies_matter(struct route6 *w)
+ * address for a prefix, which counts with suppress_prefixlength and next to anycast addresses; that of a
+ * prefix itself is marked as anycast (ip6_rt_cache_alloc()). */
+static __always_inline bool copies_matter(struct route6 *w, bool back)
 {
 	s32 len = get(w->found, struct fib6_info, fib6_dst.plen);
 
 	if (!copies_of(w->chosen))
 		return false;
+	if (back && is_address(w, inside(w->found, struct fib6_info, fib6_dst)))
+		return true;
 	if (is_shared(w) || len == 127 || w->flags & (RTF_LOCAL | RTF_ANYCAST))
 		return true;
 	return by_rule(w) && (s32)get(rule_of(w), struct fib_rule, suppress_prefixlen) >= len;
@@ -71,31 +86,48 @@ static __always_inline bool chooses_source(ulong rule)
 	return get(rule, struct fib_rule, flags) & FIB_RULE_FIND_SADDR && get(rule, struct fib6_rule, src.plen);
 }
 
+#define WAY_BACK (1 << RTN_UNICAST)
+
+/* back_says is the end of rpfilter_lookup_reverse6(). */
+static __always_inline u32 back_says(struct route6 *w, u32 flags, ulong inet6)
+{
+	bool yes;
+
+	if (flags & (RTF_REJECT | RTF_ANYCAST))
+		yes = false;
+	else if (flags & RTF_LOCAL)
+		yes = w->options & REVERSE_ACCEPT_LOCAL;
+	else
+		yes = w->options & REVERSE_LOOSE || get(inet6, struct inet6_dev, dev) == w->in;
+	return yes ? TYPES_KNOWN | WAY_BACK : TYPES_KNOWN;
+}
+
 /* says6 is what a route, or a copy of one, says of the address: the end of
  * __fib6_rule_action(), then match_lookup_rt6(). */
-static __always_inline u32 says6(struct route6 *w, u32 flags, ulong dst, s16 error, ulong inet6)
+static __always_inline u32 says6(struct route6 *w, bool back, u32 flags, ulong dst, s16 error, ulong inet6)
 {
 	s32 len = get(dst, struct rt6key, plen);
 	u32 types = TYPES_KNOWN;
 
 	if (by_rule(w) && !inet6)
 		return TYPES_AGAIN;
-	if (by_rule(w) && chooses_source(rule_of(w)))
+	if (by_rule(w) && !(w->src_hi | w->src_lo) && chooses_source(rule_of(w)))
 		return TYPES_UNKNOWN;
 	if (error == -EAGAIN)
 		return TYPES_AGAIN;
 	if (error)
-		return types | 1 << RTN_UNREACHABLE;
+		return back ? types : types | 1 << RTN_UNREACHABLE;
 	if (by_rule(w) && is_suppressed(rule_of(w), inet6, len))
 		return TYPES_AGAIN;
+	if (back)
+		return back_says(w, flags, inet6);
 	if (flags & RTF_REJECT)
 		types |= 1 << RTN_UNREACHABLE;
 	if (!w->oif && flags & RTF_LOCAL)
 		types |= 1 << RTN_LOCAL;
 	/* ipv6_anycast_destination() */
 	if (flags & RTF_ANYCAST ||
-	    (len < 127 && !(flags & (RTF_GATEWAY | RTF_NONEXTHOP)) && bpf_be64_to_cpu(load8(dst)) == w->hi &&
-	     bpf_be64_to_cpu(load8(dst + 8)) == w->lo))
+	    (len < 127 && !(flags & (RTF_GATEWAY | RTF_NONEXTHOP)) && is_address(w, dst)))
 		types |= 1 << RTN_ANYCAST;
 	return types & (w->asked | TYPES_KNOWN);
 }
@@ -147,31 +179,32 @@ static __always_inline void path_end(struct route6 *w, u32 types)
 	w->phase = R6_PATH;
 }
 
-static __always_inline void copy_says(struct route6 *w, ulong rt)
+static __always_inline void copy_says(struct route6 *w, bool back, ulong rt)
 {
-	path_end(w, says6(w, get(rt, struct rt6_info, rt6i_flags), inside(rt, struct rt6_info, rt6i_dst),
+	path_end(w, says6(w, back, get(rt, struct rt6_info, rt6i_flags), inside(rt, struct rt6_info, rt6i_dst),
 			  get(rt, struct rt6_info, dst.error), get(rt, struct rt6_info, rt6i_idev)));
 }
 
-/* route_says is for a route without a copy for this address. */
-static __always_inline void route_says(struct route6 *w)
+/* route_says is for a route without a copy for this address. One that is not to be used, as for the way
+ * back, is made anew (ip6_pol_route_lookup()). */
+static __always_inline void route_says(struct route6 *w, bool back)
 {
-	ulong rt = is_shared(w) ? copy_here(w) : 0;
+	ulong rt = !back && is_shared(w) ? copy_here(w) : 0;
 	ulong dev = get(w->chosen, struct fib_nh_common, nhc_dev);
 	u32 flags = w->flags;
 
 	if (rt) {
-		copy_says(w, rt);
+		copy_says(w, back, rt);
 		return;
 	}
 	if (get(w->chosen, struct fib_nh_common, nhc_gw_family))
 		flags |= RTF_GATEWAY;
-	path_end(w, says6(w, flags, inside(w->found, struct fib6_info, fib6_dst),
+	path_end(w, says6(w, back, flags, inside(w->found, struct fib6_info, fib6_dst),
 			  flags & RTF_REJECT ? type_error(w->type) : 0, get(dev, struct net_device___ip6, ip6_ptr)));
 }
 
 /* path6 begins with the next one of the next hops. */
-static __always_inline void path6(struct route6 *w)
+static __always_inline void path6(struct route6 *w, bool back)
 {
 	ulong hop = w->path ? 0 : w->chosen;
 
@@ -190,7 +223,7 @@ static __always_inline void path6(struct route6 *w)
 	w->chain = 0;
 	w->at = 0;
 	w->phase = R6_CACHED;
-	if (!copies_matter(w))
+	if (!copies_matter(w, back))
 		w->chain = EXCEPTION_BUCKETS;
 }
 
@@ -233,12 +266,12 @@ static __always_inline void next_copies(struct route6 *w)
 
 /* cached6 looks for a copy of the route for this address, as rt6_find_cached_rt() does: in all
  * chains, as the hash of addresses is secret. */
-static __always_inline void cached6(struct route6 *w)
+static __always_inline void cached6(struct route6 *w, bool back)
 {
 	ulong rt;
 
 	if (!w->at && w->chain >= EXCEPTION_BUCKETS) {
-		route_says(w);
+		route_says(w, back);
 		return;
 	}
 	if (!w->at) {
@@ -247,21 +280,19 @@ static __always_inline void cached6(struct route6 *w)
 	}
 	rt = get(w->at - bpf_core_field_offset(struct rt6_exception, hlist), struct rt6_exception, rt6i);
 	w->at = load8(w->at);
-	if (bpf_be64_to_cpu(load8(inside(rt, struct rt6_info, rt6i_dst))) != w->hi ||
-	    bpf_be64_to_cpu(load8(inside(rt, struct rt6_info, rt6i_dst) + 8)) != w->lo)
+	if (!is_address(w, inside(rt, struct rt6_info, rt6i_dst)))
 		return;
 	if (HAVE_SUBTREES && get(w->found, struct fib6_info, fib6_src.plen))
 		path_end(w, TYPES_UNKNOWN); /* there may be one for each source */
 	else if (is_old(rt))
-		route_says(w);
+		route_says(w, back);
 	else
-		copy_says(w, rt);
+		copy_says(w, back, rt);
 }
 
-static long route6_turn(u64 turn, struct route6 **lookup)
+/* step6 does the steps that all lookups have. */
+static __always_inline void step6(struct route6 *w, bool back)
 {
-	struct route6 *w = *lookup;
-
 	switch (w->phase) {
 	case R6_RULE:
 		if (HAVE_RULES)
@@ -272,21 +303,30 @@ static long route6_turn(u64 turn, struct route6 **lookup)
 	case R6_UP: up6(w); break;
 	case R6_SRC_DESCEND: source_descend6(w); break;
 	case R6_SRC_UP: source_up6(w); break;
+	case R6_BACK: back6(w); break;
+	case R6_MISS: again6(w); break;
+	case R6_FOUND: found6(w, back); break;
+	case R6_PATH: path6(w, back); break;
+	case R6_CACHED: cached6(w, back); break;
+	}
+}
+
+static long route6_turn(u64 turn, struct route6 **lookup)
+{
+	struct route6 *w = *lookup;
+
+	switch (w->phase) {
 	case R6_SELECT: routes6(w); break;
 	case R6_ROUTE: one_route6(w); break;
 	case R6_HOP: next_hop6(w); break;
 	case R6_NEIGHBOUR: neighbour6(w); break;
-	case R6_BACK: back6(w); break;
-	case R6_MISS: again6(w); break;
-	case R6_FOUND: found6(w); break;
-	case R6_PATH: path6(w); break;
-	case R6_CACHED: cached6(w); break;
+	default: step6(w, false);
 	}
 	return w->phase == R6_DONE;
 }
 
-/* types6 gives the types of the address of a lookup, or TYPES_UNKNOWN. */
-static __always_inline u32 types6(struct route6 *w)
+/* tables6 begins with the first table, or rule. */
+static __always_inline void tables6(struct route6 *w)
 {
 	ulong net = w->net;
 
@@ -301,6 +341,17 @@ static __always_inline u32 types6(struct route6 *w)
 	} else {
 		table6_begin(w, get(net, struct net___ipv6, ipv6.fib6_main_tbl));
 	}
+}
+
+/* types6 gives the types of the address of a lookup, or TYPES_UNKNOWN. */
+static __always_inline u32 types6(struct route6 *w)
+{
+	w->src_hi = 0;
+	w->src_lo = 0;
+	w->mark = 0;
+	w->class = 0;
+	w->protocol = 0;
+	tables6(w);
 	bpf_loop(1 << 23, route6_turn, &w, 0);
 	return w->phase == R6_DONE ? w->types : TYPES_UNKNOWN;
 }

@@ -46,10 +46,7 @@ func (m *rpfilter) Eval(f *packet.Facts) pred.Answer {
 	return answer(pred.ReversePathOf(f.World, m.how()), m.given["invert"])
 }
 
-// Lower gives the same in predicates, for IPv4.
-func (m *rpfilter) Lower(in *ruleset.Place) pred.Pred {
-	if in.Family == packet.IPv6 {
-		return pred.Unsupported{Reason: "rpfilter of IPv6 looks up a route that depends on both addresses (rpfilter_lookup_reverse6(), net/ipv6/netfilter/ip6t_rpfilter.c); BPF follows only those that depend on the destination"}
-	}
+// Lower gives the same in predicates.
+func (m *rpfilter) Lower(*ruleset.Place) pred.Pred {
 	return pred.Negated(pred.ReversePath{ReversePath: m.how()}, m.given["invert"])
 }
