@@ -21,6 +21,7 @@
 #include "facts/exthdr.h"
 #include "facts/options.h"
 #include "facts/text.h"
+#include "facts/clock.h"
 #include "memory/limit.h"
 #include "memory/meter.h"
 #include "route/addrtype.h"

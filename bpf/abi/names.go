@@ -77,6 +77,7 @@ const (
 	FuncQuota       = "quota"        // R3: slot; an answer
 	FuncReversePath = "reverse_path" // R3: options; an answer
 	FuncGroups      = "groups"       // R3: slot; an answer
+	FuncTime        = "in_time"      // R3: slot; an answer
 	FuncCount       = "count"        // R3: rule; credits a rule that does not end the traversal
 	FuncNote        = "note"         // R3: action
 )

@@ -197,6 +197,7 @@ const (
 	NetfilterClassOpOP_QUOTA       NetfilterClassOp = 32
 	NetfilterClassOpOP_GROUPS      NetfilterClassOp = 33
 	NetfilterClassOpOP_REVERSE     NetfilterClassOp = 34
+	NetfilterClassOpOP_TIME        NetfilterClassOp = 35
 )
 
 type NetfilterClassRow uint32
@@ -577,6 +578,17 @@ type NetfilterTextConfig struct {
 	Next   [33024]uint8
 }
 
+type NetfilterTimeConfig struct {
+	_          structs.HostLayout
+	DateStart  uint32
+	DateStop   uint32
+	DayStart   uint32
+	DayStop    uint32
+	Monthdays  uint32
+	Weekdays   uint32
+	Contiguous uint32
+}
+
 type NetfilterVerdict uint32
 
 const (
@@ -614,6 +626,7 @@ const (
 	NetfilterMapShortSet         = "short_set"
 	NetfilterMapShortSets        = "short_sets"
 	NetfilterMapTextConfigs      = "text_configs"
+	NetfilterMapTimeConfigs      = "time_configs"
 	NetfilterProgEntry           = "entry"
 	NetfilterProgGuard           = "guard"
 	NetfilterProgHook            = "hook"
@@ -730,6 +743,7 @@ type NetfilterMapSpecs struct {
 	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
 	ShortSets        *ebpf.MapSpec `ebpf:"short_sets"`
 	TextConfigs      *ebpf.MapSpec `ebpf:"text_configs"`
+	TimeConfigs      *ebpf.MapSpec `ebpf:"time_configs"`
 }
 
 // NetfilterVariableSpecs contains global variables before they are loaded into the kernel.
@@ -814,6 +828,7 @@ type NetfilterMaps struct {
 	ShortSet         *ebpf.Map `ebpf:"short_set"`
 	ShortSets        *ebpf.Map `ebpf:"short_sets"`
 	TextConfigs      *ebpf.Map `ebpf:"text_configs"`
+	TimeConfigs      *ebpf.Map `ebpf:"time_configs"`
 }
 
 func (m *NetfilterMaps) Close() error {
@@ -842,6 +857,7 @@ func (m *NetfilterMaps) Close() error {
 		m.ShortSet,
 		m.ShortSets,
 		m.TextConfigs,
+		m.TimeConfigs,
 	)
 }
 

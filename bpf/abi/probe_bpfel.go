@@ -64,6 +64,7 @@ type ProbeGiven struct {
 	Names     [5][16]uint8
 	Types     [2][3]uint32
 	Jiffies   uint64
+	Clock     uint64
 	Random    uint32
 	Forwarded uint32
 	Ngroups   uint32
@@ -315,6 +316,17 @@ type ProbeTextConfig struct {
 	Next   [33024]uint8
 }
 
+type ProbeTimeConfig struct {
+	_          structs.HostLayout
+	DateStart  uint32
+	DateStop   uint32
+	DayStart   uint32
+	DayStop    uint32
+	Monthdays  uint32
+	Weekdays   uint32
+	Contiguous uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -345,6 +357,7 @@ const (
 	ProbeMapShortSet         = "short_set"
 	ProbeMapShortSets        = "short_sets"
 	ProbeMapTextConfigs      = "text_configs"
+	ProbeMapTimeConfigs      = "time_configs"
 	ProbeProgProbe           = "probe"
 	ProbeVarAtomic           = "atomic"
 	ProbeVarBaseClass        = "base_class"
@@ -451,6 +464,7 @@ type ProbeMapSpecs struct {
 	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
 	ShortSets        *ebpf.MapSpec `ebpf:"short_sets"`
 	TextConfigs      *ebpf.MapSpec `ebpf:"text_configs"`
+	TimeConfigs      *ebpf.MapSpec `ebpf:"time_configs"`
 }
 
 // ProbeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -533,6 +547,7 @@ type ProbeMaps struct {
 	ShortSet         *ebpf.Map `ebpf:"short_set"`
 	ShortSets        *ebpf.Map `ebpf:"short_sets"`
 	TextConfigs      *ebpf.Map `ebpf:"text_configs"`
+	TimeConfigs      *ebpf.Map `ebpf:"time_configs"`
 }
 
 func (m *ProbeMaps) Close() error {
@@ -563,6 +578,7 @@ func (m *ProbeMaps) Close() error {
 		m.ShortSet,
 		m.ShortSets,
 		m.TextConfigs,
+		m.TimeConfigs,
 	)
 }
 

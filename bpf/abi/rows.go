@@ -172,6 +172,7 @@ const (
 	OpQuota       = uint32(NetfilterClassOpOP_QUOTA)
 	OpReversePath = uint32(NetfilterClassOpOP_REVERSE)
 	OpGroups      = uint32(NetfilterClassOpOP_GROUPS)
+	OpTime        = uint32(NetfilterClassOpOP_TIME)
 	OpSearch      = uint32(NetfilterClassOpOP_SEARCH)
 )
 

@@ -32,6 +32,7 @@ func given(f *packet.Facts) *abi.ProbeGiven {
 			g.Addrs[of][i] = binary.NativeEndian.Uint32(a[4*i:])
 		}
 	}
+	g.Clock = f.World.Clock
 	if f.World.Random != nil {
 		g.Random = f.World.Random()
 	}

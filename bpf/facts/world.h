@@ -21,6 +21,7 @@ struct given {
 	u8 names[NUM_NAMES][IFNAME];	/* of get_name */
 	u32 types[2][3];		/* of addr_type, 1 << RTN_*: source, destination; any device, in, out */
 	u64 jiffies;
+	u64 clock;		/* seconds since 1970 */
 	u32 random;
 	u32 forwarded;
 	u32 ngroups;

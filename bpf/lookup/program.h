@@ -200,6 +200,12 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			got = groups(ctx, f, op[1]);
 			f->at += 2;
 			break;
+		case OP_TIME:
+			if (!has(OP_TIME))
+				return A_HOTDROP;
+			got = in_time(ctx, f, op[1]);
+			f->at += 2;
+			break;
 		case OP_GET_ADDR:
 			if (!has(OP_GET_ADDR))
 				return A_HOTDROP;

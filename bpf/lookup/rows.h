@@ -275,6 +275,7 @@ enum class_op {
 	OP_QUOTA,
 	OP_GROUPS,
 	OP_REVERSE,
+	OP_TIME,
 };
 
 /* Which test of a row without program failed for a packet with a broken header. */

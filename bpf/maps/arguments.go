@@ -18,6 +18,8 @@ func argument(p pred.Pred) (mapName string, slot int, value any, err error) {
 		return abi.NetfilterMapSctpChunkConfigs, p.Slot, value, err
 	case pred.Groups:
 		return abi.NetfilterMapGroupConfigs, p.Slot, &abi.NetfilterGroupConfig{Lo: p.Lo, Hi: p.Hi}, nil
+	case pred.Time:
+		return abi.NetfilterMapTimeConfigs, p.Slot, timeConfig(p), nil
 	case pred.Search:
 		return abi.NetfilterMapTextConfigs, p.Slot, textConfig(p), nil
 	}
@@ -69,4 +71,11 @@ func textConfig(p pred.Search) *abi.NetfilterTextConfig {
 		copy(config.Next[256*state:], next[:])
 	}
 	return config
+}
+
+func timeConfig(p pred.Time) *abi.NetfilterTimeConfig {
+	return &abi.NetfilterTimeConfig{
+		DateStart: p.DateStart, DateStop: p.DateStop, DayStart: p.DayStart, DayStop: p.DayStop,
+		Monthdays: p.Monthdays, Weekdays: p.Weekdays, Contiguous: bit(p.Contiguous),
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -46,7 +47,6 @@ var weekdayNames = [...]string{1: "Mon", 2: "Tue", 3: "Wed", 4: "Thu", 5: "Fri",
 // timeMatch is -m time; times are seconds of a day or since 1970, days are bits.
 type timeMatch struct {
 	given
-	unseen
 	dateStart, dateStop uint32
 	dayStart, dayStop   uint32
 	monthdays           uint32
@@ -223,7 +223,7 @@ func (m *timeMatch) args(daysText func(days uint64, last int, name func(day int)
 	}
 	args = append(args, dateArgs("--datestart", m.dateStart)...)
 	args = append(args, dateArgs("--datestop", m.dateStop)...)
-	if m.given["localtz"] || m.given["kerneltz"] {
+	if m.kernelTZ() {
 		args = append(args, "--kerneltz")
 	}
 	if m.given["contiguous"] {
@@ -254,7 +254,34 @@ func dateArgs(option string, date uint32) []string {
 // Check is time_mt_check(); what it refuses cannot be written.
 func (m *timeMatch) Check(*ruleset.Place) error { return nil }
 
-// Lower says why BPF cannot do it.
+// Eval is time_mt(). What the kernel's time zone is nobody knows here.
+func (m *timeMatch) Eval(f *packet.Facts) pred.Answer {
+	now := f.World.Clock
+	if m.kernelTZ() || now < uint64(m.dateStart) || now > uint64(m.dateStop) {
+		return pred.No
+	}
+	t, today := time.Unix(int64(now), 0).UTC(), uint32(now%(dayEnd+1))
+	after, before := today >= m.dayStart, today <= m.dayStop
+	switch {
+	case m.dayStart < m.dayStop && !(after && before), !after && !before:
+		return pred.No
+	case m.given["contiguous"] && before:
+		t = t.AddDate(0, 0, -1)
+	}
+	weekday := (t.Weekday()+6)%7 + 1 // Sunday is 7
+	return pred.Bool(m.weekdays>>weekday&1 != 0 && m.monthdays>>t.Day()&1 != 0)
+}
+
+// kernelTZ says that times are in the time zone of the kernel.
+func (m *timeMatch) kernelTZ() bool { return m.given["localtz"] || m.given["kerneltz"] }
+
+// Lower gives the same in predicates.
 func (m *timeMatch) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "time needs the wall clock (time_mt(), net/netfilter/xt_time.c); a BPF program can read that of TAI, whose distance to UTC may change at any time and is told to programs outside of the kernel only"}
+	if m.kernelTZ() {
+		return pred.Unsupported{Reason: "time --kerneltz reads the time zone that a program has told the kernel (sys_tz, net/netfilter/xt_time.c), which BPF cannot read"}
+	}
+	return pred.Time{
+		DateStart: m.dateStart, DateStop: m.dateStop, DayStart: m.dayStart, DayStop: m.dayStop,
+		Monthdays: m.monthdays, Weekdays: uint32(m.weekdays), Contiguous: m.given["contiguous"],
+	}
 }

@@ -155,6 +155,7 @@ type Facts struct {
 // addresses of the host. A test sets its members; the zero value works.
 type World struct {
 	Jiffies   uint64                                        // clock of limit and recent, in ticks
+	Clock     uint64                                        // the wall clock, in seconds since 1970
 	HZ        uint64                                        // ticks per second; 0 means 1000
 	Random    func() uint32                                 // nil: always 0
 	AddrTypes func(a netip.Addr, dev string) (types uint32) // what routing makes of an address, 1 << RTN_*; nil: by address alone

@@ -78,6 +78,8 @@ func (e *evaluator) evalProtocol(p Pred) Answer {
 		return p.eval(e.f)
 	case Groups:
 		return p.eval(e.f)
+	case Time:
+		return p.eval(e.f)
 	case Meter:
 		return p.eval(e.f)
 	case Search:

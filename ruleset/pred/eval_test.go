@@ -35,6 +35,7 @@ var samples = map[string]pred.Pred{
 	"Quota":       pred.Quota{Bytes: 9, Key: "q"},
 	"ReversePath": pred.ReversePath{},
 	"Groups":      pred.Groups{Hi: 9},
+	"Time":        pred.Time{Weekdays: 0xfe},
 	"Search":      pred.Search{Text: "a", To: 40},
 	"AddrType":    pred.AddrType{},
 	"Limit":       pred.Limit{Cost: 1, Cap: 1, Key: "k"},

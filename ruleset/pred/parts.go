@@ -76,7 +76,7 @@ func Changeable(p Pred) bool {
 func Stateless(p Pred) bool {
 	return !Any(p, func(part Pred) bool {
 		switch part.(type) {
-		case Limit, Quota, Nth, Random, Recent, InSet, SetUpdate, Meter, Unsupported:
+		case Limit, Quota, Nth, Random, Recent, InSet, SetUpdate, Meter, Time, Unsupported:
 			return true
 		}
 		return false
@@ -97,7 +97,7 @@ func Keeps(part Pred) bool {
 // map of the datapath.
 func HasArguments(part Pred) bool {
 	switch part.(type) {
-	case SCTPChunks, Search, Meter, Groups:
+	case SCTPChunks, Search, Meter, Groups, Time:
 		return true
 	}
 	return false
