@@ -18,15 +18,7 @@ import (
 // TestFoldAsTheKernel loads programs folded and as they are: the kernel, which also takes out
 // what cannot run, must be left with the same instructions.
 func TestFoldAsTheKernel(t *testing.T) {
-	if _, err := netfilterObject.linked(); err != nil {
-		t.Fatal(err)
-	}
-	if os.Geteuid() != 0 {
-		if os.Getenv("REQUIRE_KERNEL") != "" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	needsRoot(t)
 	for _, p := range callers() {
 		whole, _ := leftOf(t, p, false)
 		folded, n := leftOf(t, p, true)
@@ -37,6 +29,20 @@ func TestFoldAsTheKernel(t *testing.T) {
 		if n > 2*len(folded) {
 			t.Errorf("%s %s needs %#x: folded to %d instructions, the kernel keeps %d", p.Family, p.Hook, p.Needs, n, len(folded))
 		}
+	}
+}
+
+// needsRoot skips a test that loads programs where it cannot.
+func needsRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("REQUIRE_KERNEL") != "" {
+			t.Fatal("needs root")
+		}
+		t.Skip("needs root")
+	}
+	if _, err := netfilterObject.linked(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -310,7 +310,7 @@ func specOf(p *codegen.Program, at seat, gen uint32) (*ebpf.CollectionSpec, *ebp
 	values[abi.NetfilterVarTranslates] = boolean(p.NAT)
 	values[abi.NetfilterVarBaseClass] = uint32(p.Base)
 	setLead(values, p)
-	values[abi.NetfilterVarLoops] = boolean(p.Looks || p.Rows) // else the kernel need not have them
+	values[abi.NetfilterVarLoops] = boolean(p.Looks || p.Rows || probe.Loops()) // code alone does without them
 	if p.Seat != 0 && !p.Rows {
 		values[abi.NetfilterVarHasRows], values[abi.NetfilterVarRowsSlot] = 1, half(gen)+rowsSlot(at.level)
 	}

@@ -4,6 +4,7 @@
 #define BPFTABLES_OPTIONS_H
 
 #include "facts/facts.h"
+#include "facts/loop.h"
 #include "facts/packet.h"
 
 #define TCP_HEADER 20
@@ -33,16 +34,20 @@ static __always_inline u32 option_length(const u8 *op)
 	return op[0] < 2 || !op[1] ? 1 : op[1];
 }
 
-/* each_tcp_option walks over the options that begin in n bytes, from i on. */
-#define each_tcp_option(op, i, n)                                                           \
-	for (u32 turn = 0; turn < TCP_OPTIONS_MAX && (int)(i) < (n) && (i) < TCP_OPTIONS_MAX; \
-	     turn++, (i) += option_length((op) + (i)))
+/* each_tcp_option goes on with the options that begin in n bytes, from i on, or ends the loop around it; it
+ * begins with turn 0. */
+#define each_tcp_option(turn, i, n)                                \
+	({                                                         \
+		may_turn(turn, TCP_OPTIONS_MAX);                   \
+		if ((int)(i) >= (int)(n) || (i) >= TCP_OPTIONS_MAX) \
+			break;                                     \
+	})
 
 /* tcp_option is tcp_find_option() of net/netfilter/xt_tcpudp.c. */
 __noinline enum answer tcp_option(struct bpf_nf_ctx *ctx, struct facts *f, u32 kind)
 {
 	u8 op[TCP_OPTIONS_MAX + 1] = {};
-	u32 i = 0;
+	u32 i = 0, turn = 0;
 	int n;
 
 	if (!f)
@@ -50,9 +55,12 @@ __noinline enum answer tcp_option(struct bpf_nf_ctx *ctx, struct facts *f, u32 k
 	n = tcp_options(ctx, f, op);
 	if (n < 0)
 		return A_HOTDROP;
-	each_tcp_option(op, i, n)
+	for (;;) {
+		each_tcp_option(turn, i, n);
 		if (op[i] == kind)
 			return A_YES;
+		i += option_length(op + i);
+	}
 	return A_NO;
 }
 
@@ -61,7 +69,7 @@ __noinline enum answer tcp_option(struct bpf_nf_ctx *ctx, struct facts *f, u32 k
 __noinline int tcp_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 range)
 {
 	u8 op[TCP_OPTIONS_MAX + 4] = {};
-	u32 i = 0, mss;
+	u32 i = 0, turn = 0, mss;
 	int n;
 
 	if (!f)
@@ -69,11 +77,13 @@ __noinline int tcp_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 range)
 	n = tcp_options(ctx, f, op);
 	if (n < 0)
 		return A_HOTDROP;
-	each_tcp_option(op, i, n) {
+	for (;;) {
+		each_tcp_option(turn, i, n);
 		if (op[i] == TCPOPT_MSS && n - i >= TCPOLEN_MSS && op[i + 1] == TCPOLEN_MSS) {
 			mss = be16_at(op + i + 2);
 			return mss >= (range & 0xffff) && mss <= range >> 16;
 		}
+		i += option_length(op + i);
 	}
 	return A_NO;
 }
@@ -84,7 +94,7 @@ __noinline int tcp_mss(struct bpf_nf_ctx *ctx, struct facts *f, u32 range)
 __noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f)
 {
 	u8 op[TCP_OPTIONS_MAX + 4] = {};
-	u32 i = 0;
+	u32 i = 0, turn = 0;
 	int n;
 
 	if (!f)
@@ -94,9 +104,12 @@ __noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f)
 	n = tcp_options(ctx, f, op);
 	if (n < 0)
 		return A_HOTDROP;
-	each_tcp_option(op, i, n - TCPOLEN_MSS + 1)
+	for (;;) {
+		each_tcp_option(turn, i, n - TCPOLEN_MSS + 1);
 		if (op[i] == TCPOPT_MSS && op[i + 1] == TCPOLEN_MSS)
 			return A_YES;
+		i += option_length(op + i);
+	}
 	if (f->l4avail > TCP_HEADER + n || n >= TCP_OPTIONS_MAX)
 		return A_YES;
 	f->len += TCPOLEN_MSS;

@@ -79,13 +79,14 @@ __noinline int quota(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 {
 	struct limit_state *s = bpf_map_lookup_elem(&limits, &slot);
 	u64 bytes, used, next;
-	u32 try;
+	u32 turn = 0;
 
 	takes(ctx);
 	if (!f || !s)
 		return A_NO;
 	bytes = s->cap | (u64)s->cost << 32;
-	for (try = 0; try < TRIES; try++) {
+	for (;;) {
+		may_turn(turn, TRIES);
 		used = *(volatile u64 *)&s->prev;
 		next = bytes - used < f->len ? bytes : used + f->len;
 		if (__sync_val_compare_and_swap(&s->prev, used, next) == used)

@@ -100,13 +100,14 @@ const (
 // Loops says whether the kernel runs classified chains; without that, all rules have to
 // be code.
 func Loops() bool {
-	for _, f := range Features() {
-		if f.Name == loops {
-			return f.Have
-		}
+	if !runsLoops.Load() {
+		runsLoops.Store(haveLoops() == nil)
 	}
-	return false
+	return runsLoops.Load()
 }
+
+// runsLoops is set once the kernel is known to.
+var runsLoops atomic.Bool
 
 // mayGoto is JCOND of the kernel's instruction set: a jump that is taken when the budget
 // for loops is used up (kernel/bpf/verifier.c).

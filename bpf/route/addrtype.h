@@ -31,7 +31,7 @@ static __always_inline u32 addr_type_v4(struct bpf_nf_ctx *ctx, u32 addr, ulong 
 	w.key = addr;
 	w.n = fib_child(w.pn, 0);
 	if (w.n)
-		bpf_loop(65536, fib_turn, &w, 0);
+		fib_find(&w);
 	if (!w.info || (dev && dev != fib_device(w.info)))
 		return RTN_UNICAST;
 	return w.type;

@@ -9,6 +9,7 @@
 #include "facts/bridge.h"
 #include "route/fib_kernel.h"
 #include "facts/kernel.h"
+#include "facts/loop.h"
 
 /* Numbers of RTN_* (include/uapi/linux/rtnetlink.h). */
 enum {
@@ -310,6 +311,27 @@ static __always_inline bool fib_step(struct fib_walk *w)
 static long fib_turn(u64 turn, struct fib_walk *w)
 {
 	return fib_step(w);
+}
+
+/* fib_one is fib_step() as a function of its own: what a lookup knows is then nothing that the
+ * verifier tells turns apart by. */
+__noinline int fib_one(struct fib_walk *w)
+{
+	return !w || fib_step(w);
+}
+
+/* fib_find looks a key up from a first node on. */
+static __always_inline void fib_find(struct fib_walk *w)
+{
+	if (!loops) {
+		bpf_loop(65536, fib_turn, w, 0);
+		return;
+	}
+	for (;;) {
+		may_break;
+		if (fib_one(w))
+			return;
+	}
 }
 
 struct table_walk {

@@ -77,7 +77,7 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 		if !b.early {
 			b.Ops[c.Table] |= usualOps
 			if c.NoLead {
-				b.Ops[c.Table] |= cheapOps
+				b.Ops[c.Table] |= b.cheapOps()
 			}
 		}
 		if err := b.chain(i, c); err != nil {
@@ -97,7 +97,7 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 		}
 		b.SetInstructions(i, b.Ops[c.Table])
 		if c.Shadow {
-			b.SetInstructions(i, b.Ops[c.Table]|b.shadowOps[c.Table]|cheapOps)
+			b.SetInstructions(i, b.Ops[c.Table]|b.shadowOps[c.Table]|b.cheapOps())
 			b.SetNeeds(i, abi.NeedRowsAlone)
 		}
 	}
@@ -119,9 +119,16 @@ const maxRows = 1 << abi.EntryFact
 const usualOps = 1<<abi.OpYes | 1<<abi.OpNo | 1<<abi.OpHot | 1<<abi.OpGuard | 1<<abi.OpJump | 1<<abi.OpFact | 1<<abi.OpBytes | 1<<abi.OpBounds | 1<<abi.OpGetName
 
 // cheapOps are those that a program of rows alone has from the start: it is made once, for whatever
-// rules come. What is not among them is rare, or costs the verifier as much as all the rest.
-const cheapOps = 1<<abi.OpField | 1<<abi.OpLimit | 1<<abi.OpNth | 1<<abi.OpRandom | 1<<abi.OpGetAddr | 1<<abi.OpU32Start | 1<<abi.OpU32Load | 1<<abi.OpU32And |
-	1<<abi.OpU32Left | 1<<abi.OpU32Right | 1<<abi.OpU32Advance | 1<<abi.OpU32In
+// rules come. What is not among them is rare, or costs the verifier much.
+func (b *builder) cheapOps() uint64 {
+	const both = 1<<abi.OpField | 1<<abi.OpLimit | 1<<abi.OpNth | 1<<abi.OpRandom | 1<<abi.OpGetAddr | 1<<abi.OpU32Start | 1<<abi.OpU32Load | 1<<abi.OpU32And |
+		1<<abi.OpU32Left | 1<<abi.OpU32Right | 1<<abi.OpU32Advance | 1<<abi.OpU32In | 1<<abi.OpFindExt | 1<<abi.OpTCPOption | 1<<abi.OpTCPMSS | 1<<abi.OpAddMSS |
+		1<<abi.OpRecent | 1<<abi.OpMeter | 1<<abi.OpQuota | 1<<abi.OpGroups
+	if b.Family.Bits() == 128 {
+		return both // all of its routing tables are looked at for the type of an address
+	}
+	return both | 1<<abi.OpAddrType
+}
 
 type builder struct {
 	*Image
