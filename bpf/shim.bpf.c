@@ -125,12 +125,22 @@ int bit(struct __sk_buff *ctx)
 	return note->action[note->next & (NOTE_ACTIONS - 1)] >> (bit_number & 15) & 1;
 }
 
-/* taken goes on to the next action. A packet that is to be dropped is
+/* taken goes on to the next action, which may be the same once more. A packet that is to be dropped is
  * forgotten with its last action, as that may be a target that ends the traversal;
  * should it not, "drop" drops the packet. */
 static __always_inline void taken(u64 skb, struct note_entry *note)
 {
-	note->next++;
+	u32 next = note->next + 1;
+	u16 *word = &note->action[next & (NOTE_ACTIONS - 1)];
+
+	if (next < note->n && *word & NOTE_REPEATS) {
+		if (*word != NOTE_REPEATS) {
+			*word -= 1;
+			return;
+		}
+		next++;
+	}
+	note->next = next;
 	if (note->next == note->n && note->verdict != V_ACCEPT)
 		forget(skb, note);
 }

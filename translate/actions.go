@@ -56,12 +56,12 @@ func (t *table) bound() {
 		if t.hooks[c] == 0 || !c.BuiltIn() {
 			continue
 		}
-		n := longest[i]
+		n := longest[i].Effects
 		t.out.Longest = max(t.out.Longest, n)
-		if n > plan.MaxNotes {
+		if longest[i].Words > plan.MaxNotes || n > plan.MaxRuns {
 			t.out.Reasons = append(t.out.Reasons, plan.Reason{
 				Pos: c.Pos.String(), Thing: "chain " + c.Name,
-				Why: fmt.Sprintf("a packet could meet %s targets that netfilter must run; at most %d fit into its note", count(n), plan.MaxNotes),
+				Why: fmt.Sprintf("a packet could meet %s targets that netfilter must run; at most %d different ones in a row fit into its note", count(n), plan.MaxNotes),
 			})
 			return
 		}

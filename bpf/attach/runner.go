@@ -13,6 +13,7 @@ import (
 	"github.com/bpftables/bpftables/bpf/rewrite"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Runner runs one generated program on given facts, with BPF_PROG_TEST_RUN: no packet
@@ -225,6 +226,21 @@ func (r *Runner) outcome() (*Outcome, error) {
 		return nil, fmt.Errorf("outcome: %w", err)
 	}
 	return &Outcome{
-		Verdict: int32(o.Verdict), Rule: o.Rule, Overflow: o.Overflow != 0, Actions: o.Actions[:o.N:o.N],
+		Verdict: int32(o.Verdict), Rule: o.Rule, Overflow: o.Overflow != 0, Actions: noted(o.Actions[:o.N]),
 	}, nil
+}
+
+// noted are the actions of a note, each as often as it is to be run.
+func noted(words []uint16) []uint16 {
+	out := make([]uint16, 0, len(words))
+	for _, w := range words {
+		if w&plan.NoteRepeats == 0 {
+			out = append(out, w)
+			continue
+		}
+		for range w &^ plan.NoteRepeats {
+			out = append(out, out[len(out)-1])
+		}
+	}
+	return out
 }

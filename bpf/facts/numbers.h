@@ -69,6 +69,7 @@ enum recent_op {
 
 enum plan_number {
 	NOTE_ACTIONS = 256,
+	NOTE_REPEATS = 32768,
 	NOTE_ONCE = 65536,
 	CLASS_DEPTH = 12,
 	SET_PARTS = 4,

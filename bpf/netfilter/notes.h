@@ -100,6 +100,19 @@ static __always_inline struct note_entry *note_open(struct bpf_nf_ctx *ctx)
 	return note;
 }
 
+/* note_again counts an action that follows itself: the word behind it says how many more there are
+ * (taken() of shim.bpf.c). False: it is another one, or the count is full. */
+static __always_inline bool note_again(struct note_entry *note, u32 n, u16 action)
+{
+	u16 *last = &note->action[(n - 1) & (NOTE_ACTIONS - 1)];
+
+	if (n < 2 || !(*last & NOTE_REPEATS) || *last == 0xffff ||
+	    note->action[(n - 2) & (NOTE_ACTIONS - 1)] != action)
+		return false;
+	*last += 1;
+	return true;
+}
+
 /* note appends an action to the packet's note; one with NOTE_ONCE not behind itself. What does
  * not fit is remembered and drops the packet in the end. */
 __noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 number)
@@ -112,12 +125,17 @@ __noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 number)
 		return 0;
 	n = f->notes;
 	note = n ? note_find(ctx) : note_open(ctx);
+	if (note && n <= NOTE_ACTIONS && note_again(note, n, action))
+		return 0;
 	if (!note || n >= NOTE_ACTIONS) {
 		f->notes = NOTES_OVERFLOW;
 		return 0;
 	}
-	if (number & NOTE_ONCE && n && note->action[(n - 1) & (NOTE_ACTIONS - 1)] == action)
-		return 0;
+	if (n && note->action[(n - 1) & (NOTE_ACTIONS - 1)] == action) {
+		if (number & NOTE_ONCE)
+			return 0;
+		action = NOTE_REPEATS | 1;
+	}
 	note->action[n & (NOTE_ACTIONS - 1)] = action;
 	note->n = n + 1;
 	f->notes = n + 1;

@@ -127,7 +127,7 @@ func (b *builder) parts(t *plan.Table) {
 }
 
 // steps are how many actions a packet can have: one more may come with changes in place.
-func steps(t *plan.Table) int { return min(t.Longest+1, plan.MaxNotes) }
+func steps(t *plan.Table) int { return min(t.Longest+1, plan.MaxRuns) }
 
 // action is an action of a table and its number.
 type action struct {
@@ -171,12 +171,28 @@ func (b *builder) actions(root string, all []action, longest int) {
 	at := len(b.Chains)
 	b.chain(root)
 	top := b.tree(root, all, high, Bit, b.take)
-	var rules []Rule
-	for range max(longest, 1) {
+	b.Chains[at].Rules = append(b.steps(root, top, end, max(longest, 1)), Rule{Policy: "DROP"})
+	b.chain(end, Rule{Ask: b.ask(DropNoted), Policy: "DROP"})
+}
+
+// mostSteps is how many steps stand in one chain.
+const mostSteps = plan.MaxNotes
+
+// steps are rules that go to a chain so many times, until no action is left. Many stand in a chain of their
+// own, which is gone through several times; its other end is an empty chain, from which packets come back.
+func (b *builder) steps(root, top, end string, n int) (rules []Rule) {
+	if n > mostSteps {
+		round, back := root+"-r", root+"-back"
+		b.chain(back)
+		at := len(b.Chains)
+		b.chain(round)
+		b.Chains[at].Rules = b.steps(root, top, back, mostSteps)
+		top, n = round, (n+mostSteps-1)/mostSteps
+	}
+	for range n {
 		rules = append(rules, Rule{Jump: top}, Rule{Ask: b.ask(Done), Goto: end})
 	}
-	b.Chains[at].Rules = append(rules, Rule{Policy: "DROP"})
-	b.chain(end, Rule{Ask: b.ask(DropNoted), Policy: "DROP"})
+	return rules
 }
 
 // take is the rule that runs an action. What says how a packet is to be tracked leaves those alone of which

@@ -115,12 +115,12 @@ func (ed *editor) bound(w *ways, reach *flow.Reach) error {
 	if t.Actions.IsZero() && len(t.in.Actions) == 0 {
 		return nil
 	}
-	longest := 0
+	longest, words := 0, 0
 	all := flow.Longest(w, reach.Order)
 	for base := range w.bases() {
-		longest = max(longest, all[base])
+		longest, words = max(longest, all[base].Effects), max(words, all[base].Words)
 	}
-	if longest > plan.MaxNotes || w.err != nil {
+	if words > plan.MaxNotes || longest > plan.MaxRuns || w.err != nil {
 		return errNotInPlace
 	}
 	t.longest = max(t.longest, longest)

@@ -9,12 +9,21 @@ import (
 // each chain.
 const TooMany = 1 << 30
 
-// sequence bounds the effects that packets can collect on a set of paths.
+// sequence bounds the effects that packets can collect on a set of paths. Paths that leave effects out
+// have no more, and no more runs of the same effect.
 type sequence struct {
-	n    int
-	all  Note // what all of them are, if one; valid if n > 0
-	same bool
+	n           int
+	runs        int  // how often another effect follows, and 1
+	all         Note // what all of them are, if one; valid if n > 0
+	same        bool
+	first, last int // numbers of the effects with which the longest paths begin and end; several: they differ
 }
+
+// several is not the number of an effect.
+const several = -1
+
+// words is how many words of a note they take: one for each effect, or two for a run of the same.
+func (s sequence) words() int { return min(s.n, 2*s.runs) }
 
 func (s sequence) then(o sequence) sequence {
 	if o.n == 0 {
@@ -23,7 +32,13 @@ func (s sequence) then(o sequence) sequence {
 	if s.n == 0 {
 		return o
 	}
-	out := sequence{n: min(s.n+o.n, TooMany), all: s.all, same: s.same && o.same && s.all.Number == o.all.Number}
+	out := sequence{
+		n: min(s.n+o.n, TooMany), runs: min(s.runs+o.runs, TooMany), all: s.all, first: s.first, last: o.last,
+		same: s.same && o.same && s.all.Number == o.all.Number,
+	}
+	if s.last == o.first && s.last != several {
+		out.runs--
+	}
 	if out.same && out.all.Once {
 		out.n = 1 // it is noted once
 	}
@@ -37,10 +52,22 @@ func (s sequence) or(o sequence) sequence {
 	if s.n == 0 {
 		return o
 	}
-	return sequence{n: max(s.n, o.n), all: s.all, same: s.same && o.same && s.all.Number == o.all.Number}
+	out := sequence{
+		n: max(s.n, o.n), runs: max(s.runs, o.runs), all: s.all, first: s.first, last: s.last,
+		same: s.same && o.same && s.all.Number == o.all.Number,
+	}
+	if s.first != o.first {
+		out.first = several
+	}
+	if s.last != o.last {
+		out.last = several
+	}
+	return out
 }
 
-func one(n Note) sequence { return sequence{n: 1, all: n, same: true} }
+func one(n Note) sequence {
+	return sequence{n: 1, runs: 1, all: n, same: true, first: int(n.Number), last: int(n.Number)}
+}
 
 // ways is what a chain can do: paths that come back to the caller, and all paths.
 type ways struct {
@@ -48,13 +75,19 @@ type ways struct {
 	returns      bool
 }
 
+// Most is what packets can collect, at most.
+type Most struct {
+	Effects int
+	Words   int // of a note, in which an effect that follows itself is counted
+}
+
 // Longest is how many effects packets can collect, at most, from each chain of an order (Reach)
 // on.
-func Longest(t Table, order []int) map[int]int {
-	known, out := map[int]ways{}, map[int]int{}
+func Longest(t Table, order []int) map[int]Most {
+	known, out := map[int]ways{}, map[int]Most{}
 	for _, c := range order {
 		known[c] = chainWays(t, c, known)
-		out[c] = known[c].any.n
+		out[c] = Most{Effects: known[c].any.n, Words: known[c].any.words()}
 	}
 	return out
 }

@@ -40,6 +40,7 @@ func header() string {
 	write(&b, "recent_op", list("RECENT_", pred.NumRecentOps, ""))
 	write(&b, "plan_number", []number{
 		{"NOTE_ACTIONS", plan.MaxNotes},   // actions in the note of a packet
+		{"NOTE_REPEATS", plan.NoteRepeats}, // in place of an action: the one before, so many times more
 		{"NOTE_ONCE", plan.NoteOnce},      // with the number of an action
 		{"CLASS_DEPTH", plan.ClassDepth},  // how deep classified chains may call each other
 		{"SET_PARTS", pred.MaxKeyParts},   // of the key of a named set
