@@ -366,7 +366,7 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	l := t.lines[r]
 	out := &plan.Rule{ID: t.ruleID(r), Action: *l.action, Pos: r.Pos.String(), Ends: r.Ends()}
 	out.Conds = make([]pred.Pred, len(l.conds))
-	limits, nths := len(t.res.Plan.Limits), len(t.res.Plan.Nths)
+	limits, nths, recents := len(t.res.Plan.Limits), len(t.res.Plan.Nths), len(t.res.Plan.Recents)
 	for i, p := range l.conds {
 		out.Conds[i] = t.slots.assign(p, stateKey{r, i})
 	}
@@ -375,6 +375,9 @@ func (t *table) planned(r *ruleset.Rule) *plan.Rule {
 	}
 	for ; nths < len(t.res.Plan.Nths); nths++ {
 		t.out.Nths = append(t.out.Nths, plan.Slot{Rule: out.ID, Slot: nths})
+	}
+	for ; recents < len(t.res.Plan.Recents); recents++ {
+		t.out.Recents = append(t.out.Recents, plan.Slot{Rule: out.ID, Slot: recents})
 	}
 	if slices.ContainsFunc(out.Conds, func(p pred.Pred) bool { return pred.Any(p, pred.Keeps) }) {
 		t.out.Keepers = append(t.out.Keepers, out.ID)

@@ -17,7 +17,7 @@ type InPlace struct {
 	Can     Can             // whether others run a target that is new; nil: none is
 	// Class gives the number of a chain that rules can jump to; false: of none.
 	Class func(chain string) (int, bool)
-	// Slot gives a limit, or an nth, a number that no other has; false: there is none left.
+	// Slot gives a limit, an nth or a question to a list of -m recent a number that no other has; false: there is none left.
 	Slot          func(pred.Pred) (int, bool)
 	Template      bool        // see plan.Table
 	Hidden, Asked pred.Hidden // see plan.Table; those of rules that are put in place come to it
@@ -28,7 +28,7 @@ type Placed struct {
 	*plan.Rule
 	Refused   uint8       // 1 << packet.Hook: where it would be refused, or nobody runs its target
 	Conntrack bool        // it needs the kernel's conntrack
-	Slots     []pred.Pred // its limits and nths, with their numbers
+	Slots     []pred.Pred // its limits, nths and questions to lists, with their numbers
 }
 
 // Rule translates a rule of a classified chain; nil when only a new generation can
@@ -73,13 +73,13 @@ func (p *InPlace) Rule(r *ruleset.Rule) *Placed {
 // what it remembers, lie in maps that are made with it, or nobody can.
 func elsewhere(p pred.Pred) bool {
 	switch p.(type) {
-	case pred.Recent, pred.InSet, pred.SetUpdate, pred.Quota, pred.Unsupported:
+	case pred.InSet, pred.SetUpdate, pred.Quota, pred.Unsupported:
 		return true
 	}
 	return pred.HasArguments(p)
 }
 
-// slots numbers the limits and nths of a predicate.
+// slots numbers the limits, nths and questions to lists of a predicate.
 func (p *InPlace) slots(c pred.Pred, out *Placed) (with pred.Pred, ok bool) {
 	ok = true
 	number := func(part pred.Pred) int {
@@ -96,6 +96,9 @@ func (p *InPlace) slots(c pred.Pred, out *Placed) (with pred.Pred, ok bool) {
 			l.Slot = number(l)
 			part = l
 		case pred.Nth:
+			l.Slot = number(l)
+			part = l
+		case pred.Recent:
 			l.Slot = number(l)
 			part = l
 		}

@@ -22,13 +22,14 @@ type Classes struct {
 	*edit.Chains
 	counters *ebpf.Map
 	load     func(name string) (*ebpf.Map, error) // opens another map of the generation
+	lists    *Generation                          // which new lists of -m recent are for; nil: there is no room for any
 	words    [][]uint32
 }
 
 // Classes opens the classified chains; nil when the generation has none, or was made by
 // another version of the program, which a change in place would not be for.
 func (g *Generation) Classes() (*Classes, error) {
-	c := &Classes{counters: g.maps[abi.NetfilterMapCounters], load: g.pinned}
+	c := &Classes{counters: g.maps[abi.NetfilterMapCounters], load: g.pinned, lists: g}
 	for _, name := range []string{abi.NetfilterMapClassRows, abi.NetfilterMapClassIndex} {
 		words, err := g.words(name)
 		if err != nil {
@@ -117,22 +118,32 @@ func (c *Classes) Restart(limits []int, nths map[int]uint32) error {
 
 // Room is how many slots there are for what a predicate remembers.
 func (c *Classes) Room(of pred.Pred) (n int, err error) {
+	if _, is := of.(pred.Recent); is && c.lists == nil {
+		return 0, nil
+	}
 	err = c.with(memoryOf(of), 1, func(m *ebpf.Map) error {
 		n = int(m.MaxEntries())
 		return nil
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil // another version of the program has made the generation
+	}
 	return n, err
 }
 
-// memoryOf names the map that a limit or an nth remembers in.
+// memoryOf names the map that has the slots of a predicate.
 func memoryOf(p pred.Pred) string {
-	if _, is := p.(pred.Nth); is {
+	switch p.(type) {
+	case pred.Nth:
 		return abi.NetfilterMapNths
+	case pred.Recent:
+		return abi.NetfilterMapRecentConfigs
 	}
 	return abi.NetfilterMapLimits
 }
 
-// Begin makes a slot that of a limit or an nth, which begins anew. No row that packets see may ask for it.
+// Begin makes a slot that of a limit or an nth, which begins anew, or of a question to a list. No row that
+// packets see may ask for it.
 func (c *Classes) Begin(slot int, of pred.Pred) error {
 	return c.with(memoryOf(of), 1, func(m *ebpf.Map) error {
 		switch p := of.(type) {
@@ -144,6 +155,10 @@ func (c *Classes) Begin(slot int, of pred.Pred) error {
 			return maps.PutLimit(m, slot, p, hz)
 		case pred.Nth:
 			return maps.PutNth(m, slot, p)
+		case pred.Recent:
+			return c.with(abi.NetfilterMapRecentLists, 1, func(lists *ebpf.Map) error {
+				return c.with(maps.ListPin(p.List), 1, func(list *ebpf.Map) error { return maps.PutRecent(m, lists, slot, p, list) })
+			})
 		}
 		return fmt.Errorf("%s has no slot", of)
 	})

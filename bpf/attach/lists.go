@@ -3,12 +3,18 @@ package attach
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/cilium/ebpf"
 
+	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/bpf/maps"
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // NamedList opens a list of -m recent that rules of the namespace name, in either family; nil when
@@ -45,4 +51,68 @@ func listNames(pins []string) (out []string) {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// Keep makes a list of -m recent fit for a rule that is put in place, which asks it. known: rules of the generation
+// have named it already; else what is pinned of it here is of a change that did not come to its end, or of a list
+// that has ended.
+func (c *Classes) Keep(by pred.Recent, known bool) error {
+	list := &plan.Set{Name: by.List, Stamps: &plan.Stamps{Mask: by.Mask, Hits: []uint32{by.Hits}}}
+	if err := maps.CheckStamps(list); err != nil {
+		return err
+	}
+	if !known {
+		if err := c.Forget(list.Name); err != nil {
+			return err
+		}
+	}
+	m, err := c.lists.space.findSet(maps.ListPin(list.Name))
+	if m == nil && err == nil {
+		m, err = newList(list)
+	}
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if err := c.lists.pinList(list.Name, m); err != nil {
+		return err
+	}
+	failpoint.At("list pinned")
+	return maps.GrowStamps(m, list)
+}
+
+// newList makes a list.
+func newList(list *plan.Set) (*ebpf.Map, error) {
+	spec, err := datapath()
+	if err != nil {
+		return nil, err
+	}
+	return maps.NewStamps(spec.Maps[abi.NetfilterMapRecentList], list)
+}
+
+// listPin is where a generation pins a list.
+func (g *Generation) listPin(name string) string {
+	return filepath.Join(g.space.genDir(g.number), maps.ListPin(name))
+}
+
+// pinList pins a list, which may be pinned elsewhere, too, unless it is pinned here.
+func (g *Generation) pinList(name string, m *ebpf.Map) error {
+	clone, err := m.Clone()
+	if err != nil {
+		return err
+	}
+	defer clone.Close()
+	if err := clone.Pin(g.listPin(name)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// Forget lets go of a list that no rule of the generation names any more. It ends with the last generation that
+// has it.
+func (c *Classes) Forget(list string) error {
+	if err := os.Remove(c.lists.listPin(list)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

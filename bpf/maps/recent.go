@@ -93,10 +93,10 @@ func GrowStamps(m *ebpf.Map, s *plan.Set) error {
 
 // recents makes the maps that tell the slots' rules and lists.
 func (s *States) recents(specs map[string]*ebpf.MapSpec, out Set) error {
-	if len(s.Recents) == 0 {
+	n := s.room(size(s.Recents))
+	if n == 0 {
 		return nil
 	}
-	n := size(s.Recents)
 	configs, err := sized(specs[abi.NetfilterMapRecentConfigs], n)
 	if err != nil {
 		return fmt.Errorf("map %s: %w", abi.NetfilterMapRecentConfigs, err)
@@ -108,12 +108,21 @@ func (s *States) recents(specs map[string]*ebpf.MapSpec, out Set) error {
 	}
 	out[abi.NetfilterMapRecentLists] = lists
 	for slot, r := range s.Recents {
-		if err := lists.Put(uint32(slot), s.Named[ListPin(r.List)]); err != nil {
-			return fmt.Errorf("recent list %s: %w", r.List, err)
+		if err := PutRecent(configs, lists, slot, r, s.Named[ListPin(r.List)]); err != nil {
+			return err
 		}
-		if err := configs.Put(uint32(slot), recentConfig(r)); err != nil {
-			return fmt.Errorf("recent list %s: %w", r.List, err)
-		}
+	}
+	return nil
+}
+
+// PutRecent makes a slot that of a rule, which asks a list.
+func PutRecent(configs, lists *ebpf.Map, slot int, r pred.Recent, list *ebpf.Map) error {
+	err := lists.Put(uint32(slot), list)
+	if err == nil {
+		err = configs.Put(uint32(slot), recentConfig(r))
+	}
+	if err != nil {
+		return fmt.Errorf("recent list %s: %w", r.List, err)
 	}
 	return nil
 }

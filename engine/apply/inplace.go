@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/codegen/rows/edit"
@@ -131,7 +133,8 @@ type editor struct {
 	other    bool     // the extra part of the state has changed
 	restarts []string // tables whose limits begin anew
 	changed  bool
-	given    *memory         // slots that were found for rules of the change
+	given    *memory // slots that were found for rules of the change
+	lists    lists
 	full     error           // the generation had no room for a change
 	kinds    *edit.KindError // what the programs of a table do not run
 	err      error
@@ -281,13 +284,16 @@ func (ed *editor) abort() error {
 	ed.rows.Abort()
 	ed.state.Abort()
 	ed.live.extra = nil // it may have been changed
-	return nil
+	return ed.forgetLists(slices.Collect(maps.Keys(ed.lists.begun)))
 }
 
 // commit writes the journal and makes packets see the changes.
 func (ed *editor) commit() error {
 	if !ed.changed {
 		return ed.abort()
+	}
+	if err := ed.end(); err != nil {
+		return errors.Join(err, ed.abort())
 	}
 	if ed.other {
 		data, err := ed.extra.bytes()
@@ -303,6 +309,9 @@ func (ed *editor) commit() error {
 	ed.rows.Publish()
 	failpoint.At("published")
 	ed.settledRefused()
+	if err := ed.forgetLists(ed.lists.ended); err != nil {
+		return fmt.Errorf("the new rules are enforced, but not all that belongs to the old ones is gone: %w", err)
+	}
 	if err := ed.restart(); err != nil {
 		return fmt.Errorf("the new rules are enforced, but their limits do not begin anew: %w", err)
 	}

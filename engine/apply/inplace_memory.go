@@ -8,13 +8,19 @@ import (
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
-// of is the list of limits, or of nths.
+// of is the list of slots of a kind of predicate.
 func (m *memory) of(p pred.Pred) *[]plan.Slot {
-	if _, is := p.(pred.Nth); is {
+	switch p.(type) {
+	case pred.Nth:
 		return &m.Nths
+	case pred.Recent:
+		return &m.Recents
 	}
 	return &m.Limits
 }
+
+// remembering are predicates of all kinds that have slots.
+var remembering = []pred.Pred{pred.Limit{}, pred.Nth{}, pred.Recent{}}
 
 // slotsOf are the numbers of slots.
 func slotsOf(slots []plan.Slot) []int {
@@ -25,7 +31,7 @@ func slotsOf(slots []plan.Slot) []int {
 	return out
 }
 
-// slot finds a slot for a limit, or for an nth, that no rule of the generation has, and none had that
+// slot finds a slot for a limit, an nth or a question to a list that no rule of the generation has, and none had that
 // packets on their way have seen.
 func (ed *editor) slot(of pred.Pred) (int, bool) {
 	room, err := ed.classes.Room(of)
@@ -56,7 +62,7 @@ func (ed *editor) slot(of pred.Pred) (int, bool) {
 	return 0, false
 }
 
-// remember makes the slots of a rule's limits and nths theirs.
+// remember makes the slots of a rule's limits, nths and questions to lists theirs.
 func (ed *editor) remember(t *tableEditor, rule uint32, slots []pred.Pred) error {
 	for _, p := range slots {
 		slot := 0
@@ -69,6 +75,8 @@ func (ed *editor) remember(t *tableEditor, rule uint32, slots []pred.Pred) error
 				t.Nths = map[int]uint32{}
 			}
 			t.Nths[slot] = p.First()
+		case pred.Recent:
+			slot = p.Slot
 		}
 		if err := ed.classes.Begin(slot, p); err != nil {
 			return err
@@ -92,7 +100,7 @@ func (ed *editor) forget(t *tableEditor, rule uint32) {
 	if m == nil {
 		return
 	}
-	for _, p := range []pred.Pred{pred.Limit{}, pred.Nth{}} {
+	for _, p := range remembering {
 		of := m.of(p)
 		for _, s := range *of {
 			if s.Rule != rule {

@@ -101,6 +101,9 @@ func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *rulese
 	if to.Row, to.Slot, err = ed.rows.Insert(number, before(c, i), placed.Rule); err != nil {
 		return ed.fail(err)
 	}
+	if err := ed.keep(t, to.Slot, placed.Slots); err != nil {
+		return err
+	}
 	if to.Counters, err = ed.anew(to.Slot, to.Counters); err == nil {
 		err = ed.remember(t, to.Slot, placed.Slots)
 	}
@@ -146,12 +149,8 @@ func (ed *editor) Delete(table, chain string, i int) error {
 
 // take takes the rows of a rule away.
 func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
-	// A named set ends with the last rule that keeps it: a new generation knows.
-	if slices.Contains(t.Keepers, r.Slot) {
-		return errNotInPlace
-	}
-	if r.Slot == state.None && !ed.unheld(t, r) {
-		return errNotInPlace
+	if err := ed.leaves(t, r); err != nil {
+		return err
 	}
 	ends := r.Row != 0 && ed.rows.Ends(r.Row)
 	if ends && ed.classes.Rows().Unmet(number) {
@@ -167,16 +166,32 @@ func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
 	return nil
 }
 
+// leaves looks whether what a rule names can go in place with it.
+func (ed *editor) leaves(t *tableEditor, r *state.Rule) error {
+	keeps := slices.Contains(t.Keepers, r.Slot)
+	if !keeps && r.Slot != state.None {
+		return nil
+	}
+	rule, err := ed.read(t, r)
+	if err == nil && r.Slot == state.None && !ed.unheld(t, rule) {
+		err = errNotInPlace
+	}
+	if err != nil {
+		return err
+	}
+	t.Keepers = slices.DeleteFunc(slices.Clone(t.Keepers), func(slot uint32) bool { return slot == r.Slot })
+	return ed.release(rule)
+}
+
 // unheld says of a rule that no packet meets that nothing it names is held for it (netfilter.hold): then it
 // could have had rows.
-func (ed *editor) unheld(t *tableEditor, r *state.Rule) bool {
+func (ed *editor) unheld(t *tableEditor, r *ruleset.Rule) bool {
 	if t.load() != nil {
 		return false
 	}
-	actions := t.in.Actions
-	defer func() { t.in.Actions = actions }()
-	rule, err := ed.read(t, r)
-	return err == nil && t.in.Rule(rule) != nil
+	actions, given := t.in.Actions, *ed.given
+	defer func() { t.in.Actions, *ed.given = actions, given }()
+	return t.in.Rule(r) != nil
 }
 
 // Flush deletes all rules of a chain.

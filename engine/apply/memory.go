@@ -10,14 +10,16 @@ import (
 type memory struct {
 	Limits []plan.Slot `json:"limits,omitempty"`
 	Nths   []plan.Slot `json:"nths,omitempty"`
+	// Recents are questions to lists, which remember for themselves.
+	Recents []plan.Slot `json:"recents,omitempty"`
 }
 
 // addMemory describes the tables of a plan.
 func (x *extra) addMemory(p *plan.Plan) {
 	x.Memory = map[string]*memory{}
 	for _, t := range p.Tables {
-		if t.InBPF && len(t.Limits)+len(t.Nths) > 0 {
-			x.Memory[t.Name] = &memory{t.Limits, t.Nths}
+		if t.InBPF && len(t.Limits)+len(t.Nths)+len(t.Recents) > 0 {
+			x.Memory[t.Name] = &memory{t.Limits, t.Nths, t.Recents}
 		}
 	}
 }

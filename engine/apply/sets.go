@@ -295,10 +295,15 @@ func (x *extra) addSets(rs *ruleset.Ruleset, p *plan.Plan) {
 	for _, s := range p.Sets {
 		switch {
 		case s.Stamps != nil:
-			x.Sets = append(x.Sets, &ruleset.Set{Name: s.Name, Owner: tables.Owner, Flags: ruleset.SetStamps | ruleset.SetKept, Size: s.Room})
+			x.addList(s.Name, s.Room)
 		case s.Meter != nil:
 			like := s.Meter.Metering
 			x.Sets = append(x.Sets, &ruleset.Set{Name: s.Name, Owner: tables.Owner, Flags: ruleset.SetKept, Meter: &like})
 		}
 	}
+}
+
+// addList keeps a list of -m recent.
+func (x *extra) addList(name string, room int) {
+	x.Sets = append(x.Sets, &ruleset.Set{Name: name, Owner: tables.Owner, Flags: ruleset.SetStamps | ruleset.SetKept, Size: room})
 }

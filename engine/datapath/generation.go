@@ -79,9 +79,13 @@ type Classes interface {
 	Counter(slot uint32) (Counter, error)
 	// Restart makes limits and nths begin anew, by their slots; nths have what they begin with.
 	Restart(limits []int, nths map[int]uint32) error
-	// Room is how many slots there are for limits, or for nths, and Begin makes a slot that of one, which
-	// no row that packets see asks for yet.
+	// Room is how many slots there are for limits, for nths or for questions to lists of -m recent, and Begin
+	// makes a slot that of one, which no row that packets see asks for yet.
 	Room(of pred.Pred) (int, error)
 	Begin(slot int, of pred.Pred) error
+	// Keep makes the list that a rule asks fit for it; known says that rules of the generation have named it
+	// already. Forget ends it here, when no rule names it any more.
+	Keep(by pred.Recent, known bool) error
+	Forget(list string) error
 	Close() error
 }

@@ -58,6 +58,7 @@ type Table struct {
 	Longest int      // how many actions a packet can collect, at most
 	Limits  []Slot   // of its rules, see Plan
 	Nths    []Slot
+	Recents []Slot
 	Keepers []uint32 // rules that keep a named set: it ends with the last of them
 	// Rows says that all chains are classified, whatever the hooks run: those that are code can be
 	// changed in place, too.
