@@ -27,7 +27,7 @@ struct outcome {
 	u32 rule;
 	u32 overflow; /* more actions than a note holds */
 	u32 n;
-	u16 actions[NOTE_ACTIONS];
+	u32 actions[NOTE_ACTIONS];
 };
 
 struct {

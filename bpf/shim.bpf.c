@@ -14,7 +14,8 @@ extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
 
 const volatile u32 gen;
 const volatile u32 note_slot;
-const volatile u32 bit_number;
+const volatile u32 number_bits;	/* bit, late_bit: which of a number must be set */
+const volatile u32 leaf;	/* take: what the lowest bits of the number are */
 const volatile u32 late; /* some actions of the table are ended behind conntrack */
 
 static __always_inline u64 address(struct __sk_buff *skb)
@@ -114,15 +115,46 @@ int asked(struct __sk_buff *ctx)
 	return 0;
 }
 
-/* bit: a bit of the number of the next action. */
+/* next_note is the packet's note while its next action is looked for: from "done", which says that one
+ * is left, until it is taken. Behind a target that does not end the traversal, no rule on the way back is
+ * one of the action behind it. */
+static __always_inline struct note_entry *next_note(u64 skb)
+{
+	struct note_entry *note = find(skb);
+
+	return note && note->next < note->n && !note->taken ? note : NULL;
+}
+
+static __always_inline u32 number_of(struct note_entry *note, u32 i)
+{
+	return note->action[i & (NOTE_ACTIONS - 1)];
+}
+
+/* bit: bits of the number of the next action, all of which are set. */
 SEC("socket")
 int bit(struct __sk_buff *ctx)
 {
-	struct note_entry *note = find(address(ctx));
+	struct note_entry *note = next_note(address(ctx));
 
-	if (!note || note->next >= note->n)
-		return 0;
-	return note->action[note->next & (NOTE_ACTIONS - 1)] >> (bit_number & 15) & 1;
+	return note && (number_of(note, note->next) & number_bits) == number_bits;
+}
+
+/* The actions of a leaf differ in the lowest bits of their numbers; there is a program for each. */
+#define LEAF_BITS (SHIM_LEAF - 1)
+
+/* wanted is the packet's note if the next action is that of the leaf's rule. */
+static __always_inline struct note_entry *wanted(u64 skb)
+{
+	struct note_entry *note = next_note(skb);
+
+	return note && (number_of(note, note->next) & LEAF_BITS) == leaf ? note : NULL;
+}
+
+/* is_wanted: the next action is that of the leaf's rule. It is not taken yet. */
+SEC("socket")
+int is_wanted(struct __sk_buff *ctx)
+{
+	return wanted(address(ctx)) != NULL;
 }
 
 /* taken goes on to the next action, which may be the same once more. A packet that is to be dropped is
@@ -131,8 +163,9 @@ int bit(struct __sk_buff *ctx)
 static __always_inline void taken(u64 skb, struct note_entry *note)
 {
 	u32 next = note->next + 1;
-	u16 *word = &note->action[next & (NOTE_ACTIONS - 1)];
+	u32 *word = &note->action[next & (NOTE_ACTIONS - 1)];
 
+	note->taken = 1;
 	if (next < note->n && *word & NOTE_REPEATS) {
 		if (*word != NOTE_REPEATS) {
 			*word -= 1;
@@ -150,9 +183,9 @@ SEC("socket")
 int take(struct __sk_buff *ctx)
 {
 	u64 skb = address(ctx);
-	struct note_entry *note = find(skb);
+	struct note_entry *note = wanted(skb);
 
-	if (!note || note->next >= note->n)
+	if (!note)
 		return 0;
 	taken(skb, note);
 	return 1;
@@ -173,9 +206,9 @@ SEC("socket")
 int take_unmet(struct __sk_buff *ctx)
 {
 	u64 skb = address(ctx);
-	struct note_entry *note = find(skb);
+	struct note_entry *note = wanted(skb);
 
-	if (!note || note->next >= note->n)
+	if (!note)
 		return 0;
 	taken(skb, note);
 	return !met(ctx);
@@ -193,10 +226,10 @@ SEC("socket")
 int take_late(struct __sk_buff *ctx)
 {
 	u64 skb = address(ctx);
-	struct note_entry *note = find(skb);
+	struct note_entry *note = wanted(skb);
 	bool begins = !met(ctx);
 
-	if (!note || note->next >= note->n)
+	if (!note)
 		return 0;
 	if (begins) {
 		if (note->next >= LATE_MAX || !(note = move_out(skb, note)))
@@ -222,13 +255,13 @@ int late_pending(struct __sk_buff *ctx)
 	return late_note(address(ctx)) != NULL;
 }
 
-/* late_bit: a bit of the number of the action that is to be ended. */
+/* late_bit: bits of the number of the action that is to be ended, all of which are set. */
 SEC("socket")
 int late_bit(struct __sk_buff *ctx)
 {
 	struct note_entry *note = late_note(address(ctx));
 
-	return note && note->action[(note->late - 1) & (NOTE_ACTIONS - 1)] >> (bit_number & 15) & 1;
+	return note && (number_of(note, note->late - 1) & number_bits) == number_bits;
 }
 
 /* late_done: it was ended. */
@@ -241,13 +274,16 @@ int late_done(struct __sk_buff *ctx)
 	return 1;
 }
 
-/* done: no action is left, or nobody knows. */
+/* done: no action is left, or nobody knows. If one is, it is looked for. */
 SEC("socket")
 int done(struct __sk_buff *ctx)
 {
 	struct note_entry *note = find(address(ctx));
 
-	return !note || note->next >= note->n;
+	if (!note || note->next >= note->n)
+		return 1;
+	note->taken = 0;
+	return 0;
 }
 
 /* drop: everything was done and the packet is to be dropped, or nobody knows. The note ends here. */

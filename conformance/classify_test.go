@@ -247,7 +247,7 @@ func (j *judges) judge(f *packet.Facts) error {
 // expected is what the rules one after the other say.
 func (j *judges) expected(f *packet.Facts) (string, error) {
 	res := j.machine.Run(f)
-	actions := []uint16{}
+	actions := []uint32{}
 	table := j.ways[0].res.Plan.Tables[0]
 	for _, e := range res.Effects {
 		if _, own := e.(pred.SetUpdate); own {
@@ -257,7 +257,7 @@ func (j *judges) expected(f *packet.Facts) (string, error) {
 		if i < 0 {
 			return "", fmt.Errorf("%s is not an action of the plan", e)
 		}
-		actions = append(actions, uint16(i))
+		actions = append(actions, uint32(i))
 	}
 	by := "policy of " + res.Chain
 	if res.Decider != nil {
@@ -285,7 +285,7 @@ func (w *way) outcome(o *attach.Outcome) string {
 	return fmt.Sprintf("verdict %d", o.Verdict)
 }
 
-func resultText(verdict, by string, actions []uint16) string {
+func resultText(verdict, by string, actions []uint32) string {
 	return fmt.Sprintf("%s by %s, actions %v", verdict, by, actions)
 }
 

@@ -46,7 +46,7 @@ func TestTargetsInPlace(t *testing.T) {
 		return number
 	}
 	first := generation()
-	for i := range 3 { // of the numbers with three bits
+	for i := range 13 { // 5 targets become 18: numbers with two bits more
 		command(t, l.Host(), "", append([]string{binary}, add(i)...)...)
 		if now := generation(); now != first {
 			t.Errorf("target %d: generation %s, not %s", i, now, first)
@@ -54,23 +54,27 @@ func TestTargetsInPlace(t *testing.T) {
 		redirected("added", 200+i, 2100+i)
 		redirected("before", 104+i, 2000+(4+i)%5)
 	}
-	command(t, l.Host(), "", append([]string{binary}, add(3)...)...)
-	redirected("one bit more", 203, 2103)
-	cmd := exec.Command("ip", append([]string{"netns", "exec", l.Host(), binary}, add(4)...)...)
-	cmd.Env = append(os.Environ(), "BPFTABLES_IPTABLES=legacy", "BPFTABLES_FAILPOINT=extended")
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		t.Fatalf("not killed: %v\n%s", err, out)
+	killed := func(point string, i int) {
+		t.Helper()
+		cmd := exec.Command("ip", append([]string{"netns", "exec", l.Host(), binary}, add(i)...)...)
+		cmd.Env = append(os.Environ(), "BPFTABLES_IPTABLES=legacy", "BPFTABLES_FAILPOINT="+point)
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Fatalf("%s: not killed: %v\n%s", point, err, out)
+		}
+		redirected(point, 212, 2112)
+		source++
+		if got := events(t, l, fmt.Sprintf("udp 198.18.0.2:%d > 198.18.0.1:%d in eth0", source, 200+i)); !strings.Contains(got, fmt.Sprintf("198.18.0.1:%d\n", 200+i)) {
+			t.Errorf("%s: the rule is there: %s", point, got)
+		}
 	}
-	redirected("killed", 203, 2103)
-	if got := events(t, l, "udp 198.18.0.2:4999 > 198.18.0.1:204 in eth0"); !strings.Contains(got, "198.18.0.1:204\n") {
-		t.Errorf("killed: the rule is there: %s", got)
-	}
-	command(t, l.Host(), "", append([]string{binary}, add(5)...)...)
+	killed("match programs added", 20)
+	killed("extended", 21)
+	command(t, l.Host(), "", append([]string{binary}, add(22)...)...)
 	generation()
-	redirected("the next command", 205, 2105)
-	command(t, l.Host(), "", append([]string{binary}, add(4)...)...)
-	redirected("once more", 204, 2104)
+	redirected("the next command", 222, 2122)
+	command(t, l.Host(), "", append([]string{binary}, add(21)...)...)
+	redirected("once more", 221, 2121)
 	redirected("once more", 100, 2000)
 }

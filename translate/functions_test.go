@@ -83,7 +83,7 @@ func TestNesting(t *testing.T) {
 	}
 }
 
-// TestNumbers: chains and targets have numbers of 16 bits. Tables with more are left to
+// TestNumbers: there are so many numbers for chains and targets. Tables with more are left to
 // netfilter, and the early stage is left out.
 func TestNumbers(t *testing.T) {
 	var chains, jumps, logs strings.Builder
@@ -100,8 +100,8 @@ func TestNumbers(t *testing.T) {
 		return rs
 	}
 	for _, c := range []struct{ rules, why string }{
-		{chains.String() + jumps.String(), "of more than 65536 chains none are looked up"},
-		{logs.String() + "-A INPUT -j LOG\n", "its rules have 65537 different targets"},
+		{chains.String() + jumps.String(), fmt.Sprintf("of more than %d chains none are looked up", plan.MaxClasses)},
+		{logs.String() + "-A INPUT -j LOG\n", fmt.Sprintf("its rules have %d different targets", plan.MaxActions+1)},
 	} {
 		p := translate.Translate(read(c.rules), translate.Options{Can: shim.Can}).Plan
 		if reasons := p.Tables[0].Reasons; p.Tables[0].InBPF || len(p.Classes) > 0 || len(reasons) != 1 || !strings.Contains(reasons[0].Why, c.why) {

@@ -82,7 +82,7 @@ type EarlyXdpEarlyPacket struct {
 		Oif     [16]uint8
 		Tmp     [24]uint8
 		Tmplen  uint16
-		Root    uint16
+		Depth   uint16
 		Hasconn uint32
 		MacHi   uint32
 		MacLo   uint16
@@ -96,7 +96,7 @@ type EarlyXdpEarlyPacket struct {
 		After   uint32
 		Last    uint32
 		Slot    uint32
-		Depth   uint32
+		Root    uint32
 	}
 	N       uint32
 	Ids     [16]uint32
@@ -159,7 +159,9 @@ type EarlyXdpNoteEntry struct {
 	Unless  uint8
 	Asked   uint8
 	Late    uint8
-	Action  [256]uint16
+	Taken   uint32
+	Action  [256]uint32
+	_       [4]byte
 }
 
 // Names of all BPF objects in the ELF.

@@ -153,10 +153,14 @@ const (
 type NetfilterClassNumber uint32
 
 const (
-	NetfilterClassNumberINDEX_SLACK NetfilterClassNumber = 64
-	NetfilterClassNumberOP_WIRE     NetfilterClassNumber = 128
-	NetfilterClassNumberTAG_TAKEN   NetfilterClassNumber = 128
-	NetfilterClassNumberROW_NUMBER  NetfilterClassNumber = 16777215
+	NetfilterClassNumberINDEX_SLACK     NetfilterClassNumber = 64
+	NetfilterClassNumberOP_WIRE         NetfilterClassNumber = 128
+	NetfilterClassNumberTAG_TAKEN       NetfilterClassNumber = 128
+	NetfilterClassNumberROW_NUMBER      NetfilterClassNumber = 16777215
+	NetfilterClassNumberCHAIN_BITS      NetfilterClassNumber = 18
+	NetfilterClassNumberROW_STATES      NetfilterClassNumber = 19
+	NetfilterClassNumberROW_STATES_MASK NetfilterClassNumber = 511
+	NetfilterClassNumberROW_OWN         NetfilterClassNumber = 28
 )
 
 type NetfilterClassOp uint32
@@ -317,7 +321,7 @@ type NetfilterFacts struct {
 	Oif     [16]uint8
 	Tmp     [24]uint8
 	Tmplen  uint16
-	Root    uint16
+	Depth   uint16
 	Hasconn uint32
 	MacHi   uint32
 	MacLo   uint16
@@ -331,7 +335,7 @@ type NetfilterFacts struct {
 	After   uint32
 	Last    uint32
 	Slot    uint32
-	Depth   uint32
+	Root    uint32
 }
 
 type NetfilterGroupConfig struct {
@@ -431,7 +435,9 @@ type NetfilterNoteEntry struct {
 	Unless  uint8
 	Asked   uint8
 	Late    uint8
-	Action  [256]uint16
+	Taken   uint32
+	Action  [256]uint32
+	_       [4]byte
 }
 
 type NetfilterNthState struct {

@@ -43,7 +43,7 @@ type ProbeGiven struct {
 		Oif     [16]uint8
 		Tmp     [24]uint8
 		Tmplen  uint16
-		Root    uint16
+		Depth   uint16
 		Hasconn uint32
 		MacHi   uint32
 		MacLo   uint16
@@ -57,7 +57,7 @@ type ProbeGiven struct {
 		After   uint32
 		Last    uint32
 		Slot    uint32
-		Depth   uint32
+		Root    uint32
 	}
 	Fields    [34]uint64
 	Addrs     [6][4]uint32
@@ -169,7 +169,9 @@ type ProbeNoteEntry struct {
 	Unless  uint8
 	Asked   uint8
 	Late    uint8
-	Action  [256]uint16
+	Taken   uint32
+	Action  [256]uint32
+	_       [4]byte
 }
 
 type ProbeNthState struct {
@@ -184,7 +186,7 @@ type ProbeOutcome struct {
 	Rule     uint32
 	Overflow uint32
 	N        uint32
-	Actions  [256]uint16
+	Actions  [256]uint32
 }
 
 type ProbeRecentConfig struct {

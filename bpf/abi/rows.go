@@ -182,6 +182,11 @@ const (
 	RowNumber  = uint32(NetfilterClassNumberROW_NUMBER)
 	BucketTag  = uint32(NetfilterClassNumberTAG_TAKEN)
 	IndexSlack = uint32(NetfilterClassNumberINDEX_SLACK)
+
+	ChainBits     = uint32(NetfilterClassNumberCHAIN_BITS)
+	RowStates     = uint32(NetfilterClassNumberROW_STATES)
+	RowStatesMask = uint32(NetfilterClassNumberROW_STATES_MASK)
+	RowOwn        = uint32(NetfilterClassNumberROW_OWN)
 )
 
 // FuncClassify runs a classified chain: R3 is its number; the result is that of chain.

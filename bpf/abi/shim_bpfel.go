@@ -33,7 +33,9 @@ type ShimNoteEntry struct {
 	Unless  uint8
 	Asked   uint8
 	Late    uint8
-	Action  [256]uint16
+	Taken   uint32
+	Action  [256]uint32
+	_       [4]byte
 }
 
 // Names of all BPF objects in the ELF.
@@ -50,6 +52,7 @@ const (
 	ShimProgDone        = "done"
 	ShimProgDrop        = "drop"
 	ShimProgEnter       = "enter"
+	ShimProgIsWanted    = "is_wanted"
 	ShimProgLateBit     = "late_bit"
 	ShimProgLateDone    = "late_done"
 	ShimProgLatePending = "late_pending"
@@ -58,10 +61,11 @@ const (
 	ShimProgTake        = "take"
 	ShimProgTakeLate    = "take_late"
 	ShimProgTakeUnmet   = "take_unmet"
-	ShimVarBitNumber    = "bit_number"
 	ShimVarGen          = "gen"
 	ShimVarLate         = "late"
+	ShimVarLeaf         = "leaf"
 	ShimVarNoteSlot     = "note_slot"
+	ShimVarNumberBits   = "number_bits"
 )
 
 // LoadShim returns the embedded CollectionSpec for Shim.
@@ -111,6 +115,7 @@ type ShimProgramSpecs struct {
 	Done        *ebpf.ProgramSpec `ebpf:"done"`
 	Drop        *ebpf.ProgramSpec `ebpf:"drop"`
 	Enter       *ebpf.ProgramSpec `ebpf:"enter"`
+	IsWanted    *ebpf.ProgramSpec `ebpf:"is_wanted"`
 	LateBit     *ebpf.ProgramSpec `ebpf:"late_bit"`
 	LateDone    *ebpf.ProgramSpec `ebpf:"late_done"`
 	LatePending *ebpf.ProgramSpec `ebpf:"late_pending"`
@@ -136,10 +141,11 @@ type ShimMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ShimVariableSpecs struct {
-	BitNumber *ebpf.VariableSpec `ebpf:"bit_number"`
-	Gen       *ebpf.VariableSpec `ebpf:"gen"`
-	Late      *ebpf.VariableSpec `ebpf:"late"`
-	NoteSlot  *ebpf.VariableSpec `ebpf:"note_slot"`
+	Gen        *ebpf.VariableSpec `ebpf:"gen"`
+	Late       *ebpf.VariableSpec `ebpf:"late"`
+	Leaf       *ebpf.VariableSpec `ebpf:"leaf"`
+	NoteSlot   *ebpf.VariableSpec `ebpf:"note_slot"`
+	NumberBits *ebpf.VariableSpec `ebpf:"number_bits"`
 }
 
 // ShimObjects contains all objects after they have been loaded into the kernel.
@@ -183,10 +189,11 @@ func (m *ShimMaps) Close() error {
 //
 // It can be passed to LoadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ShimVariables struct {
-	BitNumber *ebpf.Variable `ebpf:"bit_number"`
-	Gen       *ebpf.Variable `ebpf:"gen"`
-	Late      *ebpf.Variable `ebpf:"late"`
-	NoteSlot  *ebpf.Variable `ebpf:"note_slot"`
+	Gen        *ebpf.Variable `ebpf:"gen"`
+	Late       *ebpf.Variable `ebpf:"late"`
+	Leaf       *ebpf.Variable `ebpf:"leaf"`
+	NoteSlot   *ebpf.Variable `ebpf:"note_slot"`
+	NumberBits *ebpf.Variable `ebpf:"number_bits"`
 }
 
 // ShimPrograms contains all programs after they have been loaded into the kernel.
@@ -198,6 +205,7 @@ type ShimPrograms struct {
 	Done        *ebpf.Program `ebpf:"done"`
 	Drop        *ebpf.Program `ebpf:"drop"`
 	Enter       *ebpf.Program `ebpf:"enter"`
+	IsWanted    *ebpf.Program `ebpf:"is_wanted"`
 	LateBit     *ebpf.Program `ebpf:"late_bit"`
 	LateDone    *ebpf.Program `ebpf:"late_done"`
 	LatePending *ebpf.Program `ebpf:"late_pending"`
@@ -215,6 +223,7 @@ func (p *ShimPrograms) Close() error {
 		p.Done,
 		p.Drop,
 		p.Enter,
+		p.IsWanted,
 		p.LateBit,
 		p.LateDone,
 		p.LatePending,

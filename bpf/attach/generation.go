@@ -326,7 +326,7 @@ func (g *Generation) pin(shims []ShimProgram) error {
 			return err
 		}
 	}
-	return g.pinShims(dir, shims)
+	return g.space.pinShims(g.number, shims)
 }
 
 // pinProgram pins the program of a seat; once more under the name of its guard, which is

@@ -38,7 +38,7 @@ type memory struct {
 type Outcome struct {
 	Verdict  int32    // abi.Accept, abi.Drop, abi.Hotdrop or abi.Continue
 	Rule     uint32   // that decided; valid for Accept and Drop
-	Actions  []uint16 // noted for netfilter's own targets, in order
+	Actions  []uint32 // noted for netfilter's own targets, in order
 	Overflow bool     // more than fit into a note: the packet is dropped
 }
 
@@ -231,8 +231,8 @@ func (r *Runner) outcome() (*Outcome, error) {
 }
 
 // noted are the actions of a note, each as often as it is to be run.
-func noted(words []uint16) []uint16 {
-	out := make([]uint16, 0, len(words))
+func noted(words []uint32) []uint32 {
+	out := make([]uint32, 0, len(words))
 	for _, w := range words {
 		if w&plan.NoteRepeats == 0 {
 			out = append(out, w)

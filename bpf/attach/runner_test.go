@@ -30,8 +30,8 @@ func TestRunner(t *testing.T) {
 			dport byte
 			want  attach.Outcome
 		}{
-			{9, attach.Outcome{Verdict: abi.Drop, Rule: 0, Actions: []uint16{5, 6}}},
-			{10, attach.Outcome{Verdict: abi.Accept, Rule: 1, Actions: []uint16{}}},
+			{9, attach.Outcome{Verdict: abi.Drop, Rule: 0, Actions: []uint32{5, 6}}},
+			{10, attach.Outcome{Verdict: abi.Accept, Rule: 1, Actions: []uint32{}}},
 		} {
 			f, _ := packet.Decode(packet.IPv4, udp4(c.dport))
 			f.Hook = hook

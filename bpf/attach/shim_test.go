@@ -12,14 +12,14 @@ import (
 )
 
 // shims are the match programs of a table with two actions.
-func shims(table string) []attach.ShimProgram {
+func shims() []attach.ShimProgram {
 	return []attach.ShimProgram{
-		{Name: "pending", Kind: "pending", Table: table},
-		{Name: "pending-out", Kind: "pending_out", Table: table},
-		{Name: "take", Kind: "take", Table: table},
-		{Name: "bit-0", Kind: "bit", Table: table},
-		{Name: "done", Kind: "done", Table: table},
-		{Name: "drop", Kind: "drop", Table: table},
+		{Name: "pending", Kind: "pending"},
+		{Name: "pending-out", Kind: "pending_out"},
+		{Name: "take-0", Kind: "take"},
+		{Name: "take-1", Kind: "take", Leaf: 1},
+		{Name: "done", Kind: "done"},
+		{Name: "drop", Kind: "drop"},
 	}
 }
 
@@ -38,7 +38,7 @@ func shimRules(chain, pending, pins, reject string, gen uint32) string {
 	dir := fmt.Sprintf("%s/gen-%d", pins, gen)
 	match := "-m bpf --object-pinned " + dir + "/"
 	return strings.Join([]string{
-		"*filter", ":shim - [0:0]", ":shim-0 - [0:0]", ":shim-1 - [0:0]", ":shim-end - [0:0]",
+		"*filter", ":shim - [0:0]", ":shim-0 - [0:0]", ":shim-end - [0:0]",
 		"-A " + chain + " " + match + pending + " -j shim",
 		"-A " + chain + " -m mark --mark 0x17 -j ACCEPT",
 		"-A shim -j shim-0",
@@ -47,9 +47,8 @@ func shimRules(chain, pending, pins, reject string, gen uint32) string {
 		"-A shim " + match + "done -g shim-end",
 		"-A shim -j DROP",
 		"-A shim-end " + match + "drop -j DROP",
-		"-A shim-0 " + match + "bit-0 -g shim-1",
-		"-A shim-0 " + match + "take -j MARK --set-mark 0x17",
-		"-A shim-1 " + match + "take -j REJECT --reject-with " + reject,
+		"-A shim-0 " + match + "take-0 -j MARK --set-mark 0x17",
+		"-A shim-0 " + match + "take-1 -j REJECT --reject-with " + reject,
 		"COMMIT", "",
 	}, "\n")
 }
@@ -100,7 +99,7 @@ func testShim(t *testing.T, c shimCase, hook packet.Hook) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	if err := g.Install(shims("filter")); err != nil {
+	if err := g.Install(shims()); err != nil {
 		t.Fatal(err)
 	}
 	pending := "pending"
@@ -124,7 +123,7 @@ func testShim(t *testing.T, c shimCase, hook packet.Hook) {
 	send(t, c.host+":10", "through")
 	expect(t, other, "through")
 	for _, r := range []struct{ rule, packets string }{
-		{"/take -j MARK", "5"}, {"/take -j REJECT", "5"}, {"/drop", "0"},
+		{"/take-0 -j MARK", "5"}, {"/take-1 -j REJECT", "5"}, {"/drop", "0"},
 	} {
 		if got := counted(t, tool, r.rule+" "); got != r.packets {
 			t.Errorf("%s: %s packets, want %s", r.rule, got, r.packets)

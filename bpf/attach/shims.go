@@ -1,7 +1,9 @@
 package attach
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
@@ -15,26 +17,28 @@ import (
 type ShimProgram struct {
 	Name  string
 	Kind  string // the name of the program there
-	Table string // whose notes it reads
-	// Base says that it reads those of one base chain only, that at
-	Base     bool
-	Hook     packet.Hook
-	Priority int32
-	Bit      uint8 // bit, late_bit: which one of the number of an action
-	Late     bool  // pending: some actions of the table are ended behind conntrack
+	Notes uint32 // where the notes are that it reads, see NotesOf
+	Bits  uint32 // bit, late_bit: those of the number of an action
+	Leaf  uint8  // take: the lowest bits of the number of the action
+	Late  bool   // pending: some actions of the table are ended behind conntrack
 }
 
 // shimObject has the match programs.
 var shimObject = newCompiled("shim", abi.Shim, abi.LoadShim)
 
-// pinShims loads the match programs and pins them in a directory.
-func (g *Generation) pinShims(dir string, shims []ShimProgram) error {
+// pinShims loads the match programs of a generation and pins them in its directory. Of one that is there, it is the
+// same.
+func (s *Space) pinShims(number uint32, shims []ShimProgram) error {
 	for i := range shims {
-		p, err := g.loadShim(&shims[i])
+		path := filepath.Join(s.genDir(number), shims[i].Name)
+		if _, err := os.Lstat(path); err == nil {
+			continue
+		}
+		p, err := s.loadShim(number, &shims[i])
 		if err != nil {
 			return fmt.Errorf("match program %s: %w", shims[i].Name, err)
 		}
-		err = p.Pin(filepath.Join(dir, shims[i].Name))
+		err = p.Pin(path)
 		p.Close()
 		if err != nil {
 			return err
@@ -43,28 +47,43 @@ func (g *Generation) pinShims(dir string, shims []ShimProgram) error {
 	return nil
 }
 
-func (g *Generation) loadShim(s *ShimProgram) (*ebpf.Program, error) {
+// AddShims loads match programs beside those that a generation has. A process that is killed leaves some
+// that nothing asks; the next one finds them there.
+func (s *Space) AddShims(number uint32, shims []ShimProgram) error {
+	if len(shims) == 0 {
+		return nil
+	}
+	for _, name := range []string{abi.NetfilterMapActive, abi.NetfilterMapNotes, abi.NetfilterMapOutNotes} {
+		if m, err := s.shared(name); err != nil || m == nil {
+			return errors.Join(err, fmt.Errorf("map %s is not there", name))
+		}
+	}
+	return s.pinShims(number, shims)
+}
+
+func (s *Space) loadShim(number uint32, shim *ShimProgram) (*ebpf.Program, error) {
 	all, err := shimObject.linked()
 	if err != nil {
 		return nil, err
 	}
-	if all.Programs[s.Kind] == nil {
-		return nil, fmt.Errorf("there is no kind %q", s.Kind)
+	if all.Programs[shim.Kind] == nil {
+		return nil, fmt.Errorf("there is no kind %q", shim.Kind)
 	}
-	spec, prog := part(all, s.Kind)
+	spec, prog := part(all, shim.Kind)
 	err = set(spec, map[string]uint32{
-		abi.ShimVarGen: g.number, abi.ShimVarNoteSlot: g.noteSlot(s), abi.ShimVarBitNumber: uint32(s.Bit), abi.ShimVarLate: boolean(s.Late),
+		abi.ShimVarGen: number, abi.ShimVarNoteSlot: shim.Notes, abi.ShimVarNumberBits: shim.Bits, abi.ShimVarLeaf: uint32(shim.Leaf), abi.ShimVarLate: boolean(shim.Late),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return loadConstant(spec, prog, g.space.maps)
+	return loadConstant(spec, prog, s.maps)
 }
 
-// noteSlot is where the notes are that a match program reads.
-func (g *Generation) noteSlot(p *ShimProgram) uint32 {
+// NotesOf is where the notes are of packets that the programs of a table send to netfilter; all says that they
+// are those of all its base chains, else of that at a hook and a priority.
+func (g *Generation) NotesOf(table string, all bool, hook packet.Hook, priority int32) uint32 {
 	for _, s := range g.guests {
-		if s.table == p.Table && (!p.Base || s.hook == p.Hook && s.priority == p.Priority) {
+		if s.table == table && (all || s.hook == hook && s.priority == priority) {
 			return s.at.note()
 		}
 	}

@@ -33,7 +33,7 @@ struct facts {
 	u8 oif[IFNAME];
 	u8 tmp[EXT_MAX];  /* result of get_addr, get_name and find_ext */
 	u16 tmplen;	  /* find_ext: bytes that are there, at most EXT_MAX */
-	u16 root;	  /* classify(): the chain that was asked for, whose policy decides at the end */
+	u16 depth;	  /* calls of chains that have not ended */
 	u32 hasconn;	  /* 1: there is a conntrack entry */
 	u32 mac_hi;	  /* first 4 bytes of it */
 	u16 mac_lo;	  /* last 2 bytes of it */
@@ -49,7 +49,7 @@ struct facts {
 	u32 after;	  /* the search in a chain: only rows with larger labels */
 	u32 last;	  /* row that was found last; 0: none */
 	u32 slot;	  /* where its list begins */
-	u32 depth;	  /* calls of chains that have not ended */
+	u32 root;	  /* classify(): the chain that was asked for, whose policy decides at the end */
 };
 
 enum l4state {

@@ -194,7 +194,7 @@ __noinline int any_broken(struct facts *f)
 __noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 {
 	const u32 *rows = row_words(), *row;
-	u32 calls[CLASS_DEPTH], n;
+	u32 calls[CLASS_DEPTH], n, calling;
 	enum verdict verdict;
 	enum answer answer;
 
@@ -235,23 +235,28 @@ __noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 		case DO_RETURN:
 			if (n)
 				count_packet(f, row[ROW_ID]);
-			if (!f->depth)
+			n = f->depth;
+			if (!n)
 				goto end;
-			n = --f->depth;
+			n--;
+			takes(n); /* or the verifier is shown another copy of it than is compared */
 			if (n >= CLASS_DEPTH)
 				return V_HOTDROP;
+			f->depth = n;
 			n = calls[n];
 			row = row_at(rows, n);
-			chain = row[ROW_ARG] >> 16;
+			chain = chain_of(row);
 			start_chain(f);
 			f->last = n;
 			f->after = row[ROW_LABEL];
 			continue;
 		case DO_JUMP:
-			if (f->depth >= CLASS_DEPTH)
+			calling = f->depth;
+			takes(calling);
+			if (calling >= CLASS_DEPTH)
 				return V_HOTDROP;
-			calls[f->depth] = n;
-			f->depth++;
+			calls[calling] = n;
+			f->depth = calling + 1;
 			break;
 		case DO_GOTO:
 			break;
@@ -270,7 +275,7 @@ __noinline enum verdict classify(CTX *ctx, struct facts *f, u32 chain)
 			return V_HOTDROP;
 		}
 		count_packet(f, row[ROW_ID]);
-		chain = row[ROW_ARG] & 0xffff;
+		chain = chain_to(row);
 		start_chain(f);
 	}
 	return V_HOTDROP;

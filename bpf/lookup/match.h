@@ -137,7 +137,7 @@ static __always_inline u32 other_transport(const u32 *row, const struct facts *f
 __noinline u32 other_fields(struct facts *f, u32 n)
 {
 	const u32 *row = row_at(row_words(), n);
-	u32 flags = row[ROW_ACTION] >> 4, states = row[ROW_ACTION] >> 20;
+	u32 flags = row[ROW_ACTION] >> 4, states = states_of(row);
 
 	if (!f)
 		return 1;
@@ -172,7 +172,7 @@ static __always_inline u32 row_differs(struct facts *f, const u32 *row, u32 n)
 static __always_inline bool row_matches_broken(const u32 *row, const struct facts *f,
 					       enum class_guard *fired)
 {
-	u32 flags = row[ROW_ACTION] >> 4, states = row[ROW_ACTION] >> 20;
+	u32 flags = row[ROW_ACTION] >> 4, states = states_of(row);
 	u32 need = row[ROW_PROTO] >> 24;
 
 	if (!below(f->after, row[ROW_LABEL]) | hidden(row, f->version) | other_addresses(row, f, flags))

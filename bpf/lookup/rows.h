@@ -168,8 +168,8 @@ enum class_row {
 	ROW_BORN,
 	ROW_DEAD,
 	ROW_ID,	    /* counter slot */
-	ROW_ACTION, /* action | flags << 4 | conntrack states << 20 */
-	ROW_ARG,    /* jump, goto: chain number | that of this row << 16; note: its offset */
+	ROW_ACTION, /* action | flags << 4 | conntrack states << ROW_STATES | high bits of a jump's own chain << ROW_OWN */
+	ROW_ARG,    /* jump, goto: chain number | low bits of its own chain's << CHAIN_BITS; note: its offset */
 	ROW_PROGRAM, /* offset; 0: none */
 	ROW_SPORT,  /* lo | hi << 16, in host order */
 	ROW_DPORT,
@@ -291,6 +291,26 @@ enum class_number {
 	OP_WIRE = 0x80,	  /* in the width of OP_FACT: the number is as on the wire */
 	TAG_TAKEN = 0x80, /* in every tag of a bucket that is taken */
 	ROW_NUMBER = 0xffffff, /* in ENTRY_ROW */
+	CHAIN_BITS = 18, /* of a chain's number in a jump */
+	ROW_STATES = 19, /* where ROW_ACTION has the conntrack states */
+	ROW_STATES_MASK = 0x1ff,
+	ROW_OWN = 28, /* and where it has what ROW_ARG has no room for */
 };
+
+/* chain_to is where a jump leads, chain_of the chain in which it stands. */
+static __always_inline u32 chain_to(const u32 *row)
+{
+	return row[ROW_ARG] & ((1 << CHAIN_BITS) - 1);
+}
+
+static __always_inline u32 chain_of(const u32 *row)
+{
+	return row[ROW_ARG] >> CHAIN_BITS | row[ROW_ACTION] >> ROW_OWN << (32 - CHAIN_BITS);
+}
+
+static __always_inline u32 states_of(const u32 *row)
+{
+	return row[ROW_ACTION] >> ROW_STATES & ROW_STATES_MASK;
+}
 
 #endif

@@ -67,7 +67,8 @@ struct note_entry {
 	u8 unless; /* bits of the state of the connection with which a packet may leave it, see nat.h */
 	u8 asked; /* netfilter has asked our chains that translate, see nat.h */
 	u8 late; /* 0, or 1 + the index of an action that a chain behind conntrack ends, see shim.bpf.c */
-	u16 action[NOTE_ACTIONS];
+	u32 taken; /* an action was, and the next one is not looked for yet, see shim.bpf.c */
+	u32 action[NOTE_ACTIONS];
 };
 
 struct {

@@ -77,6 +77,7 @@ static __always_inline void note_reset(struct bpf_nf_ctx *ctx, bool open)
 	note->gen = gen;
 	note->n = 0;
 	note->next = 0;
+	note->taken = 0;
 }
 
 /* note_open gives the packet's note for the first action. */
@@ -102,11 +103,11 @@ static __always_inline struct note_entry *note_open(struct bpf_nf_ctx *ctx)
 
 /* note_again counts an action that follows itself: the word behind it says how many more there are
  * (taken() of shim.bpf.c). False: it is another one, or the count is full. */
-static __always_inline bool note_again(struct note_entry *note, u32 n, u16 action)
+static __always_inline bool note_again(struct note_entry *note, u32 n, u32 action)
 {
-	u16 *last = &note->action[(n - 1) & (NOTE_ACTIONS - 1)];
+	u32 *last = &note->action[(n - 1) & (NOTE_ACTIONS - 1)];
 
-	if (n < 2 || !(*last & NOTE_REPEATS) || *last == 0xffff ||
+	if (n < 2 || !(*last & NOTE_REPEATS) || *last == (NOTE_REPEATS | (NOTE_RUNS - 1)) ||
 	    note->action[(n - 2) & (NOTE_ACTIONS - 1)] != action)
 		return false;
 	*last += 1;
@@ -117,7 +118,7 @@ static __always_inline bool note_again(struct note_entry *note, u32 n, u16 actio
  * not fit is remembered and drops the packet in the end. */
 __noinline int note(struct bpf_nf_ctx *ctx, struct facts *f, u32 number)
 {
-	u16 action = number;
+	u32 action = number & ~NOTE_ONCE;
 	struct note_entry *note;
 	u32 n;
 

@@ -8,18 +8,18 @@ import (
 )
 
 // Grown gives the chains that a layout needs besides those of another one of the same
-// generation, and those that are different: as they are where more actions have numbers. False: base
-// chains or programs are other ones, too.
-func Grown(from, to *Layout) (chains []Chain, ok bool) {
+// generation, and those that are different: as they are where more actions have numbers; and the programs
+// that come to it. False: base chains are other ones, too.
+func Grown(from, to *Layout) (chains []Chain, programs []Program, ok bool) {
 	sameEntry := func(a, b Entry) bool {
 		return baseChain(from.Table, &a) == baseChain(to.Table, &b) && slices.Equal(a.Rules, b.Rules)
 	}
-	if !slices.EqualFunc(from.Entries, to.Entries, sameEntry) || len(from.Late.Entries)+len(to.Late.Entries) > 0 || len(from.Programs) != len(to.Programs) {
-		return nil, false
+	if !slices.EqualFunc(from.Entries, to.Entries, sameEntry) || len(from.Late.Entries)+len(to.Late.Entries) > 0 {
+		return nil, nil, false
 	}
 	for _, p := range to.Programs {
 		if !slices.Contains(from.Programs, p) {
-			return nil, false
+			programs = append(programs, p)
 		}
 	}
 	rules := map[string][]Rule{}
@@ -32,7 +32,7 @@ func Grown(from, to *Layout) (chains []Chain, ok bool) {
 		}
 		delete(rules, c.Name)
 	}
-	return chains, len(rules) == 0 && len(chains) > 0
+	return chains, programs, len(rules) == 0 && len(chains) > 0
 }
 
 // OwnChains gives chains of a layout as our table in nf_tables has them.

@@ -2,7 +2,6 @@ package shim
 
 import (
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
@@ -55,9 +54,7 @@ func (b *builder) endings(t *plan.Table) {
 	late := &builder{Layout: Layout{Table: b.Table}, pins: b.pins}
 	root := b.Root + "-late"
 	late.chain(root)
-	top := late.tree(root, some, bits.Len(uint(some[len(some)-1].number)), LateBit, func(a action) Rule {
-		return Rule{Effect: a.effect, Ends: true}
-	})
+	top := late.branches(root, LateBit, 0, func(a action) Rule { return Rule{Effect: a.effect, Ends: true} }).from(some)
 	late.Chains[0].Rules = []Rule{{Jump: top}, {Ask: late.ask(LateDone), Policy: "ACCEPT"}}
 	for _, h := range t.Hooks {
 		if h.Shim {

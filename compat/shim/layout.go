@@ -55,6 +55,7 @@ type Rule struct {
 	Goto   string        // a chain, without coming back
 	Effect pred.Effect   // that netfilter runs
 	Own    string        // asked in place of Ask in our own table, where the effect is done in another way
+	Is     string        // asked before, where what is done stands before Ask
 	Ends   bool          // the rest of the effect, behind conntrack
 	Policy string        // ACCEPT or DROP
 	Rule   *ruleset.Rule // of a table that is left to netfilter, with
@@ -70,8 +71,17 @@ type Program struct {
 	Base     bool
 	Hook     packet.Hook
 	Priority int32
-	Bit      uint8 // of Bit and LateBit
-	Late     bool  // of Pending: some actions of the table are ended behind conntrack
+	Bits     uint32 // of Bit and LateBit: the answer is whether all of them are set
+	Leaf     uint8  // of programs that take an action: the lowest bits of its number
+	Late     bool   // of Pending: some actions of the table are ended behind conntrack
+}
+
+// Place names the base chain that it is for; "": it is for all of its table.
+func (p *Program) Place() string {
+	if !p.Base {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", p.Hook, p.Priority)
 }
 
 // Kind is a program that a "-m bpf" match runs (bpf/shim.bpf.c).
@@ -82,9 +92,10 @@ const (
 	Pending    Kind = "pending"
 	PendingOut Kind = "pending_out" // at OUTPUT and POSTROUTING, which processes come to
 	Asked      Kind = "asked"       // before all chains that translate
-	Bit        Kind = "bit"         // of the number of the next action
-	Take       Kind = "take"
-	TakeUnmet  Kind = "take_unmet" // only where nothing is attached to the packet
+	Bit        Kind = "bit"         // bits of the number of the next action
+	Take       Kind = "take"        // the next action, if its number has the lowest bits
+	Wanted     Kind = "is_wanted"   // Take would take it
+	TakeUnmet  Kind = "take_unmet"  // only where nothing is attached to the packet
 	Done       Kind = "done"
 	DropNoted  Kind = "drop"
 	Enter      Kind = "enter" // of one hook
@@ -156,16 +167,22 @@ func (b *builder) chain(name string, rules ...Rule) {
 // ask gives the path of a program.
 func (b *builder) ask(kind Kind) string { return b.askOf(Program{Name: string(kind), Kind: kind}) }
 
-// askBit gives the path of a program that tells a bit of the number of an action.
-func (b *builder) askBit(kind Kind, bit int) string {
-	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", kind, bit), Kind: kind, Bit: uint8(bit)})
+// askBits gives the path of a program that tells whether bits of the number of an action are set.
+func (b *builder) askBits(kind Kind, set int) string {
+	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", kind, set), Kind: kind, Bits: uint32(set)})
+}
+
+// askLeaf gives the path of a program that takes an action.
+func (b *builder) askLeaf(kind Kind, a action) string {
+	leaf := a.number & (plan.Leaf - 1)
+	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", kind, leaf), Kind: kind, Leaf: uint8(leaf)})
 }
 
 func (b *builder) askOf(p Program) string {
 	p.Name, p.Table = pinName(b.Table)+"-"+p.Name, b.Table
 	if b.at != nil {
-		p.Name, p.Base = fmt.Sprintf("%s-%s:%d", p.Name, b.at.Hook, b.at.Priority), true
-		p.Hook, p.Priority = b.at.Hook, b.at.Priority
+		p.Base, p.Hook, p.Priority = true, b.at.Hook, b.at.Priority
+		p.Name += "-" + p.Place()
 	}
 	return b.load(p)
 }

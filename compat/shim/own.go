@@ -9,6 +9,7 @@ import (
 	"github.com/google/nftables"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 // Own gives the chains of our table in nf_tables that do what a layout says. The error
@@ -110,12 +111,16 @@ func (at spot) rules(rules []Rule) ([]anchor.Rule, error) {
 	return out, nil
 }
 
-// own gives the rules that run an effect: one of them takes the action and does it.
+// own gives the rules that run an effect: one of them takes the action and does it. What is done before it is
+// taken, as it may not succeed, waits for its turn.
 func (r *Rule) own(all []run) []anchor.Rule {
 	out := make([]anchor.Rule, len(all))
 	for i, one := range all {
-		out[i] = append(append(slices.Clone(one.first), anchor.Ask(cmp.Or(r.Own, r.Ask))), one.then...)
-		if i < len(all)-1 {
+		if len(one.first) > 0 {
+			out[i] = append(anchor.Rule{anchor.Ask(r.Is)}, one.first...)
+		}
+		out[i] = append(append(out[i], anchor.Ask(cmp.Or(r.Own, r.Ask))), one.then...)
+		if i < len(all)-1 || !pred.Ends(r.Effect) { // what follows is of other actions
 			out[i] = append(out[i], anchor.Return())
 		}
 	}

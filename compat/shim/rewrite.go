@@ -61,6 +61,13 @@ func unchanged(c pred.HeaderChange) anchor.Rule {
 	return anchor.Rule{anchor.LoadHeader(off, n), anchor.Bits(fixed, make([]byte, n)), anchor.Equals(bytes(c, c.Xor))}
 }
 
+// writesFirst says whether an effect does something before the action counts as done.
+func writesFirst(family packet.Family, e pred.Effect) bool {
+	_, changes := pred.ChangesHeader(family, e)
+	_, proxies := e.(pred.TProxy)
+	return changes || proxies
+}
+
 // bytes is a number as the change has it on the wire.
 func bytes(c pred.HeaderChange, n uint16) []byte {
 	if c.Width == 1 {

@@ -13,21 +13,20 @@
 //	                -m bpf done -g bpftables7-f-end  that was the last one
 //	                ...                              as often as a packet may need it
 //	                -j DROP                          never: fails closed
-//	bpftables7-f-a0: -m bpf bit 0 -g bpftables7-f-a1 the number of the action is odd
-//	                 -m bpf take -j LOG              action 0
-//	bpftables7-f-a1: -m bpf take -j REJECT           action 1
+//	bpftables7-f-a0: -m bpf bit 3 -g bpftables7-f-a8 the number of the action is 8 or more
+//	                 -m bpf take 0 -j LOG            action 0
+//	                 -m bpf take 1 -j REJECT         action 1
+//	                 ...
 //	bpftables7-f-end: -m bpf drop -j DROP            the verdict that follows the actions
 package shim
 
 import (
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
-	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -72,12 +71,13 @@ func translates(t *plan.Table) bool {
 
 // each lays out a table whose base chains have matches of their own. Where they translate
 // addresses they are there without actions, too: where one is, connections that nothing
-// translates are kept apart from others (nf_nat_alloc_null_binding(), net/netfilter/nf_nat_core.c). Each has its own tree, of those
-// actions that may stand there, and that packets can be given there.
+// translates are kept apart from others (nf_nat_alloc_null_binding(), net/netfilter/nf_nat_core.c). Each has a tree
+// of those actions that may stand there, and that packets can be given there; PREROUTING and OUTPUT, to which the
+// same may stand, have one between them.
 func (b *builder) each(t *plan.Table) {
+	var trees []tree
 	for i, h := range t.Hooks {
 		b.at = h
-		root := fmt.Sprintf("%s-b%d", b.Root, i)
 		here := actionsAt(t, h.Hook)
 		if !h.NAT {
 			here = slices.DeleteFunc(here, func(a action) bool { return !slices.Contains(h.Met, a.number) })
@@ -88,12 +88,34 @@ func (b *builder) each(t *plan.Table) {
 			}
 			continue
 		}
-		b.entry(h, root)
+		own := tree{root: fmt.Sprintf("%s-b%d", b.Root, i), at: h, actions: here}
+		same := slices.IndexFunc(trees, own.same)
+		if same < 0 {
+			same = len(trees)
+			trees = append(trees, own)
+		}
+		b.entry(h, trees[same].root)
 		if h.NAT {
 			b.around(h)
 		}
-		b.actions(root, here, steps(t))
+		if trees[same].at == h {
+			b.actions(own.root, here, steps(t))
+		}
 	}
+}
+
+// tree is the actions of a base chain.
+type tree struct {
+	root    string
+	at      *plan.Hook
+	actions []action
+}
+
+// same says whether packets can be led to the chains of another base chain: they translate alike, and the programs
+// find notes of packets that processes send wherever those of the other's packets are (find_any(), bpf/shim.bpf.c).
+func (t *tree) same(other tree) bool {
+	return t.at.NAT && other.at.NAT && t.at.Hook.Local() && translatesSource(t.at.Hook) == translatesSource(other.at.Hook) &&
+		slices.Equal(t.actions, other.actions)
 }
 
 // Priorities before and behind all chains that translate (nft_chain_parse_hook(),
@@ -126,23 +148,6 @@ func (b *builder) parts(t *plan.Table) {
 	}
 }
 
-// steps are how many actions a packet can have: one more may come with changes in place.
-func steps(t *plan.Table) int { return min(t.Longest+1, plan.MaxRuns) }
-
-// action is an action of a table and its number.
-type action struct {
-	number int
-	effect pred.Effect
-}
-
-func numbered(t *plan.Table) []action {
-	out := make([]action, len(t.Actions))
-	for i, a := range t.Actions {
-		out[i] = action{i, a.Effect}
-	}
-	return out
-}
-
 // entry is the place of a base chain.
 func entry(h *plan.Hook) Entry {
 	return Entry{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Route: h.Route, Chain: h.Hook.String()}
@@ -161,77 +166,6 @@ func pendingAt(h *plan.Hook) Kind {
 		return PendingOut
 	}
 	return Pending
-}
-
-// actions adds the chains that run actions, one after the other, in the order of a note. The
-// steps stand side by side, as nf_tables nests at most 16 jumps (NFT_JUMP_STACK_SIZE).
-func (b *builder) actions(root string, all []action, longest int) {
-	high := bits.Len(uint(all[len(all)-1].number))
-	end := root + "-end"
-	at := len(b.Chains)
-	b.chain(root)
-	top := b.tree(root, all, high, Bit, b.take)
-	b.Chains[at].Rules = append(b.steps(root, top, end, max(longest, 1)), Rule{Policy: "DROP"})
-	b.chain(end, Rule{Ask: b.ask(DropNoted), Policy: "DROP"})
-}
-
-// mostSteps is how many steps stand in one chain.
-const mostSteps = plan.MaxNotes
-
-// steps are rules that go to a chain so many times, until no action is left. Many stand in a chain of their
-// own, which is gone through several times; its other end is an empty chain, from which packets come back.
-func (b *builder) steps(root, top, end string, n int) (rules []Rule) {
-	if n > mostSteps {
-		round, back := root+"-r", root+"-back"
-		b.chain(back)
-		at := len(b.Chains)
-		b.chain(round)
-		b.Chains[at].Rules = b.steps(root, top, back, mostSteps)
-		top, n = round, (n+mostSteps-1)/mostSteps
-	}
-	for range n {
-		rules = append(rules, Rule{Jump: top}, Rule{Ask: b.ask(Done), Goto: end})
-	}
-	return rules
-}
-
-// take is the rule that runs an action. What says how a packet is to be tracked leaves those alone of which
-// something is said: xt_CT looks for that itself, nf_tables' expressions look less closely
-// (nft_ct_set_zone_eval(), nft_notrack_eval(), net/netfilter/nft_ct.c).
-func (b *builder) take(a action) Rule {
-	r := Rule{Ask: b.ask(Take), Effect: a.effect}
-	switch {
-	case b.late && endsBehindConntrack(a.effect):
-		r.Own = b.ask(TakeLate)
-	case pred.Untracks(a.effect) || pred.Attaches(a.effect):
-		r.Own = b.ask(TakeUnmet)
-	}
-	return r
-}
-
-// tree adds the chains that lead to one of some actions, whose numbers differ in their low bits,
-// and gives the first. Each asks for the bits from the highest on, and has the rule of the action
-// whose remaining bits are all 0 at its end.
-func (b *builder) tree(root string, some []action, low int, bit Kind, leaf func(action) Rule) string {
-	name := fmt.Sprintf("%s-a%d", root, some[0].number>>low<<low)
-	at := len(b.Chains)
-	b.chain(name)
-	var rules []Rule
-	for low > 0 && len(some) > 0 {
-		low--
-		i := slices.IndexFunc(some, func(a action) bool { return a.number>>low&1 == 1 })
-		if i < 0 {
-			rules = append(rules, Rule{Ask: b.askBit(bit, low), Policy: "DROP"}) // there is none
-			continue
-		}
-		rules = append(rules, Rule{Ask: b.askBit(bit, low), Goto: b.tree(root, some[i:], low, bit, leaf)})
-		some = some[:i]
-	}
-	if len(some) > 0 {
-		rules = append(rules, leaf(some[0]))
-	}
-	b.Chains[at].Rules = rules
-	return name
 }
 
 // Whole lays out a table that is left to netfilter: every chain under a name of the

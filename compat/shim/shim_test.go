@@ -21,7 +21,6 @@ func TestTargets(t *testing.T) {
 	want := `*filter
 :bpftables7-f - [0:0]
 :bpftables7-f-a0 - [0:0]
-:bpftables7-f-a1 - [0:0]
 :bpftables7-f-end - [0:0]
 -A INPUT -m bpf --object-pinned /pins/filter-pending -j bpftables7-f
 -A OUTPUT -m bpf --object-pinned /pins/filter-pending_out -j bpftables7-f
@@ -30,9 +29,8 @@ func TestTargets(t *testing.T) {
 -A bpftables7-f -j bpftables7-f-a0
 -A bpftables7-f -m bpf --object-pinned /pins/filter-done -g bpftables7-f-end
 -A bpftables7-f -j DROP
--A bpftables7-f-a0 -m bpf --object-pinned /pins/filter-bit-0 -g bpftables7-f-a1
--A bpftables7-f-a0 -m bpf --object-pinned /pins/filter-take -j LOG --log-prefix "a b "
--A bpftables7-f-a1 -p tcp -m bpf --object-pinned /pins/filter-take -j REJECT --reject-with tcp-reset
+-A bpftables7-f-a0 -m bpf --object-pinned /pins/filter-take-0 -j LOG --log-prefix "a b "
+-A bpftables7-f-a0 -p tcp -m bpf --object-pinned /pins/filter-take-1 -j REJECT --reject-with tcp-reset
 -A bpftables7-f-end -m bpf --object-pinned /pins/filter-drop -j DROP
 COMMIT
 `
@@ -42,63 +40,6 @@ COMMIT
 	if l := Targets(packet.IPv4, &plan.Table{Name: "filter"}, 7, "/pins"); l != nil {
 		t.Errorf("a table without actions has a shim: %v", l)
 	}
-}
-
-// TestTreeOfTargets follows the bits of each number: to its target where it has one, else to
-// none.
-func TestTreeOfTargets(t *testing.T) {
-	some := map[int]bool{0: true, 1: true, 5: true, 6: true, 700: true, 1023: true}
-	for name, has := range map[string]func(int) bool{
-		"all": func(int) bool { return true }, "some": func(n int) bool { return some[n] }, "odd": func(n int) bool { return n%2 == 1 },
-	} {
-		var all []action
-		for n := range 1024 {
-			if has(n) {
-				all = append(all, action{n, pred.SetPriority{Class: uint32(n)}})
-			}
-		}
-		b := &builder{}
-		b.actions("root", all, 1)
-		chains := map[string][]Rule{}
-		for _, c := range b.Chains {
-			chains[c.Name] = c.Rules
-		}
-		bitOf := map[string]uint8{}
-		for _, p := range b.Programs {
-			if p.Kind == Bit {
-				bitOf["/"+p.Name] = p.Bit
-			}
-		}
-		for n := range 1024 {
-			met, jumps := reach(chains, chains["root"][0].Jump, func(ask string) bool {
-				bit, is := bitOf[ask]
-				return !is || n>>bit&1 == 1
-			})
-			want := pred.Effect(nil)
-			if has(n) {
-				want = pred.SetPriority{Class: uint32(n)}
-			}
-			if met != want || jumps > 10 {
-				t.Errorf("%s: action %d: %v after %d jumps", name, n, met, jumps)
-			}
-		}
-	}
-}
-
-// reach walks the chains from one on, and gives the effect that is met.
-func reach(chains map[string][]Rule, chain string, answer func(ask string) bool) (e pred.Effect, jumps int) {
-	for i := 0; i < len(chains[chain]); i++ {
-		r := chains[chain][i]
-		switch {
-		case !answer(r.Ask):
-		case r.Goto != "":
-			chain, i = r.Goto, -1
-			jumps++
-		default:
-			return r.Effect, jumps
-		}
-	}
-	return nil, jumps
 }
 
 const savedTable = `*filter
@@ -162,7 +103,7 @@ func TestLate(t *testing.T) {
 	table := &plan.Table{Name: "raw", Longest: 1, Hooks: []*plan.Hook{{Hook: packet.Prerouting, Priority: -300, Shim: true}, {Hook: packet.Output, Priority: -300}},
 		Actions: []plan.Action{{Effect: pred.NoTrack{}}, {Effect: helper}, {Effect: pred.Track{Zone: 2}}}}
 	l := Targets(packet.IPv4, table, 7, "/pins")
-	if text := Text([]*Layout{l}); strings.Contains(text, "late") || !strings.Contains(text, "raw-take -j CT --helper ftp --zone 3") {
+	if text := Text([]*Layout{l}); strings.Contains(text, "late") || !strings.Contains(text, "raw-take-1 -j CT --helper ftp --zone 3") {
 		t.Errorf("for the tools: %s", text)
 	}
 	chains, err := Own(l)

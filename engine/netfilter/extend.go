@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/bpftables/bpftables/bpf/attach"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -35,19 +37,38 @@ func (d *Datapath) Extend(live *datapath.Live, table string, effects []pred.Effe
 		more.Actions[i].Effect = e
 	}
 	to := shim.Targets(d.family, &more, live.Number(), pins)
-	grown, ok := shim.Grown(shim.Targets(d.family, was, live.Number(), pins), to)
+	grown, programs, ok := shim.Grown(shim.Targets(d.family, was, live.Number(), pins), to)
 	if !whole || !ok {
 		return nil, datapath.ErrAnew
+	}
+	if err := d.addPrograms(live.Number(), h, programs); err != nil {
+		return nil, err
 	}
 	chains, err := shim.OwnChains(d.family, grown)
 	if err != nil {
 		return nil, err
 	}
+	failpoint.At("match programs added")
 	if err := d.netfilter.own.Replace(names(chains, false), chains); err != nil {
 		return nil, err
 	}
+	notes := h.Notes
 	*h = d.netfilter.holds([]*shim.Layout{to}, &plan.Plan{Tables: []*plan.Table{&more}})[0]
+	h.Notes = notes
 	return json.Marshal(r)
+}
+
+// addPrograms puts programs beside those that rules of a table ask.
+func (d *Datapath) addPrograms(number uint32, h *held, programs []shim.Program) error {
+	add := make([]attach.ShimProgram, len(programs))
+	for i, p := range programs {
+		notes, known := h.Notes[p.Place()]
+		if !known {
+			return datapath.ErrAnew
+		}
+		add[i] = matching(&p, notes)
+	}
+	return d.space.AddShims(number, add)
 }
 
 // isWhole says whether our table in nf_tables has all that a generation gave it for a table.

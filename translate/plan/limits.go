@@ -8,9 +8,9 @@ const (
 	// left to netfilter: the bound is proven by the translator, never met at run time.
 	MaxNotes = 256
 	// MaxRuns is how many actions netfilter may run for a packet, those that follow themselves among them.
-	MaxRuns = NoteRepeats
+	MaxRuns = 1 << 15
 	// NoteRepeats, in place of the number of an action, says that the one before it comes some more times.
-	NoteRepeats = 1 << 15
+	NoteRepeats = 1 << 29
 	// ClassDepth is how deep classified chains may call each other.
 	ClassDepth = 12
 )

@@ -129,12 +129,15 @@ type Func struct {
 }
 
 // MaxClasses is how many classified chains a plan has, those of the early stage included: a row
-// holds two of their numbers, of 16 bits each (ROW_ARG in bpf/lookup/rows.h), and the facts one.
-const MaxClasses = 1 << 16
+// holds two of their numbers (CHAIN_BITS in bpf/lookup/rows.h).
+const MaxClasses = 1 << 18
 
-// MaxActions is how many actions a table has: they are found by the bits of their numbers, each a
-// jump, of which nf_tables nests 16 (NFT_JUMP_STACK_SIZE); two lead there.
-const MaxActions = 1 << 13
+// MaxActions is how many actions a table has.
+const MaxActions = 1 << 18
+
+// Leaf is how many actions are asked for one after the other, at most, where their numbers differ
+// in the lowest bits alone: a power of two.
+const Leaf = 8
 
 // Class is a chain whose rules are looked up instead of run as code, as those of all chains
 // that it calls are.
@@ -200,7 +203,7 @@ type Rule struct {
 }
 
 // NoteOnce is added to the number of an action that a packet need not note twice in a row.
-const NoteOnce = 1 << 16
+const NoteOnce = 1 << 30
 
 // Noted is what the datapath is told to note for a packet that the rule matches (note() in
 // bpf/netfilter/notes.h).

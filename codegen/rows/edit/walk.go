@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/codegen/rows/rule"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/flow"
 	"github.com/bpftables/bpftables/translate/plan"
@@ -69,7 +70,7 @@ func (w *Walker) rule(n uint32) flow.Rule {
 	}
 	switch out.Op {
 	case pred.Jump, pred.Goto:
-		out.To = int(row[abi.RowArg] & 0xffff)
+		out.To = rule.To(row)
 	case pred.Do:
 		note := m.Index[row[abi.RowArg]:]
 		out.Note = flow.Note{
@@ -89,7 +90,7 @@ const everyPort = 0xffff << 16
 
 // always says whether every packet matches a row.
 func (m *Chains) always(row []uint32) bool {
-	return row[abi.RowAction]>>4&asking == 0 && row[abi.RowAction]>>20 == 0 && row[abi.RowProgram] == 0 &&
+	return row[abi.RowAction]>>4&asking == 0 && row[abi.RowAction]>>abi.RowStates&abi.RowStatesMask == 0 && row[abi.RowProgram] == 0 &&
 		row[abi.RowSPort] == everyPort && row[abi.RowDPort] == everyPort && row[abi.RowProto] == 0 &&
 		!slices.ContainsFunc(row[abi.RowSrc:], func(word uint32) bool { return word != 0 })
 }
@@ -113,7 +114,7 @@ func (m *Chains) implied(a, b uint32) bool {
 	if m.always(y) {
 		return true
 	}
-	const fields = 0xfffffff0
+	const fields = 1<<abi.RowOwn - 1<<4 // flags and states
 	if y[abi.RowProgram] != 0 || (x[abi.RowAction]^y[abi.RowAction])&fields != 0 {
 		return false
 	}

@@ -65,7 +65,7 @@ func (m *Memory) Write(n, label, born uint32, r *rule.Row, program, arg uint32) 
 	w := m.Row(n)
 	w[abi.RowLabel], w[abi.RowBorn], w[abi.RowDead] = label, born, Forever
 	w[abi.RowID] = r.ID
-	w[abi.RowAction] = r.Action | (r.Flags|r.Plain())<<4 | r.States<<20
+	w[abi.RowAction] = r.Action | (r.Flags|r.Plain())<<4 | r.States<<abi.RowStates
 	w[abi.RowArg] = arg
 	w[abi.RowProgram] = program
 	w[abi.RowSPort], w[abi.RowDPort] = r.SPort.Word(), r.DPort.Word()

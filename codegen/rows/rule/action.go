@@ -37,14 +37,25 @@ func Action(family packet.Family, r *plan.Rule, chain uint32) (do, arg uint32, w
 	case pred.Return:
 		return abi.DoReturn, 0, nil, nil
 	case pred.Jump:
-		return abi.DoJump, uint32(r.Class.Number) | chain<<16, nil, nil
+		do, arg = link(abi.DoJump, uint32(r.Class.Number), chain)
+		return do, arg, nil, nil
 	case pred.Goto:
-		return abi.DoGoto, uint32(r.Class.Number) | chain<<16, nil, nil
+		do, arg = link(abi.DoGoto, uint32(r.Class.Number), chain)
+		return do, arg, nil, nil
 	case pred.Up:
 		return abi.DoUp, 0, nil, nil
 	}
 	return 0, 0, nil, fmt.Errorf("action %s cannot run in BPF", r.Action)
 }
+
+// link gives the words of a jump to a chain from its own, as chain_to() and chain_of() read them
+// (bpf/lookup/rows.h).
+func link(do, to, own uint32) (action, arg uint32) {
+	return do | own>>(32-abi.ChainBits)<<abi.RowOwn, to | own<<abi.ChainBits
+}
+
+// To is the chain that a jump leads to.
+func To(row []uint32) int { return int(row[abi.RowArg] & (1<<abi.ChainBits - 1)) }
 
 // noteWords is what a rule asks of whoever runs its effect, as the datapath reads it.
 func noteWords(family packet.Family, r *plan.Rule) ([]uint32, error) {

@@ -1,0 +1,149 @@
+package shim
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
+)
+
+// The chains that lead to an action are a tree over the bits of its number, the highest first. A chain
+// asks for one bit after the other: where it is set, the packet goes on in another chain, and where it is not, in
+// this one. So a number is found behind as many jumps as it has bits that are set.
+//
+// nf_tables nests at most 16 chains, whichever way they are led to (NFT_JUMP_STACK_SIZE;
+// nft_chain_validate(), net/netfilter/nf_tables_api.c). Where numbers have more bits than that leaves, the
+// highest are asked for in pairs: one jump for both costs a packet a quarter of a question more.
+
+// leafBits are the lowest bits of a number: actions that differ in them alone stand in one chain, each with the program
+// that takes it if it is the one that is wanted.
+var leafBits = bits.Len(plan.Leaf - 1)
+
+// jumpsLeft is how many chains may follow on the first one of a tree, to which the base chain, the chain with
+// the steps, and that with rounds of steps lead.
+const jumpsLeft = 16 - 4
+
+// action is an action of a table and its number.
+type action struct {
+	number int
+	effect pred.Effect
+}
+
+func numbered(t *plan.Table) []action {
+	out := make([]action, len(t.Actions))
+	for i, a := range t.Actions {
+		out[i] = action{i, a.Effect}
+	}
+	return out
+}
+
+// steps are how many actions a packet can have: one more may come with changes in place.
+func steps(t *plan.Table) int { return min(t.Longest+1, plan.MaxRuns) }
+
+// actions adds the chains that run actions, one after the other, in the order of a note. The
+// steps stand side by side, so that they do not nest.
+func (b *builder) actions(root string, all []action, longest int) {
+	end := root + "-end"
+	at := len(b.Chains)
+	b.chain(root)
+	top := b.branches(root, Bit, leafBits, b.take).from(all)
+	b.Chains[at].Rules = append(b.steps(root, top, end, max(longest, 1)), Rule{Policy: "DROP"})
+	b.chain(end, Rule{Ask: b.ask(DropNoted), Policy: "DROP"})
+}
+
+// mostSteps is how many steps stand in one chain.
+const mostSteps = plan.MaxNotes
+
+// steps are rules that go to a chain so many times, until no action is left. Many stand in a chain of their
+// own, which is gone through several times; its other end is an empty chain, from which packets come back.
+func (b *builder) steps(root, top, end string, n int) (rules []Rule) {
+	if n > mostSteps {
+		round, back := root+"-r", root+"-back"
+		b.chain(back)
+		at := len(b.Chains)
+		b.chain(round)
+		b.Chains[at].Rules = b.steps(root, top, back, mostSteps)
+		top, n = round, (n+mostSteps-1)/mostSteps
+	}
+	for range n {
+		rules = append(rules, Rule{Jump: top}, Rule{Ask: b.ask(Done), Goto: end})
+	}
+	return rules
+}
+
+// take is the rule that runs an action. What says how a packet is to be tracked leaves those alone of which
+// something is said: xt_CT looks for that itself, nf_tables' expressions look less closely
+// (nft_ct_set_zone_eval(), nft_notrack_eval(), net/netfilter/nft_ct.c).
+func (b *builder) take(a action) Rule {
+	r := Rule{Ask: b.askLeaf(Take, a), Effect: a.effect}
+	if writesFirst(b.Family, a.effect) {
+		r.Is = b.askLeaf(Wanted, a)
+	}
+	switch {
+	case b.late && endsBehindConntrack(a.effect):
+		r.Own = b.askLeaf(TakeLate, a)
+	case pred.Untracks(a.effect) || pred.Attaches(a.effect):
+		r.Own = b.askLeaf(TakeUnmet, a)
+	}
+	return r
+}
+
+// branches are the chains of a tree.
+type branches struct {
+	*builder
+	root string
+	bit  Kind // the program that tells bits
+	leaf func(action) Rule
+	low  int // bits that the rules of a leaf tell apart
+	one  int // up to where bits are asked for one by one
+}
+
+func (b *builder) branches(root string, bit Kind, low int, leaf func(action) Rule) *branches {
+	return &branches{builder: b, root: root, bit: bit, leaf: leaf, low: low}
+}
+
+// from adds the chains for some actions, and gives the first.
+func (b *branches) from(all []action) string {
+	high := max(bits.Len(uint(all[len(all)-1].number)), b.low)
+	b.one = b.low + min(high-b.low, 2*jumpsLeft-(high-b.low))
+	return b.add(all, high)
+}
+
+// add adds the chains that lead to one of some actions, whose numbers differ in their bits below
+// one, and gives the first of them.
+func (b *branches) add(some []action, below int) string {
+	name := fmt.Sprintf("%s-a%d", b.root, some[0].number>>below<<below)
+	at := len(b.Chains)
+	b.chain(name)
+	var rules []Rule
+	for below > b.low && len(some) > 0 {
+		asked := 1
+		if below > b.one {
+			asked = 2
+		}
+		below -= asked
+		for value := 1<<asked - 1; value > 0; value-- {
+			var rule Rule
+			rule, some = b.branch(some, value<<below, below)
+			rules = append(rules, rule)
+		}
+	}
+	for _, a := range some {
+		rules = append(rules, b.leaf(a))
+	}
+	b.Chains[at].Rules = rules
+	return name
+}
+
+// branch gives the rule for those of some actions whose numbers have all of some bits, which are the last
+// ones, and the others.
+func (b *branches) branch(some []action, set, below int) (rule Rule, rest []action) {
+	ask := b.askBits(b.bit, set)
+	i := slices.IndexFunc(some, func(a action) bool { return a.number&set == set })
+	if i < 0 {
+		return Rule{Ask: ask, Policy: "DROP"}, some // there is none
+	}
+	return Rule{Ask: ask, Goto: b.add(some[i:], below)}, some[:i]
+}
