@@ -295,6 +295,42 @@ rm -rf /etc/iptables
 	}
 }
 
+// TestFlushedOnPurpose: what an administrator has removed is not given back as if it were lost, in whichever way it was
+// removed; and what is lost after a giving that was killed in the middle is given as a whole.
+func TestFlushedOnPurpose(t *testing.T) {
+	needRoot(t)
+	bin := compatBinaries(t, "-tags", "failpoints")
+	for what, removed := range map[string]string{
+		"by a face":        "iptables -F; iptables -X; iptables -P INPUT ACCEPT",
+		"by flush":         "bpftables flush",
+		"by flush --all":   "bpftables flush --all",
+		"where it came to": "bpftables give-back >/dev/null; iptables-nft -F INPUT",
+		"by a killed run":  "iptables -F\n(BPFTABLES_FAILPOINT=given bpftables remove-compat >/dev/null && echo NOT KILLED; true) 2>/dev/null",
+	} {
+		out := inBox(t, "iptables-nft -A INPUT -p icmp -j DROP\nbpftables install-compat >/dev/null\nbpftables persist >/dev/null\n"+removed+`
+bpftables remove-compat 2>&1 | grep 'given back is'
+iptables-nft-save 2>/dev/null | grep icmp; iptables-legacy-save 2>/dev/null | grep icmp
+readlink /etc/alternatives/iptables
+`, bin)
+		if out != "/usr/sbin/iptables-nft\n" {
+			t.Errorf("%s:\n%s", what, out)
+		}
+	}
+	out := inBox(t, `
+iptables-nft -A INPUT -p icmp -j DROP; iptables-nft -t raw -A PREROUTING -s 192.0.2.1 -j DROP
+bpftables install-compat >/dev/null
+bpftables persist >/dev/null
+umount -l /run/bpftables/bpf; rm -rf /run/bpftables
+(BPFTABLES_FAILPOINT=loaded-text bpftables remove-compat >/dev/null && echo NOT KILLED; true) 2>/dev/null
+iptables-nft -t raw -F; iptables-nft -t raw -X
+bpftables remove-compat >/dev/null 2>&1 || echo FAILED remove-compat
+iptables-nft-save | grep '^-A'
+`, bin)
+	if want := "-A PREROUTING -s 192.0.2.1/32 -j DROP\n-A INPUT -p icmp -j DROP\n"; out != want {
+		t.Errorf("killed in the middle:\n%s\nwant\n%s", out, want)
+	}
+}
+
 // TestMigrate replaces bpftables by a version that cannot read what this one has made: it is enforced all the
 // time, and then known again, with counters, in all network namespaces.
 func TestMigrate(t *testing.T) {

@@ -7,14 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpftables/bpftables/bpf/abi"
-	"github.com/bpftables/bpftables/bpf/plainfile"
 	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -90,14 +87,8 @@ func (s *Space) Dir() string { return filepath.Join(s.root, s.netns, s.family.St
 // Identity tells the namespace from all others since the machine was made: cookies begin anew
 // with each boot.
 func (s *Space) Identity() string {
-	return s.cookie + " " + boot()
+	return s.cookie + " " + probe.Boot()
 }
-
-// boot is the number of this boot; "" where it cannot be read, as if there were no other.
-var boot = sync.OnceValue(func() string {
-	id, _ := plainfile.Read("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(id))
-})
 
 // Pins is the directory that all pins of this namespace and family lie under.
 func (s *Space) Pins() string { return filepath.Join(pinRoot, s.netns, s.family.String()) }

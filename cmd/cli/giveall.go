@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bpftables/bpftables/bpf/attach"
@@ -43,7 +44,7 @@ func (s *streams) giveAll() error {
 			return err
 		}
 	}
-	return install.Enforcing()
+	return nil
 }
 
 // giveIn gives the rules of another network namespace back, unless nothing but our links is left of
@@ -71,25 +72,33 @@ func (s *streams) give(e *apply.Engine) error { return takeover.New(e, s.caller,
 // those that were stored last.
 func (s *streams) giveOwn(family packet.Family) error {
 	return s.withEngine(family, func(e *apply.Engine) error {
-		err := s.give(e)
+		err := s.giveVanished(e)
 		if err == nil {
-			return s.giveVanished(e)
+			err = s.give(e)
 		}
-		if !errors.Is(err, datapath.ErrLost) {
+		if errors.Is(err, datapath.ErrLost) {
+			err = s.giveLost(e, err)
+		}
+		if err != nil {
 			return err
 		}
-		if s.found(e) {
-			if err = s.give(e); !errors.Is(err, datapath.ErrLost) {
-				return err
-			}
-		}
-		path := persist.File(family)
-		text, bad := stored(path)
-		if bad != nil || text == "" {
-			return errors.Join(bad, fmt.Errorf("%w; %s has no rules to give back in their place: write there what is to be enforced, then run remove-compat again", err, path))
-		}
-		return s.giveStored(e, err, path, text)
+		return install.Enforces(e.Dir(), false)
 	})
+}
+
+// giveLost gives rules of which the state is lost, and why.
+func (s *streams) giveLost(e *apply.Engine, why error) error {
+	if s.found(e) {
+		if err := s.give(e); !errors.Is(err, datapath.ErrLost) {
+			return err
+		}
+	}
+	path := persist.File(e.Family())
+	text, err := stored(path)
+	if err != nil || text == "" {
+		return errors.Join(err, fmt.Errorf("%w; %s has no rules to give back in their place: write there what is to be enforced, then run remove-compat again", why, path))
+	}
+	return s.giveStored(e, why, path, text)
 }
 
 // found finds lost rules again: the state may be there, and a change puts what was removed back; or a
@@ -105,14 +114,9 @@ func (s *streams) found(e *apply.Engine) bool {
 }
 
 // giveVanished gives stored rules back where rules were enforced in this boot, and neither they nor others
-// are any more.
+// are any more. Of a giving that was killed, others may be a part.
 func (s *streams) giveVanished(e *apply.Engine) error {
-	was, err := install.WasEnforcing(e.Family().String())
-	if err != nil || !was {
-		return err
-	}
-	held, err := theirs.Open(e.Family(), e.Pins(), s.caller.Env).All()
-	if err != nil || len(held) > 0 {
+	if vanished, err := s.vanished(e); err != nil || !vanished {
 		return err
 	}
 	path := persist.File(e.Family())
@@ -127,19 +131,43 @@ func (s *streams) giveVanished(e *apply.Engine) error {
 	return s.giveStored(e, errors.New("rules were enforced, and nothing is left of them"), path, text)
 }
 
-// noteEnforcing remembers of which families rules are enforced. Of what cannot be told, nothing is remembered.
+// vanished says whether rules are gone that no command has removed. Where the rules are known and there are none,
+// somebody has removed them: that is noted, for the case that this command is killed.
+func (s *streams) vanished(e *apply.Engine) (bool, error) {
+	ours, err := e.Current()
+	if err != nil {
+		return false, nil // something is left, and to give it says what is wrong
+	}
+	if ours != nil {
+		if slices.ContainsFunc(ours.Tables, apply.Holds) {
+			return false, nil
+		}
+		return false, install.Enforces(e.Dir(), false)
+	}
+	was, err := install.WasEnforcing(e.Dir())
+	if err != nil || !was {
+		return false, err
+	}
+	held, err := theirs.Open(e.Family(), e.Pins(), s.caller.Env).All()
+	if err != nil || len(held) == 0 {
+		return err == nil, err
+	}
+	return takeover.New(e, s.caller, s.out).Interrupted()
+}
+
+// noteEnforcing remembers of which families rules are enforced here. Of what cannot be told, nothing new is remembered.
 func (s *streams) noteEnforcing() error {
-	var families []string
+	var errs []error
 	for _, family := range bothOf {
 		_ = s.withEngine(family, func(e *apply.Engine) error {
 			held, err := e.Held()
-			if len(held) > 0 {
-				families = append(families, family.String())
+			if err == nil {
+				errs = append(errs, install.Enforces(e.Dir(), len(held) > 0))
 			}
 			return err
 		})
 	}
-	return install.Enforcing(families...)
+	return errors.Join(errs...)
 }
 
 // stored is the text of a file that has rules; "" if it has none, or is not there.

@@ -113,8 +113,11 @@ func showRecent(e *apply.Engine, name string, out io.Writer) error {
 		return err
 	}
 	theirs, kernelErr := os.ReadFile(filepath.Join(recentDir, filepath.Base(name)))
-	if ours == nil && kernelErr != nil {
-		return noRecent(name, kernelErr)
+	switch {
+	case errors.Is(kernelErr, fs.ErrNotExist) && ours == nil:
+		return noRecent(name)
+	case kernelErr != nil && !errors.Is(kernelErr, fs.ErrNotExist):
+		return fmt.Errorf("recent %s: %w", name, kernelErr)
 	}
 	if ours != nil {
 		defer ours.Close()
@@ -130,11 +133,15 @@ func showRecent(e *apply.Engine, name string, out io.Writer) error {
 	return err
 }
 
-func noRecent(name string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		err = unix.ENOENT
+func noRecent(name string) error {
+	return fmt.Errorf("recent %s: %w; a rule with '-m recent --name %s' makes the list", name, unix.ENOENT, name)
+}
+
+func refusedRecent(name, text string, err error) error {
+	if errors.Is(err, unix.EINVAL) {
+		err = errWritten
 	}
-	return fmt.Errorf("recent %s: %w; a rule with '-m recent --name %s' makes the list", name, err, name)
+	return fmt.Errorf("recent %s: %q: %w", name, text, err)
 }
 
 // writeRecent changes a list by a text, as recent_mt_proc_write() does (net/netfilter/xt_recent.c).
@@ -145,16 +152,16 @@ func writeRecent(e *apply.Engine, name, text string) error {
 	}
 	err = os.WriteFile(filepath.Join(recentDir, filepath.Base(name)), []byte(text), 0)
 	switch {
-	case ours == nil && err != nil:
-		return noRecent(name, err)
+	case errors.Is(err, fs.ErrNotExist) && ours == nil:
+		return noRecent(name)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return noRecent(name, err)
+		return refusedRecent(name, text, err)
 	case ours == nil:
 		return nil
 	}
 	defer ours.Close()
 	if err := editRecent(ours, text); err != nil {
-		return fmt.Errorf("recent %s: %q: %w", name, text, err)
+		return refusedRecent(name, text, err)
 	}
 	return nil
 }

@@ -145,11 +145,17 @@ func (c *flushCmd) Run(s *streams) error {
 		})
 	}
 	for _, family := range bothOf {
-		if err := s.locked(c.waitFlag, family, (*apply.Engine).FlushAll); err != nil {
+		err := s.locked(c.waitFlag, family, func(e *apply.Engine) error {
+			if err := e.FlushAll(); err != nil {
+				return err
+			}
+			return install.Enforces(e.Dir(), false)
+		})
+		if err != nil {
 			return err
 		}
 	}
-	return install.Enforcing()
+	return nil
 }
 
 // checkCmd is "bpftables check".

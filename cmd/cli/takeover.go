@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/bpftables/bpftables/compat/install"
 	"github.com/bpftables/bpftables/compat/takeover"
 	"github.com/bpftables/bpftables/engine/apply"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -52,7 +53,10 @@ func (c *takeoverCmd) Run(s *streams) error {
 	if err := s.checkTakeover(c.waitFlag, c.families(), c.DryRun); err != nil || c.DryRun {
 		return err
 	}
-	return s.takeOver(c.waitFlag, c.families())
+	if err := s.takeOver(c.waitFlag, c.families()); err != nil {
+		return err
+	}
+	return s.noteEnforcing()
 }
 
 // checkTakeover says why rules cannot be taken over: of two families, none is taken if one of
@@ -105,7 +109,12 @@ func (c *giveBackCmd) Run(s *streams) error { return s.giveBack(c.waitFlag, c.fa
 // giveBack gives the rules of families back.
 func (s *streams) giveBack(w waitFlag, families []packet.Family, report io.Writer) error {
 	for _, family := range families {
-		err := s.locked(w, family, func(e *apply.Engine) error { return takeover.New(e, s.caller, report).Give() })
+		err := s.locked(w, family, func(e *apply.Engine) error {
+			if err := takeover.New(e, s.caller, report).Give(); err != nil {
+				return err
+			}
+			return install.Enforces(e.Dir(), false)
+		})
 		if err != nil {
 			return err
 		}

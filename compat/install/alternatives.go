@@ -119,8 +119,11 @@ func readGroup(path string) (*group, error) {
 		}
 		g.choices = append(g.choices, c)
 	}
-	if g.link == "" || s.Err() != nil {
-		return nil, fmt.Errorf("%s: update-alternatives keeps the group %s in a form that is not known (%w)", path, g.name, errors.Join(s.Err(), fs.ErrInvalid))
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if g.link == "" {
+		return nil, fmt.Errorf("%s: it does not begin as a group of update-alternatives does; write it anew, or remove it if 'update-alternatives --display %s' cannot read it either", path, g.name)
 	}
 	return g, nil
 }

@@ -95,8 +95,12 @@ func (s *single) was(b *before) error {
 		case !ours(f.Path):
 			f.Aside = f.Path + asideSuffix
 		}
-		if there, err := exists(f.Aside); err != nil || there {
-			return errors.Join(err, fmt.Errorf("%s is there already: another program has moved %s aside; undo that first", f.Aside, f.Path))
+		there, err := exists(f.Aside)
+		if err != nil {
+			return err
+		}
+		if there {
+			return fmt.Errorf("%s is there already: another program has moved %s aside; undo that first", f.Aside, f.Path)
 		}
 		b.Files = append(b.Files, f)
 	}
@@ -116,7 +120,7 @@ func (s *single) install(h *Host, b *before) error {
 // never without a program. A package may have put a newer one there since: that is kept then.
 func (s *single) installFile(h *Host, f *file) error {
 	if f.Dpkg {
-		if err := h.divert(f); err != nil {
+		if err := h.divert(f, divertAdd); err != nil {
 			return err
 		}
 	}
@@ -140,16 +144,24 @@ func (s *single) installFile(h *Host, f *file) error {
 	return h.do(func() error { return whole.Link(h.Program, f.Path) }, "let %s be a link to %s", f.Path, h.Program)
 }
 
-// divert tells dpkg that a package's file is aside: its next version is unpacked there.
-func (h *Host) divert(f *file) error {
+// Options of dpkg-divert(1).
+const (
+	divertAdd    = "--add"
+	divertRemove = "--remove"
+)
+
+// divert tells dpkg that a package's file is aside, where its next version is unpacked then, or that it is in its
+// place again.
+func (h *Host) divert(f *file, option string) error {
 	cmd, err := h.command("dpkg-divert", "--truename", f.Path)
 	if err != nil {
 		return err
 	}
-	if out, err := cmd.Output(); err != nil || string(out) == f.Aside+"\n" {
+	out, err := cmd.Output()
+	if aside := string(out) == f.Aside+"\n"; err != nil || aside == (option == divertAdd) {
 		return err
 	}
-	return h.run("dpkg-divert", "--local", "--no-rename", "--divert", f.Aside, "--add", f.Path)
+	return h.run("dpkg-divert", "--local", "--no-rename", "--divert", f.Aside, option, f.Path)
 }
 
 func (s *single) remove(h *Host, b *before) error {
@@ -168,7 +180,7 @@ func (s *single) removeFile(h *Host, f *file) error {
 		return err
 	}
 	if f.Dpkg {
-		return h.undivert(f)
+		return h.divert(f, divertRemove)
 	}
 	return nil
 }
@@ -211,18 +223,6 @@ func exists(path string) (bool, error) {
 	return err == nil, err
 }
 
-// undivert tells dpkg that the file is in its place.
-func (h *Host) undivert(f *file) error {
-	cmd, err := h.command("dpkg-divert", "--truename", f.Path)
-	if err != nil {
-		return err
-	}
-	if out, err := cmd.Output(); err != nil || string(out) != f.Aside+"\n" {
-		return err
-	}
-	return h.run("dpkg-divert", "--local", "--no-rename", "--divert", f.Aside, "--remove", f.Path)
-}
-
 func (s *single) paths() (map[string]string, error) {
 	out := map[string]string{}
 	for _, p := range programs {
@@ -249,14 +249,14 @@ func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 // keepReal lets names in tool.RealDir stand for the programs that the plain names stand for: a
 // name says which of its parts a program such as xtables-nft-multi plays.
-func (h *Host) keepReal(holders map[string]holder) error {
-	for _, name := range h.order(holders) {
-		paths, err := holders[name].paths()
+func (h *Host) keepReal(holders []named) error {
+	for _, k := range holders {
+		paths, err := k.paths()
 		if err != nil {
 			return err
 		}
 		asides := map[string]string{}
-		for _, f := range h.record.of(name).Files {
+		for _, f := range h.record.of(k.name).Files {
 			asides[f.Path] = f.Aside
 		}
 		for _, path := range sorted(paths) {

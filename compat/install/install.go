@@ -77,8 +77,8 @@ func (h *Host) Install(dialect string) error {
 	if err := h.speak(dialect); err != nil {
 		return err
 	}
-	for _, name := range h.order(holders) {
-		if err := holders[name].install(h, h.record.of(name)); err != nil {
+	for _, k := range holders {
+		if err := k.install(h, h.record.of(k.name)); err != nil {
 			return fmt.Errorf("%w; run install-compat again, or remove-compat", err)
 		}
 	}
@@ -90,20 +90,16 @@ func (h *Host) Install(dialect string) error {
 
 // Remove gives the names back.
 func (h *Host) Remove() error {
-	err := h.alone()
-	if err != nil {
+	if err := h.alone(); err != nil {
 		return err
 	}
 	defer h.lock.Close()
-	if h.record, err = recall(); err != nil {
-		return err
-	}
 	holders, err := h.holders()
 	if err != nil {
 		return err
 	}
-	for _, name := range h.order(holders) {
-		if err := holders[name].remove(h, h.record.of(name)); err != nil {
+	for _, k := range holders {
+		if err := k.remove(h, h.record.of(k.name)); err != nil {
 			return fmt.Errorf("%w; run remove-compat again", err)
 		}
 	}
@@ -119,8 +115,8 @@ func (h *Host) Remove() error {
 // lockDir is locked while names are changed: it is there on every host, and nothing is left of the lock.
 const lockDir = "/var/lib"
 
-// alone waits until nobody else changes the names. Programs that we run inherit the lock: those of a run
-// that was killed are waited for.
+// alone waits until nobody else changes the names, and reads the record then. Programs that we run inherit the
+// lock: those of a run that was killed are waited for.
 func (h *Host) alone() error {
 	err := os.MkdirAll(lockDir, 0o755)
 	if err == nil {
@@ -134,49 +130,43 @@ func (h *Host) alone() error {
 			break
 		}
 	}
-	h.record = nil // another run may have changed it
+	if err = os.NewSyscallError("flock", err); err == nil {
+		h.record, err = recall()
+	}
 	if err != nil {
-		return errors.Join(os.NewSyscallError("flock", err), h.lock.Close())
+		return errors.Join(err, h.lock.Close())
 	}
 	return nil
 }
 
+// named is how the names of one command are held.
+type named struct {
+	name string
+	holder
+}
+
 // holders finds out how the names of each command are held.
-func (h *Host) holders() (map[string]holder, error) {
-	if h.record == nil {
-		var err error
-		if h.record, err = recall(); err != nil {
-			return nil, err
-		}
-	}
+func (h *Host) holders() ([]named, error) {
 	groups, err := findGroups()
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]holder{}
+	var out []named
 	for _, name := range commands {
 		g, follows := groups.of(name)
 		switch {
 		case follows: // it goes with the group of another name
 		case g != nil:
-			out[name] = g
+			out = append(out, named{name, g})
 		default:
-			if out[name], err = h.files(groups, name); err != nil {
+			files, err := h.files(groups, name)
+			if err != nil {
 				return nil, err
 			}
+			out = append(out, named{name, files})
 		}
 	}
 	return out, nil
-}
-
-// order is the order of commands.
-func (h *Host) order(holders map[string]holder) (out []string) {
-	for _, name := range commands {
-		if holders[name] != nil {
-			out = append(out, name)
-		}
-	}
-	return out
 }
 
 // Dialect is the dialect of the program that the plain names stand for, or have stood for; "" if there
@@ -250,8 +240,8 @@ func (h *Host) others() (out []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range h.order(holders) {
-		paths, err := holders[name].paths()
+	for _, k := range holders {
+		paths, err := k.paths()
 		if err != nil {
 			return nil, err
 		}

@@ -8,8 +8,8 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
+	"github.com/bpftables/bpftables/bpf/probe"
 	"github.com/bpftables/bpftables/compat/whole"
 )
 
@@ -24,7 +24,7 @@ type record struct {
 	Dialect string    `json:"dialect"`
 	Program string    `json:"program"` // ours
 	Names   []*before `json:"names"`
-	// Enforcing has the families of which rules were enforced when a command of an administrator has last
+	// Enforcing has the spaces in which rules were enforced when a command of an administrator has last
 	// looked, and the boot of the kernel in which that was.
 	Enforcing map[string]string `json:"enforcing,omitempty"`
 }
@@ -72,9 +72,9 @@ func (r *record) of(name string) *before {
 }
 
 // remember writes down what the names stand for, before anything is changed.
-func (h *Host) remember(holders map[string]holder, dialect string) error {
-	for _, name := range h.order(holders) {
-		if err := holders[name].was(h.record.of(name)); err != nil {
+func (h *Host) remember(holders []named, dialect string) error {
+	for _, k := range holders {
+		if err := k.was(h.record.of(k.name)); err != nil {
 			return err
 		}
 	}
@@ -95,26 +95,24 @@ func (r *record) text() ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// boot names this boot of the kernel (random(4)).
-func boot() string {
-	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(id))
-}
-
-// Enforcing says of which families rules are enforced now, where the plain names are ours: what is gone later
-// without a command that removes it was lost.
-func Enforcing(families ...string) error {
-	r, err := recall()
-	if err != nil || r.Program == "" {
+// Enforces notes whether rules are enforced in a space (a family in a network namespace), where the plain names are
+// ours: what is gone later without a command that removes it was lost.
+func Enforces(space string, now bool) error {
+	h := &Host{}
+	if err := h.alone(); err != nil {
 		return err
 	}
-	was := r.Enforcing
-	r.Enforcing = map[string]string{}
-	for _, f := range families {
-		r.Enforcing[f] = boot()
-	}
-	if maps.Equal(was, r.Enforcing) {
+	defer h.lock.Close()
+	r := h.record
+	if r.Program == "" || r.enforcing(space) == now {
 		return nil
+	}
+	maps.DeleteFunc(r.Enforcing, func(_, boot string) bool { return boot != probe.Boot() })
+	if delete(r.Enforcing, space); now {
+		if r.Enforcing == nil {
+			r.Enforcing = map[string]string{}
+		}
+		r.Enforcing[space] = probe.Boot()
 	}
 	data, err := r.text()
 	if err != nil {
@@ -123,8 +121,13 @@ func Enforcing(families ...string) error {
 	return whole.Write(recordFile, data, 0o644)
 }
 
-// WasEnforcing says whether rules of a family were enforced in this boot when a command has last said so.
-func WasEnforcing(family string) (bool, error) {
+func (r *record) enforcing(space string) bool {
+	boot := r.Enforcing[space]
+	return boot != "" && boot == probe.Boot()
+}
+
+// WasEnforcing says whether rules were enforced in a space in this boot when a command has last said so.
+func WasEnforcing(space string) (bool, error) {
 	r, err := recall()
-	return err == nil && r.Enforcing[family] != "" && r.Enforcing[family] == boot(), err
+	return err == nil && r.enforcing(space), err
 }

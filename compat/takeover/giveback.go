@@ -37,13 +37,13 @@ func (m *Mover) Give() error {
 			fmt.Fprintf(m.report, "%s: nothing of ours is enforced\n", m.e.Family())
 			return nil
 		}
-		return errors.Join(m.e.Withdraw(), forget(m.e.Dir()))
+		return m.withdraw()
 	}
 	gifts, err := m.gifts(was, ours)
 	if err != nil {
 		return err
 	}
-	if err := m.give(was, gifts); err != nil {
+	if err := m.give(was, func() error { return m.load(gifts) }); err != nil {
 		return err
 	}
 	for _, g := range gifts {
@@ -55,23 +55,31 @@ func (m *Mover) Give() error {
 	return nil
 }
 
-// give loads the rules, then removes ours.
-func (m *Mover) give(was *memory, gifts []*gift) error {
+// give lets the tools load the rules, then removes ours.
+func (m *Mover) give(was *memory, load func() error) error {
 	if err := was.with(giving, nil).write(m.e.Dir()); err != nil {
 		return err
 	}
 	m.e.Step("giving")
-	if err := m.load(gifts); err != nil {
-		return fmt.Errorf("%w; bpftables goes on enforcing its rules", err)
+	if err := load(); err != nil {
+		return fmt.Errorf("%w; what bpftables enforces goes on", err)
 	}
 	if err := was.with(given, nil).write(m.e.Dir()); err != nil {
 		return err
 	}
 	m.e.Step("given")
-	if err := m.e.Withdraw(); err != nil {
+	if err := m.withdraw(); err != nil {
 		return fmt.Errorf("netfilter enforces the rules, but not all of ours is removed: %w; run give-back again", err)
 	}
 	return nil
+}
+
+// withdraw removes all that is ours, what was taken over last.
+func (m *Mover) withdraw() error {
+	if err := m.e.Withdraw(); err != nil {
+		return err
+	}
+	return forget(m.e.Dir())
 }
 
 // gifts sorts our tables by the tool that gets them, and makes sure that it takes them.

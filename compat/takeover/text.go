@@ -1,9 +1,6 @@
 package takeover
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // GiveText gives a text to the tool that the host's iptables stands for, in the place of what we
 // enforce, which is not known any more; then nothing of ours is left. It is refused, with nothing changed, where a
@@ -29,18 +26,20 @@ func (m *Mover) GiveText(text string) error {
 	if err := host.Try(text); err != nil {
 		return fmt.Errorf("%s would not take the rules, and nothing is changed: %w", host.Name(), err)
 	}
-	if err := was.with(giving, nil).write(m.e.Dir()); err != nil {
+	err = m.give(was, func() error {
+		err := host.Replace(text)
+		m.e.Step("loaded-text")
 		return err
+	})
+	if err == nil {
+		fmt.Fprintf(m.report, "%s: the rules are given to %s\n", m.e.Family(), host.Name())
 	}
-	m.e.Step("giving")
-	if err := host.Replace(text); err != nil {
-		return fmt.Errorf("%w; what bpftables enforces goes on", err)
-	}
-	m.e.Step("loaded-text")
-	if err := was.with(given, nil).write(m.e.Dir()); err != nil {
-		return err
-	}
-	m.e.Step("given")
-	fmt.Fprintf(m.report, "%s: the rules are given to %s\n", m.e.Family(), host.Name())
-	return errors.Join(m.e.Withdraw(), forget(m.e.Dir()))
+	return err
+}
+
+// Interrupted says whether a GiveText was killed, and what we enforce is not known any more: netfilter may have a
+// part of the text.
+func (m *Mover) Interrupted() (bool, error) {
+	was, err := recall(m.e.Dir())
+	return was != nil && was.Phase == giving, err
 }
