@@ -28,14 +28,14 @@ type between struct {
 const (
 	betweenPacket = "udp 198.18.0.2:%d > 198.18.0.1:9 in eth0"
 	rejects       = "*filter\n-A INPUT -p udp -m udp --dport 9 -j REJECT --reject-with icmp-admin-prohibited\nCOMMIT\n"
-	refuses       = "*filter\n:INPUT DROP [0:0]\n-A INPUT -p udp -m bpf --bytecode \"4,32 0 0 28,21 0 1 1735357284,6 0 0 65535,6 0 0 0\" -j ACCEPT\nCOMMIT\n"
-	allows        = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p udp -m bpf --bytecode \"4,32 0 0 28,21 0 1 1735357284,6 0 0 65535,6 0 0 0\" -j ACCEPT\nCOMMIT\n"
+	refuses       = "*filter\n:INPUT DROP [0:0]\n-A INPUT " + fromNetfilter + " -j ACCEPT\nCOMMIT\n"
+	allows        = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT " + fromNetfilter + " -j ACCEPT\nCOMMIT\n"
 	accepts       = "*nat\nCOMMIT\n*filter\n-A INPUT -p udp -m udp --dport 10 -j DROP\nCOMMIT\n"
 	redirects     = "*nat\n-A PREROUTING -p udp -m udp --dport 9 -j REDIRECT --to-ports 11\nCOMMIT\n" +
 		"*filter\n-A INPUT -p udp -m udp --dport 11 -j REJECT --reject-with icmp-admin-prohibited\nCOMMIT\n"
 	keeps    = "*filter\n-A INPUT -p udp -m udp --dport 11 -j REJECT --reject-with icmp-admin-prohibited\nCOMMIT\n"
 	wholeNAT = "*nat\n-A PREROUTING -p udp -m udp --dport 9 -j REDIRECT --to-ports 11\n" +
-		"-A PREROUTING -p udp -m bpf --bytecode \"4,32 0 0 28,21 0 1 1735357284,6 0 0 65535,6 0 0 0\" -j REDIRECT\nCOMMIT\n"
+		"-A PREROUTING " + fromNetfilter + " -j REDIRECT\nCOMMIT\n"
 )
 
 var betweens = []between{

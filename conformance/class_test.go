@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpftables/bpftables/conformance/lab"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -27,23 +26,19 @@ COMMIT
 
 // TestClasses sends from sockets of different net_cls groups, and from none.
 func TestClasses(t *testing.T) {
-	needRoot(t)
-	a, err := ours()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, got := classRun(t, lab.Legacy{}), classRun(t, a)
-	diffs, counted := compareSaved(want, got)
-	for _, d := range diffs {
-		t.Errorf("%s", d)
-	}
+	p := loaded(t, packet.IPv4, classRules)
+	packets := []string{"@udp udp 198.18.0.1:5000 > 198.18.1.2:9", "@tcp tcp 198.18.0.1:5000 > 198.18.1.2:9", "udp 198.18.0.50:5000 > 198.18.0.1:9 in eth0"}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	p.sends(t, packets...)
+	back := classed(t, 0x100001)
+	defer back()
+	p.sends(t, packets...)
+	want := p.counted(t, "classes")
 	for i, line := range want.lines {
 		if line == "-A OUTPUT -m cgroup --cgroup 1048577" && want.counters[i] == "0:0" {
 			t.Error("no socket was of the class")
 		}
-	}
-	if counted == 0 {
-		t.Error("nothing was counted")
 	}
 }
 
@@ -77,39 +72,4 @@ func classed(t *testing.T, class uint32) func() {
 			t.Error(err)
 		}
 	}
-}
-
-func classRun(t *testing.T, a lab.Applier) saved {
-	t.Helper()
-	l, err := lab.New(lab.Options{Interfaces: []string{"eth0", "eth1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	defer a.Clear(l.Host())
-	if err := a.Apply(l.Host(), packet.IPv4, []byte(classRules)); err != nil {
-		t.Fatal(err)
-	}
-	send := func() {
-		for _, at := range []string{"@udp udp 198.18.0.1:5000 > 198.18.1.2:9", "@tcp tcp 198.18.0.1:5000 > 198.18.1.2:9", "udp 198.18.0.50:5000 > 198.18.0.1:9 in eth0"} {
-			p, err := lab.Parse(packet.IPv4, at)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := l.Send(p); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	send()
-	back := classed(t, 0x100001)
-	defer back()
-	send()
-	text, err := a.Save(l.Host(), packet.IPv4, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return readSaved(string(text))
 }

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/bpftables/bpftables/conformance/lab"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -29,50 +28,6 @@ var groupLists = [][]uint32{nil, {4001}, {1, 2, 3999, 5000}, {3, 70000}, {10, 20
 
 // TestGroups sends from sockets whose owners have several groups.
 func TestGroups(t *testing.T) {
-	needRoot(t)
-	a, err := ours()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range []packet.Family{packet.IPv4, packet.IPv6} {
-		want, got := groupRun(t, lab.Legacy{}, family), groupRun(t, a, family)
-		diffs, counted := compareSaved(want, got)
-		for _, d := range diffs {
-			t.Errorf("%s: %s", family, d)
-		}
-		if counted == 0 || want.counters[4] == want.counters[5] {
-			t.Errorf("%s: no sender had a group beside its own: %v", family, want.counters)
-		}
-	}
-}
-
-// groupsOf gives this thread alone supplementary groups.
-func groupsOf(t *testing.T, groups []uint32) {
-	t.Helper()
-	if _, _, no := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(unsafe.SliceData(groups))), 0); no != 0 {
-		t.Fatal(no)
-	}
-}
-
-func groupRun(t *testing.T, a lab.Applier, family packet.Family) saved {
-	t.Helper()
-	l, err := lab.New(lab.Options{Interfaces: []string{"eth0", "eth1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	defer a.Clear(l.Host())
-	if err := a.Apply(l.Host(), family, []byte(groupRules)); err != nil {
-		t.Fatal(err)
-	}
-	at := "@udp udp 198.18.0.1:5000 > 198.18.1.2:9"
-	if family == packet.IPv6 {
-		at = "@udp udp [2001:db8:1ab::1]:5000 > [2001:db8:1ab:1::2]:9"
-	}
-	p, err := lab.Parse(family, at)
-	if err != nil {
-		t.Fatal(err)
-	}
 	before, err := unix.Getgroups()
 	if err != nil {
 		t.Fatal(err)
@@ -84,15 +39,25 @@ func groupRun(t *testing.T, a lab.Applier, family packet.Family) saved {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer groupsOf(t, own)
-	for _, groups := range groupLists {
-		groupsOf(t, groups)
-		if _, err := l.Send(p); err != nil {
-			t.Fatal(err)
+	for family, sent := range map[packet.Family]string{
+		packet.IPv4: "@udp udp 198.18.0.1:5000 > 198.18.1.2:9", packet.IPv6: "@udp udp [2001:db8:1ab::1]:5000 > [2001:db8:1ab:1::2]:9",
+	} {
+		p := loaded(t, family, groupRules)
+		for _, groups := range groupLists {
+			groupsOf(t, groups)
+			p.sends(t, sent)
+		}
+		groupsOf(t, own)
+		if want := p.counted(t, family); want.counters[4] == want.counters[5] {
+			t.Errorf("%s: no sender had a group beside its own: %v", family, want.counters)
 		}
 	}
-	text, err := a.Save(l.Host(), family, true)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// groupsOf gives this thread alone supplementary groups.
+func groupsOf(t *testing.T, groups []uint32) {
+	t.Helper()
+	if _, _, no := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(unsafe.SliceData(groups))), 0); no != 0 {
+		t.Fatal(no)
 	}
-	return readSaved(string(text))
 }

@@ -9,6 +9,10 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
+// fromNetfilter are conditions that netfilter alone can ask: a datagram whose content begins with "gosd". A table
+// with them is left to it as a whole.
+const fromNetfilter = `-p udp -m bpf --bytecode "4,32 0 0 28,21 0 1 1735357284,6 0 0 65535,6 0 0 0"`
+
 // Other programs flush their tables: what netfilter does for us lies in a table of our own.
 // "nft flush ruleset" takes that, too: packets that had an action there are dropped then,
 // others go on as before, status says so, and the next change of any rule puts it back.
@@ -109,7 +113,7 @@ func TestFlushOfWholeTable(t *testing.T) {
 	l := newLab(t, binary)
 	restore(t, binary, l.Host(), `*filter
 :INPUT DROP [0:0]
--A INPUT -p udp -m bpf --bytecode "4,32 0 0 28,21 0 1 1735357284,6 0 0 65535,6 0 0 0" -j ACCEPT
+-A INPUT `+fromNetfilter+` -j ACCEPT
 -A INPUT -p udp -m udp --dport 8 -j ACCEPT
 COMMIT
 *nat
@@ -164,7 +168,7 @@ func TestSecurityOfNFT(t *testing.T) {
 	l := newLab(t, binary)
 	apply := lab.Command{Path: binary}
 	for _, rules := range []string{
-		"-A INPUT -p udp -m bpf --bytecode \"4,32 0 0 28,21 0 1 1735357284,6 0 0 65535,6 0 0 0\" -j ACCEPT\n-A INPUT -p udp -m udp --dport 9 -j DROP", // the whole table
+		"-A INPUT " + fromNetfilter + " -j ACCEPT\n-A INPUT -p udp -m udp --dport 9 -j DROP", // the whole table
 		"-A INPUT -p udp -m udp --dport 8 -j RATEEST --rateest-name bpftables --rateest-interval 250ms --rateest-ewmalog 500ms\n-A INPUT -p udp -m udp --dport 9 -j DROP",
 	} {
 		if err := apply.Apply(l.Host(), packet.IPv4, []byte("*security\n"+rules+"\nCOMMIT\n")); err != nil {

@@ -31,7 +31,7 @@ func packages(t *testing.T, version, layout string) string {
 func TestPackages(t *testing.T) {
 	needRoot(t)
 	if out, err := exec.Command("go", "-C", "../packaging", "tool", "-n", "nfpm").CombinedOutput(); err != nil {
-		t.Skipf("nfpm cannot be built here: %v\n%s", err, out)
+		cannot(t, fmt.Sprintf("nfpm cannot be built here: %v\n%s", err, out))
 	}
 	first, second := packages(t, "0.1.1", ""), packages(t, "0.1.2", "99")
 	t.Run("deb", func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestPackages(t *testing.T) {
 
 func testPackage(t *testing.T, first, second string, with map[string]string) {
 	if _, err := os.Stat("/usr/sbin/bpftables"); err == nil {
-		t.Skip("bpftables is installed here")
+		cannot(t, "bpftables is installed here")
 	}
 	script := heldBefore + `
 texts() { for v in nft legacy; do iptables-$v-save; ip6tables-$v-save; done 2>/dev/null | grep -v '^#' | sed 's/\[.*\]//' | grep -v '^:.* ACCEPT\|^[*]\|COMMIT'; readlink /etc/alternatives/ip*tables*; ls -d /var/lib/bpftables /etc/bpftables 2>/dev/null; }

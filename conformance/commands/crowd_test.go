@@ -55,7 +55,7 @@ const (
 func newCrowd(t *testing.T, program string) *crowd {
 	w := newTalk(t, links(t, program), "iptables", "legacy")
 	c := &crowd{talk: w, want: map[string]expected{}}
-	t.Cleanup(func() { c.run1(exec.Command(program, "flush", "--all")) })
+	t.Cleanup(func() { c.must(exec.Command(program, "flush", "--all")) })
 	return c
 }
 
@@ -66,8 +66,8 @@ func (c *crowd) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run1 runs a command on the host that must end well, and gives what it prints.
-func (c *crowd) run1(cmd *exec.Cmd) string {
+// must runs a command on the host that must end well, and gives what it prints.
+func (c *crowd) must(cmd *exec.Cmd) string {
 	c.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
@@ -106,7 +106,7 @@ func (c *crowd) run(seed int64, turns int) {
 func (c *crowd) confirm() {
 	c.Helper()
 	count := map[string]int{}
-	for line := range strings.Lines(c.run1(exec.Command("iptables-legacy-save"))) {
+	for line := range strings.Lines(c.must(exec.Command("iptables-legacy-save"))) {
 		count[strings.TrimSpace(line)]++
 	}
 	known := 0
@@ -243,8 +243,8 @@ func (c *crowd) stuck(served bool) {
 	others := func(what string) {
 		c.Helper()
 		c.Log(what)
-		c.run1(exec.Command("iptables-legacy", "-w", "30", "-I", "INPUT", "-s", "203.0.113.1", "-j", "DROP"))
-		c.run1(exec.Command("iptables-legacy", "-w", "30", "-D", "INPUT", "-s", "203.0.113.1", "-j", "DROP"))
+		c.must(exec.Command("iptables-legacy", "-w", "30", "-I", "INPUT", "-s", "203.0.113.1", "-j", "DROP"))
+		c.must(exec.Command("iptables-legacy", "-w", "30", "-D", "INPUT", "-s", "203.0.113.1", "-j", "DROP"))
 	}
 	for what, args := range map[string][]string{"a list that nobody reads": {"iptables-legacy", "-S"}, "a text that nobody reads": {"iptables-legacy-save"}} {
 		end, out, err := os.Pipe()
