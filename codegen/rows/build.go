@@ -86,6 +86,10 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 	}
 	b.EarlyOps |= usualOps
 	tables := map[string]uint32{}
+	lookedUp := map[string]bool{} // by code, which reads less and knows fewer instructions than a program of rows alone
+	for _, c := range p.Classes {
+		lookedUp[c.Table] = lookedUp[c.Table] || !c.Shadow
+	}
 	for i, c := range p.Classes {
 		if _, is := tables[c.Table]; !is {
 			tables[c.Table] = uint32(len(tables) + 1)
@@ -96,7 +100,8 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 			d[abi.ChainCoded] = 1
 		}
 		b.SetInstructions(i, b.Ops[c.Table])
-		if c.Shadow {
+		// To a chain that no packet meets, a jump may lead from one that code looks up.
+		if c.Shadow && (c.Coded || !lookedUp[c.Table]) {
 			b.SetInstructions(i, b.Ops[c.Table]|b.shadowOps[c.Table]|b.cheapOps())
 			b.SetNeeds(i, abi.NeedRowsAlone)
 		}

@@ -23,9 +23,16 @@ func (e *Batch) NewChain(beside int) (number int, err error) {
 	}
 	d := e.m.Chain(int(n))
 	copy(d, layout.NewChain(e.version))
-	d[abi.ChainTable] = e.m.Chain(beside)[abi.ChainTable]
-	e.m.SetInstructions(int(n), e.m.Instructions(beside))
-	e.m.SetNeeds(int(n), e.m.Needs(beside))
+	// A jump may lead there from any chain of the table.
+	table, ops, needs := e.m.Chain(beside)[abi.ChainTable], ^uint64(0), ^uint32(0)
+	for _, c := range e.m.of(table) {
+		if e.m.Chain(c)[abi.ChainBorn] != 0 {
+			ops, needs = ops&e.m.Instructions(c), needs&e.m.Needs(c)
+		}
+	}
+	d[abi.ChainTable] = table
+	e.m.SetInstructions(int(n), ops)
+	e.m.SetNeeds(int(n), needs)
 	e.made = append(e.made, int(n))
 	return int(n), nil
 }

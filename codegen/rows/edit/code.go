@@ -112,12 +112,27 @@ func (m *Chains) Widen(e *KindError) {
 }
 
 // outdate says that code is not what the rules say any more, for the packets that see a change of a
-// chain which is code, too: they go to a program of rows alone. Without one there is a KindError.
+// chain which is code, too.
 func (e *Batch) outdate(chain int) error {
-	d := e.m.Chain(chain)
-	if d[abi.ChainCoded] == 0 {
+	if e.m.Chain(chain)[abi.ChainCoded] == 0 {
 		return nil
 	}
+	return e.codeEnds(chain)
+}
+
+// leadTo says so where a rule leads from a chain that code looks up to one of which it can run less than of the first.
+func (e *Batch) leadTo(chain, to int) error {
+	m := e.m
+	if m.Instructions(to)&^m.Instructions(chain) == 0 && m.Needs(to)&^m.Needs(chain) == 0 {
+		return nil
+	}
+	return e.codeEnds(chain)
+}
+
+// codeEnds sends the packets that see a change of a chain to a program of rows alone, at all hooks of its table.
+// Without one there is a KindError.
+func (e *Batch) codeEnds(chain int) error {
+	d := e.m.Chain(chain)
 	for _, s := range e.m.Seats(nil) {
 		if s[abi.SeatFlags]&abi.SeatCoded == 0 || e.m.Chain(int(s[abi.SeatBase]) - 1)[abi.ChainTable] != d[abi.ChainTable] {
 			continue

@@ -121,6 +121,11 @@ func (e *Batch) Insert(chain int, before uint32, r *plan.Rule) (row, id uint32, 
 	if err := e.outdate(chain); err != nil {
 		return 0, 0, err
 	}
+	if r.Class != nil {
+		if err := e.leadTo(chain, r.Class.Number); err != nil {
+			return 0, 0, err
+		}
+	}
 	compiled, err := rule.Compile(m.Family, r, rule.Target{Needs: m.Needs(chain)})
 	if err != nil {
 		return 0, 0, err

@@ -32,7 +32,7 @@ const (
 const FirstVersion = 1
 
 // ownVersion changes with the words above and with what this package writes elsewhere.
-const ownVersion = 2
+const ownVersion = 3
 
 // signature identifies what is where in a memory. Every change of the datapath changes it,
 // rather than only those of the layout.

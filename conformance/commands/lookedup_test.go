@@ -1,0 +1,75 @@
+package commands
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/bpftables/bpftables/conformance/lab"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// lookedUp is a table with a chain that is long enough to be looked up by code, a short one that is code
+// with one that it calls, and two chains that no packet meets.
+func lookedUp(family packet.Family) string {
+	var b strings.Builder
+	b.WriteString("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:met - [0:0]\n:unmet - [0:0]\n:full - [0:0]\n")
+	for i := range 60 {
+		address := fmt.Sprintf("192.0.2.%d/32", i)
+		if family == packet.IPv6 {
+			address = fmt.Sprintf("2001:db8:7::%x/128", i)
+		}
+		fmt.Fprintf(&b, "-A FORWARD -d %s -p udp -m udp --dport %d -j DROP\n", address, i)
+	}
+	return b.String() + `-A INPUT -p udp -j met
+-A met -i eth1
+-A met -m limit --limit 1/hour --limit-burst 1
+-A met -i eth0 -p udp -m udp --dport 7 -j DROP
+-A full -o eth1 -p udp -m udp --dport 7 -j DROP
+-A full -m statistic --mode nth --every 2 --packet 0
+-A full -m mark --mark 0x0
+COMMIT
+`
+}
+
+// TestLookedUpLeads lets a chain that is looked up by code lead to others, in place: code knows less of a packet, and
+// fewer conditions, than the programs that look all chains up.
+func TestLookedUpLeads(t *testing.T) {
+	program := prepare(t)
+	for _, family := range families {
+		ends := []string{"198.18.0.50:%d > 198.18.1.50:%d in eth0", "198.18.1.50:%d > 198.18.0.50:%d in eth1"}
+		if family == packet.IPv6 {
+			ends = []string{"[2001:db8:1ab::50]:%d > [2001:db8:1ab:1::50]:%d in eth0", "[2001:db8:1ab:1::50]:%d > [2001:db8:1ab::50]:%d in eth1"}
+		}
+		var packets []*lab.Packet
+		for i := range 6 {
+			p, err := lab.Parse(family, "udp "+fmt.Sprintf(ends[i%2], 5000+i, 7+i/4))
+			if err != nil {
+				t.Fatal(err)
+			}
+			packets = append(packets, p)
+		}
+		for name, lines := range map[string][]string{
+			"unmet":      {"-A unmet -m limit --limit 1/hour --limit-burst 2", "-A unmet -o eth1 -p udp -m udp --dport 7 -j DROP", "-A FORWARD -j unmet", "-A unmet -m pkttype --pkt-type multicast", "-A unmet -o eth0"},
+			"full":       {"-A FORWARD -p udp -j full"},
+			"met":        {"-A FORWARD -j met"},
+			"two steps":  {"-A unmet -g met", "-I FORWARD -j unmet"},
+			"new":        {"-N new", "-A new -m limit --limit 1/hour --limit-burst 2", "-A new -o eth1 -p udp -m udp --dport 7 -j DROP", "-I FORWARD 3 -j new", "-A new -m pkttype --pkt-type unicast", "-A new -j met"},
+			"both hooks": {"-A unmet -i eth0", "-A INPUT -j unmet", "-A unmet -m limit --limit 1/hour --limit-burst 2", "-A FORWARD -j unmet", "-A unmet -i eth1 -j DROP"},
+		} {
+			t.Run(family.String()+" "+name, func(t *testing.T) {
+				d := newDuo(t, family, program, nil)
+				d.batch(lookedUp(family))
+				for _, line := range lines {
+					before := d.generation()
+					d.single(words(line)...)
+					if d.generation() != before {
+						t.Errorf("%s: a new generation", line)
+					}
+					d.send(packets)
+					d.compare()
+				}
+			})
+		}
+	}
+}
