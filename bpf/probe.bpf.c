@@ -94,6 +94,22 @@ __noinline int addr_type6(struct bpf_nf_ctx *ctx, struct facts *f, u32 arg)
 	return given_type(ctx, f, arg);
 }
 
+/* control_group goes through those that the test gave. */
+__noinline int control_group(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
+{
+	struct control_group_config *c = bpf_map_lookup_elem(&control_group_configs, &slot);
+	struct given *g = given_facts();
+	u32 i;
+
+	takes(ctx);
+	if (!f || !g || !c)
+		return A_HOTDROP;
+	for (i = 0; i < GIVEN_GROUPS; i++)
+		if (c->id && g->control_groups[i] == c->id)
+			return A_YES;
+	return A_NO;
+}
+
 /* groups goes through those that the test gave. */
 __noinline int groups(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 {

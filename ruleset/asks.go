@@ -38,6 +38,11 @@ type KernelSetAsker interface {
 	KernelSet() string
 }
 
+// ControlGroupAsker is a match that may ask for a control group of cgroup2, which has to be there.
+type ControlGroupAsker interface {
+	ControlGroup() (path string, is bool)
+}
+
 // asks says whether a word answers yes to a question.
 func asks[T any](word any, question func(T) bool) bool {
 	w, is := word.(T)
@@ -76,4 +81,12 @@ func AskedKernelSet(word any) string {
 		return m.KernelSet()
 	}
 	return ""
+}
+
+// ControlGroupOf is the control group of cgroup2 that a match names; false: none.
+func ControlGroupOf(m Match) (path string, is bool) {
+	if g, can := m.(ControlGroupAsker); can {
+		return g.ControlGroup()
+	}
+	return "", false
 }

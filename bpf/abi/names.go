@@ -55,31 +55,32 @@ const (
 // Functions that generated code may call: R1 = context, R2 = facts, R3 = argument,
 // result in R0. What they do is said at their definitions in bpf/*/*.h.
 const (
-	FuncGetField    = "get_field"    // R3: pred.Field; the number (64 bits)
-	FuncGetAddr     = "get_addr"     // R3: pred.AddrField of conntrack; fills tmp
-	FuncGetName     = "get_name"     // R3: pred.NamePhysIn or NamePhysOut; fills tmp
-	FuncFindExt     = "find_ext"     // R3: header | hot<<8; an answer; fills tmp, tmplen
-	FuncTCPOption   = "tcp_option"   // R3: kind; an answer
-	FuncAddMSS      = "add_mss"      // no argument; an answer
-	FuncTCPMSS      = "tcp_mss"      // R3: lo | hi<<16; an answer
-	FuncDCCPOption  = "dccp_option"  // R3: kind; an answer
-	FuncSCTPChunks  = "sctp_chunks"  // R3: slot; an answer
-	FuncLoadBE32    = "load_be32"    // R3: offset; the word, or -1 (64 bits)
-	FuncAddrType    = "addr_type"    // R3: mask | of<<16 | in<<24 | out<<25; an answer
-	FuncAddrType6   = "addr_type6"   // the same
-	FuncLimit       = "limit"        // R3: slot; an answer
-	FuncNth         = "nth"          // R3: slot; an answer
-	FuncRandom      = "random31"     // R3: threshold; an answer
-	FuncRecent      = "recent"       // R3: slot; an answer
-	FuncNamedSet    = "named_set"    // R3: slot; an answer
-	FuncSearch      = "search_text"  // R3: slot; an answer
-	FuncMeter       = "meter"        // R3: slot; an answer
-	FuncQuota       = "quota"        // R3: slot; an answer
-	FuncReversePath = "reverse_path" // R3: options; an answer
-	FuncGroups      = "groups"       // R3: slot; an answer
-	FuncTime        = "in_time"      // R3: slot; an answer
-	FuncCount       = "count"        // R3: rule; credits a rule that does not end the traversal
-	FuncNote        = "note"         // R3: action
+	FuncGetField     = "get_field"     // R3: pred.Field; the number (64 bits)
+	FuncGetAddr      = "get_addr"      // R3: pred.AddrField of conntrack; fills tmp
+	FuncGetName      = "get_name"      // R3: pred.NamePhysIn or NamePhysOut; fills tmp
+	FuncFindExt      = "find_ext"      // R3: header | hot<<8; an answer; fills tmp, tmplen
+	FuncTCPOption    = "tcp_option"    // R3: kind; an answer
+	FuncAddMSS       = "add_mss"       // no argument; an answer
+	FuncTCPMSS       = "tcp_mss"       // R3: lo | hi<<16; an answer
+	FuncDCCPOption   = "dccp_option"   // R3: kind; an answer
+	FuncSCTPChunks   = "sctp_chunks"   // R3: slot; an answer
+	FuncLoadBE32     = "load_be32"     // R3: offset; the word, or -1 (64 bits)
+	FuncAddrType     = "addr_type"     // R3: mask | of<<16 | in<<24 | out<<25; an answer
+	FuncAddrType6    = "addr_type6"    // the same
+	FuncLimit        = "limit"         // R3: slot; an answer
+	FuncNth          = "nth"           // R3: slot; an answer
+	FuncRandom       = "random31"      // R3: threshold; an answer
+	FuncRecent       = "recent"        // R3: slot; an answer
+	FuncNamedSet     = "named_set"     // R3: slot; an answer
+	FuncSearch       = "search_text"   // R3: slot; an answer
+	FuncMeter        = "meter"         // R3: slot; an answer
+	FuncQuota        = "quota"         // R3: slot; an answer
+	FuncReversePath  = "reverse_path"  // R3: options; an answer
+	FuncGroups       = "groups"        // R3: slot; an answer
+	FuncControlGroup = "control_group" // R3: slot; an answer
+	FuncTime         = "in_time"       // R3: slot; an answer
+	FuncCount        = "count"         // R3: rule; credits a rule that does not end the traversal
+	FuncNote         = "note"          // R3: action
 )
 
 // The holes of the datapath that generated functions fill.

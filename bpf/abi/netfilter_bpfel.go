@@ -166,42 +166,43 @@ const (
 type NetfilterClassOp uint32
 
 const (
-	NetfilterClassOpOP_YES         NetfilterClassOp = 0
-	NetfilterClassOpOP_NO          NetfilterClassOp = 1
-	NetfilterClassOpOP_HOT         NetfilterClassOp = 2
-	NetfilterClassOpOP_GUARD       NetfilterClassOp = 3
-	NetfilterClassOpOP_JUMP        NetfilterClassOp = 4
-	NetfilterClassOpOP_FACT        NetfilterClassOp = 5
-	NetfilterClassOpOP_FIELD       NetfilterClassOp = 6
-	NetfilterClassOpOP_BYTES       NetfilterClassOp = 7
-	NetfilterClassOpOP_BOUNDS      NetfilterClassOp = 8
-	NetfilterClassOpOP_FIND_EXT    NetfilterClassOp = 9
-	NetfilterClassOpOP_TCP_OPTION  NetfilterClassOp = 10
-	NetfilterClassOpOP_TCP_MSS     NetfilterClassOp = 11
-	NetfilterClassOpOP_DCCP_OPTION NetfilterClassOp = 12
-	NetfilterClassOpOP_SCTP_CHUNKS NetfilterClassOp = 13
-	NetfilterClassOpOP_ADDR_TYPE   NetfilterClassOp = 14
-	NetfilterClassOpOP_LIMIT       NetfilterClassOp = 15
-	NetfilterClassOpOP_NTH         NetfilterClassOp = 16
-	NetfilterClassOpOP_RANDOM      NetfilterClassOp = 17
-	NetfilterClassOpOP_RECENT      NetfilterClassOp = 18
-	NetfilterClassOpOP_NAMED_SET   NetfilterClassOp = 19
-	NetfilterClassOpOP_GET_ADDR    NetfilterClassOp = 20
-	NetfilterClassOpOP_GET_NAME    NetfilterClassOp = 21
-	NetfilterClassOpOP_U32START    NetfilterClassOp = 22
-	NetfilterClassOpOP_U32LOAD     NetfilterClassOp = 23
-	NetfilterClassOpOP_U32AND      NetfilterClassOp = 24
-	NetfilterClassOpOP_U32LEFT     NetfilterClassOp = 25
-	NetfilterClassOpOP_U32RIGHT    NetfilterClassOp = 26
-	NetfilterClassOpOP_U32ADVANCE  NetfilterClassOp = 27
-	NetfilterClassOpOP_U32IN       NetfilterClassOp = 28
-	NetfilterClassOpOP_ADD_MSS     NetfilterClassOp = 29
-	NetfilterClassOpOP_SEARCH      NetfilterClassOp = 30
-	NetfilterClassOpOP_METER       NetfilterClassOp = 31
-	NetfilterClassOpOP_QUOTA       NetfilterClassOp = 32
-	NetfilterClassOpOP_GROUPS      NetfilterClassOp = 33
-	NetfilterClassOpOP_REVERSE     NetfilterClassOp = 34
-	NetfilterClassOpOP_TIME        NetfilterClassOp = 35
+	NetfilterClassOpOP_YES           NetfilterClassOp = 0
+	NetfilterClassOpOP_NO            NetfilterClassOp = 1
+	NetfilterClassOpOP_HOT           NetfilterClassOp = 2
+	NetfilterClassOpOP_GUARD         NetfilterClassOp = 3
+	NetfilterClassOpOP_JUMP          NetfilterClassOp = 4
+	NetfilterClassOpOP_FACT          NetfilterClassOp = 5
+	NetfilterClassOpOP_FIELD         NetfilterClassOp = 6
+	NetfilterClassOpOP_BYTES         NetfilterClassOp = 7
+	NetfilterClassOpOP_BOUNDS        NetfilterClassOp = 8
+	NetfilterClassOpOP_FIND_EXT      NetfilterClassOp = 9
+	NetfilterClassOpOP_TCP_OPTION    NetfilterClassOp = 10
+	NetfilterClassOpOP_TCP_MSS       NetfilterClassOp = 11
+	NetfilterClassOpOP_DCCP_OPTION   NetfilterClassOp = 12
+	NetfilterClassOpOP_SCTP_CHUNKS   NetfilterClassOp = 13
+	NetfilterClassOpOP_ADDR_TYPE     NetfilterClassOp = 14
+	NetfilterClassOpOP_LIMIT         NetfilterClassOp = 15
+	NetfilterClassOpOP_NTH           NetfilterClassOp = 16
+	NetfilterClassOpOP_RANDOM        NetfilterClassOp = 17
+	NetfilterClassOpOP_RECENT        NetfilterClassOp = 18
+	NetfilterClassOpOP_NAMED_SET     NetfilterClassOp = 19
+	NetfilterClassOpOP_GET_ADDR      NetfilterClassOp = 20
+	NetfilterClassOpOP_GET_NAME      NetfilterClassOp = 21
+	NetfilterClassOpOP_U32START      NetfilterClassOp = 22
+	NetfilterClassOpOP_U32LOAD       NetfilterClassOp = 23
+	NetfilterClassOpOP_U32AND        NetfilterClassOp = 24
+	NetfilterClassOpOP_U32LEFT       NetfilterClassOp = 25
+	NetfilterClassOpOP_U32RIGHT      NetfilterClassOp = 26
+	NetfilterClassOpOP_U32ADVANCE    NetfilterClassOp = 27
+	NetfilterClassOpOP_U32IN         NetfilterClassOp = 28
+	NetfilterClassOpOP_ADD_MSS       NetfilterClassOp = 29
+	NetfilterClassOpOP_SEARCH        NetfilterClassOp = 30
+	NetfilterClassOpOP_METER         NetfilterClassOp = 31
+	NetfilterClassOpOP_QUOTA         NetfilterClassOp = 32
+	NetfilterClassOpOP_GROUPS        NetfilterClassOp = 33
+	NetfilterClassOpOP_REVERSE       NetfilterClassOp = 34
+	NetfilterClassOpOP_TIME          NetfilterClassOp = 35
+	NetfilterClassOpOP_CONTROL_GROUP NetfilterClassOp = 36
 )
 
 type NetfilterClassRow uint32
@@ -290,6 +291,11 @@ const (
 	NetfilterClassTupleTUPLE_SIZE4   NetfilterClassTuple = 16
 	NetfilterClassTupleTUPLE_SIZE6   NetfilterClassTuple = 22
 )
+
+type NetfilterControlGroupConfig struct {
+	_  structs.HostLayout
+	Id uint64
+}
 
 type NetfilterCounter struct {
 	_       structs.HostLayout
@@ -608,68 +614,69 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	NetfilterMapActive           = "active"
-	NetfilterMapClassIndex       = "class_index"
-	NetfilterMapClassRows        = "class_rows"
-	NetfilterMapCounters         = "counters"
-	NetfilterMapGroupConfigs     = "group_configs"
-	NetfilterMapLimits           = "limits"
-	NetfilterMapLongSet          = "long_set"
-	NetfilterMapLongSets         = "long_sets"
-	NetfilterMapMeterConfigs     = "meter_configs"
-	NetfilterMapMeterTable       = "meter_table"
-	NetfilterMapMeterTables      = "meter_tables"
-	NetfilterMapNotes            = "notes"
-	NetfilterMapNths             = "nths"
-	NetfilterMapOutNotes         = "out_notes"
-	NetfilterMapProgs            = "progs"
-	NetfilterMapRecentConfigs    = "recent_configs"
-	NetfilterMapRecentList       = "recent_list"
-	NetfilterMapRecentLists      = "recent_lists"
-	NetfilterMapRoute6Slots      = "route6_slots"
-	NetfilterMapSctpChunkConfigs = "sctp_chunk_configs"
-	NetfilterMapSetUses          = "set_uses"
-	NetfilterMapShortSet         = "short_set"
-	NetfilterMapShortSets        = "short_sets"
-	NetfilterMapTextConfigs      = "text_configs"
-	NetfilterMapTimeConfigs      = "time_configs"
-	NetfilterProgEntry           = "entry"
-	NetfilterProgGuard           = "guard"
-	NetfilterProgHook            = "hook"
-	NetfilterProgPass            = "pass"
-	NetfilterProgWhole           = "whole"
-	NetfilterVarAtomic           = "atomic"
-	NetfilterVarBaseClass        = "base_class"
-	NetfilterVarBlankNote        = "blank_note"
-	NetfilterVarClassLayout      = "class_layout"
-	NetfilterVarClassTrees       = "class_trees"
-	NetfilterVarCreditsPerJiffy  = "credits_per_jiffy"
-	NetfilterVarEntrySlot        = "entry_slot"
-	NetfilterVarFamily           = "family"
-	NetfilterVarGen              = "gen"
-	NetfilterVarHasRows          = "has_rows"
-	NetfilterVarHashKey0         = "hash_key0"
-	NetfilterVarHashKey1         = "hash_key1"
-	NetfilterVarHashKey2         = "hash_key2"
-	NetfilterVarHashKey3         = "hash_key3"
-	NetfilterVarHookNumber       = "hook_number"
-	NetfilterVarHz               = "hz"
-	NetfilterVarIndexMask        = "index_mask"
-	NetfilterVarLateGuard        = "late_guard"
-	NetfilterVarLeadLabel        = "lead_label"
-	NetfilterVarLeadRow          = "lead_row"
-	NetfilterVarLeads            = "leads"
-	NetfilterVarLoops            = "loops"
-	NetfilterVarNeeds            = "needs"
-	NetfilterVarNoteSlot         = "note_slot"
-	NetfilterVarNoted            = "noted"
-	NetfilterVarProgramMoreOps   = "program_more_ops"
-	NetfilterVarProgramOps       = "program_ops"
-	NetfilterVarRowsAlone        = "rows_alone"
-	NetfilterVarRowsMask         = "rows_mask"
-	NetfilterVarRowsSlot         = "rows_slot"
-	NetfilterVarShim             = "shim"
-	NetfilterVarTranslates       = "translates"
+	NetfilterMapActive              = "active"
+	NetfilterMapClassIndex          = "class_index"
+	NetfilterMapClassRows           = "class_rows"
+	NetfilterMapControlGroupConfigs = "control_group_configs"
+	NetfilterMapCounters            = "counters"
+	NetfilterMapGroupConfigs        = "group_configs"
+	NetfilterMapLimits              = "limits"
+	NetfilterMapLongSet             = "long_set"
+	NetfilterMapLongSets            = "long_sets"
+	NetfilterMapMeterConfigs        = "meter_configs"
+	NetfilterMapMeterTable          = "meter_table"
+	NetfilterMapMeterTables         = "meter_tables"
+	NetfilterMapNotes               = "notes"
+	NetfilterMapNths                = "nths"
+	NetfilterMapOutNotes            = "out_notes"
+	NetfilterMapProgs               = "progs"
+	NetfilterMapRecentConfigs       = "recent_configs"
+	NetfilterMapRecentList          = "recent_list"
+	NetfilterMapRecentLists         = "recent_lists"
+	NetfilterMapRoute6Slots         = "route6_slots"
+	NetfilterMapSctpChunkConfigs    = "sctp_chunk_configs"
+	NetfilterMapSetUses             = "set_uses"
+	NetfilterMapShortSet            = "short_set"
+	NetfilterMapShortSets           = "short_sets"
+	NetfilterMapTextConfigs         = "text_configs"
+	NetfilterMapTimeConfigs         = "time_configs"
+	NetfilterProgEntry              = "entry"
+	NetfilterProgGuard              = "guard"
+	NetfilterProgHook               = "hook"
+	NetfilterProgPass               = "pass"
+	NetfilterProgWhole              = "whole"
+	NetfilterVarAtomic              = "atomic"
+	NetfilterVarBaseClass           = "base_class"
+	NetfilterVarBlankNote           = "blank_note"
+	NetfilterVarClassLayout         = "class_layout"
+	NetfilterVarClassTrees          = "class_trees"
+	NetfilterVarCreditsPerJiffy     = "credits_per_jiffy"
+	NetfilterVarEntrySlot           = "entry_slot"
+	NetfilterVarFamily              = "family"
+	NetfilterVarGen                 = "gen"
+	NetfilterVarHasRows             = "has_rows"
+	NetfilterVarHashKey0            = "hash_key0"
+	NetfilterVarHashKey1            = "hash_key1"
+	NetfilterVarHashKey2            = "hash_key2"
+	NetfilterVarHashKey3            = "hash_key3"
+	NetfilterVarHookNumber          = "hook_number"
+	NetfilterVarHz                  = "hz"
+	NetfilterVarIndexMask           = "index_mask"
+	NetfilterVarLateGuard           = "late_guard"
+	NetfilterVarLeadLabel           = "lead_label"
+	NetfilterVarLeadRow             = "lead_row"
+	NetfilterVarLeads               = "leads"
+	NetfilterVarLoops               = "loops"
+	NetfilterVarNeeds               = "needs"
+	NetfilterVarNoteSlot            = "note_slot"
+	NetfilterVarNoted               = "noted"
+	NetfilterVarProgramMoreOps      = "program_more_ops"
+	NetfilterVarProgramOps          = "program_ops"
+	NetfilterVarRowsAlone           = "rows_alone"
+	NetfilterVarRowsMask            = "rows_mask"
+	NetfilterVarRowsSlot            = "rows_slot"
+	NetfilterVarShim                = "shim"
+	NetfilterVarTranslates          = "translates"
 )
 
 // LoadNetfilter returns the embedded CollectionSpec for Netfilter.
@@ -725,31 +732,32 @@ type NetfilterProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type NetfilterMapSpecs struct {
-	Active           *ebpf.MapSpec `ebpf:"active"`
-	ClassIndex       *ebpf.MapSpec `ebpf:"class_index"`
-	ClassRows        *ebpf.MapSpec `ebpf:"class_rows"`
-	Counters         *ebpf.MapSpec `ebpf:"counters"`
-	GroupConfigs     *ebpf.MapSpec `ebpf:"group_configs"`
-	Limits           *ebpf.MapSpec `ebpf:"limits"`
-	LongSet          *ebpf.MapSpec `ebpf:"long_set"`
-	LongSets         *ebpf.MapSpec `ebpf:"long_sets"`
-	MeterConfigs     *ebpf.MapSpec `ebpf:"meter_configs"`
-	MeterTable       *ebpf.MapSpec `ebpf:"meter_table"`
-	MeterTables      *ebpf.MapSpec `ebpf:"meter_tables"`
-	Notes            *ebpf.MapSpec `ebpf:"notes"`
-	Nths             *ebpf.MapSpec `ebpf:"nths"`
-	OutNotes         *ebpf.MapSpec `ebpf:"out_notes"`
-	Progs            *ebpf.MapSpec `ebpf:"progs"`
-	RecentConfigs    *ebpf.MapSpec `ebpf:"recent_configs"`
-	RecentList       *ebpf.MapSpec `ebpf:"recent_list"`
-	RecentLists      *ebpf.MapSpec `ebpf:"recent_lists"`
-	Route6Slots      *ebpf.MapSpec `ebpf:"route6_slots"`
-	SctpChunkConfigs *ebpf.MapSpec `ebpf:"sctp_chunk_configs"`
-	SetUses          *ebpf.MapSpec `ebpf:"set_uses"`
-	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
-	ShortSets        *ebpf.MapSpec `ebpf:"short_sets"`
-	TextConfigs      *ebpf.MapSpec `ebpf:"text_configs"`
-	TimeConfigs      *ebpf.MapSpec `ebpf:"time_configs"`
+	Active              *ebpf.MapSpec `ebpf:"active"`
+	ClassIndex          *ebpf.MapSpec `ebpf:"class_index"`
+	ClassRows           *ebpf.MapSpec `ebpf:"class_rows"`
+	ControlGroupConfigs *ebpf.MapSpec `ebpf:"control_group_configs"`
+	Counters            *ebpf.MapSpec `ebpf:"counters"`
+	GroupConfigs        *ebpf.MapSpec `ebpf:"group_configs"`
+	Limits              *ebpf.MapSpec `ebpf:"limits"`
+	LongSet             *ebpf.MapSpec `ebpf:"long_set"`
+	LongSets            *ebpf.MapSpec `ebpf:"long_sets"`
+	MeterConfigs        *ebpf.MapSpec `ebpf:"meter_configs"`
+	MeterTable          *ebpf.MapSpec `ebpf:"meter_table"`
+	MeterTables         *ebpf.MapSpec `ebpf:"meter_tables"`
+	Notes               *ebpf.MapSpec `ebpf:"notes"`
+	Nths                *ebpf.MapSpec `ebpf:"nths"`
+	OutNotes            *ebpf.MapSpec `ebpf:"out_notes"`
+	Progs               *ebpf.MapSpec `ebpf:"progs"`
+	RecentConfigs       *ebpf.MapSpec `ebpf:"recent_configs"`
+	RecentList          *ebpf.MapSpec `ebpf:"recent_list"`
+	RecentLists         *ebpf.MapSpec `ebpf:"recent_lists"`
+	Route6Slots         *ebpf.MapSpec `ebpf:"route6_slots"`
+	SctpChunkConfigs    *ebpf.MapSpec `ebpf:"sctp_chunk_configs"`
+	SetUses             *ebpf.MapSpec `ebpf:"set_uses"`
+	ShortSet            *ebpf.MapSpec `ebpf:"short_set"`
+	ShortSets           *ebpf.MapSpec `ebpf:"short_sets"`
+	TextConfigs         *ebpf.MapSpec `ebpf:"text_configs"`
+	TimeConfigs         *ebpf.MapSpec `ebpf:"time_configs"`
 }
 
 // NetfilterVariableSpecs contains global variables before they are loaded into the kernel.
@@ -810,31 +818,32 @@ func (o *NetfilterObjects) Close() error {
 //
 // It can be passed to LoadNetfilterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type NetfilterMaps struct {
-	Active           *ebpf.Map `ebpf:"active"`
-	ClassIndex       *ebpf.Map `ebpf:"class_index"`
-	ClassRows        *ebpf.Map `ebpf:"class_rows"`
-	Counters         *ebpf.Map `ebpf:"counters"`
-	GroupConfigs     *ebpf.Map `ebpf:"group_configs"`
-	Limits           *ebpf.Map `ebpf:"limits"`
-	LongSet          *ebpf.Map `ebpf:"long_set"`
-	LongSets         *ebpf.Map `ebpf:"long_sets"`
-	MeterConfigs     *ebpf.Map `ebpf:"meter_configs"`
-	MeterTable       *ebpf.Map `ebpf:"meter_table"`
-	MeterTables      *ebpf.Map `ebpf:"meter_tables"`
-	Notes            *ebpf.Map `ebpf:"notes"`
-	Nths             *ebpf.Map `ebpf:"nths"`
-	OutNotes         *ebpf.Map `ebpf:"out_notes"`
-	Progs            *ebpf.Map `ebpf:"progs"`
-	RecentConfigs    *ebpf.Map `ebpf:"recent_configs"`
-	RecentList       *ebpf.Map `ebpf:"recent_list"`
-	RecentLists      *ebpf.Map `ebpf:"recent_lists"`
-	Route6Slots      *ebpf.Map `ebpf:"route6_slots"`
-	SctpChunkConfigs *ebpf.Map `ebpf:"sctp_chunk_configs"`
-	SetUses          *ebpf.Map `ebpf:"set_uses"`
-	ShortSet         *ebpf.Map `ebpf:"short_set"`
-	ShortSets        *ebpf.Map `ebpf:"short_sets"`
-	TextConfigs      *ebpf.Map `ebpf:"text_configs"`
-	TimeConfigs      *ebpf.Map `ebpf:"time_configs"`
+	Active              *ebpf.Map `ebpf:"active"`
+	ClassIndex          *ebpf.Map `ebpf:"class_index"`
+	ClassRows           *ebpf.Map `ebpf:"class_rows"`
+	ControlGroupConfigs *ebpf.Map `ebpf:"control_group_configs"`
+	Counters            *ebpf.Map `ebpf:"counters"`
+	GroupConfigs        *ebpf.Map `ebpf:"group_configs"`
+	Limits              *ebpf.Map `ebpf:"limits"`
+	LongSet             *ebpf.Map `ebpf:"long_set"`
+	LongSets            *ebpf.Map `ebpf:"long_sets"`
+	MeterConfigs        *ebpf.Map `ebpf:"meter_configs"`
+	MeterTable          *ebpf.Map `ebpf:"meter_table"`
+	MeterTables         *ebpf.Map `ebpf:"meter_tables"`
+	Notes               *ebpf.Map `ebpf:"notes"`
+	Nths                *ebpf.Map `ebpf:"nths"`
+	OutNotes            *ebpf.Map `ebpf:"out_notes"`
+	Progs               *ebpf.Map `ebpf:"progs"`
+	RecentConfigs       *ebpf.Map `ebpf:"recent_configs"`
+	RecentList          *ebpf.Map `ebpf:"recent_list"`
+	RecentLists         *ebpf.Map `ebpf:"recent_lists"`
+	Route6Slots         *ebpf.Map `ebpf:"route6_slots"`
+	SctpChunkConfigs    *ebpf.Map `ebpf:"sctp_chunk_configs"`
+	SetUses             *ebpf.Map `ebpf:"set_uses"`
+	ShortSet            *ebpf.Map `ebpf:"short_set"`
+	ShortSets           *ebpf.Map `ebpf:"short_sets"`
+	TextConfigs         *ebpf.Map `ebpf:"text_configs"`
+	TimeConfigs         *ebpf.Map `ebpf:"time_configs"`
 }
 
 func (m *NetfilterMaps) Close() error {
@@ -842,6 +851,7 @@ func (m *NetfilterMaps) Close() error {
 		m.Active,
 		m.ClassIndex,
 		m.ClassRows,
+		m.ControlGroupConfigs,
 		m.Counters,
 		m.GroupConfigs,
 		m.Limits,

@@ -13,6 +13,11 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type ProbeControlGroupConfig struct {
+	_  structs.HostLayout
+	Id uint64
+}
+
 type ProbeCounterBlock struct {
 	_  structs.HostLayout
 	At [64]struct {
@@ -59,17 +64,18 @@ type ProbeGiven struct {
 		Slot    uint32
 		Root    uint32
 	}
-	Fields    [34]uint64
-	Addrs     [6][4]uint32
-	Names     [5][16]uint8
-	Types     [2][3]uint32
-	Jiffies   uint64
-	Clock     uint64
-	Random    uint32
-	Forwarded uint32
-	Ngroups   uint32
-	Groups    [4]uint32
-	Reverse   uint32
+	Fields        [34]uint64
+	Addrs         [6][4]uint32
+	Names         [5][16]uint8
+	Types         [2][3]uint32
+	Jiffies       uint64
+	Clock         uint64
+	Random        uint32
+	Forwarded     uint32
+	ControlGroups [4]uint64
+	Ngroups       uint32
+	Groups        [4]uint32
+	Reverse       uint32
 }
 
 type ProbeGroupConfig struct {
@@ -333,62 +339,63 @@ type ProbeTimeConfig struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ProbeMapActive           = "active"
-	ProbeMapClassIndex       = "class_index"
-	ProbeMapClassRows        = "class_rows"
-	ProbeMapCounters         = "counters"
-	ProbeMapGiven            = "given"
-	ProbeMapGroupConfigs     = "group_configs"
-	ProbeMapLimits           = "limits"
-	ProbeMapLongSet          = "long_set"
-	ProbeMapLongSets         = "long_sets"
-	ProbeMapMeterConfigs     = "meter_configs"
-	ProbeMapMeterTable       = "meter_table"
-	ProbeMapMeterTables      = "meter_tables"
-	ProbeMapNotes            = "notes"
-	ProbeMapNths             = "nths"
-	ProbeMapOutNotes         = "out_notes"
-	ProbeMapOutcomes         = "outcomes"
-	ProbeMapProgs            = "progs"
-	ProbeMapRecentConfigs    = "recent_configs"
-	ProbeMapRecentList       = "recent_list"
-	ProbeMapRecentLists      = "recent_lists"
-	ProbeMapRoute6Slots      = "route6_slots"
-	ProbeMapSctpChunkConfigs = "sctp_chunk_configs"
-	ProbeMapSetUses          = "set_uses"
-	ProbeMapShortSet         = "short_set"
-	ProbeMapShortSets        = "short_sets"
-	ProbeMapTextConfigs      = "text_configs"
-	ProbeMapTimeConfigs      = "time_configs"
-	ProbeProgProbe           = "probe"
-	ProbeVarAtomic           = "atomic"
-	ProbeVarBaseClass        = "base_class"
-	ProbeVarBlankNote        = "blank_note"
-	ProbeVarClassLayout      = "class_layout"
-	ProbeVarClassTrees       = "class_trees"
-	ProbeVarCreditsPerJiffy  = "credits_per_jiffy"
-	ProbeVarFamily           = "family"
-	ProbeVarGen              = "gen"
-	ProbeVarHashKey0         = "hash_key0"
-	ProbeVarHashKey1         = "hash_key1"
-	ProbeVarHashKey2         = "hash_key2"
-	ProbeVarHashKey3         = "hash_key3"
-	ProbeVarHookNumber       = "hook_number"
-	ProbeVarHz               = "hz"
-	ProbeVarIndexMask        = "index_mask"
-	ProbeVarLeadLabel        = "lead_label"
-	ProbeVarLeadRow          = "lead_row"
-	ProbeVarLeads            = "leads"
-	ProbeVarLoops            = "loops"
-	ProbeVarNeeds            = "needs"
-	ProbeVarNoteSlot         = "note_slot"
-	ProbeVarNoted            = "noted"
-	ProbeVarProgramMoreOps   = "program_more_ops"
-	ProbeVarProgramOps       = "program_ops"
-	ProbeVarRowsAlone        = "rows_alone"
-	ProbeVarRowsMask         = "rows_mask"
-	ProbeVarShim             = "shim"
-	ProbeVarTranslates       = "translates"
+	ProbeMapActive              = "active"
+	ProbeMapClassIndex          = "class_index"
+	ProbeMapClassRows           = "class_rows"
+	ProbeMapControlGroupConfigs = "control_group_configs"
+	ProbeMapCounters            = "counters"
+	ProbeMapGiven               = "given"
+	ProbeMapGroupConfigs        = "group_configs"
+	ProbeMapLimits              = "limits"
+	ProbeMapLongSet             = "long_set"
+	ProbeMapLongSets            = "long_sets"
+	ProbeMapMeterConfigs        = "meter_configs"
+	ProbeMapMeterTable          = "meter_table"
+	ProbeMapMeterTables         = "meter_tables"
+	ProbeMapNotes               = "notes"
+	ProbeMapNths                = "nths"
+	ProbeMapOutNotes            = "out_notes"
+	ProbeMapOutcomes            = "outcomes"
+	ProbeMapProgs               = "progs"
+	ProbeMapRecentConfigs       = "recent_configs"
+	ProbeMapRecentList          = "recent_list"
+	ProbeMapRecentLists         = "recent_lists"
+	ProbeMapRoute6Slots         = "route6_slots"
+	ProbeMapSctpChunkConfigs    = "sctp_chunk_configs"
+	ProbeMapSetUses             = "set_uses"
+	ProbeMapShortSet            = "short_set"
+	ProbeMapShortSets           = "short_sets"
+	ProbeMapTextConfigs         = "text_configs"
+	ProbeMapTimeConfigs         = "time_configs"
+	ProbeProgProbe              = "probe"
+	ProbeVarAtomic              = "atomic"
+	ProbeVarBaseClass           = "base_class"
+	ProbeVarBlankNote           = "blank_note"
+	ProbeVarClassLayout         = "class_layout"
+	ProbeVarClassTrees          = "class_trees"
+	ProbeVarCreditsPerJiffy     = "credits_per_jiffy"
+	ProbeVarFamily              = "family"
+	ProbeVarGen                 = "gen"
+	ProbeVarHashKey0            = "hash_key0"
+	ProbeVarHashKey1            = "hash_key1"
+	ProbeVarHashKey2            = "hash_key2"
+	ProbeVarHashKey3            = "hash_key3"
+	ProbeVarHookNumber          = "hook_number"
+	ProbeVarHz                  = "hz"
+	ProbeVarIndexMask           = "index_mask"
+	ProbeVarLeadLabel           = "lead_label"
+	ProbeVarLeadRow             = "lead_row"
+	ProbeVarLeads               = "leads"
+	ProbeVarLoops               = "loops"
+	ProbeVarNeeds               = "needs"
+	ProbeVarNoteSlot            = "note_slot"
+	ProbeVarNoted               = "noted"
+	ProbeVarProgramMoreOps      = "program_more_ops"
+	ProbeVarProgramOps          = "program_ops"
+	ProbeVarRowsAlone           = "rows_alone"
+	ProbeVarRowsMask            = "rows_mask"
+	ProbeVarShim                = "shim"
+	ProbeVarTranslates          = "translates"
 )
 
 // LoadProbe returns the embedded CollectionSpec for Probe.
@@ -440,33 +447,34 @@ type ProbeProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProbeMapSpecs struct {
-	Active           *ebpf.MapSpec `ebpf:"active"`
-	ClassIndex       *ebpf.MapSpec `ebpf:"class_index"`
-	ClassRows        *ebpf.MapSpec `ebpf:"class_rows"`
-	Counters         *ebpf.MapSpec `ebpf:"counters"`
-	Given            *ebpf.MapSpec `ebpf:"given"`
-	GroupConfigs     *ebpf.MapSpec `ebpf:"group_configs"`
-	Limits           *ebpf.MapSpec `ebpf:"limits"`
-	LongSet          *ebpf.MapSpec `ebpf:"long_set"`
-	LongSets         *ebpf.MapSpec `ebpf:"long_sets"`
-	MeterConfigs     *ebpf.MapSpec `ebpf:"meter_configs"`
-	MeterTable       *ebpf.MapSpec `ebpf:"meter_table"`
-	MeterTables      *ebpf.MapSpec `ebpf:"meter_tables"`
-	Notes            *ebpf.MapSpec `ebpf:"notes"`
-	Nths             *ebpf.MapSpec `ebpf:"nths"`
-	OutNotes         *ebpf.MapSpec `ebpf:"out_notes"`
-	Outcomes         *ebpf.MapSpec `ebpf:"outcomes"`
-	Progs            *ebpf.MapSpec `ebpf:"progs"`
-	RecentConfigs    *ebpf.MapSpec `ebpf:"recent_configs"`
-	RecentList       *ebpf.MapSpec `ebpf:"recent_list"`
-	RecentLists      *ebpf.MapSpec `ebpf:"recent_lists"`
-	Route6Slots      *ebpf.MapSpec `ebpf:"route6_slots"`
-	SctpChunkConfigs *ebpf.MapSpec `ebpf:"sctp_chunk_configs"`
-	SetUses          *ebpf.MapSpec `ebpf:"set_uses"`
-	ShortSet         *ebpf.MapSpec `ebpf:"short_set"`
-	ShortSets        *ebpf.MapSpec `ebpf:"short_sets"`
-	TextConfigs      *ebpf.MapSpec `ebpf:"text_configs"`
-	TimeConfigs      *ebpf.MapSpec `ebpf:"time_configs"`
+	Active              *ebpf.MapSpec `ebpf:"active"`
+	ClassIndex          *ebpf.MapSpec `ebpf:"class_index"`
+	ClassRows           *ebpf.MapSpec `ebpf:"class_rows"`
+	ControlGroupConfigs *ebpf.MapSpec `ebpf:"control_group_configs"`
+	Counters            *ebpf.MapSpec `ebpf:"counters"`
+	Given               *ebpf.MapSpec `ebpf:"given"`
+	GroupConfigs        *ebpf.MapSpec `ebpf:"group_configs"`
+	Limits              *ebpf.MapSpec `ebpf:"limits"`
+	LongSet             *ebpf.MapSpec `ebpf:"long_set"`
+	LongSets            *ebpf.MapSpec `ebpf:"long_sets"`
+	MeterConfigs        *ebpf.MapSpec `ebpf:"meter_configs"`
+	MeterTable          *ebpf.MapSpec `ebpf:"meter_table"`
+	MeterTables         *ebpf.MapSpec `ebpf:"meter_tables"`
+	Notes               *ebpf.MapSpec `ebpf:"notes"`
+	Nths                *ebpf.MapSpec `ebpf:"nths"`
+	OutNotes            *ebpf.MapSpec `ebpf:"out_notes"`
+	Outcomes            *ebpf.MapSpec `ebpf:"outcomes"`
+	Progs               *ebpf.MapSpec `ebpf:"progs"`
+	RecentConfigs       *ebpf.MapSpec `ebpf:"recent_configs"`
+	RecentList          *ebpf.MapSpec `ebpf:"recent_list"`
+	RecentLists         *ebpf.MapSpec `ebpf:"recent_lists"`
+	Route6Slots         *ebpf.MapSpec `ebpf:"route6_slots"`
+	SctpChunkConfigs    *ebpf.MapSpec `ebpf:"sctp_chunk_configs"`
+	SetUses             *ebpf.MapSpec `ebpf:"set_uses"`
+	ShortSet            *ebpf.MapSpec `ebpf:"short_set"`
+	ShortSets           *ebpf.MapSpec `ebpf:"short_sets"`
+	TextConfigs         *ebpf.MapSpec `ebpf:"text_configs"`
+	TimeConfigs         *ebpf.MapSpec `ebpf:"time_configs"`
 }
 
 // ProbeVariableSpecs contains global variables before they are loaded into the kernel.
@@ -523,33 +531,34 @@ func (o *ProbeObjects) Close() error {
 //
 // It can be passed to LoadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProbeMaps struct {
-	Active           *ebpf.Map `ebpf:"active"`
-	ClassIndex       *ebpf.Map `ebpf:"class_index"`
-	ClassRows        *ebpf.Map `ebpf:"class_rows"`
-	Counters         *ebpf.Map `ebpf:"counters"`
-	Given            *ebpf.Map `ebpf:"given"`
-	GroupConfigs     *ebpf.Map `ebpf:"group_configs"`
-	Limits           *ebpf.Map `ebpf:"limits"`
-	LongSet          *ebpf.Map `ebpf:"long_set"`
-	LongSets         *ebpf.Map `ebpf:"long_sets"`
-	MeterConfigs     *ebpf.Map `ebpf:"meter_configs"`
-	MeterTable       *ebpf.Map `ebpf:"meter_table"`
-	MeterTables      *ebpf.Map `ebpf:"meter_tables"`
-	Notes            *ebpf.Map `ebpf:"notes"`
-	Nths             *ebpf.Map `ebpf:"nths"`
-	OutNotes         *ebpf.Map `ebpf:"out_notes"`
-	Outcomes         *ebpf.Map `ebpf:"outcomes"`
-	Progs            *ebpf.Map `ebpf:"progs"`
-	RecentConfigs    *ebpf.Map `ebpf:"recent_configs"`
-	RecentList       *ebpf.Map `ebpf:"recent_list"`
-	RecentLists      *ebpf.Map `ebpf:"recent_lists"`
-	Route6Slots      *ebpf.Map `ebpf:"route6_slots"`
-	SctpChunkConfigs *ebpf.Map `ebpf:"sctp_chunk_configs"`
-	SetUses          *ebpf.Map `ebpf:"set_uses"`
-	ShortSet         *ebpf.Map `ebpf:"short_set"`
-	ShortSets        *ebpf.Map `ebpf:"short_sets"`
-	TextConfigs      *ebpf.Map `ebpf:"text_configs"`
-	TimeConfigs      *ebpf.Map `ebpf:"time_configs"`
+	Active              *ebpf.Map `ebpf:"active"`
+	ClassIndex          *ebpf.Map `ebpf:"class_index"`
+	ClassRows           *ebpf.Map `ebpf:"class_rows"`
+	ControlGroupConfigs *ebpf.Map `ebpf:"control_group_configs"`
+	Counters            *ebpf.Map `ebpf:"counters"`
+	Given               *ebpf.Map `ebpf:"given"`
+	GroupConfigs        *ebpf.Map `ebpf:"group_configs"`
+	Limits              *ebpf.Map `ebpf:"limits"`
+	LongSet             *ebpf.Map `ebpf:"long_set"`
+	LongSets            *ebpf.Map `ebpf:"long_sets"`
+	MeterConfigs        *ebpf.Map `ebpf:"meter_configs"`
+	MeterTable          *ebpf.Map `ebpf:"meter_table"`
+	MeterTables         *ebpf.Map `ebpf:"meter_tables"`
+	Notes               *ebpf.Map `ebpf:"notes"`
+	Nths                *ebpf.Map `ebpf:"nths"`
+	OutNotes            *ebpf.Map `ebpf:"out_notes"`
+	Outcomes            *ebpf.Map `ebpf:"outcomes"`
+	Progs               *ebpf.Map `ebpf:"progs"`
+	RecentConfigs       *ebpf.Map `ebpf:"recent_configs"`
+	RecentList          *ebpf.Map `ebpf:"recent_list"`
+	RecentLists         *ebpf.Map `ebpf:"recent_lists"`
+	Route6Slots         *ebpf.Map `ebpf:"route6_slots"`
+	SctpChunkConfigs    *ebpf.Map `ebpf:"sctp_chunk_configs"`
+	SetUses             *ebpf.Map `ebpf:"set_uses"`
+	ShortSet            *ebpf.Map `ebpf:"short_set"`
+	ShortSets           *ebpf.Map `ebpf:"short_sets"`
+	TextConfigs         *ebpf.Map `ebpf:"text_configs"`
+	TimeConfigs         *ebpf.Map `ebpf:"time_configs"`
 }
 
 func (m *ProbeMaps) Close() error {
@@ -557,6 +566,7 @@ func (m *ProbeMaps) Close() error {
 		m.Active,
 		m.ClassIndex,
 		m.ClassRows,
+		m.ControlGroupConfigs,
 		m.Counters,
 		m.Given,
 		m.GroupConfigs,

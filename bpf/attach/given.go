@@ -2,6 +2,7 @@ package attach
 
 import (
 	"encoding/binary"
+	"hash/fnv"
 	"reflect"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -42,6 +43,11 @@ func given(f *packet.Facts) *abi.ProbeGiven {
 	givenTypes(g, f)
 	if f.Sock != nil {
 		g.Ngroups = uint32(copy(g.Groups[:], f.Sock.Groups))
+		for i, path := range pred.ControlGroups(f.Sock.ControlGroup) {
+			if i < len(g.ControlGroups) {
+				g.ControlGroups[i] = givenGroup(path)
+			}
+		}
 	}
 	for options := range uint32(8) {
 		how := packet.ReversePath{Loose: options&1 != 0, ByMark: options&2 != 0, AcceptLocal: options&4 != 0}
@@ -50,6 +56,14 @@ func given(f *packet.Facts) *abi.ProbeGiven {
 		}
 	}
 	return g
+}
+
+// givenGroup stands for the number of a control group, which a test need not have.
+func givenGroup(path string) uint64 {
+	all := pred.ControlGroups(path)
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(all[len(all)-1]))
+	return h.Sum64()
 }
 
 // givenTypes asks the world for the types of both addresses, in general and limited

@@ -121,7 +121,7 @@ func (m *memory) make(spec *ebpf.CollectionSpec, progs []codegen.Program, ticks 
 	if err != nil {
 		return err
 	}
-	st.HZ = ticks
+	st.HZ, st.ControlGroup = ticks, givenGroup
 	if m.sets, err = openSets(spec.Maps, st, sets.find); err != nil {
 		return err
 	}

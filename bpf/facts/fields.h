@@ -107,16 +107,23 @@ static __always_inline u64 packet_type(struct bpf_nf_ctx *ctx, struct facts *f)
 	return PACKET_BROADCAST;
 }
 
-/* class_field is what cgroup_mt_v0() of net/netfilter/xt_cgroup.c looks at. */
-static __always_inline u64 class_field(struct bpf_nf_ctx *ctx, u32 field)
+/* grouped_sock is the socket that cgroup_mt_v2() of net/netfilter/xt_cgroup.c looks at; NULL: there is none. */
+static __always_inline struct sock *grouped_sock(struct bpf_nf_ctx *ctx)
 {
 	struct sock *sk = ctx->skb->sk;
 	u8 state;
 
 	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net)
-		return 0;
+		return NULL;
 	state = sk->__sk_common.skc_state;
-	if (state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
+	return state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV ? NULL : sk;
+}
+
+static __always_inline u64 class_field(struct bpf_nf_ctx *ctx, u32 field)
+{
+	struct sock *sk = grouped_sock(ctx);
+
+	if (!sk)
 		return 0;
 	if (field == FIELD_CLASSED)
 		return 1;
@@ -166,7 +173,62 @@ static long group_turn(u64 turn, struct group_walk *w)
 	return w->found;
 }
 
+struct control_group_config {
+	u64 id; /* 0: the group is not there any more */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct control_group_config);
+} control_group_configs SEC(".maps");
+
+struct control_group_walk {
+	ulong at; /* in the list of groups, from the root to that of the socket */
+	u64 id;
+	u32 n;
+	u32 found;
+};
+
+static long control_group_turn(u64 turn, struct control_group_walk *w)
+{
+	ulong group, node;
+
+	if (turn >= w->n)
+		return 1;
+	group = load8(w->at + turn * sizeof(ulong));
+	node = load8(group + bpf_core_field_offset(struct cgroup, kn));
+	w->found = load8(node + bpf_core_field_offset(struct kernfs_node, id)) == w->id;
+	return w->found;
+}
+
+#define CONTROL_GROUPS_MOST (1 << 20) /* how deep they may be in each other */
+
 #ifndef BPFTABLES_PROBE
+
+/* control_group asks whether a group is that of the socket, or has it in itself (cgroup_is_descendant(),
+ * include/linux/cgroup.h). The kernel's rule knows the group by its address; its number is given once. */
+__noinline int control_group(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
+{
+	struct control_group_config *c = bpf_map_lookup_elem(&control_group_configs, &slot);
+	struct sock *sk = grouped_sock(ctx);
+	struct control_group_walk w = {};
+	ulong group;
+
+	if (!f || !c)
+		return A_HOTDROP;
+	if (!sk || !c->id)
+		return A_NO;
+	group = (ulong)cast_to(struct sock, sk)->sk_cgrp_data.cgroup;
+	if (!group)
+		return A_NO;
+	w.id = c->id;
+	w.at = group + bpf_core_field_offset(struct cgroup, ancestors);
+	w.n = cast_to(struct cgroup, group)->level + 1;
+	bpf_loop(CONTROL_GROUPS_MOST, control_group_turn, &w, 0);
+	return w.found;
+}
 
 /* groups asks for the supplementary groups of the socket's owner, as owner_mt() does
  * (net/netfilter/xt_owner.c). */

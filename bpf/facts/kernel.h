@@ -96,7 +96,18 @@ struct sock_common {
 	struct sock *skc_listener;
 };
 
+struct kernfs_node {
+	u64 id;
+};
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[0];
+};
+
 struct sock_cgroup_data {
+	struct cgroup *cgroup;
 	u32 classid;
 };
 

@@ -24,6 +24,7 @@ struct given {
 	u64 clock;		/* seconds since 1970 */
 	u32 random;
 	u32 forwarded;
+	u64 control_groups[GIVEN_GROUPS];
 	u32 ngroups;
 	u32 groups[GIVEN_GROUPS];
 	u32 reverse;		/* of reverse_path, 1 << options */

@@ -200,6 +200,12 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			got = groups(ctx, f, op[1]);
 			f->at += 2;
 			break;
+		case OP_CONTROL_GROUP:
+			if (!has(OP_CONTROL_GROUP))
+				return A_HOTDROP;
+			got = control_group(ctx, f, op[1]);
+			f->at += 2;
+			break;
 		case OP_TIME:
 			if (!has(OP_TIME))
 				return A_HOTDROP;

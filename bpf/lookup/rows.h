@@ -276,6 +276,7 @@ enum class_op {
 	OP_GROUPS,
 	OP_REVERSE,
 	OP_TIME,
+	OP_CONTROL_GROUP,
 };
 
 /* Which test of a row without program failed for a packet with a broken header. */

@@ -7,17 +7,20 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/bpftables/bpftables/bpf/abi"
+	"github.com/bpftables/bpftables/bpf/cgroup"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
 // argument is what a map holds for a predicate that has its arguments there.
-func argument(p pred.Pred) (mapName string, slot int, value any, err error) {
+func (s *States) argument(p pred.Pred) (mapName string, slot int, value any, err error) {
 	switch p := p.(type) {
 	case pred.SCTPChunks:
 		value, err = chunksConfig(p)
 		return abi.NetfilterMapSctpChunkConfigs, p.Slot, value, err
 	case pred.Groups:
 		return abi.NetfilterMapGroupConfigs, p.Slot, &abi.NetfilterGroupConfig{Lo: p.Lo, Hi: p.Hi}, nil
+	case pred.ControlGroup:
+		return abi.NetfilterMapControlGroupConfigs, p.Slot, &abi.NetfilterControlGroupConfig{Id: s.ControlGroup(p.Path)}, nil
 	case pred.Time:
 		return abi.NetfilterMapTimeConfigs, p.Slot, timeConfig(p), nil
 	case pred.Search:
@@ -32,7 +35,7 @@ func (s *States) arguments(specs map[string]*ebpf.MapSpec, out Set) error {
 	sizes := map[string]int{}
 	args := slices.DeleteFunc(slices.Clone(s.Args), pred.Keeps) // they have maps of their own
 	for _, p := range args {
-		name, slot, _, err := argument(p)
+		name, slot, _, err := s.argument(p)
 		if err != nil {
 			return err
 		}
@@ -46,7 +49,7 @@ func (s *States) arguments(specs map[string]*ebpf.MapSpec, out Set) error {
 		out[name] = m
 	}
 	for _, p := range args {
-		name, slot, value, _ := argument(p)
+		name, slot, value, _ := s.argument(p)
 		if err := out[name].Put(uint32(slot), value); err != nil {
 			return fmt.Errorf("map %s: %w", name, err)
 		}
@@ -78,4 +81,14 @@ func timeConfig(p pred.Time) *abi.NetfilterTimeConfig {
 		DateStart: p.DateStart, DateStop: p.DateStop, DayStart: p.DayStart, DayStop: p.DayStop,
 		Monthdays: p.Monthdays, Weekdays: p.Weekdays, Contiguous: bit(p.Contiguous),
 	}
+}
+
+// controlGroup is the number of a control group of this host. One that is gone has none: the rules that name it were
+// there before, or they would have been refused.
+func controlGroup(path string) uint64 {
+	id, err := cgroup.ID(path)
+	if err != nil {
+		return 0
+	}
+	return id
 }

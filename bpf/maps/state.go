@@ -29,6 +29,8 @@ type States struct {
 	Image   *rows.Image          // the classified chains; nil: none
 	Needs   uint32               // what all programs that look rows up fill of the facts
 	HZ      uint32
+	// ControlGroup gives the number of a control group by its path; 0: it is not there.
+	ControlGroup func(path string) uint64
 }
 
 // NewStates gives empty states for a clock rate.
@@ -37,6 +39,7 @@ func NewStates(hz uint32) *States {
 		Limits: map[int]pred.Limit{}, Nths: map[int]pred.Nth{},
 		Recents: map[int]pred.Recent{},
 		SetUses: map[int]codegen.SetUse{}, Named: map[string]*ebpf.Map{}, HZ: hz, Needs: ^uint32(0),
+		ControlGroup: controlGroup,
 	}
 }
 

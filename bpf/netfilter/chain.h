@@ -33,6 +33,7 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	search_text(ctx, f, 0);
 	meter(ctx, f, 0);
 	groups(ctx, f, 0);
+	control_group(ctx, f, 0);
 	in_time(ctx, f, 0);
 	reverse_path(ctx, f, 0);
 	quota(ctx, f, 0);

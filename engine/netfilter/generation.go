@@ -98,7 +98,7 @@ func (d *Datapath) build(in *datapath.Input) (*build, error) {
 	if b.layouts, err = d.layouts(b); err != nil {
 		return nil, err
 	}
-	return b, d.netfilter.place(b)
+	return b, errors.Join(b.groups(), d.netfilter.place(b))
 }
 
 // layouts are the rules that netfilter gets.

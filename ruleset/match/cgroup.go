@@ -78,10 +78,13 @@ func (m *cgroup) Check(in *ruleset.Place) error {
 	return onlyAt(in, packet.Output, packet.Postrouting, packet.Input)
 }
 
-// Eval is cgroup_mt_v2() with --cgroup; a packet without a socket is in no group and in no other.
+// Eval is cgroup_mt_v2(); a packet without a socket is in no group and in no other.
 func (m *cgroup) Eval(f *packet.Facts) pred.Answer {
-	if f.Sock == nil || m.given["path"] {
+	if f.Sock == nil {
 		return pred.No
+	}
+	if m.given["path"] {
+		return answer(pred.Eval(m.group(), f) == pred.Yes, m.negatePath)
 	}
 	return answer(f.Sock.ClassID == m.class, m.negateCls)
 }
@@ -89,7 +92,12 @@ func (m *cgroup) Eval(f *packet.Facts) pred.Answer {
 // Lower gives the same in predicates.
 func (m *cgroup) Lower(*ruleset.Place) pred.Pred {
 	if m.given["path"] {
-		return pred.Unsupported{Reason: "cgroup --path asks for a group that the kernel holds since the rule was loaded (cgroup_mt_check_v2(), net/netfilter/xt_cgroup.c); a BPF program cannot hold one"}
+		return pred.And{pred.Eq(pred.FieldClassed, 1), pred.Negated(m.group(), m.negatePath)}
 	}
 	return pred.And{pred.Eq(pred.FieldClassed, 1), pred.Negated(pred.Eq(pred.FieldClassID, m.class), m.negateCls)}
 }
+
+func (m *cgroup) group() pred.Pred { return pred.ControlGroup{Path: m.path} }
+
+// ControlGroup is the group that --path names.
+func (m *cgroup) ControlGroup() (string, bool) { return m.path, m.given["path"] }

@@ -121,7 +121,9 @@ type Socket struct {
 	UID, GID uint32
 	Groups   []uint32 // supplementary groups
 	ClassID  uint32   // of the control group net_cls
-	HasFile  bool     // false: a socket without a file, which has no owner
+	// ControlGroup is the path of the group in cgroup2, from its root on.
+	ControlGroup string
+	HasFile      bool // false: a socket without a file, which has no owner
 }
 
 // Facts is what a rule may ask about one packet. All numbers are in host order.

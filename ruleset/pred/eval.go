@@ -76,6 +76,8 @@ func (e *evaluator) evalProtocol(p Pred) Answer {
 		return p.eval(e.f)
 	case ReversePath:
 		return p.eval(e.f)
+	case ControlGroup:
+		return p.eval(e.f)
 	case Groups:
 		return p.eval(e.f)
 	case Time:

@@ -97,7 +97,7 @@ func Keeps(part Pred) bool {
 // map of the datapath.
 func HasArguments(part Pred) bool {
 	switch part.(type) {
-	case SCTPChunks, Search, Meter, Groups, Time:
+	case SCTPChunks, Search, Meter, ControlGroup, Groups, Time:
 		return true
 	}
 	return false
