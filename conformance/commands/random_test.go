@@ -80,16 +80,36 @@ func (s *script) begin() string {
 			b.WriteString(":" + c + " - [0:0]\n")
 		}
 	}
+	alike := s.r.Intn(1 << longChains)
 	for i, c := range chains {
 		n := 3
 		if i < longChains {
 			n = 40
+		}
+		if alike>>i&1 != 0 {
+			b.WriteString(s.alike(c, 40))
 		}
 		for range n {
 			b.WriteString("-A " + c + " " + s.spec(c) + "\n")
 		}
 	}
 	return b.String() + "COMMIT\n"
+}
+
+// alike are rules of one shape: a chain with many of them is looked up by code, beside others that are code.
+func (s *script) alike(chain string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "-A %s -s %s -p udp -m udp --dport %d -j %s\n", chain, s.address(i), 1000+i, []string{"ACCEPT", "DROP"}[i%2])
+	}
+	return b.String()
+}
+
+func (s *script) address(n int) string {
+	if s.family == packet.IPv6 {
+		return fmt.Sprintf("2001:db8:7::%x/128", n)
+	}
+	return fmt.Sprintf("192.0.2.%d/32", n)
 }
 
 // spec draws a rule of a chain; few that all packets match, and few that log: with many,
@@ -107,6 +127,7 @@ func (s *script) spec(chain string) string {
 
 func (s *script) run(n int) {
 	s.batch(s.begin())
+	s.loose = true // a batch with a jump to no chain ends with 2
 	for done := 0; done < n; done++ {
 		before := s.generation()
 		if s.env = nil; s.turns && s.r.Intn(2) == 0 {
@@ -228,7 +249,7 @@ func (s *script) rare(c string, at int) string {
 	case 7:
 		return "-X"
 	case 8:
-		return fmt.Sprintf("-A %s -s 192.0.2.%d -j new%d", c, s.r.Intn(9), s.r.Intn(3))
+		return fmt.Sprintf("-A %s -s %s -j new%d", c, s.address(s.r.Intn(9)), s.r.Intn(3))
 	case 9:
 		return fmt.Sprintf("-A new%d %s", s.r.Intn(3), s.spec(c))
 	case 1:

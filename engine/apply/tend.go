@@ -36,11 +36,13 @@ func (e *Engine) Tend(locked func(func() error) error) error {
 	case classes.Rows().Worn() < tendRows:
 		return nil
 	}
+	unlinked := classes.Rows().Unlinked()
 	if err := e.data.Quiesce(); err != nil {
 		return err
 	}
 	return locked(func() error {
-		if !e.sees(live) {
+		// Rows that a command has taken out of the lists meanwhile may still be met by packets that have come since.
+		if !e.sees(live) || classes.Rows().Unlinked() != unlinked {
 			return nil // its dead rows are for the next time
 		}
 		classes.Rows().Reclaim()

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/thread"
 	"github.com/bpftables/bpftables/compat/caller"

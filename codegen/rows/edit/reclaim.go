@@ -1,16 +1,18 @@
 package edit
 
 import (
+	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/rows/layout"
 )
-
-import "github.com/bpftables/bpftables/bpf/abi"
 
 // Worn says how many dead rows lie between the living ones: packets pass over them.
 func (m *Chains) Worn() int { return int(m.Index[layout.OwnDead]) }
 
 // Reclaimable says whether calls of Reclaim would make anything free.
 func (m *Chains) Reclaimable() bool { return m.Index[layout.OwnDead]|m.Index[layout.OwnUnlinked] != 0 }
+
+// Unlinked tells what Reclaim would make free from what another call of it has left since: 0 if there is nothing.
+func (m *Chains) Unlinked() uint32 { return m.Index[layout.OwnUnlinked] }
 
 // crowdedRows is from how little room on the tuple without masks calls for a new layout,
 // before a change finds none.
