@@ -22,6 +22,7 @@ type killed struct {
 	args, stdin string
 	set         func(*testing.T, *lab.Lab) // makes what is there before it
 	mended      func(*testing.T, *lab.Lab) // looks at what is there after the next restore
+	undo        string                     // takes back what the command does, which then comes once more; "": it does not
 }
 
 // Commands besides restore are killed at each step that they come to: the old or the new
@@ -37,7 +38,29 @@ func TestKilledSteps(t *testing.T) {
 		"iptables -w 60 -t nat -F",
 		"iptables -w 60 -A INPUT -p udp --dport 11 -j LOG",
 	} {
-		t.Run(args, func(t *testing.T) { killed{args, "", set, mended}.run(t, binary) })
+		t.Run(args, func(t *testing.T) { killed{args, "", set, mended, ""}.run(t, binary) })
+	}
+}
+
+// What is new to a generation, its first target, table, or use of conntrack, comes in place, and the command is killed
+// at each step: as with others, and the same command then succeeds, however far the first one came.
+func TestKilledFirsts(t *testing.T) {
+	needRoot(t)
+	binary := buildBinary(t, "failpoints")
+	const plain = "*filter\n-A INPUT -p udp -m udp --dport 7 -j DROP\nCOMMIT\n"
+	mended := func(t *testing.T, l *lab.Lab) { checkOrphans(t, binary, l.Host()) }
+	code := func(t *testing.T, l *lab.Lab) { restore(t, binary, l.Host(), plain) }
+	rows := func(t *testing.T, l *lab.Lab) {
+		command(t, l.Host(), "", binary, "iptables", "-w", "60", "-A", "INPUT", "-p", "udp", "--dport", "7", "-j", "DROP")
+	}
+	for rule, set := range map[string]func(*testing.T, *lab.Lab){
+		"filter % OUTPUT -p udp --dport 8 -j REJECT":                            code,
+		"nat % PREROUTING -p udp --dport 1001 -j REDIRECT --to-ports 2002":      code,
+		"filter % INPUT -p udp --dport 1001 -m conntrack --ctstate NEW -j DROP": rows,
+		"raw % PREROUTING -p udp --dport 9 -j DROP":                             rows,
+	} {
+		one := func(letter string) string { return "iptables -w 60 -t " + strings.Replace(rule, "%", letter, 1) }
+		t.Run(rule, func(t *testing.T) { killed{one("-A"), "", set, mended, one("-D")}.run(t, binary) })
 	}
 }
 
@@ -82,10 +105,10 @@ func TestKilledEarlySteps(t *testing.T) {
 		checkOrphans(t, binary, l.Host())
 	}
 	for name, k := range map[string]killed{
-		"attach at XDP":          {"restore -w 60 --early xdp", earlyNew, early("off"), left},
-		"another place":          {"restore -w 60 --early xdp", earlyNew, early("tcx"), left},
-		"detach one of families": {"restore -w 60 --early off", earlyNew, early("xdp", "-6"), left},
-		"flush":                  {"flush --all -w 60", "", early("xdp"), left},
+		"attach at XDP":          {"restore -w 60 --early xdp", earlyNew, early("off"), left, ""},
+		"another place":          {"restore -w 60 --early xdp", earlyNew, early("tcx"), left, ""},
+		"detach one of families": {"restore -w 60 --early off", earlyNew, early("xdp", "-6"), left, ""},
+		"flush":                  {"flush --all -w 60", "", early("xdp"), left, ""},
 	} {
 		t.Run(name, func(t *testing.T) { k.run(t, binary) })
 	}
@@ -123,6 +146,13 @@ func (k killed) run(t *testing.T, binary string) {
 		k.killedAt(t, binary, host, step)
 		if got := seen(); got != before && got != after {
 			t.Errorf("killed at %s: neither the old nor the new rules:\n%s", step, got)
+		}
+		if k.undo != "" {
+			_ = exec.Command("ip", append([]string{"netns", "exec", host, binary}, strings.Fields(k.undo)...)...).Run() // it may be there or not
+			command(t, host, k.stdin, append([]string{binary}, strings.Fields(k.args)...)...)
+			if got := seen(); got != after {
+				t.Errorf("killed at %s: the same command once more: got\n%s\nwant\n%s", step, got, after)
+			}
 		}
 		command(t, host, newRules, binary, "restore", "-w", "60", "--early", "off")
 		if got := seen(); got != changed {

@@ -192,8 +192,7 @@ func (p *InPlace) number(r *Placed) bool {
 			return true
 		}
 	}
-	// A table without targets has nobody behind its programs whom they could tell.
-	if len(p.Actions) == 0 || len(p.Actions) >= plan.MaxActions || r.Refused == everyHook {
+	if len(p.Actions) >= plan.MaxActions || r.Refused == everyHook {
 		return false
 	}
 	r.Number = len(p.Actions)

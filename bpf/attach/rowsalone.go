@@ -60,7 +60,7 @@ func (g *Generation) setSeats(progs []codegen.Program, image *rows.Image) {
 func (g *Generation) Widen(bases []int, ops uint64) error {
 	c, err := g.Classes()
 	if err != nil || c == nil {
-		return errors.Join(err, errors.New("there are no rows"))
+		return errors.Join(err, errNoRows)
 	}
 	defer c.Close()
 	seats, err := g.rowsSeats(c.Memory, bases)
@@ -177,22 +177,35 @@ func (g *Generation) loadRowsAlone(level uint32, m *layout.Memory, ops uint64, g
 
 // replaceProgram puts a program under a pin and into a slot, in the place of what is there.
 func (g *Generation) replaceProgram(pin string, slot uint32, p *ebpf.Program) error {
+	if err := g.repinProgram(pin, p); err != nil {
+		return err
+	}
+	failpoint.At("wider program pinned")
+	if err := g.fillSlot(slot, p); err != nil {
+		return err
+	}
+	failpoint.At("wider program")
+	return nil
+}
+
+// repinProgram puts a program under a pin.
+func (g *Generation) repinProgram(pin string, p *ebpf.Program) error {
 	again, err := p.Clone() // it may be pinned elsewhere, too
 	if err != nil {
 		return err
 	}
 	defer again.Close()
-	if err := repin(again.Pin, filepath.Join(g.space.genDir(g.number), pin)); err != nil {
-		return err
-	}
-	failpoint.At("wider program pinned")
+	return repin(again.Pin, filepath.Join(g.space.genDir(g.number), pin))
+}
+
+// fillSlot puts a program into a slot of the generation.
+func (g *Generation) fillSlot(slot uint32, p *ebpf.Program) error {
 	array, err := g.space.shared(abi.NetfilterMapProgs)
 	if err != nil {
 		return err
 	}
 	if err := array.Put(half(g.number)+slot, p); err != nil {
-		return fmt.Errorf("program %s: %w", pin, err)
+		return fmt.Errorf("program for slot %d: %w", slot, err)
 	}
-	failpoint.At("wider program")
 	return nil
 }

@@ -1,7 +1,6 @@
 package attach
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,18 +46,13 @@ func (s *Space) pinShims(number uint32, shims []ShimProgram) error {
 	return nil
 }
 
-// AddShims loads match programs beside those that a generation has. A process that is killed leaves some
+// AddShims loads match programs beside those that the generation has. A process that is killed leaves some
 // that nothing asks; the next one finds them there.
-func (s *Space) AddShims(number uint32, shims []ShimProgram) error {
-	if len(shims) == 0 {
-		return nil
+func (g *Generation) AddShims(shims []ShimProgram) error {
+	if err := g.space.makeShared(); err != nil {
+		return err
 	}
-	for _, name := range []string{abi.NetfilterMapActive, abi.NetfilterMapNotes, abi.NetfilterMapOutNotes} {
-		if m, err := s.shared(name); err != nil || m == nil {
-			return errors.Join(err, fmt.Errorf("map %s is not there", name))
-		}
-	}
-	return s.pinShims(number, shims)
+	return g.space.pinShims(g.number, shims)
 }
 
 func (s *Space) loadShim(number uint32, shim *ShimProgram) (*ebpf.Program, error) {

@@ -77,7 +77,7 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 		if !b.early {
 			b.Ops[c.Table] |= usualOps
 			if c.NoLead {
-				b.Ops[c.Table] |= b.cheapOps()
+				b.Ops[c.Table] |= cheapOps(&b.Memory)
 			}
 		}
 		if err := b.chain(i, c); err != nil {
@@ -102,7 +102,7 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 		b.SetInstructions(i, b.Ops[c.Table])
 		// To a chain that no packet meets, a jump may lead from one that code looks up.
 		if c.Shadow && (c.Coded || !lookedUp[c.Table]) {
-			b.SetInstructions(i, b.Ops[c.Table]|b.shadowOps[c.Table]|b.cheapOps())
+			b.SetInstructions(i, b.Ops[c.Table]|b.shadowOps[c.Table]|cheapOps(&b.Memory))
 			b.SetNeeds(i, abi.NeedRowsAlone)
 		}
 	}
@@ -125,15 +125,18 @@ const usualOps = 1<<abi.OpYes | 1<<abi.OpNo | 1<<abi.OpHot | 1<<abi.OpGuard | 1<
 
 // cheapOps are those that a program of rows alone has from the start: it is made once, for whatever
 // rules come. What is not among them is rare, or costs the verifier much.
-func (b *builder) cheapOps() uint64 {
+func cheapOps(m *layout.Memory) uint64 {
 	const both = 1<<abi.OpField | 1<<abi.OpLimit | 1<<abi.OpNth | 1<<abi.OpRandom | 1<<abi.OpGetAddr | 1<<abi.OpU32Start | 1<<abi.OpU32Load | 1<<abi.OpU32And |
 		1<<abi.OpU32Left | 1<<abi.OpU32Right | 1<<abi.OpU32Advance | 1<<abi.OpU32In | 1<<abi.OpFindExt | 1<<abi.OpTCPOption | 1<<abi.OpTCPMSS | 1<<abi.OpAddMSS |
 		1<<abi.OpRecent | 1<<abi.OpMeter | 1<<abi.OpQuota | 1<<abi.OpGroups
-	if b.Family.Bits() == 128 {
+	if m.Family.Bits() == 128 {
 		return both // all of its routing tables are looked at for the type of an address
 	}
 	return both | 1<<abi.OpAddrType
 }
+
+// FirstOps are the instructions that rows may have of a table that has none yet.
+func FirstOps(m *layout.Memory) uint64 { return usualOps | cheapOps(m) }
 
 type builder struct {
 	*Image

@@ -7,32 +7,40 @@ import (
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
-// Grown gives the chains that a layout needs besides those of another one of the same
-// generation, and those that are different: as they are where more actions have numbers; and the programs
-// that come to it. False: base chains are other ones, too.
-func Grown(from, to *Layout) (chains []Chain, programs []Program, ok bool) {
-	sameEntry := func(a, b Entry) bool {
-		return baseChain(from.Table, &a) == baseChain(to.Table, &b) && slices.Equal(a.Rules, b.Rules)
+// Grown gives what a layout has more than another one of the same generation, where more actions have numbers: as
+// a layout of the chains, base chains among them, that are new or different, and of the programs that are new.
+// False: something of the other one is not in it.
+func Grown(from, to *Layout) (more *Layout, ok bool) {
+	if len(from.Late.Entries)+len(to.Late.Entries) > 0 {
+		return nil, false
 	}
-	if !slices.EqualFunc(from.Entries, to.Entries, sameEntry) || len(from.Late.Entries)+len(to.Late.Entries) > 0 {
-		return nil, nil, false
+	more = &Layout{Family: to.Family, Gen: to.Gen, Table: to.Table, Root: to.Root}
+	bases, rules := map[string][]Rule{}, map[string][]Rule{}
+	for _, e := range from.Entries {
+		bases[baseChain(from.Table, &e)] = e.Rules
 	}
-	for _, p := range to.Programs {
-		if !slices.Contains(from.Programs, p) {
-			programs = append(programs, p)
+	for _, e := range to.Entries {
+		name := baseChain(to.Table, &e)
+		if have, is := bases[name]; !is || !slices.Equal(have, e.Rules) {
+			more.Entries = append(more.Entries, e)
 		}
+		delete(bases, name)
 	}
-	rules := map[string][]Rule{}
 	for _, c := range from.Chains {
 		rules[c.Name] = c.Rules
 	}
 	for _, c := range to.Chains {
 		if have, is := rules[c.Name]; !is || !slices.Equal(have, c.Rules) {
-			chains = append(chains, c)
+			more.Chains = append(more.Chains, c)
 		}
 		delete(rules, c.Name)
 	}
-	return chains, programs, len(rules) == 0 && len(chains) > 0
+	for _, p := range to.Programs {
+		if !slices.Contains(from.Programs, p) {
+			more.Programs = append(more.Programs, p)
+		}
+	}
+	return more, len(bases)+len(rules) == 0 && len(from.Programs)+len(more.Programs) == len(to.Programs)
 }
 
 // OwnChains gives chains of a layout as our table in nf_tables has them.

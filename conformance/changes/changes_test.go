@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +71,7 @@ type changer struct {
 	size    int
 	single  bool     // the program has commands for single rules
 	recent  []string // since the last comparison
+	firsts  []string // that are to come
 }
 
 func newTest(t *testing.T, family packet.Family, size int) *changer {
@@ -83,7 +85,7 @@ func newTest(t *testing.T, family packet.Family, size int) *changer {
 		}
 	})
 	r := rand.New(rand.NewPCG(*seed, uint64(size)))
-	c := &changer{T: t, host: h, family: family, size: size}
+	c := &changer{T: t, host: h, family: family, size: size, firsts: slices.Clone(firsts)}
 	if c.model, err = newModel(family, newFlows(family, flows, r), size, r); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +104,10 @@ func (c *changer) run() {
 	for done := 0; done < *changes && !c.Failed(); done += every {
 		c.traffic.start()
 		err := error(nil)
-		for range min(every, *changes-done) {
+		for i := range min(every, *changes-done) {
+			if i%3 == 2 {
+				c.first()
+			}
 			if err = c.change(c.model.next(c.size)); err != nil {
 				break
 			}
@@ -121,6 +126,27 @@ func (c *changer) run() {
 		c.Fatal(err)
 	}
 	c.Logf("%d packets of each flow, %d rules at the end", of(0), len(c.model.rules))
+}
+
+// firsts are changes that no packet of the flows notices, but what stands at the hooks changes: tables that were not
+// there, first targets for netfilter, the first use of conntrack.
+var firsts = []string{
+	"-A FORWARD -p 253 -j REJECT", "-A FORWARD -m conntrack --ctstate INVALID -j DROP", "-t raw -A PREROUTING -p 253 -j DROP",
+	"-t mangle -A PREROUTING -j MARK --set-mark 7", "-t security -N other", "-t nat -A PREROUTING -p 253 -j ACCEPT",
+	"-t nat -A POSTROUTING -o none -j MASQUERADE", "-t raw -A PREROUTING -j TRACE", "-t mangle -A FORWARD -j MARK --set-mark 8",
+	"-t security -A OUTPUT -p 253 -j DROP", "-A OUTPUT -p 253 -j LOG", "-t nat -N other", "-t mangle -P POSTROUTING ACCEPT",
+}
+
+// first makes the next of these changes, of which the order is drawn.
+func (c *changer) first() {
+	if len(c.firsts) == 0 {
+		return
+	}
+	i := c.model.r.IntN(len(c.firsts))
+	args := append([]string{map[packet.Family]string{packet.IPv4: "iptables", packet.IPv6: "ip6tables"}[c.family]}, strings.Fields(c.firsts[i])...)
+	c.firsts = slices.Delete(c.firsts, i, i+1)
+	c.recent = append(c.recent, strings.Join(args, " "))
+	c.command(nil, args...)
 }
 
 // compare fails for every packet that got the wrong verdict, and if the rules are not

@@ -166,9 +166,17 @@ func (l list) Entries() (out []datapath.Seen, err error) {
 }
 
 // Extend is what it cannot: its runners have the effects of their programs.
-func (d *Datapath) Extend(*datapath.Live, string, []pred.Effect, int) (json.RawMessage, error) {
+func (d *Datapath) Extend(*datapath.Live, string, []datapath.Base, []pred.Effect, int) (json.RawMessage, error) {
 	return nil, datapath.ErrAnew
 }
+
+// AddTable is what it cannot, either.
+func (d *Datapath) AddTable(*datapath.Live, *ruleset.Table, func(int) bool) ([]datapath.Base, json.RawMessage, error) {
+	return nil, nil, datapath.ErrAnew
+}
+
+// Track has nothing to switch on: what is known of connections comes with the packets.
+func (d *Datapath) Track() error { return nil }
 
 // Lost is what Kernel.Lose has taken.
 func (d *Datapath) Lost(*datapath.Live) ([]string, error) { return d.lost, nil }

@@ -123,12 +123,13 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // generation mends; what it cannot do is errNotInPlace.
 type editor struct {
 	live     *Live
+	engine   *Engine
 	check    *iptables.Loader // of what is stored
 	extra    *extra
 	classes  datapath.Classes
 	rows     *edit.Batch
 	state    *state.Edit
-	can      translate.Can
+	can      datapath.Can
 	tables   map[string]*tableEditor
 	other    bool     // the extra part of the state has changed
 	restarts []string // tables whose limits begin anew
@@ -173,7 +174,7 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 	if err != nil {
 		return nil, err
 	}
-	ed := &editor{live: live, extra: x, classes: classes, given: &memory{}, can: can.Effect, tables: map[string]*tableEditor{}}
+	ed := &editor{live: live, engine: e, extra: x, classes: classes, given: &memory{}, can: can, tables: map[string]*tableEditor{}}
 	for name, t := range x.Changeable {
 		if s := live.State.Table(name); s != nil {
 			ed.tables[name] = ed.tableEditor(e.family, s, t)
@@ -181,6 +182,9 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 	}
 	if classes.Rows().Worn() == 0 {
 		x.Dying = nil // no packet is on its way that has seen the rows
+	}
+	if live.State.Conntrack {
+		classes.Rows().Track() // a killed process may have come no further
 	}
 	ed.rows = classes.Rows().Edit()
 	ed.state = live.State.Edit(state.First + ed.rows.Version() - layout.FirstVersion)
@@ -207,7 +211,7 @@ func (e *Engine) extend(ed *editor) error {
 		for i, a := range t.in.Actions {
 			effects[i] = a.Effect
 		}
-		if ed.extra.Datapath, err = e.data.Extend(live, name, effects, t.longest); err != nil {
+		if ed.extra.Datapath, err = e.data.Extend(live, name, t.bases(), effects, t.longest); err != nil {
 			return err
 		}
 		t.Actions, t.Longest, ed.other = datapath.Now(t.in.Actions), t.longest, true
@@ -311,6 +315,9 @@ func (ed *editor) commit() error {
 	failpoint.At("journal")
 	ed.rows.Publish()
 	failpoint.At("published")
+	if ed.live.State.Conntrack {
+		ed.classes.Rows().Track()
+	}
 	ed.settledRefused()
 	if err := ed.forgetLists(ed.lists.ended); err != nil {
 		return fmt.Errorf("the new rules are enforced, but not all that belongs to the old ones is gone: %w", err)
@@ -330,7 +337,7 @@ func (ed *editor) commit() error {
 func (ed *editor) tableEditor(family packet.Family, s *state.Table, c *changeable) *tableEditor {
 	t := &tableEditor{changeable: c, state: s, policies: map[*state.Chain]ruleset.Counters{}, settled: map[int]uint8{}, longest: c.Longest}
 	t.in = &translate.InPlace{
-		Family: family, Bases: tables.Bases(s.Name), Can: ed.can, Template: c.Template, Hidden: c.Hidden, Asked: c.Asked,
+		Family: family, Bases: tables.Bases(s.Name), Can: ed.can.Effect, Template: c.Template, Hidden: c.Hidden, Asked: c.Asked,
 		Slot: ed.slot,
 		Class: func(chain string) (int, bool) {
 			to := s.Chain(chain)
@@ -338,6 +345,16 @@ func (ed *editor) tableEditor(family packet.Family, s *state.Table, c *changeabl
 		},
 	}
 	return t
+}
+
+// bases are the base chains of the table.
+func (t *tableEditor) bases() (out []datapath.Base) {
+	for _, c := range t.state.Chains() {
+		if b := tables.Base(t.state.Name, c.Name, c.Policy); b != nil {
+			out = append(out, datapath.Base{Base: b, Class: int(c.Class), Slot: c.Slot})
+		}
+	}
+	return out
 }
 
 // load makes the effects that the table has known to who numbers them.

@@ -36,7 +36,7 @@ func (t *tableEditor) count(r *state.Rule, by int) {
 
 // NewChain makes a user chain.
 func (ed *editor) NewChain(table, chain string) error {
-	t := ed.tables[table]
+	t := ed.table(table)
 	if t == nil || ed.taken(t, chain) {
 		return errNotInPlace
 	}

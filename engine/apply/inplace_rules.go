@@ -3,6 +3,7 @@ package apply
 import (
 	"slices"
 
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
@@ -21,7 +22,8 @@ func (ed *editor) chain(table, chain string) *state.Chain {
 
 // find gives a chain with its table, and its number; nil where it cannot be changed.
 func (ed *editor) find(table, chain string) (*state.Chain, *tableEditor, int) {
-	c, t := ed.chain(table, chain), ed.tables[table]
+	t := ed.table(table)
+	c := ed.chain(table, chain)
 	number, is := class(c)
 	if t == nil || !is || ed.err != nil {
 		return nil, nil, 0
@@ -81,8 +83,15 @@ func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *rulese
 		}
 	}
 	placed := t.in.Rule(r)
-	if placed == nil || placed.Conntrack && !ed.live.State.Conntrack {
+	if placed == nil {
 		return errNotInPlace
+	}
+	if placed.Conntrack && !ed.live.State.Conntrack {
+		if ed.err = ed.engine.data.Track(); ed.err != nil {
+			return ed.err
+		}
+		failpoint.At("tracked")
+		ed.state.SetConntrack(true)
 	}
 	if err := ed.classes.Rows().Unread(number, codegen.Needs(t.in.Family, placed.Rule)); err != nil {
 		return ed.fail(err)

@@ -56,9 +56,15 @@ type Datapath interface {
 
 	// Extend makes the generation that is enforced able to run more effects of a table, which no
 	// rule asks for yet, and as many as longest one after the other: effects are all of them by
-	// their numbers, the new ones last. It gives the generation's record as it is then. ErrAnew: only a
-	// new generation can run them.
-	Extend(live *Live, table string, effects []pred.Effect, longest int) (json.RawMessage, error)
+	// their numbers, the new ones last, and bases the table's base chains. It gives the generation's record
+	// as it is then. ErrAnew: only a new generation can run them.
+	Extend(live *Live, table string, bases []Base, effects []pred.Effect, longest int) (json.RawMessage, error)
+	// AddTable makes the generation that is enforced have a table, whose base chains accept and have no rules: it
+	// gives these, and the generation's record as it is then. used says which classes chains of the
+	// generation have. ErrAnew: only a new generation can have the table.
+	AddTable(live *Live, t *ruleset.Table, used func(class int) bool) ([]Base, json.RawMessage, error)
+	// Track has connections tracked for rules that no packet meets yet.
+	Track() error
 
 	// Lost says what of the generation that is enforced somebody else has removed or
 	// changed, in words for people.

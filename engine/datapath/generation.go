@@ -50,6 +50,14 @@ type Live struct {
 	Table func(name string) (*ruleset.Table, error)
 }
 
+// Base is a base chain of what is enforced, with the number of its class, and the counter slot of its
+// policy.
+type Base struct {
+	*ruleset.Base
+	Class int
+	Slot  uint32
+}
+
 // Left is a table that the datapath has left to others, with its chains in order.
 type Left struct {
 	Table  string

@@ -8,68 +8,119 @@ import (
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/engine/datapath"
+	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Extend adds the rules of effects to our table in nf_tables, in one transaction: a packet meets
 // the chains as they were or as they are. No packet is told their numbers before a rule is.
-func (d *Datapath) Extend(live *datapath.Live, table string, effects []pred.Effect, longest int) (json.RawMessage, error) {
+func (d *Datapath) Extend(live *datapath.Live, table string, bases []datapath.Base, effects []pred.Effect, longest int) (json.RawMessage, error) {
 	r, err := recordOf(live)
 	if err != nil {
 		return nil, err
 	}
 	i := slices.IndexFunc(r.Held, func(h held) bool { return h.Table == table })
-	if i < 0 || r.Held[i].Whole || r.Held[i].Plan.IsZero() {
-		return nil, datapath.ErrAnew
-	}
-	whole, err := d.isWhole(live, &r.Held[i])
+	was, err := d.told(live, r, i, table, bases)
 	if err != nil {
 		return nil, err
 	}
-	was, err := r.Held[i].Plan.Get()
-	if err != nil {
-		return nil, err
-	}
-	h, more, pins := &r.Held[i], *was, shim.PinDir(d.space.Pins(), live.Number())
+	more := *was
 	more.Actions, more.Longest = make([]plan.Action, len(effects)), longest
 	for i, e := range effects {
 		more.Actions[i].Effect = e
 	}
+	pins := shim.PinDir(d.space.Pins(), live.Number())
+	if len(was.Actions) == 0 {
+		more.Hooks = telling(was.Hooks)
+	}
 	to := shim.Targets(d.family, &more, live.Number(), pins)
-	grown, programs, ok := shim.Grown(shim.Targets(d.family, was, live.Number(), pins), to)
-	if !whole || !ok {
+	put, ok := to, true
+	if len(was.Actions) > 0 {
+		put, ok = shim.Grown(shim.Targets(d.family, was, live.Number(), pins), to)
+	}
+	if !ok {
 		return nil, datapath.ErrAnew
 	}
-	if err := d.addPrograms(live.Number(), h, programs); err != nil {
+	if err := d.put(live, put, bases, more.Alone()); err != nil {
 		return nil, err
 	}
-	chains, err := shim.OwnChains(d.family, grown)
-	if err != nil {
-		return nil, err
+	h := d.netfilter.holds([]*shim.Layout{to}, &plan.Plan{Tables: []*plan.Table{&more}})[0]
+	if i < 0 {
+		r.Held = append(r.Held, h)
+	} else {
+		r.Held[i] = h
 	}
-	failpoint.At("match programs added")
-	if err := d.netfilter.own.Replace(names(chains, false), chains); err != nil {
-		return nil, err
-	}
-	notes := h.Notes
-	*h = d.netfilter.holds([]*shim.Layout{to}, &plan.Plan{Tables: []*plan.Table{&more}})[0]
-	h.Notes = notes
 	return json.Marshal(r)
 }
 
-// addPrograms puts programs beside those that rules of a table ask.
-func (d *Datapath) addPrograms(number uint32, h *held, programs []shim.Program) error {
-	add := make([]attach.ShimProgram, len(programs))
-	for i, p := range programs {
-		notes, known := h.Notes[p.Place()]
-		if !known {
-			return datapath.ErrAnew
-		}
-		add[i] = matching(&p, notes)
+// told is what netfilter has been told of a table, number i of what is held for a generation.
+func (d *Datapath) told(live *datapath.Live, r *record, i int, table string, bases []datapath.Base) (*plan.Table, error) {
+	if i < 0 {
+		return &plan.Table{Name: table, InBPF: true, Hooks: hooksOf(bases)}, nil
 	}
-	return d.space.AddShims(number, add)
+	if r.Held[i].Whole || r.Held[i].Plan.IsZero() {
+		return nil, datapath.ErrAnew
+	}
+	whole, err := d.isWhole(live, &r.Held[i])
+	if err == nil && !whole {
+		err = datapath.ErrAnew
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Held[i].Plan.Get()
 }
+
+// hooksOf are the hooks of base chains, of which none is told anything.
+func hooksOf(bases []datapath.Base) (out []*plan.Hook) {
+	for _, b := range bases {
+		out = append(out, &plan.Hook{Hook: b.Hook, Priority: b.Priority, NAT: b.Type == ruleset.NAT, Route: b.Type == ruleset.Route})
+	}
+	return out
+}
+
+// telling are the same hooks, where programs leave notes.
+func telling(hooks []*plan.Hook) (out []*plan.Hook) {
+	for _, h := range hooks {
+		to := *h
+		to.Shim = true
+		out = append(out, &to)
+	}
+	return out
+}
+
+// put puts a layout into netfilter, base chains of which nothing else is there, and what stands around it: the
+// programs that say what is noted for a packet, and guards. A killed process leaves what nobody leads to; the next
+// one puts it there once more.
+func (d *Datapath) put(live *datapath.Live, l *shim.Layout, bases []datapath.Base, alone bool) error {
+	chains, err := shim.Own(l)
+	if err != nil || len(l.Late.Entries) > 0 {
+		return datapath.ErrAnew
+	}
+	at := make([]attach.Base, len(bases))
+	for i, b := range bases {
+		at[i] = attach.Base{Class: b.Class, Hook: b.Hook, Priority: b.Priority}
+	}
+	g := live.Generation.(*generation)
+	if err := g.Seated(l.Table, at, alone); err != nil {
+		return err
+	}
+	if len(l.Entries) > 0 {
+		if err := g.Tell(); err != nil {
+			return err
+		}
+		failpoint.At("telling")
+	}
+	if err := g.AddShims(g.programs([]*shim.Layout{l})); err != nil {
+		return err
+	}
+	failpoint.At("match programs added")
+	return d.netfilter.own.Replace(names(chains, true), chains)
+}
+
+// Track has connections tracked.
+func (d *Datapath) Track() error { return d.netfilter.own.ConntrackOn() }
 
 // isWhole says whether our table in nf_tables has all that a generation gave it for a table.
 func (d *Datapath) isWhole(live *datapath.Live, h *held) (bool, error) {

@@ -138,35 +138,17 @@ func (d *Datapath) fits(l *shim.Layout) error {
 	return nil
 }
 
-// held is what netfilter is given.
-func (g *generation) held() []held {
-	out := g.d.netfilter.holds(g.build.layouts, g.build.Result.Plan)
-	for i, l := range g.build.layouts {
-		if out[i].Sum == 0 {
-			continue
-		}
-		out[i].Notes = map[string]uint32{}
-		for _, p := range l.Programs {
-			out[i].Notes[p.Place()] = g.NotesOf(p.Table, !p.Base, p.Hook, p.Priority)
-		}
-	}
-	return out
-}
-
 // programs are the matches that the layouts use.
 func (g *generation) programs(layouts []*shim.Layout) []attach.ShimProgram {
 	var out []attach.ShimProgram
 	for _, l := range layouts {
 		for _, p := range l.Programs {
-			out = append(out, matching(&p, g.NotesOf(p.Table, !p.Base, p.Hook, p.Priority)))
+			out = append(out, attach.ShimProgram{
+				Name: p.Name, Kind: string(p.Kind), Notes: g.NotesOf(p.Table, !p.Base, p.Hook, p.Priority), Bits: p.Bits, Leaf: p.Leaf, Late: p.Late,
+			})
 		}
 	}
 	return out
-}
-
-// matching is a match that finds notes at some place.
-func matching(p *shim.Program, notes uint32) attach.ShimProgram {
-	return attach.ShimProgram{Name: p.Name, Kind: string(p.Kind), Notes: notes, Bits: p.Bits, Leaf: p.Leaf, Late: p.Late}
 }
 
 // Load loads and verifies the programs of a plan.
@@ -185,7 +167,7 @@ func (d *Datapath) Load(in *datapath.Input) (datapath.Generation, error) {
 		return nil, refusal(in.Result.Plan, err)
 	}
 	g.record = record{
-		Held:   g.held(),
+		Held:   d.netfilter.holds(b.layouts, in.Result.Plan),
 		staged: staged{Early: b.mode, Expects: in.Result.Plan.Helpers, Last: lastPriority(in)},
 	}
 	g.early, g.EarlyOff = loadEarly(g.Generation, b)

@@ -35,8 +35,6 @@ type held struct {
 	Whole bool                        `json:"whole,omitempty"`
 	Plan  datapath.Later[*plan.Table] `json:"plan,omitzero"` // what the targets are laid out by
 	Sum   uint64                      `json:"sum"`           // of the chains in nf_tables that packets reach by jumps; 0: not there
-	// Notes are where programs find the notes of packets, by what they are for (shim.Program.Place).
-	Notes map[string]uint32 `json:"notes,omitempty"`
 	// Bases are the base chains in nf_tables, with how many rules each has.
 	Bases  map[string]uint32 `json:"bases,omitempty"`
 	Chains int               `json:"chains"` // the same for iptables' tables, with the rules in built-in chains

@@ -72,6 +72,15 @@ func (e *Edit) SetCounters(c *Chain, i int, counters ...ruleset.Counters) {
 	e.do(&op{kind: opCounters, table: c.tableNumber(), chain: c.ordinal(), at: uint32(i), counters: counters})
 }
 
+// NewTable adds a table that BPF runs, behind the others, with built-in chains of which the names,
+// slots and classes are given: they accept. nil when that is not possible.
+func (e *Edit) NewTable(name string, chains []ChainSpec) *Table {
+	if e.do(&op{kind: opNewTable, name: name, chains: chains}); e.err != nil {
+		return nil
+	}
+	return e.s.Table(name)
+}
+
 // NewChain adds an empty user chain; nil when that is not possible.
 func (e *Edit) NewChain(t *Table, name string, class uint32) *Chain {
 	if e.do(&op{kind: opNewChain, table: uint32(t.number), name: name, at: class}); e.err != nil {

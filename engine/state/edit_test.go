@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -200,5 +201,56 @@ func TestOrder(t *testing.T) {
 		if o.at(i) != n {
 			t.Fatalf("number %d is %d, want %d", i, o.at(i), n)
 		}
+	}
+}
+
+// TestNewTable adds a table: taken back, left behind by a killed process, read from the journal and from a base that was
+// written anew.
+func TestNewTable(t *testing.T) {
+	dir := write(t, small(1))
+	chains := []ChainSpec{{Name: "PREROUTING", Slot: 70, Class: 7}, {Name: "OUTPUT", Slot: 71, Class: 8}}
+	add := func(s *Store, version uint32) *Edit {
+		e := s.Edit(version)
+		table := e.NewTable("raw", chains)
+		e.SetPolicy(table.Chain("OUTPUT"), "DROP")
+		e.Insert(table.Chain("PREROUTING"), 0, Rule{Text: []byte("-p udp -j DROP"), Slot: 72, Row: 9})
+		e.NewChain(table, "user", 9)
+		return e
+	}
+	s := open(t, dir, 1, 5)
+	tables := len(s.Tables())
+	add(s, 6).Abort()
+	if s.Table("raw") != nil || len(s.Tables()) != tables {
+		t.Error("it is there although it was taken back")
+	}
+	if err := add(s, 6).Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if before := open(t, dir, 1, 5); before.Table("raw") != nil {
+		t.Error("it is there before its version is live")
+	}
+	want := "OUTPUT DROP 71 8 0, PREROUTING ACCEPT 70 7 1, user  4294967295 9 0"
+	check := func(s *Store) {
+		t.Helper()
+		var all []string
+		for _, c := range s.Table("raw").Chains() {
+			all = append(all, fmt.Sprintf("%s %s %d %d %d", c.Name, c.Policy, c.Slot, c.Class, c.Len()))
+			if s.ChainAt(c.Number()) != c {
+				t.Errorf("chain %s has the number of another one", c.Name)
+			}
+		}
+		slices.Sort(all)
+		if got := strings.Join(all, ", "); got != want || !s.Table("raw").InBPF {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	check(s)
+	check(open(t, dir, 1, 6))
+	if err := s.Compact(); err != nil {
+		t.Fatal(err)
+	}
+	check(open(t, dir, 1, 6))
+	if e := s.Edit(7); e.NewTable("raw", chains) != nil || e.Commit() == nil {
+		t.Error("there are two tables of one name")
 	}
 }

@@ -119,6 +119,13 @@ func (o *op) append(b []byte) []byte {
 		b = append(le.AppendUint32(b, uint32(len(r.Exact))), r.Exact...)
 	case opPolicy, opNewChain, opRename:
 		b = append(le.AppendUint32(b, uint32(len(o.name))), o.name...)
+	case opNewTable:
+		b = append(le.AppendUint32(b, uint32(len(o.name))), o.name...)
+		b = le.AppendUint32(b, uint32(len(o.chains)))
+		for _, c := range o.chains {
+			b = append(le.AppendUint32(b, uint32(len(c.Name))), c.Name...)
+			b = le.AppendUint32(le.AppendUint32(b, c.Slot), c.Class)
+		}
 	case opCounters:
 		b = le.AppendUint32(b, uint32(len(o.counters)))
 		for _, n := range o.counters {
@@ -165,6 +172,11 @@ func (r *opReader) op() op {
 		}
 	case opPolicy, opNewChain, opRename:
 		o.name = string(r.bytes())
+	case opNewTable:
+		o.name = string(r.bytes())
+		for n := r.u32(); n > 0 && !r.bad; n-- {
+			o.chains = append(o.chains, ChainSpec{Name: string(r.bytes()), Slot: r.u32(), Class: r.u32()})
+		}
 	case opCounters:
 		n := r.u32()
 		if uint64(n)*16 > uint64(len(r.b)) {

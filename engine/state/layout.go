@@ -9,7 +9,7 @@ import (
 )
 
 // layoutVersion changes with everything in this file and with the journal.
-const layoutVersion = 3
+const layoutVersion = 4
 
 const (
 	magic       = "bpftstat"

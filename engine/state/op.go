@@ -24,6 +24,7 @@ const (
 	opRename                    // the chain, to name
 	opExtra                     // the extra bytes, by those of rule.Text
 	opConntrack                 // the rules need connection tracking, if at is 1
+	opNewTable                  // called name, run by BPF, with chains that are built in
 )
 
 // op is one operation on a state, as an Edit does it and the journal keeps it. It
@@ -35,6 +36,7 @@ type op struct {
 	rule         Rule
 	name         string
 	counters     []ruleset.Counters
+	chains       []ChainSpec // names, slots and classes
 }
 
 // do carries an operation out; undo takes it back.
@@ -48,6 +50,9 @@ func (s *Store) do(o *op) (undo func(), err error) {
 		was := s.Conntrack
 		s.Conntrack = o.at == 1
 		return func() { s.Conntrack = was }, nil
+	}
+	if o.kind == opNewTable {
+		return s.create(o.name, o.chains)
 	}
 	if int(o.table) >= len(s.tables) {
 		return nil, errors.New("state: no such table")
@@ -168,6 +173,20 @@ func (c *Chain) rename(name string) (undo func(), err error) {
 		c.Name = was
 		putBack()
 	}, nil
+}
+
+// create adds a table with built-in chains that accept what comes to their ends.
+func (s *Store) create(name string, chains []ChainSpec) (undo func(), err error) {
+	if s.Table(name) != nil {
+		return nil, fmt.Errorf("state: there is a table %s already", name)
+	}
+	t := &Table{TableSpec: TableSpec{Name: name, InBPF: true}, store: s, number: len(s.tables)}
+	for i, c := range chains {
+		spec := ChainSpec{Name: c.Name, Policy: ruleset.Accept.String(), Slot: c.Slot, Origin: NoOrigin, Class: c.Class}
+		t.chains = append(t.chains, &Chain{ChainSpec: spec, table: t, number: i, order: &order{}})
+	}
+	s.tables = append(s.tables, t)
+	return func() { s.tables = s.tables[:t.number] }, nil
 }
 
 // create adds an empty user chain.

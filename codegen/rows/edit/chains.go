@@ -5,6 +5,8 @@ import (
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/rows/layout"
+	"github.com/bpftables/bpftables/codegen/rows/rule"
+	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
 // NewChain takes a number for a chain without rules, of the same table as another one.
@@ -36,6 +38,40 @@ func (e *Batch) NewChain(beside int) (number int, err error) {
 	e.made = append(e.made, int(n))
 	return int(n), nil
 }
+
+// NewTable takes numbers for the base chains of a table, one for each of some hooks, whose rows may have some
+// instructions. They accept what comes, and packets may meet them at once: no batch takes them back. slots
+// are the counter slots of their policies.
+func (m *Chains) NewTable(hooks []packet.Hook, ops uint64) (bases []int, slots []uint32, err error) {
+	table := uint32(0)
+	for c := range int(m.Index[abi.HeaderNChains]) {
+		table = max(table, m.Chain(c)[abi.ChainTable])
+	}
+	for _, h := range hooks {
+		n := m.Index[abi.HeaderNChains]
+		if n >= m.Index[layout.OwnChainsMax] {
+			return nil, nil, fmt.Errorf("%w: all numbers of chains are taken", ErrNoRoom)
+		}
+		rows, slot, err := m.take(1)
+		if err != nil {
+			return nil, nil, err
+		}
+		policy := rule.Policy(slot, false)
+		m.Write(rows[0], 0, layout.FirstVersion, &policy, 0, 0)
+		d := layout.NewChain(layout.FirstVersion)
+		d[abi.ChainState] = layout.EveryHook&^(1<<h) | (1<<h)*layout.ReachedBy
+		d[abi.ChainTable], d[abi.ChainPolicy] = table+1, rows[0]
+		copy(m.Chain(int(n)), d)
+		m.SetInstructions(int(n), ops)
+		m.SetNeeds(int(n), abi.NeedRowsAlone)
+		m.Index[abi.HeaderNChains] = n + 1
+		bases, slots = append(bases, int(n)), append(slots, slot)
+	}
+	return bases, slots, nil
+}
+
+// PolicySlot is the counter slot of the policy of a base chain.
+func (m *Chains) PolicySlot(chain int) uint32 { return m.Row(m.policyOf(m.Chain(chain)))[abi.RowID] }
 
 // DeleteChain gives up the number of a chain, in which the version has no rules, and to which none
 // of its rules leads.

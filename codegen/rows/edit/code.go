@@ -147,6 +147,14 @@ func (e *Batch) codeEnds(chain int) error {
 	return nil
 }
 
+// Track has packets dropped whose connections should be tracked, and are not as another program has
+// switched that off.
+func (m *Chains) Track() {
+	for _, s := range m.Seats(nil) {
+		s[abi.SeatFlags] |= abi.NeedTracked
+	}
+}
+
 // codeLives says that code is what the rules say, where a version that comes to nothing said that it
 // was not.
 func (m *Chains) codeLives(version uint32) {
