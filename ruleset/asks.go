@@ -1,5 +1,7 @@
 package ruleset
 
+import "github.com/bpftables/bpftables/ruleset/pred"
+
 // What others have to know of a match or target beyond its predicates and effects is
 // asked through these interfaces, never by its name.
 
@@ -7,6 +9,11 @@ package ruleset
 // tracking, as its checkentry function says by calling nf_ct_netns_get().
 type ConntrackUser interface {
 	NeedsConntrack() bool
+}
+
+// TrackingUser is a match whose checkentry function makes the kernel keep more of connections.
+type TrackingUser interface {
+	TrackingKeeps() pred.Tracking
 }
 
 // HelperGiver is a target that may give connections a conntrack helper, which then
@@ -54,6 +61,14 @@ func AsksOwner(word any) bool { return asks(word, OwnerAsker.AsksOwner) }
 
 // NeedsConntrack says whether a match or target needs connection tracking.
 func NeedsConntrack(word any) bool { return asks(word, ConntrackUser.NeedsConntrack) }
+
+// TrackingKept is what the kernel keeps of connections for a match.
+func TrackingKept(word any) pred.Tracking {
+	if m, is := word.(TrackingUser); is {
+		return m.TrackingKeeps()
+	}
+	return 0
+}
 
 // GivesHelper says whether a target gives connections a conntrack helper.
 func GivesHelper(word any) bool { return asks(word, HelperGiver.GivesHelper) }

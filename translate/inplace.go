@@ -70,10 +70,11 @@ func (p *InPlace) Rule(r *ruleset.Rule) *Placed {
 }
 
 // elsewhere says whether a predicate is one that a new generation alone can ask: its arguments, or
-// what it remembers, lie in maps that are made with it, or nobody can.
+// what it remembers, lie in maps that are made with it, the kernel has to keep more of connections
+// for it, or nobody can.
 func elsewhere(p pred.Pred) bool {
 	switch p.(type) {
-	case pred.InSet, pred.SetUpdate, pred.Quota, pred.Unsupported:
+	case pred.InSet, pred.SetUpdate, pred.Quota, pred.ConnLabel, pred.Unsupported:
 		return true
 	}
 	return pred.HasArguments(p)

@@ -93,6 +93,8 @@ func (s *slots) number(p pred.Pred, key stateKey) pred.Pred {
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.ControlGroup:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
+	case pred.ConnCount:
+		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Time:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Search:

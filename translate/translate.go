@@ -190,6 +190,7 @@ func (t *table) conntrack() {
 func (t *table) needs(word any) {
 	p := t.res.Plan
 	p.Conntrack = p.Conntrack || ruleset.NeedsConntrack(word)
+	p.Tracking |= ruleset.TrackingKept(word)
 	p.Helpers = p.Helpers || ruleset.GivesHelper(word)
 }
 

@@ -77,6 +77,8 @@ const (
 	FuncQuota        = "quota"         // R3: slot; an answer
 	FuncReversePath  = "reverse_path"  // R3: options; an answer
 	FuncGroups       = "groups"        // R3: slot; an answer
+	FuncConnCount    = "conn_count"    // R3: slot; an answer
+	FuncConnLabel    = "conn_label"    // R3: bit; an answer
 	FuncControlGroup = "control_group" // R3: slot; an answer
 	FuncTime         = "in_time"       // R3: slot; an answer
 	FuncCount        = "count"         // R3: rule; credits a rule that does not end the traversal

@@ -202,7 +202,9 @@ const (
 	NetfilterClassOpOP_GROUPS        NetfilterClassOp = 33
 	NetfilterClassOpOP_REVERSE       NetfilterClassOp = 34
 	NetfilterClassOpOP_TIME          NetfilterClassOp = 35
-	NetfilterClassOpOP_CONTROL_GROUP NetfilterClassOp = 36
+	NetfilterClassOpOP_CONN_COUNT    NetfilterClassOp = 36
+	NetfilterClassOpOP_CONN_LABEL    NetfilterClassOp = 37
+	NetfilterClassOpOP_CONTROL_GROUP NetfilterClassOp = 38
 )
 
 type NetfilterClassRow uint32
@@ -291,6 +293,14 @@ const (
 	NetfilterClassTupleTUPLE_SIZE4   NetfilterClassTuple = 16
 	NetfilterClassTupleTUPLE_SIZE6   NetfilterClassTuple = 22
 )
+
+type NetfilterConnCountConfig struct {
+	_    structs.HostLayout
+	From uint64
+	To   uint64
+	Of   uint32
+	Dir  uint32
+}
 
 type NetfilterControlGroupConfig struct {
 	_  structs.HostLayout
@@ -617,6 +627,7 @@ const (
 	NetfilterMapActive              = "active"
 	NetfilterMapClassIndex          = "class_index"
 	NetfilterMapClassRows           = "class_rows"
+	NetfilterMapConnCountConfigs    = "conn_count_configs"
 	NetfilterMapControlGroupConfigs = "control_group_configs"
 	NetfilterMapCounters            = "counters"
 	NetfilterMapGroupConfigs        = "group_configs"
@@ -735,6 +746,7 @@ type NetfilterMapSpecs struct {
 	Active              *ebpf.MapSpec `ebpf:"active"`
 	ClassIndex          *ebpf.MapSpec `ebpf:"class_index"`
 	ClassRows           *ebpf.MapSpec `ebpf:"class_rows"`
+	ConnCountConfigs    *ebpf.MapSpec `ebpf:"conn_count_configs"`
 	ControlGroupConfigs *ebpf.MapSpec `ebpf:"control_group_configs"`
 	Counters            *ebpf.MapSpec `ebpf:"counters"`
 	GroupConfigs        *ebpf.MapSpec `ebpf:"group_configs"`
@@ -821,6 +833,7 @@ type NetfilterMaps struct {
 	Active              *ebpf.Map `ebpf:"active"`
 	ClassIndex          *ebpf.Map `ebpf:"class_index"`
 	ClassRows           *ebpf.Map `ebpf:"class_rows"`
+	ConnCountConfigs    *ebpf.Map `ebpf:"conn_count_configs"`
 	ControlGroupConfigs *ebpf.Map `ebpf:"control_group_configs"`
 	Counters            *ebpf.Map `ebpf:"counters"`
 	GroupConfigs        *ebpf.Map `ebpf:"group_configs"`
@@ -851,6 +864,7 @@ func (m *NetfilterMaps) Close() error {
 		m.Active,
 		m.ClassIndex,
 		m.ClassRows,
+		m.ConnCountConfigs,
 		m.ControlGroupConfigs,
 		m.Counters,
 		m.GroupConfigs,

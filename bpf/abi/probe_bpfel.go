@@ -13,6 +13,14 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type ProbeConnCountConfig struct {
+	_    structs.HostLayout
+	From uint64
+	To   uint64
+	Of   uint32
+	Dir  uint32
+}
+
 type ProbeControlGroupConfig struct {
 	_  structs.HostLayout
 	Id uint64
@@ -64,14 +72,22 @@ type ProbeGiven struct {
 		Slot    uint32
 		Root    uint32
 	}
-	Fields        [34]uint64
-	Addrs         [6][4]uint32
-	Names         [5][16]uint8
-	Types         [2][3]uint32
-	Jiffies       uint64
-	Clock         uint64
+	Fields  [34]uint64
+	Addrs   [6][4]uint32
+	Names   [5][16]uint8
+	Types   [2][3]uint32
+	Jiffies uint64
+	Clock   uint64
+	Labels  [2]uint64
+	Carried [2]struct {
+		_       structs.HostLayout
+		Packets uint64
+		Bytes   uint64
+	}
+	Counted       uint32
 	Random        uint32
 	Forwarded     uint32
+	_             [4]byte
 	ControlGroups [4]uint64
 	Ngroups       uint32
 	Groups        [4]uint32
@@ -342,6 +358,7 @@ const (
 	ProbeMapActive              = "active"
 	ProbeMapClassIndex          = "class_index"
 	ProbeMapClassRows           = "class_rows"
+	ProbeMapConnCountConfigs    = "conn_count_configs"
 	ProbeMapControlGroupConfigs = "control_group_configs"
 	ProbeMapCounters            = "counters"
 	ProbeMapGiven               = "given"
@@ -450,6 +467,7 @@ type ProbeMapSpecs struct {
 	Active              *ebpf.MapSpec `ebpf:"active"`
 	ClassIndex          *ebpf.MapSpec `ebpf:"class_index"`
 	ClassRows           *ebpf.MapSpec `ebpf:"class_rows"`
+	ConnCountConfigs    *ebpf.MapSpec `ebpf:"conn_count_configs"`
 	ControlGroupConfigs *ebpf.MapSpec `ebpf:"control_group_configs"`
 	Counters            *ebpf.MapSpec `ebpf:"counters"`
 	Given               *ebpf.MapSpec `ebpf:"given"`
@@ -534,6 +552,7 @@ type ProbeMaps struct {
 	Active              *ebpf.Map `ebpf:"active"`
 	ClassIndex          *ebpf.Map `ebpf:"class_index"`
 	ClassRows           *ebpf.Map `ebpf:"class_rows"`
+	ConnCountConfigs    *ebpf.Map `ebpf:"conn_count_configs"`
 	ControlGroupConfigs *ebpf.Map `ebpf:"control_group_configs"`
 	Counters            *ebpf.Map `ebpf:"counters"`
 	Given               *ebpf.Map `ebpf:"given"`
@@ -566,6 +585,7 @@ func (m *ProbeMaps) Close() error {
 		m.Active,
 		m.ClassIndex,
 		m.ClassRows,
+		m.ConnCountConfigs,
 		m.ControlGroupConfigs,
 		m.Counters,
 		m.Given,

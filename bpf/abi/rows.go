@@ -172,6 +172,8 @@ const (
 	OpQuota        = uint32(NetfilterClassOpOP_QUOTA)
 	OpReversePath  = uint32(NetfilterClassOpOP_REVERSE)
 	OpGroups       = uint32(NetfilterClassOpOP_GROUPS)
+	OpConnCount    = uint32(NetfilterClassOpOP_CONN_COUNT)
+	OpConnLabel    = uint32(NetfilterClassOpOP_CONN_LABEL)
 	OpControlGroup = uint32(NetfilterClassOpOP_CONTROL_GROUP)
 	OpTime         = uint32(NetfilterClassOpOP_TIME)
 	OpSearch       = uint32(NetfilterClassOpOP_SEARCH)

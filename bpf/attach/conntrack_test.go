@@ -41,7 +41,7 @@ func TestConntrack(t *testing.T) {
 			// dropped, as somebody has removed our wish for it.
 			send(t, host+":9", "off")
 			for range 2 {
-				if err := table.ConntrackOn(); err != nil {
+				if err := table.ConntrackOn(anchor.Tracking()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -53,7 +53,7 @@ func TestConntrack(t *testing.T) {
 				}
 			}
 			send(t, host+":9", "off")
-			if err := table.ConntrackOn(); err != nil {
+			if err := table.ConntrackOn(anchor.Tracking()); err != nil {
 				t.Fatal(err)
 			}
 			send(t, host+":9", "on again")

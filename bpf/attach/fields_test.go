@@ -56,7 +56,7 @@ func TestFields(t *testing.T) {
 	run(t, "ip", "addr", "add", "192.0.2.1/32", "dev", "lo")
 	run(t, "ip", "route", "change", "local", "192.0.2.1", "dev", "lo", "table", "local", "realm", "5")
 	s := open(t, packet.IPv4)
-	if err := anchor.Of(packet.IPv4).ConntrackOn(); err != nil {
+	if err := anchor.Of(packet.IPv4).ConntrackOn(anchor.Tracking()); err != nil {
 		t.Fatal(err)
 	}
 	defer anchor.Of(packet.IPv4).ConntrackOff()
@@ -154,7 +154,7 @@ func addrByte(hook packet.Hook, which pred.AddrField) codegen.Program {
 func TestConnAddresses(t *testing.T) {
 	inNamespace(t)
 	s := open(t, packet.IPv4)
-	if err := anchor.Of(packet.IPv4).ConntrackOn(); err != nil {
+	if err := anchor.Of(packet.IPv4).ConntrackOn(anchor.Tracking()); err != nil {
 		t.Fatal(err)
 	}
 	defer anchor.Of(packet.IPv4).ConntrackOff()

@@ -33,6 +33,7 @@ func given(f *packet.Facts) *abi.ProbeGiven {
 			g.Addrs[of][i] = binary.NativeEndian.Uint32(a[4*i:])
 		}
 	}
+	givenConn(g, f.Conn)
 	g.Clock = f.World.Clock
 	if f.World.Random != nil {
 		g.Random = f.World.Random()
@@ -64,6 +65,21 @@ func givenGroup(path string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(all[len(all)-1]))
 	return h.Sum64()
+}
+
+// givenConn gives what the kernel counts of a connection, and its labels.
+func givenConn(g *abi.ProbeGiven, c *packet.Conn) {
+	if c == nil {
+		return
+	}
+	g.Labels = c.Labels
+	if c.Carried == nil {
+		return
+	}
+	g.Counted = 1
+	for i, n := range c.Carried {
+		g.Carried[i].Packets, g.Carried[i].Bytes = n.Packets, n.Bytes
+	}
 }
 
 // givenTypes asks the world for the types of both addresses, in general and limited

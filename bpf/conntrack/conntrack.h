@@ -48,6 +48,8 @@ struct nf_conn {
 
 enum nf_ct_ext_id {
 	NF_CT_EXT_HELPER,
+	NF_CT_EXT_ACCT,
+	NF_CT_EXT_LABELS,
 };
 
 struct nf_ct_ext {
@@ -56,6 +58,23 @@ struct nf_ct_ext {
 
 struct nf_conn_help {
 	struct nf_conntrack_helper *helper;
+};
+
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
+struct nf_conn_counter {
+	atomic64_t packets;
+	atomic64_t bytes;
+};
+
+struct nf_conn_acct {
+	struct nf_conn_counter counter[2];
+};
+
+struct nf_conn_labels {
+	unsigned long bits[2];
 };
 
 struct nf_conntrack_helper {
@@ -120,6 +139,16 @@ static __always_inline ulong conn_of(struct sk_buff *skb)
 
 /* The address of a member of the entry (struct nf_conn may be in a module). */
 #define conn_at(ct, member) ((ct) + bpf_core_field_offset(struct nf_conn, member))
+
+/* extension_of is nf_ct_ext_find() (include/net/netfilter/nf_conntrack_extend.h): the address of an
+ * extension of an entry; 0 where it has none. */
+static __always_inline ulong extension_of(ulong ct, u32 id)
+{
+	ulong ext = load8(conn_at(ct, ext));
+	u32 off = ext ? load1(ext + bpf_core_field_offset(struct nf_ct_ext, offset) + id) : 0;
+
+	return off ? ext + off : 0;
+}
 
 #define PRIORITY_CONNTRACK (-200) /* NF_IP_PRI_CONNTRACK, NF_IP6_PRI_CONNTRACK */
 #define HOOKS_MOST 64		  /* more than anybody has before conntrack */

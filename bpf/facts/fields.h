@@ -319,16 +319,6 @@ __noinline int get_addr(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 	return 1;
 }
 
-/* extension_of is nf_ct_ext_find() (include/net/netfilter/nf_conntrack_extend.h): the address of an
- * extension of an entry; 0 where it has none. */
-static __always_inline ulong extension_of(ulong ct, u32 id)
-{
-	ulong ext = load8(conn_at(ct, ext));
-	u32 off = ext ? load1(ext + bpf_core_field_offset(struct nf_ct_ext, offset) + id) : 0;
-
-	return off ? ext + off : 0;
-}
-
 /* helper_name copies the name of the helper that follows the master of a connection, as
  * helper_mt() finds it (net/netfilter/xt_helper.c). */
 static __always_inline void helper_name(struct sk_buff *skb, u8 *to)

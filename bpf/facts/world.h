@@ -9,6 +9,12 @@
 
 const volatile u32 hz = 1000; /* CONFIG_HZ */
 
+/* What went through a connection. */
+struct carried {
+	u64 packets;
+	u64 bytes;
+};
+
 #ifdef BPFTABLES_PROBE
 
 #define GIVEN_GROUPS 4
@@ -22,6 +28,9 @@ struct given {
 	u32 types[2][3];		/* of addr_type, 1 << RTN_*: source, destination; any device, in, out */
 	u64 jiffies;
 	u64 clock;		/* seconds since 1970 */
+	u64 labels[2];
+	struct carried carried[2];
+	u32 counted;
 	u32 random;
 	u32 forwarded;
 	u64 control_groups[GIVEN_GROUPS];

@@ -212,6 +212,18 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			got = in_time(ctx, f, op[1]);
 			f->at += 2;
 			break;
+		case OP_CONN_COUNT:
+			if (!has(OP_CONN_COUNT))
+				return A_HOTDROP;
+			got = conn_count(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_CONN_LABEL:
+			if (!has(OP_CONN_LABEL))
+				return A_HOTDROP;
+			got = conn_label(ctx, f, op[1]);
+			f->at += 2;
+			break;
 		case OP_GET_ADDR:
 			if (!has(OP_GET_ADDR))
 				return A_HOTDROP;

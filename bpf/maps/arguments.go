@@ -21,6 +21,8 @@ func (s *States) argument(p pred.Pred) (mapName string, slot int, value any, err
 		return abi.NetfilterMapGroupConfigs, p.Slot, &abi.NetfilterGroupConfig{Lo: p.Lo, Hi: p.Hi}, nil
 	case pred.ControlGroup:
 		return abi.NetfilterMapControlGroupConfigs, p.Slot, &abi.NetfilterControlGroupConfig{Id: s.ControlGroup(p.Path)}, nil
+	case pred.ConnCount:
+		return abi.NetfilterMapConnCountConfigs, p.Slot, &abi.NetfilterConnCountConfig{From: p.From, To: p.To, Of: uint32(p.Of), Dir: uint32(p.Dir)}, nil
 	case pred.Time:
 		return abi.NetfilterMapTimeConfigs, p.Slot, timeConfig(p), nil
 	case pred.Search:

@@ -150,8 +150,8 @@ func (d *Datapath) Retire(live *datapath.Live) error {
 		return err
 	}
 	failpoint.At("cleaned")
-	if !conntrack && keep != 0 { // else it went with our table
-		if err := d.netfilter.own.ConntrackOff(); err != nil {
+	if keep != 0 { // else it went with our table
+		if err := d.netfilter.own.ConntrackOff(wishes(conntrack, r.Tracking)...); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/bpf/probe"
@@ -15,6 +16,7 @@ import (
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -31,6 +33,8 @@ type generation struct {
 type record struct {
 	// Held is what netfilter was given.
 	Held []held `json:"held,omitempty"`
+	// Tracking is what the kernel keeps of connections for the rules.
+	Tracking pred.Tracking `json:"tracking,omitempty"`
 	staged
 }
 
@@ -52,7 +56,8 @@ func recordOf(live *datapath.Live) (*record, error) {
 	}
 	// What is held is most often nothing; see readExtra of package apply.
 	var parts struct {
-		Held json.RawMessage `json:"held"`
+		Held     json.RawMessage `json:"held"`
+		Tracking pred.Tracking   `json:"tracking"`
 		staged
 	}
 	err := json.Unmarshal(live.Record, &parts)
@@ -62,8 +67,22 @@ func recordOf(live *datapath.Live) (*record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state of generation %d: %w", live.Number(), err)
 	}
-	r.staged = parts.staged
+	r.staged, r.Tracking = parts.staged, parts.Tracking
 	return r, nil
+}
+
+// wishes are what conntrack has to do for rules: to run at all, and to keep something.
+func wishes(conntrack bool, keeps pred.Tracking) (all []anchor.Wish) {
+	if conntrack {
+		all = append(all, anchor.Tracking())
+	}
+	if keeps&pred.TracksCounters != 0 {
+		all = append(all, anchor.Counting())
+	}
+	if keeps&pred.TracksLabels != 0 {
+		all = append(all, anchor.Labelling())
+	}
+	return all
 }
 
 // build is a plan on its way into the kernel.
@@ -167,7 +186,7 @@ func (d *Datapath) Load(in *datapath.Input) (datapath.Generation, error) {
 		return nil, refusal(in.Result.Plan, err)
 	}
 	g.record = record{
-		Held:   d.netfilter.holds(b.layouts, in.Result.Plan),
+		Held: d.netfilter.holds(b.layouts, in.Result.Plan), Tracking: in.Result.Plan.Tracking,
 		staged: staged{Early: b.mode, Expects: in.Result.Plan.Helpers, Last: lastPriority(in)},
 	}
 	g.early, g.EarlyOff = loadEarly(g.Generation, b)
@@ -238,10 +257,8 @@ func (g *generation) Install() error {
 		return err
 	}
 	failpoint.At("held")
-	if g.build.Result.Plan.Conntrack {
-		if err := n.own.ConntrackOn(); err != nil {
-			return err
-		}
+	if err := n.own.ConntrackOn(wishes(g.build.Result.Plan.Conntrack, g.build.Result.Plan.Tracking)...); err != nil {
+		return err
 	}
 	failpoint.At("conntrack")
 	return nil

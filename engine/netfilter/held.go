@@ -18,6 +18,7 @@ import (
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
@@ -297,10 +298,8 @@ func (d *Datapath) Mend(live *datapath.Live) error {
 			layouts = append(layouts, shim.Targets(d.family, t, live.Number(), pins))
 		}
 	}
-	if live.Conntrack {
-		if err := d.netfilter.own.ConntrackOn(); err != nil {
-			return err
-		}
+	if err := d.netfilter.own.ConntrackOn(wishes(live.Conntrack, r.Tracking)...); err != nil {
+		return err
 	}
 	failpoint.At("conntrack put back")
 	if err := d.netfilter.tools.edit(lost, func(table, saved string) string {
@@ -332,7 +331,9 @@ func (d *Datapath) lost(live *datapath.Live) ([]string, *record, error) {
 		return nil, nil, err
 	}
 	lost, err := d.netfilter.lost(seen, live.Number(), r.Held, d.space.Pins())
-	if err == nil && live.Conntrack && !seen.Conntrack() {
+	missing := func(w anchor.Wish) bool { return !seen.Holds(w) }
+	// Counters go on without the rule that asked for them.
+	if err == nil && slices.ContainsFunc(wishes(live.Conntrack, r.Tracking&^pred.TracksCounters), missing) {
 		lost = append(lost, conntrackLost)
 	}
 	return lost, r, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -23,11 +24,16 @@ var connbytesKind = &ruleset.MatchKind{
 	New: func() ruleset.MatchBuilder { return &connbytes{} },
 }
 
+// The words for directions and measures, as the kernel numbers them.
+var (
+	connbytesDirs  = []string{"original", "reply", "both"}
+	connbytesModes = []string{"packets", "bytes", "avgpkt"}
+)
+
 // connbytes is -m connbytes. from above to says that the range is negated: this is
 // how the kernel has it, and why the negation of a range of one is lost.
 type connbytes struct {
 	given
-	unseen
 	from, to  uint64
 	dir, mode string
 }
@@ -42,10 +48,10 @@ func (m *connbytes) Set(_ *ruleset.Env, option string, negate bool, args []strin
 		return m.setRange(negate, args[0])
 	case "connbytes-dir":
 		m.dir = args[0]
-		return oneOf(option, args[0], "original", "reply", "both")
+		return oneOf(option, args[0], connbytesDirs...)
 	}
 	m.mode = args[0]
-	return oneOf(option, args[0], "packets", "bytes", "avgpkt")
+	return oneOf(option, args[0], connbytesModes...)
 }
 
 // oneOf refuses an argument that is none of the words.
@@ -83,8 +89,11 @@ func (m *connbytes) Match() ruleset.Match { return m }
 func (m *connbytes) Word() string { return "connbytes" }
 
 // NeedsConntrack says that the kernel's connection tracking has to run:
-// connbytes_mt_check() calls nf_ct_netns_get(), and turns accounting on.
+// connbytes_mt_check() calls nf_ct_netns_get().
 func (m *connbytes) NeedsConntrack() bool { return true }
+
+// TrackingKeeps says that it turns the counters of connections on.
+func (m *connbytes) TrackingKeeps() pred.Tracking { return pred.TracksCounters }
 
 // Args prints as connbytes_save() of libxt_connbytes.c.
 func (m *connbytes) Args() []string {
@@ -108,7 +117,39 @@ func (m *connbytes) ExactArgs() []string {
 // Check refuses nothing.
 func (m *connbytes) Check(*ruleset.Place) error { return nil }
 
-// Lower says why BPF cannot do it.
+// Eval is connbytes_mt().
+func (m *connbytes) Eval(f *packet.Facts) pred.Answer {
+	if f.Conn == nil || f.Conn.Carried == nil {
+		return pred.No
+	}
+	original, reply := f.Conn.Carried[0], f.Conn.Carried[1]
+	var n packet.Carried
+	switch m.dir {
+	case "original":
+		n = original
+	case "reply":
+		n = reply
+	default:
+		n = packet.Carried{Packets: original.Packets + reply.Packets, Bytes: original.Bytes + reply.Bytes}
+	}
+	what := n.Packets
+	switch {
+	case m.mode == "bytes":
+		what = n.Bytes
+	case m.mode == "avgpkt" && n.Packets != 0:
+		what = n.Bytes / n.Packets
+	}
+	if m.from > m.to {
+		return pred.Bool(what < m.to || what > m.from)
+	}
+	return pred.Bool(m.from <= what && what <= m.to)
+}
+
+// Lower gives the same in predicates.
 func (m *connbytes) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "connbytes reads the counters of the connection, which the kernel keeps only where accounting was turned on (connbytes_mt_check(), net/netfilter/xt_connbytes.c); bpftables does not turn it on"}
+	return pred.ConnCount{
+		Of:   pred.ConnMeasure(slices.Index(connbytesModes, m.mode)),
+		Dir:  pred.ConnDir(slices.Index(connbytesDirs, m.dir)),
+		From: m.from, To: m.to,
+	}
 }

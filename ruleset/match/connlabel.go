@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
+	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
@@ -29,7 +30,6 @@ const connlabelMax = 127
 // connlabel is -m connlabel.
 type connlabel struct {
 	given
-	unseen
 	bit    uint16
 	name   string
 	negate bool
@@ -90,6 +90,9 @@ func (m *connlabel) Word() string { return "connlabel" }
 // connlabel_mt_check() calls nf_ct_netns_get().
 func (m *connlabel) NeedsConntrack() bool { return true }
 
+// TrackingKeeps says that connections have labels: connlabel_mt_check() calls nf_connlabels_get().
+func (m *connlabel) TrackingKeeps() pred.Tracking { return pred.TracksLabels }
+
 // Args has the label without quotes.
 func (m *connlabel) Args() []string { return m.args(m.name) }
 
@@ -121,7 +124,15 @@ func (m *connlabel) Check(*ruleset.Place) error {
 	return nil
 }
 
-// Lower says why BPF cannot do it.
+// Eval is connlabel_mt() without --set.
+func (m *connlabel) Eval(f *packet.Facts) pred.Answer {
+	return answer(f.Conn != nil && f.Conn.Labels[m.bit/64]>>(m.bit%64)&1 != 0, m.negate)
+}
+
+// Lower gives the same in predicates.
 func (m *connlabel) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "connlabel sets bits of an extension of struct nf_conn, which BPF cannot write, and makes the kernel keep it (connlabel_mt_check(), net/netfilter/xt_connlabel.c)"}
+	if m.given["set"] {
+		return pred.Unsupported{Reason: "connlabel --set sets bits of an extension of struct nf_conn (connlabel_mt(), net/netfilter/xt_connlabel.c), which BPF cannot write"}
+	}
+	return pred.Negated(pred.ConnLabel{Bit: uint8(m.bit)}, m.negate)
 }

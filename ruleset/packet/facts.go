@@ -114,7 +114,12 @@ type Conn struct {
 	ExpiresSecs uint32
 	// MasterHelper is the name of the helper that has expected the connection; empty: none has.
 	MasterHelper string
+	Carried      *[2]Carried // so far, with this packet, in the original direction and as replies; nil: not counted
+	Labels       [2]uint64   // bits
 }
+
+// Carried is what went through a connection in one direction.
+type Carried struct{ Packets, Bytes uint64 }
 
 // Socket is the local socket that sent a packet, at OUTPUT and POSTROUTING.
 type Socket struct {

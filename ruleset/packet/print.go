@@ -224,4 +224,16 @@ func (w *writer) conn(f *Facts) {
 	}
 	w.num("ctmark", uint64(c.Mark), 0)
 	w.num("ctexpire", uint64(c.ExpiresSecs), 0)
+	if n := c.Carried; n != nil {
+		w.add("ctpackets", fmt.Sprintf("%d/%d", n[0].Packets, n[1].Packets), "ctbytes", fmt.Sprintf("%d/%d", n[0].Bytes, n[1].Bytes))
+	}
+	var labels []string
+	for bit := range 128 {
+		if c.Labels[bit/64]>>(bit%64)&1 != 0 {
+			labels = append(labels, fmt.Sprint(bit))
+		}
+	}
+	if len(labels) > 0 {
+		w.add("ctlabels", strings.Join(labels, ","))
+	}
 }

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -61,6 +62,11 @@ func words() []word {
 		{name: "ctmark", max: m32, num: func(p *parser, n uint64) { p.conn().Mark = uint32(n) }},
 		{name: "ctstatus", max: m32, num: func(p *parser, n uint64) { p.conn().Status |= uint32(n) }},
 		{name: "ctexpire", max: m32, num: func(p *parser, n uint64) { p.conn().ExpiresSecs = uint32(n) }},
+		{name: "ctpackets", read: func(p *parser, n string) error {
+			return p.carried(n, func(c *Carried, v uint64) { c.Packets = v })
+		}},
+		{name: "ctbytes", read: func(p *parser, n string) error { return p.carried(n, func(c *Carried, v uint64) { c.Bytes = v }) }},
+		{name: "ctlabels", read: (*parser).labels},
 		{name: "ctproto", max: m8, num: func(p *parser, n uint64) { p.conn().Proto = uint8(n) }},
 		{name: "ctorig", read: func(p *parser, n string) error { return p.tuple(n, &p.conn().Orig) }},
 		{name: "ctrepl", read: func(p *parser, n string) error { return p.tuple(n, &p.conn().Repl) }},
@@ -156,6 +162,41 @@ func (p *parser) iface(name string, into *string) error {
 	}
 	*into = a
 	return err
+}
+
+// carried reads what went in both directions of the connection.
+func (p *parser) carried(name string, put func(*Carried, uint64)) error {
+	a, err := p.arg(name, "two numbers: of the original direction, slash, of replies")
+	if err != nil {
+		return err
+	}
+	if p.conn().Carried == nil {
+		p.conn().Carried = &[2]Carried{}
+	}
+	original, replies, _ := strings.Cut(a, "/")
+	for i, one := range []string{original, replies} {
+		n, err := parseNumber(name, one, math.MaxUint64)
+		if err != nil {
+			return err
+		}
+		put(&p.conn().Carried[i], n)
+	}
+	return nil
+}
+
+func (p *parser) labels(name string) error {
+	a, err := p.arg(name, "numbers of labels, separated by commas")
+	if err != nil {
+		return err
+	}
+	for _, one := range strings.Split(a, ",") {
+		n, err := parseNumber(name, one, 127)
+		if err != nil {
+			return err
+		}
+		p.conn().Labels[n/64] |= 1 << (n % 64)
+	}
+	return nil
 }
 
 func (p *parser) local(name string) error {

@@ -80,6 +80,10 @@ func (e *evaluator) evalProtocol(p Pred) Answer {
 		return p.eval(e.f)
 	case Groups:
 		return p.eval(e.f)
+	case ConnCount:
+		return p.eval(e.f)
+	case ConnLabel:
+		return p.eval(e.f)
 	case Time:
 		return p.eval(e.f)
 	case Meter:

@@ -35,6 +35,8 @@ var samples = map[string]pred.Pred{
 	"Quota":        pred.Quota{Bytes: 9, Key: "q"},
 	"ReversePath":  pred.ReversePath{},
 	"Groups":       pred.Groups{Hi: 9},
+	"ConnCount":    pred.ConnCount{To: 9},
+	"ConnLabel":    pred.ConnLabel{Bit: 9},
 	"ControlGroup": pred.ControlGroup{Path: "a"},
 	"Time":         pred.Time{Weekdays: 0xfe},
 	"Search":       pred.Search{Text: "a", To: 40},

@@ -57,6 +57,8 @@ func AsksConntrack(p Pred) bool {
 			return p.Of >= AddrCtOrigSrc
 		case Name:
 			return p.Of == NameHelper
+		case ConnCount, ConnLabel:
+			return true
 		}
 		return false
 	})
@@ -97,7 +99,7 @@ func Keeps(part Pred) bool {
 // map of the datapath.
 func HasArguments(part Pred) bool {
 	switch part.(type) {
-	case SCTPChunks, Search, Meter, ControlGroup, Groups, Time:
+	case SCTPChunks, Search, Meter, ControlGroup, Groups, Time, ConnCount:
 		return true
 	}
 	return false

@@ -56,6 +56,8 @@ func ReadsOf(family packet.Family, p Pred) (r Reads) {
 		if p.Parts&(MeterSrcPort|MeterDstPort) != 0 {
 			return ReadsL4
 		}
+	case ConnCount, ConnLabel:
+		return ReadsCt
 	case InSet:
 		return readsOfKey(family, p.Key)
 	case SetUpdate:
@@ -128,6 +130,8 @@ func readsOfName(of NameField) Reads {
 		return ReadsIn
 	case NameOut:
 		return ReadsOut
+	case NameHelper:
+		return ReadsCt
 	}
 	return 0
 }

@@ -35,6 +35,8 @@ type Plan struct {
 	Classes []*Class
 	// Conntrack says that a rule needs the kernel's conntrack in the namespace.
 	Conntrack bool
+	// Tracking is what else the kernel has to keep of connections for rules that run in BPF.
+	Tracking pred.Tracking
 	// Helpers says that a rule gives connections a conntrack helper.
 	Helpers bool
 	// Early is the early stage; nil: there is none. EarlyOff says why, where that is not plain.
