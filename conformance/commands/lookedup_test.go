@@ -55,11 +55,16 @@ func TestLookedUpLeads(t *testing.T) {
 			"met":        {"-A FORWARD -j met"},
 			"two steps":  {"-A unmet -g met", "-I FORWARD -j unmet"},
 			"new":        {"-N new", "-A new -m limit --limit 1/hour --limit-burst 2", "-A new -o eth1 -p udp -m udp --dport 7 -j DROP", "-I FORWARD 3 -j new", "-A new -m pkttype --pkt-type unicast", "-A new -j met"},
+			"behind":     {"-D FORWARD -j ACCEPT", "-A FORWARD -p udp"},
 			"both hooks": {"-A unmet -i eth0", "-A INPUT -j unmet", "-A unmet -m limit --limit 1/hour --limit-burst 2", "-A FORWARD -j unmet", "-A unmet -i eth1 -j DROP"},
 		} {
 			t.Run(family.String()+" "+name, func(t *testing.T) {
 				d := newDuo(t, family, program, nil)
-				d.batch(lookedUp(family))
+				text := lookedUp(family)
+				if name == "behind" { // nothing gets to the jump
+					text = strings.Replace(text, "-A INPUT", "-A FORWARD -j ACCEPT\n-A FORWARD -j met\n-A INPUT", 1)
+				}
+				d.batch(text)
 				for _, line := range lines {
 					before := d.generation()
 					d.single(words(line)...)

@@ -129,6 +129,20 @@ func (e *Batch) leadTo(chain, to int) error {
 	return e.codeEnds(chain)
 }
 
+// leadBehind says so where packets get to the rules behind a row of the chain.
+func (e *Batch) leadBehind(chain int, row uint32) error {
+	for n := e.m.Row(row)[abi.RowOrder]; n != 0; n = e.m.Row(n)[abi.RowOrder] {
+		w := e.m.Row(n)
+		if op := w[abi.RowAction] & 0xf; !e.shows(w) || op != abi.DoJump && op != abi.DoGoto {
+			continue
+		}
+		if err := e.leadTo(chain, int(w[abi.RowArg]&0xffff)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // codeEnds sends the packets that see a change of a chain to a program of rows alone, at all hooks of its table.
 // Without one there is a KindError.
 func (e *Batch) codeEnds(chain int) error {

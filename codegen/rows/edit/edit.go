@@ -177,6 +177,11 @@ func (e *Batch) Delete(chain int, row uint32) error {
 	}
 	if row != 0 {
 		e.touch(chain, e.m.Row(row)[abi.RowLabel])
+		if e.Ends(row) {
+			if err := e.leadBehind(chain, row); err != nil {
+				return err
+			}
+		}
 	}
 	for _, n := range e.m.rowsOf(row) {
 		layout.Store(&e.m.Row(n)[abi.RowDead], e.version)
