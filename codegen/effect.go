@@ -31,6 +31,12 @@ func (g *generator) foretell(e pred.Effect) error {
 	if pred.Untracks(e) {
 		return g.untrack()
 	}
+	if cut := pred.NeedsTCP(e); cut != pred.CutNothing {
+		g.needs |= abi.NeedL4 | abi.NeedWide
+		whole := g.NewLabel()
+		g.CallAnswer(abi.FuncWholeTCP, uint32(cut), whole, g.hot)
+		g.Bind(whole)
+	}
 	if c, is := pred.ChangesHeader(g.family, e); is {
 		g.ChangeHeader(c)
 		return nil

@@ -82,10 +82,11 @@ const (
 	NodeSize   = uint32(NetfilterClassNodeNODE_SIZE)
 	NodeLeaf   = uint32(NetfilterClassNodeNODE_LEAF)
 
-	HowAlways  = uint32(NetfilterClassHowHOW_ALWAYS)
-	HowTracked = uint32(NetfilterClassHowHOW_TRACKED)
-	HowAdd     = uint32(NetfilterClassHowHOW_ADD)
-	HowAddMSS  = uint32(NetfilterClassHowHOW_ADD_MSS)
+	HowAlways   = uint32(NetfilterClassHowHOW_ALWAYS)
+	HowTracked  = uint32(NetfilterClassHowHOW_TRACKED)
+	HowAdd      = uint32(NetfilterClassHowHOW_ADD)
+	HowWholeTCP = uint32(NetfilterClassHowHOW_WHOLE_TCP)
+	HowAddMSS   = uint32(NetfilterClassHowHOW_ADD_MSS)
 
 	RowLabel   = uint32(NetfilterClassRowROW_LABEL)
 	RowBorn    = uint32(NetfilterClassRowROW_BORN)
@@ -174,6 +175,7 @@ const (
 	OpGroups       = uint32(NetfilterClassOpOP_GROUPS)
 	OpConnCount    = uint32(NetfilterClassOpOP_CONN_COUNT)
 	OpConnLabel    = uint32(NetfilterClassOpOP_CONN_LABEL)
+	OpWholeTCP     = uint32(NetfilterClassOpOP_WHOLE_TCP)
 	OpControlGroup = uint32(NetfilterClassOpOP_CONTROL_GROUP)
 	OpTime         = uint32(NetfilterClassOpOP_TIME)
 	OpSearch       = uint32(NetfilterClassOpOP_SEARCH)

@@ -74,6 +74,8 @@ enum plan_number {
 	NOTE_ONCE = 1073741824,
 	SHIM_LEAF = 8,
 	CLASS_DEPTH = 12,
+	CUT_OPTIONS = 1,
+	CUT_HEADER = 2,
 	SET_PARTS = 4,
 	SET_WORDS = 10,
 };

@@ -119,6 +119,19 @@ __noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f)
 	return A_YES;
 }
 
+/* whole_tcp is hotdrop where a target drops the packet, as it lacks what the target needs of the TCP header
+ * (pred.Cut). */
+__noinline enum answer whole_tcp(struct bpf_nf_ctx *ctx, struct facts *f, u32 cut)
+{
+	u8 op[TCP_OPTIONS_MAX + 4] = {};
+
+	if (!f)
+		return A_NO;
+	if (cut == CUT_HEADER) /* of IPv4 */
+		return ctx->skb->len < (f->l3[0] & 15) * 4 + TCP_HEADER ? A_HOTDROP : A_YES;
+	return !f->fragoff && tcp_options(ctx, f, op) < 0 ? A_HOTDROP : A_YES;
+}
+
 struct dccp_walk {
 	struct bpf_nf_ctx *ctx;
 	u32 at;	  /* offset of the options in the packet */

@@ -35,26 +35,10 @@ func unfit(e pred.Effect, hooks uint8) string {
 		if hooks&(1<<packet.Output) != 0 {
 			return "at OUTPUT it sends a packet through the same hook (nf_dup_ipv4(), net/ipv4/netfilter/nf_dup_ipv4.c)"
 		}
+	case pred.NPT:
+		return "it rewrites the packet (ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c)"
 	case pred.Opaque:
 		return "what it does is known by its name alone"
-	}
-	if of := rewrites(e); of != "" {
-		return "it rewrites the packet (" + of + ")"
-	}
-	return ""
-}
-
-// rewrites names the kernel's function that rewrites the packet; "" for other effects.
-func rewrites(e pred.Effect) string {
-	switch e := e.(type) {
-	case pred.NPT:
-		return "ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c"
-	case pred.SetECN:
-		if e.SetECE || e.SetCWR {
-			return "set_ect_tcp(), net/ipv4/netfilter/ipt_ECN.c"
-		}
-	case pred.StripTCPOptions:
-		return "tcpoptstrip_mangle_packet(), net/netfilter/xt_TCPOPTSTRIP.c"
 	}
 	return ""
 }

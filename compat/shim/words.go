@@ -30,6 +30,10 @@ func guard(e pred.Effect) []string {
 		if e.Reset {
 			return []string{"-p", "tcp"}
 		}
+	case pred.StripTCPOptions, pred.SetECN: // tcpoptstrip_tg_reg, net/netfilter/xt_TCPOPTSTRIP.c; ecn_tg_check(), net/ipv4/netfilter/ipt_ECN.c
+		if pred.NeedsTCP(e) != pred.CutNothing {
+			return []string{"-p", "tcp"}
+		}
 	case pred.SetMSS: // tcpmss_tg4_check(), net/netfilter/xt_TCPMSS.c
 		return []string{"-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN", "SYN"}
 	case pred.TProxy: // tproxy_tg4_check(), net/netfilter/xt_TPROXY.c

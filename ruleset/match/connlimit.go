@@ -101,5 +101,5 @@ func (m *connlimit) Check(*ruleset.Place) error { return nil }
 
 // Lower says why BPF cannot do it.
 func (m *connlimit) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "connlimit counts the connections of an address that can still be found in the table of connections (nf_conncount_count(), net/netfilter/nf_conncount.c); that table is searched by a hash whose key BPF cannot read"}
+	return pred.Unsupported{Reason: "connlimit counts those connections of an address whose tuples the kernel still finds in its table (nf_conncount_count_skb(), net/netfilter/nf_conncount.c); where that table lies, and the key of its hash, are variables that a BPF program is not led to, and the address of an entry does not tell of a later one with the same tuple"}
 }

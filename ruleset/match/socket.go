@@ -32,5 +32,5 @@ func (m *socket) Check(in *ruleset.Place) error { return onlyAt(in, packet.Prero
 
 // Lower says why BPF cannot do it.
 func (m *socket) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "socket looks a socket up (nf_sk_lookup_slow_v4(), net/ipv4/netfilter/nf_socket_ipv4.c), which BPF cannot do at a netfilter hook"}
+	return pred.Unsupported{Reason: "socket looks a socket up (nf_sk_lookup_slow_v4(), net/ipv4/netfilter/nf_socket_ipv4.c); sockets of TCP with a peer are found by a hash whose key (inet_ehash_secret) a BPF program cannot read, and bpf_sk_lookup_tcp() is not for programs at a netfilter hook"}
 }

@@ -28,7 +28,7 @@ func ChangesHeader(family packet.Family, e Effect) (change HeaderChange, is bool
 	case SetDSCP: // dscp_tg(), net/netfilter/xt_DSCP.c
 		return changedTOS(family, 3, e.Value<<2), true
 	case SetECN: // set_ect_ip(), net/ipv4/netfilter/ipt_ECN.c
-		return changedTOS(family, ^uint8(3), e.IP&3), e.SetIP && !e.SetECE && !e.SetCWR
+		return changedTOS(family, ^uint8(3), e.IP&3), e.SetIP
 	case SetTTL:
 		c := HeaderChange{Off: 8, Width: 1, Keep: 0xff}
 		if family == packet.IPv6 {
@@ -55,6 +55,29 @@ func ChangesLength(e Effect) bool {
 	return is
 }
 
+// Cut is how much of a TCP header an effect needs: it drops a packet that has less.
+type Cut uint8
+
+// What effects need.
+const (
+	CutNothing Cut = iota
+	CutOptions     // the header with its options, but of fragments nothing
+	CutHeader      // what lies where the header would be, in fragments, too
+)
+
+// NeedsTCP says how much of a TCP header an effect needs.
+func NeedsTCP(e Effect) Cut {
+	switch e := e.(type) {
+	case StripTCPOptions: // tcpoptstrip_mangle_packet(), net/netfilter/xt_TCPOPTSTRIP.c
+		return CutOptions
+	case SetECN: // set_ect_tcp(), net/ipv4/netfilter/ipt_ECN.c
+		if e.SetECE || e.SetCWR {
+			return CutHeader
+		}
+	}
+	return CutNothing
+}
+
 // changedTOS is a change of the type of service, which IPv6 has behind the version.
 func changedTOS(family packet.Family, keep, xor uint8) HeaderChange {
 	if family == packet.IPv6 {
@@ -72,6 +95,7 @@ const (
 	HiddenWay                        // what the packet is routed by (ip_route_me_harder(), net/ipv4/netfilter.c)
 	HiddenOptions                    // options of TCP
 	HiddenSums                       // checksums, and lengths in headers
+	HiddenFlags                      // those of TCP
 	HiddenZone                       // the mark, which conntrack reads later (nf_ct_zone_tmpl(), include/net/netfilter/nf_conntrack_zones.h)
 )
 
@@ -82,6 +106,12 @@ func Hides(family packet.Family, e Effect) (h Hidden) {
 	}
 	if ChangesLength(e) {
 		h |= HiddenBytes | HiddenOptions | HiddenSums
+	}
+	switch NeedsTCP(e) {
+	case CutOptions:
+		h |= HiddenBytes | HiddenOptions | HiddenSums
+	case CutHeader:
+		h |= HiddenBytes | HiddenFlags | HiddenSums
 	}
 	if _, is := e.(FillChecksum); is {
 		h |= HiddenBytes | HiddenSums
@@ -110,8 +140,8 @@ func AsksHidden(p Pred) (h Hidden) {
 		case TCPOption, TCPMSS:
 			h |= HiddenOptions
 		case Cmp:
-			if l, is := p.Of.(Load); is && l.readsSum() {
-				h |= HiddenSums
+			if l, is := p.Of.(Load); is {
+				h |= l.readsHidden(p.Mask)
 			}
 		}
 		return false
@@ -119,16 +149,22 @@ func AsksHidden(p Pred) (h Hidden) {
 	return h
 }
 
-// readsSum says whether a number of a header has bytes of a checksum or a length: those of IPv4
-// and IPv6, of TCP, or of UDP.
-func (l Load) readsSum() bool {
-	switch l.Base {
-	case BaseL3:
-		return l.overlaps(2, 6) || l.overlaps(10, 12)
-	case BaseL4:
-		return l.overlaps(4, 8) || l.overlaps(16, 18)
+// Flags of TCP, in byte 13 of its header.
+const (
+	tcpECE = 0x40
+	tcpCWR = 0x80
+)
+
+// readsHidden says whether a number of a header has bytes of a checksum or a length, of IPv4
+// and IPv6, of TCP, or of UDP; or those of TCP's flags that have to do with ECN.
+func (l Load) readsHidden(mask uint32) (h Hidden) {
+	if l.Base == BaseL3 && (l.overlaps(2, 6) || l.overlaps(10, 12)) || l.Base == BaseL4 && (l.overlaps(4, 8) || l.overlaps(16, 18)) {
+		h |= HiddenSums
 	}
-	return false
+	if l.Base == BaseL4 && l.overlaps(13, 14) && (l.Width != 1 || mask&(tcpECE|tcpCWR) != 0) {
+		h |= HiddenFlags
+	}
+	return h
 }
 
 func (l Load) overlaps(from, to int) bool {

@@ -97,6 +97,12 @@ func (a *Action) Reads(family packet.Family) (r Reads) {
 	if ChangesLength(a.Effect) {
 		r |= ReadsL4 | ReadsWide
 	}
+	switch NeedsTCP(a.Effect) {
+	case CutOptions:
+		r |= ReadsL4 | ReadsWide
+	case CutHeader:
+		r |= FieldLen.Reads(family)
+	}
 	if Untracks(a.Effect) {
 		r |= FieldHasConn.Reads(family)
 	}

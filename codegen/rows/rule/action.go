@@ -60,6 +60,10 @@ func To(row []uint32) int { return int(row[abi.RowArg] & (1<<abi.ChainBits - 1))
 // noteWords is what a rule asks of whoever runs its effect, as the datapath reads it.
 func noteWords(family packet.Family, r *plan.Rule) ([]uint32, error) {
 	words := []uint32{r.Noted(), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
+	if cut := pred.NeedsTCP(r.Action.Effect); cut != pred.CutNothing {
+		words[3]++
+		words = append(words, 0, 0, 0, 0, uint32(cut), 0, abi.HowWholeTCP)
+	}
 	if c, is := pred.ChangesHeader(family, r.Action.Effect); is {
 		words[3]++
 		return append(words, header(c)...), nil

@@ -107,6 +107,9 @@ func (s *Scratch) Compile(family packet.Family, r *plan.Rule, to Target) ([]Row,
 	if pred.ChangesLength(r.Action.Effect) {
 		c.Ops |= 1 << abi.OpAddMSS
 	}
+	if pred.NeedsTCP(r.Action.Effect) != pred.CutNothing {
+		c.Ops |= 1 << abi.OpWholeTCP
+	}
 	s.rows = c.expand(s.rows[:0])
 	return s.rows, nil
 }
