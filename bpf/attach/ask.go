@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"errors"
 	"os"
 	"unsafe"
 
@@ -16,6 +17,8 @@ const (
 	cmdObjGet     = 7
 	cmdInfo       = 15 // BPF_OBJ_GET_INFO_BY_FD
 	cmdLinkCreate = 28
+	cmdLinkGet    = 30 // BPF_LINK_GET_FD_BY_ID
+	cmdLinkNext   = 31 // BPF_LINK_GET_NEXT_ID
 	cmdIterCreate = 33
 	traceIter     = 28
 )
@@ -64,14 +67,48 @@ func pinnedID(path string) uint32 {
 		return 0
 	}
 	defer unix.Close(fd)
-	var info linkInfo
-	if _, err := ask(cmdInfo, &struct {
-		fd, size uint32
-		info     *linkInfo
-	}{uint32(fd), uint32(unsafe.Sizeof(info)), &info}); err != nil || info.kind != netfilterLink {
+	info, err := infoOf(fd)
+	if err != nil || info.kind != netfilterLink {
 		return 0
 	}
 	return info.id
+}
+
+// infoOf is what the kernel says of an open link.
+func infoOf(fd int) (info linkInfo, err error) {
+	_, err = ask(cmdInfo, &struct {
+		fd, size uint32
+		info     *linkInfo
+	}{uint32(fd), uint32(unsafe.Sizeof(info)), &info})
+	return info, err
+}
+
+// manyLinks is for how many links of the kernel each one is asked what it is.
+const manyLinks = 256
+
+// noHooks says that the kernel has no link at a hook of netfilter, of anybody and in no namespace. False: it has
+// one, or does not say.
+func noHooks() bool {
+	id := struct{ at, next, flags uint32 }{}
+	for range manyLinks {
+		if _, err := ask(cmdLinkNext, &id); err != nil {
+			return errors.Is(err, unix.ENOENT)
+		}
+		id.at = id.next
+		fd, err := ask(cmdLinkGet, &struct{ id, next, flags uint32 }{id: id.at})
+		if errors.Is(err, unix.ENOENT) {
+			continue // it has gone meanwhile
+		}
+		if err != nil {
+			return false
+		}
+		info, err := infoOf(fd)
+		unix.Close(fd)
+		if err != nil || info.kind == netfilterLink {
+			return false
+		}
+	}
+	return false
 }
 
 // iterate runs a program over what the kernel has of its kind, and gives what it writes.

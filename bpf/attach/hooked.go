@@ -22,7 +22,13 @@ var linksObject = sync.OnceValues(abi.LoadLinks)
 
 // allLinks asks the kernel for the netfilter links of all namespaces (bpf/links.bpf.c).
 func allLinks() ([]hooked, error) {
-	prog, err := linksProgram()
+	prog, err := openPin(linksPin())
+	if err != nil {
+		if noHooks() {
+			return nil, nil // the usual answer on a host where nothing is pinned
+		}
+		prog, err = loadLinks()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("links at the hooks of netfilter: %w", explain(err))
 	}
@@ -40,12 +46,9 @@ var linksPin = sync.OnceValue(func() string {
 	return filepath.Join(pinRoot, fmt.Sprintf("links-%x", sum[:8]))
 })
 
-// linksProgram opens the program that tells about links. It is pinned: to load it, the
-// kernel's types have to be read, which takes longer than a small restore.
-func linksProgram() (int, error) {
-	if fd, err := openPin(linksPin()); err == nil {
-		return fd, nil
-	}
+// loadLinks loads the program that tells about links, and pins it: to load it, the kernel's
+// types have to be read, which takes longer than a small restore.
+func loadLinks() (int, error) {
 	all, err := linksObject()
 	if err != nil {
 		return -1, err

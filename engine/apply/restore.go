@@ -91,7 +91,9 @@ func (e *Engine) restore(req *Request) error {
 	if done, err := e.inPlace(live, req); done || err != nil {
 		return err
 	}
-	e.data.Prepare()
+	if req.Argv == nil {
+		e.data.Prepare() // a single command is soon found to be one that fails, or changes nothing
+	}
 	before, err := e.before(live, req.NoFlush)
 	if err != nil {
 		return err
@@ -106,6 +108,7 @@ func (e *Engine) restore(req *Request) error {
 	if len(report.Tables) == 0 {
 		return nil // an empty text changes nothing
 	}
+	e.data.Prepare()
 	c := &change{
 		live: live, before: before, after: after, report: report, filled: req.NoFlush,
 		strict: req.Strict, classifier: req.Classifier, early: req.Early,
