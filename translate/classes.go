@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -91,6 +92,19 @@ func (t *table) shadow() {
 	}
 	for _, class := range t.classes {
 		class.Unmet = class.Unmet && !t.out.Rows
+	}
+}
+
+// forgetLeft takes out the classes of tables that turned out to be left to netfilter when they had some: nothing
+// looks them up, and a rule that were put there in place would be met by no packet.
+func forgetLeft(p *plan.Plan) {
+	left := map[string]bool{}
+	for _, t := range p.Tables {
+		left[t.Name] = !t.InBPF
+	}
+	p.Classes = slices.DeleteFunc(p.Classes, func(c *plan.Class) bool { return left[c.Table] })
+	for i, c := range p.Classes {
+		c.Number = i
 	}
 }
 

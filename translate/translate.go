@@ -77,6 +77,7 @@ func Translate(rs *ruleset.Ruleset, o Options) *Result {
 		res.Plan.Tables = append(res.Plan.Tables, newTable(rs.Family, t, o, res, slots).plan())
 	}
 	shareLists(rs, o, res, slots)
+	forgetLeft(res.Plan)
 	res.Plan.Sets = append(res.Plan.Sets, keptSets(rs, res)...)
 	forgetUnkept(res.Plan)
 	u.credit(res)

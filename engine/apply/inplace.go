@@ -176,7 +176,7 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 	}
 	ed := &editor{live: live, engine: e, extra: x, classes: classes, given: &memory{}, can: can, tables: map[string]*tableEditor{}}
 	for name, t := range x.Changeable {
-		if s := live.State.Table(name); s != nil {
+		if s := live.State.Table(name); s != nil && s.InBPF {
 			ed.tables[name] = ed.tableEditor(e.family, s, t)
 		}
 	}

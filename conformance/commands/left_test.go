@@ -1,0 +1,31 @@
+package commands
+
+import (
+	"testing"
+
+	"github.com/bpftables/bpftables/conformance/lab"
+	"github.com/bpftables/bpftables/ruleset/packet"
+)
+
+// TestLeftLater changes a table that single commands have made, and that a rule of another one left to netfilter: a list
+// of -m recent has one owner. What it is given from then on is for netfilter.
+func TestLeftLater(t *testing.T) {
+	program := prepare(t)
+	d := newDuo(t, packet.IPv4, program, nil)
+	for _, line := range []string{
+		"-A INPUT -s 192.0.2.1 -j DROP", "-t mangle -A INPUT -p tcp -m recent --name b --set",
+		`-t nat -A OUTPUT -p tcp -m recent --name b --rcheck -m bpf --bytecode "1,6 0 0 65535" -j ACCEPT`,
+		"-t mangle -A INPUT -p udp -m udp --dport 9 -j DROP", "-t mangle -N new", "-t mangle -A new -p udp -m udp --dport 10 -j DROP", "-t mangle -A INPUT -j new",
+		"-t mangle -D INPUT 2", "-t mangle -P FORWARD DROP", "-t nat -F", "-t mangle -I INPUT -p udp -m udp --dport 9 -j DROP",
+	} {
+		d.single(words(line)...)
+		for _, text := range []string{"udp 198.18.0.50:5000 > 198.18.0.1:9 in eth0", "udp 198.18.0.50:5000 > 198.18.0.1:10 in eth0", "udp 198.18.0.50:5000 > 198.18.1.50:9 in eth0"} {
+			p, err := lab.Parse(packet.IPv4, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.send([]*lab.Packet{p})
+		}
+		d.compare()
+	}
+}
