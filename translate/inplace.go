@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"slices"
-
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -12,9 +10,9 @@ import (
 // InPlace is what a live generation offers to a rule that is put into a classified chain of a table.
 type InPlace struct {
 	Family  packet.Family
-	Bases   []*ruleset.Base // of the table
-	Actions []plan.Action   // of the table; targets that are new to it come behind them
-	Can     Can             // whether others run a target that is new; nil: none is
+	Bases   []*ruleset.Base  // of the table
+	Actions *plan.ActionList // of the table; targets that are new to it come behind them
+	Can     Can              // whether others run a target that is new; nil: none is
 	// Class gives the number of a chain that rules can jump to; false: of none.
 	Class func(chain string) (int, bool)
 	// Slot gives a limit, an nth or a question to a list of -m recent a number that no other has; false: there is none left.
@@ -187,18 +185,16 @@ func (p *InPlace) number(r *Placed) bool {
 		!p.asks(pred.NeedsHidden(e)) || !p.hides(pred.Hides(p.Family, e)) {
 		return false
 	}
-	for i, a := range p.Actions {
-		if a.Effect == r.Action.Effect {
-			r.Number = i
-			return true
-		}
+	known := false
+	if r.Number, known = p.Actions.Number(e); known {
+		return true
 	}
-	if len(p.Actions) >= plan.MaxActions || r.Refused == everyHook {
+	if p.Actions.Len() >= plan.MaxActions || r.Refused == everyHook {
 		return false
 	}
-	r.Number = len(p.Actions)
-	p.Actions = append(slices.Clip(p.Actions), plan.Action{Effect: r.Action.Effect})
-	return true
+	var err error
+	r.Number, err = p.Actions.Add(e)
+	return err == nil
 }
 
 // everyHook is all hooks, 1 << packet.Hook.

@@ -73,6 +73,18 @@ func (b *batch) addChain(c *Chain) {
 	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, all...)
 }
 
+// addRules adds chains that are not there, then rules to all of them.
+func (b *batch) addRules(chains []Chain) {
+	for i := range chains {
+		b.addChain(&chains[i])
+	}
+	for i := range chains {
+		for _, r := range chains[i].Rules {
+			b.addRule(&chains[i], r)
+		}
+	}
+}
+
 // flushChain removes the rules of a chain.
 func (b *batch) flushChain(name string) {
 	b.add(unix.NFT_MSG_DELRULE, 0, text(unix.NFTA_RULE_TABLE, Name), text(unix.NFTA_RULE_CHAIN, name))

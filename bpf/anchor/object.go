@@ -2,16 +2,25 @@ package anchor
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// object is a thing with a name that a rule of the chain of that name uses. The kernel
-// holds it while there is such a rule.
+// object is a thing that a rule of a chain uses. Its name is that of the chain, with more behind it where the chain has
+// several. The kernel holds it while there is such a rule.
 type object struct {
 	name string
 	kind uint32 // unix.NFT_OBJECT_*
+}
+
+// ofChain ends the name of the chain in that of an object.
+const ofChain = "."
+
+func (o object) chain() string {
+	name, _, _ := strings.Cut(o.name, ofChain)
+	return name
 }
 
 // objects lists those of the table.
@@ -63,7 +72,7 @@ func (t Table) Names() ([]string, error) {
 		add(c.Name)
 	}
 	for _, o := range objects {
-		add(o.name)
+		add(o.chain())
 	}
 	return out, nil
 }

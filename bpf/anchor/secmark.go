@@ -1,6 +1,9 @@
 package anchor
 
 import (
+	"fmt"
+	"hash/fnv"
+
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
@@ -31,17 +34,19 @@ func secMarks(has, none uint32) Rule {
 	}
 }
 
-// secMark is a reference to an object with a security context, with the name of the rule's chain.
+// secMark is a reference to an object with a security context, with a name that begins with that of the rule's chain.
 type secMark struct {
 	*expr.Objref
 	context string
 }
 
 // SecMark gives the packet the security mark of a context (nft_secmark_obj_eval(), net/netfilter/nft_meta.c; it is
-// what secmark_tg() does, net/netfilter/xt_SECMARK.c). The rule must be in the chain of that name, and the
-// only one there with an object.
+// what secmark_tg() does, net/netfilter/xt_SECMARK.c). The rule must be in the chain of that name.
 func SecMark(chain, context string) Rule {
-	return Rule{&secMark{&expr.Objref{Type: unix.NFT_OBJECT_SECMARK, Name: chain}, context}}
+	h := fnv.New64a()
+	h.Write([]byte(context))
+	name := fmt.Sprintf("%s%s%x", chain, ofChain, h.Sum64())
+	return Rule{&secMark{&expr.Objref{Type: unix.NFT_OBJECT_SECMARK, Name: name}, context}}
 }
 
 func (s *secMark) prepare(b *batch) error {

@@ -60,6 +60,17 @@ func (t Table) Replace(remove []string, add []Chain) error {
 	return again(func() error { return t.replace(remove, add) })
 }
 
+// Rewrite gives chains other rules, and adds those among them that are not there, in one transaction. there
+// are the names of those that are; should they not be, nothing happens. None of them has an object.
+func (t Table) Rewrite(there []string, chains []Chain) error {
+	return t.change(func(b *batch) {
+		for _, name := range there {
+			b.flushChain(name)
+		}
+		b.addRules(chains)
+	})
+}
+
 // again runs a change, once more where what is gone between our look and the transaction
 // has failed it as a whole.
 func again(change func() error) (err error) {
@@ -92,14 +103,7 @@ func (t Table) replace(remove []string, add []Chain) error {
 	return t.change(func(b *batch) {
 		b.addTable()
 		b.clear(remove, old, stay)
-		for i := range add {
-			b.addChain(&add[i])
-		}
-		for i := range add {
-			for _, r := range add[i].Rules {
-				b.addRule(&add[i], r)
-			}
-		}
+		b.addRules(add)
 	})
 }
 
@@ -156,7 +160,7 @@ func (t Table) present(names []string) (chains []string, objects []object, err e
 		}
 	}
 	for _, o := range all {
-		if wanted[o.name] {
+		if wanted[o.chain()] {
 			objects = append(objects, o)
 		}
 	}

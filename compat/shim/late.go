@@ -45,7 +45,7 @@ func sayable(e pred.Track) bool { return e.Timeout == "" && e.Events == 0 && e.E
 func endsLate(t *plan.Table) bool { return len(lateActions(t)) > 0 }
 
 func lateActions(t *plan.Table) []action {
-	return slices.DeleteFunc(numbered(t), func(a action) bool { return !endsBehindConntrack(a.effect) })
+	return slices.DeleteFunc(numbered(t), func(a action) bool { return !endsBehindConntrack(t.Actions[a.number].Effect) })
 }
 
 // endings adds the chains behind conntrack.
@@ -54,7 +54,7 @@ func (b *builder) endings(t *plan.Table) {
 	late := &builder{Layout: Layout{Table: b.Table}, pins: b.pins}
 	root := b.Root + "-late"
 	late.chain(root)
-	top := late.branches(root, LateBit, 0, func(a action) Rule { return Rule{Effect: a.effect, Ends: true} }).from(some)
+	top := late.branches(root, LateBit, 0, func(a action) Rule { return Rule{Effect: t.Actions[a.number].Effect, Ends: true} }).from(some)
 	late.Chains[0].Rules = []Rule{{Jump: top}, {Ask: late.ask(LateDone), Policy: "ACCEPT"}}
 	for _, h := range t.Hooks {
 		if h.Shim {

@@ -151,9 +151,13 @@ func PinDir(pins string, gen uint32) string { return fmt.Sprintf("%s/gen-%d", pi
 // builder collects a Layout.
 type builder struct {
 	Layout
-	pins string
-	at   *plan.Hook // the base chain that is laid out, where each has chains of its own
-	late bool       // some actions are ended behind conntrack
+	pins    string
+	at      *plan.Hook // the base chain that is laid out, where each has chains of its own
+	late    bool       // some actions are ended behind conntrack
+	effect  func(number int) (pred.Effect, error)
+	growing *growing // nil: all is laid out
+	failed  bool     // what is asked for cannot grow
+	err     error
 }
 
 func (b *builder) chain(name string, rules ...Rule) {

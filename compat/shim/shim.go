@@ -27,15 +27,20 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Targets lays out the actions of a table that runs in BPF. pins is the directory
 // of the generation's pins. Nil when the table has no such actions.
 func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layout {
-	b := &builder{Layout: Layout{Family: family, Gen: gen, Table: t.Name, Root: chainName(gen, t.Name)}, pins: pins}
+	b := &builder{
+		Layout: Layout{Family: family, Gen: gen, Table: t.Name, Root: chainName(gen, t.Name)}, pins: pins,
+		effect: func(n int) (pred.Effect, error) { return t.Actions[n].Effect, nil },
+	}
+	here := func(h packet.Hook) []action { return actionsAt(t, h) }
 	if translates(t) || t.Alone() && len(t.Actions) > 0 {
-		b.each(t)
+		b.each(t, here)
 		return &b.Layout
 	}
 	if len(t.Actions) == 0 {
@@ -51,16 +56,21 @@ func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layo
 		b.endings(t)
 	}
 	if parted(t) {
-		b.parts(t)
+		b.parts(t, here)
 		return &b.Layout
 	}
+	b.whole(t, numbered(t))
+	return &b.Layout
+}
+
+// whole lays out a table whose actions can all stand at all of its hooks.
+func (b *builder) whole(t *plan.Table, all []action) {
 	for _, h := range t.Hooks {
 		if h.Shim {
 			b.entry(h, b.Root)
 		}
 	}
-	b.actions(b.Root, numbered(t), steps(t))
-	return &b.Layout
+	b.actions(b.Root, all, steps(t))
 }
 
 // translates says whether netfilter asks the base chains of a table about the first packets
@@ -74,11 +84,11 @@ func translates(t *plan.Table) bool {
 // translates are kept apart from others (nf_nat_alloc_null_binding(), net/netfilter/nf_nat_core.c). Each has a tree
 // of those actions that may stand there, and that packets can be given there; PREROUTING and OUTPUT, to which the
 // same may stand, have one between them.
-func (b *builder) each(t *plan.Table) {
+func (b *builder) each(t *plan.Table, at func(packet.Hook) []action) {
 	var trees []tree
 	for i, h := range t.Hooks {
 		b.at = h
-		here := actionsAt(t, h.Hook)
+		here := at(h.Hook)
 		if !h.NAT {
 			here = slices.DeleteFunc(here, func(a action) bool { return !slices.Contains(h.Met, a.number) })
 		}
@@ -90,6 +100,9 @@ func (b *builder) each(t *plan.Table) {
 		}
 		own := tree{root: fmt.Sprintf("%s-b%d", b.Root, i), at: h, actions: here}
 		same := slices.IndexFunc(trees, own.same)
+		if b.growing != nil && same != slices.IndexFunc(trees, func(o tree) bool { return own.was(b.growing.had).same(*o.was(b.growing.had)) }) {
+			b.failed = true // it had the chains of another one, or has them now
+		}
 		if same < 0 {
 			same = len(trees)
 			trees = append(trees, own)
@@ -109,6 +122,14 @@ type tree struct {
 	root    string
 	at      *plan.Hook
 	actions []action
+}
+
+// was is the tree before its actions became more.
+func (t *tree) was(had int) *tree {
+	out := *t
+	i, _ := slices.BinarySearchFunc(t.actions, had, func(a action, n int) int { return a.number - n })
+	out.actions = t.actions[:i]
+	return &out
 }
 
 // same says whether packets can be led to the chains of another base chain: they translate alike, and the programs
@@ -136,9 +157,9 @@ func (b *builder) around(h *plan.Hook) {
 }
 
 // parts lays out a table in which some actions can stand at some hooks only.
-func (b *builder) parts(t *plan.Table) {
+func (b *builder) parts(t *plan.Table, at func(packet.Hook) []action) {
 	for _, h := range t.Hooks {
-		here := actionsAt(t, h.Hook)
+		here := at(h.Hook)
 		if !h.Shim || len(here) == 0 {
 			continue
 		}

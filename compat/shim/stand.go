@@ -39,9 +39,9 @@ func parted(t *plan.Table) bool {
 
 // actionsAt are those of a table that can stand at a hook.
 func actionsAt(t *plan.Table, h packet.Hook) (out []action) {
-	for _, a := range numbered(t) {
-		if standsAt(a.effect, h) {
-			out = append(out, a)
+	for n, a := range t.Actions {
+		if standsAt(a.Effect, h) {
+			out = append(out, action{n})
 		}
 	}
 	return out

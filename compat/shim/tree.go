@@ -25,16 +25,13 @@ var leafBits = bits.Len(plan.Leaf - 1)
 // the steps, and that with rounds of steps lead.
 const jumpsLeft = 16 - 4
 
-// action is an action of a table and its number.
-type action struct {
-	number int
-	effect pred.Effect
-}
+// action is an action of a table, by its number.
+type action struct{ number int }
 
 func numbered(t *plan.Table) []action {
 	out := make([]action, len(t.Actions))
-	for i, a := range t.Actions {
-		out[i] = action{i, a.Effect}
+	for i := range out {
+		out[i].number = i
 	}
 	return out
 }
@@ -46,9 +43,26 @@ func steps(t *plan.Table) int { return min(t.Longest+1, plan.MaxRuns) }
 // steps stand side by side, so that they do not nest.
 func (b *builder) actions(root string, all []action, longest int) {
 	end := root + "-end"
+	if b.growing != nil {
+		had, some := b.changes(all)
+		to := b.branches(root, Bit, leafBits, b.take)
+		to.same = min(to.single(had), to.single(all))
+		if b.growing.before {
+			all = had
+		}
+		if some {
+			to.from(all)
+		}
+		if b.growing.same || b.failed {
+			return
+		}
+	}
 	at := len(b.Chains)
 	b.chain(root)
-	top := b.branches(root, Bit, leafBits, b.take).from(all)
+	top := root + "-a0"
+	if b.growing == nil {
+		b.branches(root, Bit, leafBits, b.take).from(all)
+	}
 	b.Chains[at].Rules = append(b.steps(root, top, end, max(longest, 1)), Rule{Policy: "DROP"})
 	b.chain(end, Rule{Ask: b.ask(DropNoted), Policy: "DROP"})
 }
@@ -77,14 +91,19 @@ func (b *builder) steps(root, top, end string, n int) (rules []Rule) {
 // something is said: xt_CT looks for that itself, nf_tables' expressions look less closely
 // (nft_ct_set_zone_eval(), nft_notrack_eval(), net/netfilter/nft_ct.c).
 func (b *builder) take(a action) Rule {
-	r := Rule{Ask: b.askLeaf(Take, a), Effect: a.effect}
-	if writesFirst(b.Family, a.effect) {
+	effect, err := b.effect(a.number)
+	if err != nil {
+		b.err = err
+		return Rule{Policy: "DROP"}
+	}
+	r := Rule{Ask: b.askLeaf(Take, a), Effect: effect}
+	if writesFirst(b.Family, effect) {
 		r.Is = b.askLeaf(Wanted, a)
 	}
 	switch {
-	case b.late && endsBehindConntrack(a.effect):
+	case b.late && endsBehindConntrack(effect):
 		r.Own = b.askLeaf(TakeLate, a)
-	case pred.Untracks(a.effect) || pred.Attaches(a.effect):
+	case pred.Untracks(effect) || pred.Attaches(effect):
 		r.Own = b.askLeaf(TakeUnmet, a)
 	}
 	return r
@@ -98,6 +117,7 @@ type branches struct {
 	leaf func(action) Rule
 	low  int // bits that the rules of a leaf tell apart
 	one  int // up to where bits are asked for one by one
+	same int // up to where they are whether or not the actions have become more
 }
 
 func (b *builder) branches(root string, bit Kind, low int, leaf func(action) Rule) *branches {
@@ -106,15 +126,34 @@ func (b *builder) branches(root string, bit Kind, low int, leaf func(action) Rul
 
 // from adds the chains for some actions, and gives the first.
 func (b *branches) from(all []action) string {
-	high := max(bits.Len(uint(all[len(all)-1].number)), b.low)
-	b.one = b.low + min(high-b.low, 2*jumpsLeft-(high-b.low))
-	return b.add(all, high)
+	b.one = b.single(all)
+	return b.add(all, b.high(all))
+}
+
+// high is how many bits the numbers of actions have.
+func (b *branches) high(all []action) int {
+	if len(all) == 0 {
+		return b.low
+	}
+	return max(bits.Len(uint(all[len(all)-1].number)), b.low)
+}
+
+// single is up to where bits are asked for one by one.
+func (b *branches) single(all []action) int {
+	asked := b.high(all) - b.low
+	return b.low + min(asked, 2*jumpsLeft-asked)
+}
+
+// stays says whether the chains for the numbers from one on, with so many bits that differ, are as they were before the
+// actions became more.
+func (b *branches) stays(first, below int) bool {
+	return b.growing != nil && bits.TrailingZeros(uint(first)) <= b.same && first+1<<below <= b.growing.had
 }
 
 // add adds the chains that lead to one of some actions, whose numbers differ in their bits below
 // one, and gives the first of them.
 func (b *branches) add(some []action, below int) string {
-	name := fmt.Sprintf("%s-a%d", b.root, some[0].number>>below<<below)
+	name := b.name(some[0].number >> below << below)
 	at := len(b.Chains)
 	b.chain(name)
 	var rules []Rule
@@ -137,6 +176,9 @@ func (b *branches) add(some []action, below int) string {
 	return name
 }
 
+// name is that of the chain for the numbers from one on.
+func (b *branches) name(first int) string { return fmt.Sprintf("%s-a%d", b.root, first) }
+
 // branch gives the rule for those of some actions whose numbers have all of some bits, which are the last
 // ones, and the others.
 func (b *branches) branch(some []action, set, below int) (rule Rule, rest []action) {
@@ -144,6 +186,10 @@ func (b *branches) branch(some []action, set, below int) (rule Rule, rest []acti
 	i := slices.IndexFunc(some, func(a action) bool { return a.number&set == set })
 	if i < 0 {
 		return Rule{Ask: ask, Policy: "DROP"}, some // there is none
+	}
+	first := some[i].number >> below << below
+	if b.stays(first, below) {
+		return Rule{Ask: ask, Goto: b.name(first)}, some[:i]
 	}
 	return Rule{Ask: ask, Goto: b.add(some[i:], below)}, some[:i]
 }

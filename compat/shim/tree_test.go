@@ -52,10 +52,10 @@ func walkOf(n int, has func(int) bool) *walk {
 	var all []action
 	for i := range n {
 		if has(i) {
-			all = append(all, action{i, priority(i)})
+			all = append(all, action{i})
 		}
 	}
-	b := &builder{}
+	b := &builder{effect: func(n int) (pred.Effect, error) { return priority(n), nil }}
 	b.actions("root", all, 1)
 	w := &walk{chains: map[string][]Rule{}, programs: map[string]Program{}}
 	for _, c := range b.Chains {

@@ -1,8 +1,12 @@
 package apply
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
@@ -80,18 +84,21 @@ type extra struct {
 	Changeable map[string]*changeable `json:"changeable,omitempty"`
 	// Dying are slots of limits and nths whose rows may still be met by packets on their way.
 	Dying *memory `json:"dying,omitempty"`
+	// Actions are those of the tables that have some, by table. They stand behind the rest, which says how
+	// long they are.
+	Actions map[string]*plan.ActionList `json:"-"`
+	Lengths map[string]int              `json:"actions,omitempty"`
 	// Memory is where the rules of tables remember packets, by table; see memory.
 	Memory map[string]*memory `json:"memory,omitempty"`
 }
 
 // changeable is what a table offers to changes in place.
 type changeable struct {
-	Actions  datapath.Later[[]plan.Action] `json:"effects,omitzero"`
-	Longest  int                           `json:"longest,omitempty"` // how many of them the datapath was told that packets collect
-	Template bool                          `json:"template,omitempty"`
-	Hidden   pred.Hidden                   `json:"hidden,omitempty"`
-	Asked    pred.Hidden                   `json:"asked,omitempty"`
-	Nths     map[int]uint32                `json:"nths,omitempty"` // what they begin with, by slot
+	Longest  int            `json:"longest,omitempty"` // how many actions the datapath was told that packets collect
+	Template bool           `json:"template,omitempty"`
+	Hidden   pred.Hidden    `json:"hidden,omitempty"`
+	Asked    pred.Hidden    `json:"asked,omitempty"`
+	Nths     map[int]uint32 `json:"nths,omitempty"` // what they begin with, by slot
 	// Keepers are the counter slots of rules that keep a named set.
 	Keepers []uint32 `json:"keepers,omitempty"`
 }
@@ -107,9 +114,6 @@ func (x *extra) addChangeable(p *plan.Plan) {
 	for _, t := range p.Tables {
 		if have := x.Changeable[t.Name]; have != nil {
 			have.Longest, have.Template = t.Longest, t.Template
-			if len(t.Actions) > 0 {
-				have.Actions = datapath.Now(t.Actions)
-			}
 			have.Hidden, have.Asked = t.Hidden, t.Asked
 			have.Nths, have.Keepers = map[int]uint32{}, t.Keepers
 			for _, n := range t.Nths {
@@ -119,12 +123,54 @@ func (x *extra) addChangeable(p *plan.Plan) {
 	}
 }
 
+// addActions lists those of the tables of a plan.
+func (x *extra) addActions(p *plan.Plan) error {
+	x.Actions = map[string]*plan.ActionList{}
+	for _, t := range p.Tables {
+		if len(t.Actions) == 0 {
+			continue
+		}
+		list, err := plan.NewActionList(t.Actions)
+		if err != nil {
+			return fmt.Errorf("state: table %s: %w", t.Name, err)
+		}
+		x.Actions[t.Name] = list
+	}
+	return nil
+}
+
+// bytes is what is stored: JSON, which has no zero byte, a zero byte, and the actions by the names of tables.
 func (x *extra) bytes() ([]byte, error) {
+	x.Lengths = map[string]int{}
+	for name, list := range x.Actions {
+		if list.Len() > 0 {
+			x.Lengths[name] = len(list.Text())
+		}
+	}
 	data, err := json.Marshal(x)
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)
 	}
+	data = append(data, 0)
+	for _, name := range slices.Sorted(maps.Keys(x.Actions)) {
+		data = append(data, x.Actions[name].Text()...)
+	}
 	return data, nil
+}
+
+// readActions reads what stands behind the JSON.
+func (x *extra) readActions(text []byte) error {
+	text = bytes.Clone(text) // the state may be written anew
+	x.Actions = map[string]*plan.ActionList{}
+	for _, name := range slices.Sorted(maps.Keys(x.Lengths)) {
+		n := x.Lengths[name]
+		if n < 0 || n > len(text) {
+			return errors.New("its actions are cut")
+		}
+		x.Actions[name] = plan.ReadActionList(text[:n])
+		text = text[n:]
+	}
+	return nil
 }
 
 // readExtra gives what the state keeps for us.
@@ -144,14 +190,18 @@ func (l *Live) readExtra() (*extra, error) {
 func readExtra(st *state.Store) (*extra, error) {
 	var parts map[string]json.RawMessage
 	x := &extra{}
-	err := json.Unmarshal(st.Extra(), &parts)
+	text, actions, _ := bytes.Cut(st.Extra(), []byte{0})
+	err := json.Unmarshal(text, &parts)
 	for name, to := range map[string]any{
 		"notes": &x.Reasons, "owned": &x.Owned, "sets": &x.Sets, "changeable": &x.Changeable, "memory": &x.Memory,
-		"dying": &x.Dying,
+		"dying": &x.Dying, "actions": &x.Lengths,
 	} {
 		if part := parts[name]; err == nil && part != nil {
 			err = json.Unmarshal(part, to)
 		}
+	}
+	if err == nil {
+		err = x.readActions(actions)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("state of generation %d: %w", st.Generation, err)

@@ -17,8 +17,8 @@ import (
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
 	"github.com/bpftables/bpftables/ruleset/packet"
-	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // wornRows is from how many dead rows on they are taken out of the lists.
@@ -151,7 +151,7 @@ type tableEditor struct {
 	jumps    map[string]int                    // see state.Table.Jumps; nil: not counted yet
 	policies map[*state.Chain]ruleset.Counters // that were given
 	settled  map[int]uint8                     // what ask found out, by number of the chain
-	loaded   bool                              // in has the effects of the table
+	told     int                               // how many actions the datapath knows
 	longest  int                               // how many effects packets collect, at most
 }
 
@@ -196,25 +196,17 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 // packet is told to: the next change finds that they are not those of the generation, and puts those back.
 func (e *Engine) extend(ed *editor) error {
 	for name, t := range ed.tables {
-		known, err := t.told()
-		if err != nil {
-			return err
-		}
-		if known && t.longest == t.Longest {
+		if t.in.Actions.Len() == t.told && t.longest == t.Longest {
 			continue
 		}
 		live, err := e.enforced(ed.live)
 		if err != nil {
 			return err
 		}
-		effects := make([]pred.Effect, len(t.in.Actions))
-		for i, a := range t.in.Actions {
-			effects[i] = a.Effect
-		}
-		if ed.extra.Datapath, err = e.data.Extend(live, name, t.bases(), effects, t.longest); err != nil {
+		if ed.extra.Datapath, err = e.data.Extend(live, name, t.bases(), t.in.Actions, t.told, t.longest); err != nil {
 			return err
 		}
-		t.Actions, t.Longest, ed.other = datapath.Now(t.in.Actions), t.longest, true
+		t.told, t.Longest, ed.other = t.in.Actions.Len(), t.longest, true
 		failpoint.At("extended")
 	}
 	return nil
@@ -336,8 +328,12 @@ func (ed *editor) commit() error {
 // tableEditor is what is known of a table before anything has changed.
 func (ed *editor) tableEditor(family packet.Family, s *state.Table, c *changeable) *tableEditor {
 	t := &tableEditor{changeable: c, state: s, policies: map[*state.Chain]ruleset.Counters{}, settled: map[int]uint8{}, longest: c.Longest}
+	if ed.extra.Actions[s.Name] == nil {
+		ed.extra.Actions[s.Name] = &plan.ActionList{}
+	}
+	t.told = ed.extra.Actions[s.Name].Len()
 	t.in = &translate.InPlace{
-		Family: family, Bases: tables.Bases(s.Name), Can: ed.can.Effect, Template: c.Template, Hidden: c.Hidden, Asked: c.Asked,
+		Family: family, Bases: tables.Bases(s.Name), Actions: ed.extra.Actions[s.Name], Can: ed.can.Effect, Template: c.Template, Hidden: c.Hidden, Asked: c.Asked,
 		Slot: ed.slot,
 		Class: func(chain string) (int, bool) {
 			to := s.Chain(chain)
@@ -355,27 +351,6 @@ func (t *tableEditor) bases() (out []datapath.Base) {
 		}
 	}
 	return out
-}
-
-// load makes the effects that the table has known to who numbers them.
-func (t *tableEditor) load() (err error) {
-	if !t.loaded {
-		t.in.Actions, err = t.Actions.Get()
-		t.loaded = err == nil
-	}
-	return err
-}
-
-// told says whether the datapath was told of all effects.
-func (t *tableEditor) told() (bool, error) {
-	if !t.loaded && t.longest == t.Longest {
-		return true, nil
-	}
-	if err := t.load(); err != nil {
-		return false, err
-	}
-	have, err := t.Actions.Get()
-	return len(have) == len(t.in.Actions), err
 }
 
 // class is the number of a chain where its rules can be changed; false: they cannot.

@@ -76,12 +76,6 @@ func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
 
 // place makes rows of a rule that is to be in front of rule i, and says in to where they are.
 func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *ruleset.Rule, to *state.Rule) error {
-	if does(r) {
-		if err := t.load(); err != nil {
-			ed.err = err
-			return err
-		}
-	}
 	placed := t.in.Rule(r)
 	if placed == nil {
 		return errNotInPlace
@@ -122,16 +116,6 @@ func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *rulese
 	return err
 }
 
-// does says whether a rule has an effect.
-func does(r *ruleset.Rule) bool {
-	if r.Target == nil {
-		return false
-	}
-	_, verdict := r.Target.(ruleset.Verdict)
-	_, jump := r.Target.(interface{ ChainName() string })
-	return !verdict && !jump
-}
-
 // before is the first row of the last rule in front of rule i that has one; 0: none.
 func before(c *state.Chain, i int) uint32 {
 	for i--; i >= 0; i-- {
@@ -166,7 +150,7 @@ func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
 		return errNotInPlace
 	}
 	// Packets get behind it, or do not end where they have ended.
-	t.walk = t.walk || ends || !t.Actions.IsZero()
+	t.walk = t.walk || ends || t.told > 0
 	if err := ed.rows.Delete(number, r.Row); err != nil {
 		return ed.fail(err)
 	}
@@ -195,11 +179,11 @@ func (ed *editor) leaves(t *tableEditor, r *state.Rule) error {
 // unheld says of a rule that no packet meets that nothing it names is held for it (netfilter.hold): then it
 // could have had rows.
 func (ed *editor) unheld(t *tableEditor, r *ruleset.Rule) bool {
-	if t.load() != nil {
-		return false
-	}
-	actions, given := t.in.Actions, *ed.given
-	defer func() { t.in.Actions, *ed.given = actions, given }()
+	actions, given := t.in.Actions.Len(), *ed.given
+	defer func() {
+		t.in.Actions.Cut(actions)
+		*ed.given = given
+	}()
 	return t.in.Rule(r) != nil
 }
 

@@ -1,8 +1,6 @@
 package apply
 
 import (
-	"slices"
-
 	"github.com/bpftables/bpftables/codegen/rows/edit"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
@@ -112,7 +110,7 @@ func (ed *editor) settledRefused() {
 // bound looks whether packets collect more effects than fit, or than the datapath was told.
 func (ed *editor) bound(w *ways, reach *flow.Reach) error {
 	t := w.t
-	if t.Actions.IsZero() && len(t.in.Actions) == 0 {
+	if t.in.Actions.Len() == 0 {
 		return nil
 	}
 	longest, words := 0, 0
@@ -220,11 +218,8 @@ func (w *ways) rule(c *state.Chain, i int) (out flow.Rule, err error) {
 		}
 		out.To = w.number(to)
 	case pred.Do:
-		if err := w.t.load(); err != nil {
-			return out, err
-		}
-		number := slices.IndexFunc(w.t.in.Actions, func(have plan.Action) bool { return have.Effect == a.Effect })
-		if number < 0 {
+		number, known := w.t.in.Actions.Number(a.Effect)
+		if !known {
 			return out, errNotInPlace
 		}
 		out.Note = translate.NoteOf(a.Effect, number)

@@ -393,6 +393,9 @@ func (e *Engine) describe(p *prepared, row func(slot uint32) uint32) error {
 		}
 	}
 	p.extra.addChangeable(res.Plan)
+	if err := p.extra.addActions(res.Plan); err != nil {
+		return err
+	}
 	p.extra.addMemory(res.Plan)
 	p.extra.addSets(c.after, res.Plan)
 	return p.goesOn(d.origins)

@@ -63,12 +63,8 @@ func (e *Engine) Status() (*Status, error) {
 		if t.InBPF {
 			ts.Where = "bpf"
 		}
-		if c := live.extra.Changeable[t.Name]; c != nil {
-			actions, err := c.Actions.Get()
-			if err != nil {
-				return nil, err
-			}
-			ts.Shims = len(actions) // since the generation was made there may be more
+		if t.InBPF {
+			ts.Shims = live.extra.Actions[t.Name].Len() // since the generation was made there may be more
 		}
 		out.Tables = append(out.Tables, ts)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/bpftables/bpftables/codegen/rows/edit"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Generation is everything that enforces one applied ruleset.
@@ -46,6 +47,8 @@ type Live struct {
 	Record    json.RawMessage
 	Conntrack bool // rules need the kernel's conntrack
 	Changed   bool // rules were changed in place
+	// Effects gives those of a table that the datapath was told of, by their numbers.
+	Effects func(table string) *plan.ActionList
 	// Table reads the rules of a table.
 	Table func(name string) (*ruleset.Table, error)
 }

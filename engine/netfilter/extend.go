@@ -9,13 +9,12 @@ import (
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset"
-	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Extend adds the rules of effects to our table in nf_tables, in one transaction: a packet meets
 // the chains as they were or as they are. No packet is told their numbers before a rule is.
-func (d *Datapath) Extend(live *datapath.Live, table string, bases []datapath.Base, effects []pred.Effect, longest int) (json.RawMessage, error) {
+func (d *Datapath) Extend(live *datapath.Live, table string, bases []datapath.Base, effects *plan.ActionList, told, longest int) (json.RawMessage, error) {
 	r, err := recordOf(live)
 	if err != nil {
 		return nil, err
@@ -26,18 +25,86 @@ func (d *Datapath) Extend(live *datapath.Live, table string, bases []datapath.Ba
 		return nil, err
 	}
 	more := *was
-	more.Actions, more.Longest = make([]plan.Action, len(effects)), longest
-	for i, e := range effects {
-		more.Actions[i].Effect = e
+	more.Longest = longest
+	grown := false
+	if i >= 0 && told > 0 && told == len(r.Held[i].Stands) {
+		if grown, err = d.grow(live, &r.Held[i], bases, was.Longest, &more, effects); err != nil {
+			return nil, err
+		}
 	}
+	if !grown {
+		h, err := d.layOut(live, was, &more, bases, effects, told)
+		if err != nil {
+			return nil, err
+		}
+		if i >= 0 {
+			r.Held[i] = *h
+		} else {
+			r.Held = append(r.Held, *h)
+		}
+	}
+	return json.Marshal(r)
+}
+
+// grow writes the chains on the way to new rules, and no others: there may be very many. False: it is not
+// only these that change.
+func (d *Datapath) grow(live *datapath.Live, h *held, bases []datapath.Base, longest int, more *plan.Table, effects *plan.ActionList) (bool, error) {
+	told := &shim.Told{Table: more, Stands: slices.Clone(h.Stands), Effect: effects.At, Had: len(h.Stands), Longest: longest}
+	for n := told.Had; n < effects.Len(); n++ {
+		e, err := effects.At(n)
+		if err != nil {
+			return false, err
+		}
+		told.Stands = append(told.Stands, shim.Stands(e))
+	}
+	growth, can, err := shim.Grow(d.family, told, live.Number(), shim.PinDir(d.space.Pins(), live.Number()))
+	if err != nil || !can {
+		return false, err
+	}
+	old, err := shim.OwnChains(d.family, growth.Was)
+	if err != nil {
+		return false, err
+	}
+	chains, err := shim.OwnChains(d.family, growth.Chains)
+	if err != nil {
+		return false, err
+	}
+	if err := d.ask(live, &shim.Layout{Table: h.Table, Programs: growth.Programs}, bases, more.Alone()); err != nil {
+		return false, err
+	}
+	if err := d.netfilter.own.Rewrite(names(old, false), chains); err != nil {
+		return false, err
+	}
+	h.Plan, h.Stands = datapath.Now(more), told.Stands
+	h.Sum += sum(chains) - sum(old)
+	h.Chains += len(growth.Chains) - len(growth.Was)
+	h.Rules += rulesOf(growth.Chains) - rulesOf(growth.Was)
+	return true, nil
+}
+
+func rulesOf(chains []shim.Chain) (n int) {
+	for _, c := range chains {
+		n += len(c.Rules)
+	}
+	return n
+}
+
+// layOut lays a table out once more, and puts there what is another than it was, base chains among it.
+func (d *Datapath) layOut(live *datapath.Live, before, more *plan.Table, bases []datapath.Base, effects *plan.ActionList, told int) (*held, error) {
+	all, err := effects.All()
+	if err != nil {
+		return nil, err
+	}
+	was := *before
+	was.Actions, more.Actions = all[:told], all
 	pins := shim.PinDir(d.space.Pins(), live.Number())
-	if len(was.Actions) == 0 {
+	if told == 0 {
 		more.Hooks = telling(was.Hooks)
 	}
-	to := shim.Targets(d.family, &more, live.Number(), pins)
+	to := shim.Targets(d.family, more, live.Number(), pins)
 	put, ok := to, true
-	if len(was.Actions) > 0 {
-		put, ok = shim.Grown(shim.Targets(d.family, was, live.Number(), pins), to)
+	if told > 0 {
+		put, ok = shim.Grown(shim.Targets(d.family, &was, live.Number(), pins), to)
 	}
 	if !ok {
 		return nil, datapath.ErrAnew
@@ -45,13 +112,7 @@ func (d *Datapath) Extend(live *datapath.Live, table string, bases []datapath.Ba
 	if err := d.put(live, put, bases, more.Alone()); err != nil {
 		return nil, err
 	}
-	h := d.netfilter.holds([]*shim.Layout{to}, &plan.Plan{Tables: []*plan.Table{&more}})[0]
-	if i < 0 {
-		r.Held = append(r.Held, h)
-	} else {
-		r.Held[i] = h
-	}
-	return json.Marshal(r)
+	return &d.netfilter.holds([]*shim.Layout{to}, &plan.Plan{Tables: []*plan.Table{more}})[0], nil
 }
 
 // told is what netfilter has been told of a table, number i of what is held for a generation.
@@ -98,6 +159,14 @@ func (d *Datapath) put(live *datapath.Live, l *shim.Layout, bases []datapath.Bas
 	if err != nil || len(l.Late.Entries) > 0 {
 		return datapath.ErrAnew
 	}
+	if err := d.ask(live, l, bases, alone); err != nil {
+		return err
+	}
+	return d.netfilter.own.Replace(names(chains, true), chains)
+}
+
+// ask puts the programs there that a layout asks.
+func (d *Datapath) ask(live *datapath.Live, l *shim.Layout, bases []datapath.Base, alone bool) error {
 	at := make([]attach.Base, len(bases))
 	for i, b := range bases {
 		at[i] = attach.Base{Class: b.Class, Hook: b.Hook, Priority: b.Priority}
@@ -116,7 +185,7 @@ func (d *Datapath) put(live *datapath.Live, l *shim.Layout, bases []datapath.Bas
 		return err
 	}
 	failpoint.At("match programs added")
-	return d.netfilter.own.Replace(names(chains, true), chains)
+	return nil
 }
 
 // Track has connections tracked.

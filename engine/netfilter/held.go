@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -35,7 +34,9 @@ type held struct {
 	Table string                      `json:"table"`
 	Whole bool                        `json:"whole,omitempty"`
 	Plan  datapath.Later[*plan.Table] `json:"plan,omitzero"` // what the targets are laid out by
-	Sum   uint64                      `json:"sum"`           // of the chains in nf_tables that packets reach by jumps; 0: not there
+	// Stands says where each action can stand (shim.Stands), by its number.
+	Stands []byte `json:"stands,omitempty"`
+	Sum    uint64 `json:"sum"` // of the chains in nf_tables that packets reach by jumps; 0: not there
 	// Bases are the base chains in nf_tables, with how many rules each has.
 	Bases  map[string]uint32 `json:"bases,omitempty"`
 	Chains int               `json:"chains"` // the same for iptables' tables, with the rules in built-in chains
@@ -54,11 +55,11 @@ func (n *netfilter) holds(layouts []*shim.Layout, p *plan.Plan) []held {
 			h.Rules += len(c.Rules)
 		}
 		if chains, err := shim.Own(l); err == nil {
-			h.Sum, h.Bases = sum(anchor.Uses(chains)), shim.Bases(l)
+			h.Sum, h.Bases = cmp.Or(sum(chains), 1), shim.Bases(l)
 		}
 		if !l.Whole {
-			if t := targetsOf(p, l.Table); t != nil {
-				h.Plan = datapath.Now(t)
+			if t, stands := targetsOf(p, l.Table); t != nil {
+				h.Plan, h.Stands = datapath.Now(t), stands
 			}
 		}
 		out = append(out, h)
@@ -90,28 +91,39 @@ func wholes(rs *ruleset.Ruleset, p *plan.Plan) []codegen.Program {
 	return out
 }
 
-// targetsOf is the part of a table of a plan that shim.Targets needs.
-func targetsOf(p *plan.Plan, name string) *plan.Table {
+// targetsOf is the part of a table of a plan that shim.Targets needs, but for its actions, and where these stand.
+func targetsOf(p *plan.Plan, name string) (*plan.Table, []byte) {
 	for _, t := range p.Tables {
 		if t.Name != name {
 			continue
 		}
-		out := &plan.Table{Name: t.Name, InBPF: true, Actions: t.Actions, Longest: t.Longest}
+		out := &plan.Table{Name: t.Name, InBPF: true, Longest: t.Longest}
 		for _, h := range t.Hooks {
 			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Route: h.Route, Shim: h.Shim, Met: h.Met})
 		}
-		return out
+		stands := make([]byte, len(t.Actions))
+		for i, a := range t.Actions {
+			stands[i] = shim.Stands(a.Effect)
+		}
+		return out, stands
 	}
-	return nil
+	return nil, nil
 }
 
-// sum is a number for a set of chains with their uses.
-func sum(uses map[string]uint32) uint64 {
-	h := fnv.New64a()
-	for _, name := range slices.Sorted(maps.Keys(uses)) {
-		fmt.Fprintf(h, "%s %d\n", name, uses[name])
+// sum is a number for chains with their uses: the sum of those for each use, so that those of what a change
+// takes away and adds can be taken away and added.
+func sum(chains []anchor.Chain) (all uint64) {
+	for name, n := range anchor.Uses(chains) {
+		all += uses(name, n)
 	}
-	return cmp.Or(h.Sum64(), 1)
+	return all
+}
+
+// uses is the number for a chain.
+func uses(name string, n uint32) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return h.Sum64() * uint64(n)
 }
 
 // add adds layouts of a generation beside what is there; again says that nothing is there but
@@ -219,7 +231,7 @@ func (h *held) inOwn(chains []anchor.Found, gen uint32) (some, all bool) {
 	if h.Sum == 0 {
 		return false, false
 	}
-	uses, missing := map[string]uint32{}, len(h.Bases)
+	have, missing := uint64(0), len(h.Bases)
 	for _, c := range chains {
 		if rules, is := h.Bases[c.Name]; is {
 			some = true
@@ -228,10 +240,11 @@ func (h *held) inOwn(chains []anchor.Found, gen uint32) (some, all bool) {
 			}
 		}
 		if shim.Belongs(c.Name, gen, h.Table) {
-			uses[c.Name] = c.Uses
+			have += uses(c.Name, c.Uses)
+			some = true
 		}
 	}
-	return some || len(uses) > 0, missing == 0 && sum(uses) == h.Sum
+	return some, missing == 0 && cmp.Or(have, 1) == h.Sum
 }
 
 // inTools says whether the tables of iptables hold all of it.
@@ -292,6 +305,9 @@ func (d *Datapath) Mend(live *datapath.Live) error {
 			layouts = append(layouts, l)
 		default:
 			t, err := h.Plan.Get()
+			if err == nil {
+				t.Actions, err = live.Effects(h.Table).All()
+			}
 			if err != nil {
 				return err
 			}

@@ -189,7 +189,11 @@ func (e *editor) load(rs *ruleset.Ruleset) {
 	}
 	e.Cleanup(func() { e.classes.Close() })
 	numbers := map[string]int{}
-	e.in = &translate.InPlace{Family: e.family, Bases: tables.Bases("filter"), Actions: table.Actions, Can: shim.Can,
+	actions, err := plan.NewActionList(table.Actions)
+	if err != nil {
+		e.Fatal(err)
+	}
+	e.in = &translate.InPlace{Family: e.family, Bases: tables.Bases("filter"), Actions: actions, Can: shim.Can,
 		Class: func(chain string) (int, bool) { n, is := numbers[chain]; return n, is }}
 	for _, class := range res.Plan.Classes {
 		if class.Hooks&(1<<packet.Input) == 0 {
@@ -295,11 +299,11 @@ func (e *editor) insert(c *chain, at int) bool {
 		same := *c.entries[e.r.Intn(len(c.entries))].rule // more of one key
 		r = &same
 	}
-	actions := e.in.Actions
+	actions := e.in.Actions.Len()
 	p := e.in.Rule(r)
-	e.in.Actions = actions // no new ones
+	e.in.Actions.Cut(actions) // no new ones
 	if p == nil || codegen.Needs(e.in.Family, p.Rule)&^e.classes.Needs(c.Number) != 0 || p.Refused&(1<<packet.Input) != 0 ||
-		p.Number >= len(actions) && p.Action.Op == pred.Do || p.Class != nil && c.Chain != "INPUT" {
+		p.Number >= actions && p.Action.Op == pred.Do || p.Class != nil && c.Chain != "INPUT" {
 		e.tally["not in place"]++
 		return true
 	}
@@ -408,7 +412,11 @@ func (e *editor) packet(m *interp.Machine, f *packet.Facts, ids map[*ruleset.Rul
 	}
 	noted := []string{}
 	for _, n := range got.Actions {
-		noted = append(noted, e.in.Actions[n].Effect.String())
+		effect, err := e.in.Actions.At(int(n))
+		if err != nil {
+			e.Fatal(err)
+		}
+		noted = append(noted, effect.String())
 	}
 	by := want.Decider == nil || want.Hotdrop || ids[want.Decider] == got.Rule
 	if got.Verdict != verdict || !by || !slices.Equal(noted, actions) {

@@ -117,7 +117,11 @@ func read(t *testing.T, text string) *ruleset.Ruleset {
 // laidOut lays out INPUT, and tells what it offers to rules to come.
 func laidOut(t *testing.T, text string) (*edit.Chains, *translate.InPlace) {
 	p := translate.Translate(read(t, text), translate.Options{Classifier: translate.ClassifyTuples, Can: shim.Can}).Plan
-	in := &translate.InPlace{Family: packet.IPv4, Bases: tables.Bases("filter"), Actions: p.Tables[0].Actions, Can: shim.Can}
+	actions, err := plan.NewActionList(p.Tables[0].Actions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := &translate.InPlace{Family: packet.IPv4, Bases: tables.Bases("filter"), Actions: actions, Can: shim.Can}
 	for _, class := range p.Classes {
 		class.Forced = false
 	}
