@@ -16,7 +16,6 @@ import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate"
-	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // ticks is the clock rate of packets.
@@ -167,7 +166,7 @@ func (l list) Entries() (out []datapath.Seen, err error) {
 }
 
 // Extend is what it cannot: its runners have the effects of their programs.
-func (d *Datapath) Extend(*datapath.Live, string, []datapath.Base, *plan.ActionList, int, int) (json.RawMessage, error) {
+func (d *Datapath) Extend(*datapath.Live, string, []datapath.Base, datapath.Effects, int, int) (json.RawMessage, error) {
 	return nil, datapath.ErrAnew
 }
 

@@ -29,7 +29,6 @@ import (
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/packet"
-	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Engine works on one family of the current network namespace. Commands that change
@@ -90,7 +89,7 @@ func (e *Engine) enforced(l *Live) (*datapath.Live, error) {
 	}
 	return &datapath.Live{
 		Generation: l.gen, Record: x.Datapath, Conntrack: l.State.Conntrack, Changed: l.State.Version != state.First,
-		Effects: func(table string) *plan.ActionList { return x.Actions[table] },
+		Effects: func(table string) datapath.Effects { return x.Actions[table] },
 		Table: func(name string) (*ruleset.Table, error) {
 			rs, err := e.rules(l.State, name, nil)
 			if err != nil {

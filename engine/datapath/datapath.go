@@ -24,7 +24,6 @@ import (
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/translate"
-	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Datapath enforces the rules of one family in one network namespace. Whoever changes
@@ -58,7 +57,7 @@ type Datapath interface {
 	// rule asks for yet, and as many as longest one after the other: effects are those behind
 	// the ones that it was told of, and bases the table's base chains. It gives the generation's record
 	// as it is then. ErrAnew: only a new generation can run them.
-	Extend(live *Live, table string, bases []Base, effects *plan.ActionList, told, longest int) (json.RawMessage, error)
+	Extend(live *Live, table string, bases []Base, effects Effects, told, longest int) (json.RawMessage, error)
 	// AddTable makes the generation that is enforced have a table, whose base chains accept and have no rules: it
 	// gives these, and the generation's record as it is then. used says which classes chains of the
 	// generation have. ErrAnew: only a new generation can have the table.

@@ -7,7 +7,6 @@ import (
 	"github.com/bpftables/bpftables/codegen/rows/edit"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
-	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // Generation is everything that enforces one applied ruleset.
@@ -48,7 +47,7 @@ type Live struct {
 	Conntrack bool // rules need the kernel's conntrack
 	Changed   bool // rules were changed in place
 	// Effects gives those of a table that the datapath was told of, by their numbers.
-	Effects func(table string) *plan.ActionList
+	Effects func(table string) Effects
 	// Table reads the rules of a table.
 	Table func(name string) (*ruleset.Table, error)
 }
@@ -59,6 +58,12 @@ type Base struct {
 	*ruleset.Base
 	Class int
 	Slot  uint32
+}
+
+// Effects are those of a table, by their numbers.
+type Effects interface {
+	Len() int
+	At(number int) (pred.Effect, error)
 }
 
 // Left is a table that the datapath has left to others, with its chains in order.

@@ -14,7 +14,7 @@ import (
 
 // Extend adds the rules of effects to our table in nf_tables, in one transaction: a packet meets
 // the chains as they were or as they are. No packet is told their numbers before a rule is.
-func (d *Datapath) Extend(live *datapath.Live, table string, bases []datapath.Base, effects *plan.ActionList, told, longest int) (json.RawMessage, error) {
+func (d *Datapath) Extend(live *datapath.Live, table string, bases []datapath.Base, effects datapath.Effects, told, longest int) (json.RawMessage, error) {
 	r, err := recordOf(live)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (d *Datapath) Extend(live *datapath.Live, table string, bases []datapath.Ba
 
 // grow writes the chains on the way to new rules, and no others: there may be very many. False: it is not
 // only these that change.
-func (d *Datapath) grow(live *datapath.Live, h *held, bases []datapath.Base, longest int, more *plan.Table, effects *plan.ActionList) (bool, error) {
+func (d *Datapath) grow(live *datapath.Live, h *held, bases []datapath.Base, longest int, more *plan.Table, effects datapath.Effects) (bool, error) {
 	told := &shim.Told{Table: more, Stands: slices.Clone(h.Stands), Effect: effects.At, Had: len(h.Stands), Longest: longest}
 	for n := told.Had; n < effects.Len(); n++ {
 		e, err := effects.At(n)
@@ -89,9 +89,22 @@ func rulesOf(chains []shim.Chain) (n int) {
 	return n
 }
 
+// actionsOf are all effects of a table.
+func actionsOf(effects datapath.Effects) ([]plan.Action, error) {
+	out := make([]plan.Action, effects.Len())
+	for n := range out {
+		e, err := effects.At(n)
+		if err != nil {
+			return nil, err
+		}
+		out[n].Effect = e
+	}
+	return out, nil
+}
+
 // layOut lays a table out once more, and puts there what is another than it was, base chains among it.
-func (d *Datapath) layOut(live *datapath.Live, before, more *plan.Table, bases []datapath.Base, effects *plan.ActionList, told int) (*held, error) {
-	all, err := effects.All()
+func (d *Datapath) layOut(live *datapath.Live, before, more *plan.Table, bases []datapath.Base, effects datapath.Effects, told int) (*held, error) {
+	all, err := actionsOf(effects)
 	if err != nil {
 		return nil, err
 	}

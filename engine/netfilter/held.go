@@ -306,7 +306,7 @@ func (d *Datapath) Mend(live *datapath.Live) error {
 		default:
 			t, err := h.Plan.Get()
 			if err == nil {
-				t.Actions, err = live.Effects(h.Table).All()
+				t.Actions, err = actionsOf(live.Effects(h.Table))
 			}
 			if err != nil {
 				return err

@@ -75,19 +75,6 @@ func (l *ActionList) At(number int) (pred.Effect, error) {
 	return pred.DecodeEffect(l.line(number))
 }
 
-// All are the actions.
-func (l *ActionList) All() ([]Action, error) {
-	out := make([]Action, l.Len())
-	for i := range out {
-		e, err := l.At(i)
-		if err != nil {
-			return nil, err
-		}
-		out[i].Effect = e
-	}
-	return out, nil
-}
-
 // Number is that of an effect; false: it has none.
 func (l *ActionList) Number(e pred.Effect) (int, bool) {
 	line, err := pred.EncodeEffect(e)
