@@ -69,3 +69,50 @@ create three hash:ip,port,ip
 		t.Errorf("sets: %q; iptables-legacy: %q", ours, theirs)
 	}
 }
+
+// SET takes marks from the kernel's sets for the packets that BPF says, as iptables-legacy has it done.
+func TestKernelSetMarks(t *testing.T) {
+	needRoot(t)
+	binary := buildBinary(t, "")
+	rules := []byte(`*mangle
+-A PREROUTING -p udp -m udp --dport 13:14 -j SET --map-set marks src --map-mark
+-A PREROUTING -p udp -m udp --dport 14 -j MARK --set-xmark 0x100/0x100
+-A POSTROUTING -p udp -j SET --map-set marks src,dst --map-prio
+COMMIT
+*filter
+-A FORWARD -m mark --mark 0x5/0xf
+-A FORWARD -m mark --mark 0x100/0x100
+COMMIT
+`)
+	seen := func(a lab.Applier) (out []string) {
+		l := newLab(t, binary)
+		command(t, l.Host(), "create marks hash:ip skbinfo\nadd marks 198.18.0.2 skbmark 0x5/0xf\nadd marks 198.18.0.3 skbmark 0x6/0xff skbprio 1:7\n", "ipset", "restore")
+		if err := a.Apply(l.Host(), packet.IPv4, rules); err != nil {
+			t.Fatal(err)
+		}
+		for i, port := range []int{12, 13, 14, 13, 14, 13} {
+			out = append(out, events(t, l, fmt.Sprintf("udp 198.18.0.%d:5000 > 198.18.1.7:%d in eth0", 2+i%3, port)))
+		}
+		if _, isOurs := a.(lab.Command); isOurs {
+			if status := string(command(t, l.Host(), "", binary, "status")); strings.Contains(status, "mangle    netfilter") {
+				t.Errorf("status: %s", status)
+			}
+		}
+		text, err := a.Save(l.Host(), packet.IPv4, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "[") {
+				out = append(out, line)
+			}
+		}
+		return out
+	}
+	ours, theirs := seen(lab.Command{Path: binary}), seen(lab.Legacy{})
+	slices.Sort(ours) // the order of tables is not the same
+	slices.Sort(theirs)
+	if !slices.Equal(ours, theirs) || !strings.Contains(strings.Join(ours, ""), "mark 0x5") {
+		t.Errorf("ours: %q; iptables-legacy: %q", ours, theirs)
+	}
+}

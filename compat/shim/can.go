@@ -26,10 +26,6 @@ func unfit(e pred.Effect, hooks uint8) string {
 		return untranslatable(e)
 	case pred.SynProxy:
 		return "it takes, drops or passes the packet by its cookie (synproxy_tg4(), net/ipv4/netfilter/ipt_SYNPROXY.c)"
-	case pred.ChangeKernelSet:
-		if e.Map.Set != "" {
-			return "it takes values from a set (set_target_v3(), net/netfilter/xt_set.c)"
-		}
 	case pred.Dup:
 		// The copy passes OUTPUT while the packet itself stands still.
 		if hooks&(1<<packet.Output) != 0 {
@@ -38,6 +34,9 @@ func unfit(e pred.Effect, hooks uint8) string {
 	case pred.NPT:
 		return "it rewrites the packet (ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c)"
 	case pred.Opaque:
+		if e.Marks {
+			return ""
+		}
 		return "what it does is known by its name alone"
 	}
 	return ""

@@ -31,10 +31,20 @@ type KernelSetKey struct {
 
 // Opaque is an effect that has no typed form: the words that tell netfilter's own tool,
 // separated by zero bytes.
-type Opaque struct{ Joined string }
+type Opaque struct {
+	Joined string
+	Marks  bool // all that it does is to change the mark of the packet
+}
 
 // NewOpaque is the effect that some words stand for.
-func NewOpaque(words []string) Opaque { return Opaque{strings.Join(words, "\x00")} }
+func NewOpaque(words []string) Opaque { return Opaque{Joined: strings.Join(words, "\x00")} }
+
+// NewMarker is the same of one that changes the mark of the packet and nothing else, to what cannot be foretold.
+func NewMarker(words []string) Opaque {
+	e := NewOpaque(words)
+	e.Marks = true
+	return e
+}
 
 // Words are the words.
 func (e Opaque) Words() []string { return strings.Split(e.Joined, "\x00") }
@@ -57,4 +67,6 @@ func (k KernelSetKey) text(op string) string {
 	return when(k.Set != "", fmt.Sprintf(" %s %q(%s)", op, k.Set, k.Dirs))
 }
 
-func (e Opaque) String() string { return "opaque " + strings.Join(e.Words(), " ") }
+func (e Opaque) String() string {
+	return when(e.Marks, "mark by ") + when(!e.Marks, "opaque ") + strings.Join(e.Words(), " ")
+}

@@ -96,6 +96,7 @@ const (
 	HiddenOptions                    // options of TCP
 	HiddenSums                       // checksums, and lengths in headers
 	HiddenFlags                      // those of TCP
+	HiddenMark                       // the mark of the packet
 	HiddenZone                       // the mark, which conntrack reads later (nf_ct_zone_tmpl(), include/net/netfilter/nf_conntrack_zones.h)
 )
 
@@ -119,6 +120,9 @@ func Hides(family packet.Family, e Effect) (h Hidden) {
 	if marks(e) {
 		h |= HiddenWay
 	}
+	if marksUnknown(e) {
+		h |= HiddenMark
+	}
 	if t, is := e.(Track); is && t.ZoneFromMark {
 		h |= HiddenZone
 	}
@@ -128,7 +132,24 @@ func Hides(family packet.Family, e Effect) (h Hidden) {
 // marks says whether an effect changes the mark of the packet.
 func marks(e Effect) bool {
 	m, is := MarkChange(e)
-	return is && m.Dst == FieldMark
+	return is && m.Dst == FieldMark || marksUnknown(e)
+}
+
+// marksUnknown says whether it changes it to what cannot be foretold.
+func marksUnknown(e Effect) bool {
+	switch e := e.(type) {
+	case Opaque:
+		return e.Marks
+	case ChangeKernelSet:
+		return e.Map.Set != "" && e.MapMark
+	}
+	return false
+}
+
+// copiesMark says whether an effect makes something else of the mark of the packet.
+func copiesMark(e Effect) bool {
+	m, is := MarkChange(e)
+	return is && m.Src == FieldMark && m.Dst != FieldMark
 }
 
 // AsksHidden says what of that a predicate asks.
@@ -139,7 +160,18 @@ func AsksHidden(p Pred) (h Hidden) {
 			h |= HiddenBytes
 		case TCPOption, TCPMSS:
 			h |= HiddenOptions
+		case ReversePath:
+			if p.ByMark {
+				h |= HiddenMark
+			}
+		case InSet:
+			h |= p.Key.asksMark()
+		case SetUpdate:
+			h |= p.Key.asksMark()
 		case Cmp:
+			if p.Of == Value(FieldMark) {
+				h |= HiddenMark
+			}
 			if l, is := p.Of.(Load); is {
 				h |= l.readsHidden(p.Mask)
 			}
@@ -147,6 +179,16 @@ func AsksHidden(p Pred) (h Hidden) {
 		return false
 	})
 	return h
+}
+
+// asksMark says whether the mark of the packet is a part of a key.
+func (k SetKey) asksMark() Hidden {
+	for _, part := range k {
+		if part.Kind == KeyField && part.Field == FieldMark {
+			return HiddenMark
+		}
+	}
+	return 0
 }
 
 // Flags of TCP, in byte 13 of its header.
@@ -181,6 +223,11 @@ func NeedsHidden(e Effect) Hidden {
 		return HiddenWay
 	case marks(e):
 		return HiddenZone
+	case copiesMark(e):
+		return HiddenMark
+	}
+	if s, is := e.(SetUpdate); is {
+		return s.Key.asksMark()
 	}
 	return 0
 }

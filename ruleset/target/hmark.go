@@ -217,7 +217,14 @@ func (h *HMark) Check(*ruleset.Place) error {
 	return nil
 }
 
-// Lower gives its words: no other language has such a hash.
-func (h *HMark) Lower(*ruleset.Place) pred.Action {
-	return pred.Doing(pred.NewOpaque(ruleset.ExactArgsOf(h)))
+// Lower gives its words: no other language has such a hash. In table nat netfilter is told in nf_tables
+// alone, which have it not.
+func (h *HMark) Lower(in *ruleset.Place) pred.Action {
+	words := ruleset.ExactArgsOf(h)
+	for _, b := range in.Bases {
+		if b.Type == ruleset.NAT {
+			return pred.Doing(pred.NewOpaque(words))
+		}
+	}
+	return pred.Doing(pred.NewMarker(words))
 }
