@@ -39,7 +39,7 @@ func (p *InPlace) Rule(r *ruleset.Rule) *Placed {
 	out := &Placed{Rule: &plan.Rule{Pos: r.Pos.String(), Ends: r.Ends()}, Refused: p.Refused(r)}
 	for _, m := range r.Matches {
 		// What users and groups are may depend on the namespace: package apply decides.
-		if ruleset.AsksOwner(m) {
+		if ruleset.AsksOwner(m) || ruleset.TrackingKept(m) != 0 { // the kernel is asked for it with a generation
 			return nil
 		}
 		out.Conntrack = out.Conntrack || ruleset.NeedsConntrack(m)

@@ -57,6 +57,9 @@ var cases = []struct {
 		[]string{"-D FORWARD 31", "-A user " + some + "-i eth0 -j DROP", "-A user " + more + "-o eth0 -j DROP"}},
 	{"connection tracking is new", ":INPUT ACCEPT [0:0]\n" + filler("INPUT"),
 		[]string{"-I INPUT 1 -m conntrack --ctstate NEW " + some + "-j DROP", "-D INPUT 1", "-I INPUT 1 -m conntrack --ctstate INVALID -j DROP"}},
+	{"connections are counted and labelled", ":INPUT ACCEPT [0:0]\n" + filler("INPUT"),
+		[]string{"-A INPUT " + some + "-m connbytes --connbytes 2 --connbytes-dir both --connbytes-mode packets -j DROP", "-A INPUT " + some + "-m connlabel --label 3 --set",
+			"-A INPUT " + some + "-m connlabel --label 3 -j DROP", "-D INPUT 32", "-D INPUT 31", "-A INPUT -m connmark --mark 0x0 -j ACCEPT"}},
 	{"a list of addresses begins empty", ":INPUT ACCEPT [0:0]\n" + filler("INPUT") +
 		"-A INPUT " + some + "-m recent --name list --set\n",
 		[]string{"-D INPUT 31", "-A INPUT " + some + "-m recent --name list --rcheck -j DROP"}},

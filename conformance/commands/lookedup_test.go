@@ -7,6 +7,7 @@ import (
 
 	"github.com/bpftables/bpftables/conformance/lab"
 	"github.com/bpftables/bpftables/ruleset/packet"
+	"github.com/bpftables/bpftables/translate/plan"
 )
 
 // lookedUp is a table with a chain that is long enough to be looked up by code, a short one that is code
@@ -76,5 +77,43 @@ func TestLookedUpLeads(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestRowsBesideCode changes a table of rows alone beside one that nests too deep for rows, and whose long chain code looks
+// up: what that reads of a packet is not all that the rows of the other may ask.
+func TestRowsBesideCode(t *testing.T) {
+	program := prepare(t)
+	for _, family := range families {
+		t.Run(family.String(), func(t *testing.T) {
+			text := lookedUp(family)
+			const deep = plan.ClassDepth + 2
+			var more strings.Builder
+			for i := range deep {
+				fmt.Fprintf(&more, ":c%d - [0:0]\n", i)
+			}
+			more.WriteString("-A INPUT -p udp -j c0\n")
+			for i := range deep - 1 {
+				fmt.Fprintf(&more, "-A c%d -p udp -j c%d\n", i, i+1)
+			}
+			d := newDuo(t, family, program, nil)
+			d.batch(strings.Replace(text, "-A INPUT", more.String()+"-A INPUT", 1)+"*mangle\n-A PREROUTING -p tcp\nCOMMIT\n", "-n")
+			ends := "198.18.0.50:5000 > 198.18.1.50:9 in eth0"
+			if family == packet.IPv6 {
+				ends = "[2001:db8:1ab::50]:5000 > [2001:db8:1ab:1::50]:9 in eth0"
+			}
+			p, err := lab.Parse(family, "udp "+ends)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range []string{"-A PREROUTING -m connmark --mark 0x1", "-A PREROUTING -i eth0 -m limit --limit 1/hour --limit-burst 2", "-A PREROUTING -m realm --realm 5", "-A PREROUTING -i eth0 -p udp -j DROP"} {
+				if family == packet.IPv6 && strings.Contains(line, "realm") {
+					continue
+				}
+				d.single(append([]string{"-t", "mangle"}, words(line)...)...)
+				d.send([]*lab.Packet{p})
+				d.compare()
+			}
+		})
 	}
 }

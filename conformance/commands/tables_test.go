@@ -57,7 +57,7 @@ func (s *tables) learn(text string) {
 			table = name
 		}
 		w := strings.SplitN(line, " ", 3)
-		if w[0] != "-A" || len(w) != 3 {
+		if w[0] != "-A" || len(w) != 3 || strings.Contains(line, "-m frag") { // which iptables does not find again
 			continue
 		}
 		if s.pool[table] == nil {

@@ -24,6 +24,9 @@ import (
 // wornRows is from how many dead rows on they are taken out of the lists.
 const wornRows = 64
 
+// attempts is how often a change is tried: each may find that programs have to be made wider for one of its rules.
+const attempts = 8
+
 // inPlace makes a change where the rules are enforced, without a new generation: rows of
 // classified chains are written beside those that packets meet, the journal of the state
 // gets a batch, and one store makes packets see the new rows. False: only a new
@@ -40,7 +43,8 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for again := false; ; again = true {
+	reclaimed := false
+	for range attempts {
 		ed, err := e.newEditor(live, x)
 		if err != nil || ed == nil {
 			return false, err
@@ -69,21 +73,22 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 			if x, err = live.readExtra(); err != nil {
 				return false, err
 			}
-			again = false
 			continue
 		}
-		if ed.full == nil || again || !ed.classes.Rows().Reclaimable() {
-			return false, err
+		if ed.full == nil || reclaimed || !ed.classes.Rows().Reclaimable() {
+			return false, nil
 		}
 		// What dead rows have makes room sooner than a new generation. It is free the
 		// second time.
 		if err := errors.Join(e.reclaim(ed.classes), e.reclaim(ed.classes)); err != nil {
 			return false, err
 		}
+		reclaimed = true
 		if x, err = live.readExtra(); err != nil {
 			return false, err
 		}
 	}
+	return false, nil
 }
 
 // inPlaceWith says whether changes in place keep to a way of looking rules up that was asked for.

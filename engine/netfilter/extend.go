@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/bpf/attach"
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/compat/shim"
@@ -202,7 +203,7 @@ func (d *Datapath) ask(live *datapath.Live, l *shim.Layout, bases []datapath.Bas
 }
 
 // Track has connections tracked.
-func (d *Datapath) Track() error { return d.netfilter.own.ConntrackOn() }
+func (d *Datapath) Track() error { return d.netfilter.own.ConntrackOn(anchor.Tracking()) }
 
 // isWhole says whether our table in nf_tables has all that a generation gave it for a table.
 func (d *Datapath) isWhole(live *datapath.Live, h *held) (bool, error) {

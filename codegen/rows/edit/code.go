@@ -103,11 +103,13 @@ func (m *Chains) Widen(e *KindError) {
 	}
 	for _, c := range m.of(e.table) {
 		m.SetInstructions(c, e.Ops)
-		if coded != 0 {
-			// The code that looks this chain up, too, knows neither the instructions nor what they read.
-			m.Chain(c)[abi.ChainCoded] = 1
-			m.SetNeeds(c, abi.NeedRowsAlone)
+		if coded == 0 {
+			m.SetNeeds(c, m.Needs(c)|abi.NeedRowsAlone) // code of another table may read less
+			continue
 		}
+		// The code that looks this chain up, too, knows neither the instructions nor what they read.
+		m.Chain(c)[abi.ChainCoded] = 1
+		m.SetNeeds(c, abi.NeedRowsAlone)
 	}
 }
 
