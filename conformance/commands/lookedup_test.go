@@ -51,11 +51,13 @@ func TestLookedUpLeads(t *testing.T) {
 			packets = append(packets, p)
 		}
 		for name, lines := range map[string][]string{
-			"unmet":      {"-A unmet -m limit --limit 1/hour --limit-burst 2", "-A unmet -o eth1 -p udp -m udp --dport 7 -j DROP", "-A FORWARD -j unmet", "-A unmet -m pkttype --pkt-type multicast", "-A unmet -o eth0"},
-			"full":       {"-A FORWARD -p udp -j full"},
-			"met":        {"-A FORWARD -j met"},
-			"two steps":  {"-A unmet -g met", "-I FORWARD -j unmet"},
-			"new":        {"-N new", "-A new -m limit --limit 1/hour --limit-burst 2", "-A new -o eth1 -p udp -m udp --dport 7 -j DROP", "-I FORWARD 3 -j new", "-A new -m pkttype --pkt-type unicast", "-A new -j met"},
+			"unmet":     {"-A unmet -m limit --limit 1/hour --limit-burst 2", "-A unmet -o eth1 -p udp -m udp --dport 7 -j DROP", "-A FORWARD -j unmet", "-A unmet -m pkttype --pkt-type multicast", "-A unmet -o eth0"},
+			"full":      {"-A FORWARD -p udp -j full"},
+			"met":       {"-A FORWARD -j met"},
+			"two steps": {"-A unmet -g met", "-I FORWARD -j unmet"},
+			"new":       {"-N new", "-A new -m limit --limit 1/hour --limit-burst 2", "-A new -o eth1 -p udp -m udp --dport 7 -j DROP", "-I FORWARD 3 -j new", "-A new -m pkttype --pkt-type unicast", "-A new -j met"},
+			"targets": {"-A unmet -p udp -m udp --dport 8 -j REJECT", "-A FORWARD -j unmet", "-I FORWARD 1 -p udp -m udp --dport 7 -j NFLOG --nflog-group 3",
+				"-A met -j NFLOG --nflog-group 3", "-A INPUT -p udp -j NFLOG --nflog-group 4", "-I unmet 1 -m limit --limit 1/hour --limit-burst 1 -j NFLOG --nflog-group 5", "-A FORWARD -g met"},
 			"behind":     {"-D FORWARD -j ACCEPT", "-A FORWARD -p udp"},
 			"both hooks": {"-A unmet -i eth0", "-A INPUT -j unmet", "-A unmet -m limit --limit 1/hour --limit-burst 2", "-A FORWARD -j unmet", "-A unmet -i eth1 -j DROP"},
 		} {
@@ -69,7 +71,7 @@ func TestLookedUpLeads(t *testing.T) {
 				for _, line := range lines {
 					before := d.generation()
 					d.single(words(line)...)
-					if d.generation() != before {
+					if d.generation() != before && name != "targets" {
 						t.Errorf("%s: a new generation", line)
 					}
 					d.send(packets)

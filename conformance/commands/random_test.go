@@ -59,7 +59,7 @@ func (s *script) learn(text string) {
 			table = name
 		}
 		words := strings.SplitN(line, " ", 3)
-		if words[0] == "-A" && table == s.table && len(words) == 3 && !strings.Contains(line, "ipv6header") && !strings.Contains(line, "-m frag") {
+		if words[0] == "-A" && table == s.table && len(words) == 3 && !strings.Contains(line, "ipv6header") && !strings.Contains(line, fragWord) {
 			s.pool[words[1]] = append(s.pool[words[1]], words[2])
 		}
 	}

@@ -49,6 +49,9 @@ func (s *tables) ruleset() string {
 	return remembers.ReplaceAllString(gen.Everything(s.r, s.family), "")
 }
 
+// fragWord begins what iptables itself does not find again with -C and -D.
+const fragWord = "-m frag"
+
 // learn takes the rules of a ruleset into the pool.
 func (s *tables) learn(text string) {
 	table := ""
@@ -57,7 +60,7 @@ func (s *tables) learn(text string) {
 			table = name
 		}
 		w := strings.SplitN(line, " ", 3)
-		if w[0] != "-A" || len(w) != 3 || strings.Contains(line, "-m frag") { // which iptables does not find again
+		if w[0] != "-A" || len(w) != 3 || strings.Contains(line, fragWord) {
 			continue
 		}
 		if s.pool[table] == nil {
@@ -126,7 +129,9 @@ func (s *tables) line(table string) string {
 	spec := func() string { return s.spec(table, c, have) }
 	old := func() string {
 		if len(rules) > 0 && s.r.Intn(4) > 0 {
-			return s.any(rules)
+			if r := s.any(rules); !strings.Contains(r, fragWord) {
+				return r
+			}
 		}
 		return spec()
 	}

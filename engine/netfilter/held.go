@@ -311,7 +311,11 @@ func (d *Datapath) Mend(live *datapath.Live) error {
 			if err != nil {
 				return err
 			}
-			layouts = append(layouts, shim.Targets(d.family, t, live.Number(), pins))
+			// Of a generation that another version has made, the effects may not be known: packets that need them are
+			// dropped until the next one.
+			if l := shim.Targets(d.family, t, live.Number(), pins); l != nil {
+				layouts = append(layouts, l)
+			}
 		}
 	}
 	if err := d.netfilter.own.ConntrackOn(wishes(live.Conntrack, r.Tracking)...); err != nil {
