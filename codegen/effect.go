@@ -31,11 +31,11 @@ func (g *generator) foretell(e pred.Effect) error {
 	if pred.Untracks(e) {
 		return g.untrack()
 	}
-	if cut := pred.NeedsTCP(e); cut != pred.CutNothing {
+	if demand := pred.Demands(e); demand != pred.DemandsNothing {
 		g.needs |= abi.NeedL4 | abi.NeedWide
-		whole := g.NewLabel()
-		g.CallAnswer(abi.FuncWholeTCP, uint32(cut), whole, g.hot)
-		g.Bind(whole)
+		meets := g.NewLabel()
+		g.CallAnswer(abi.FuncMeetsDemand, uint32(demand), meets, g.hot)
+		g.Bind(meets)
 	}
 	if c, is := pred.ChangesHeader(g.family, e); is {
 		g.ChangeHeader(c)

@@ -62,7 +62,7 @@ const (
 	FuncTCPOption    = "tcp_option"    // R3: kind; an answer
 	FuncAddMSS       = "add_mss"       // no argument; an answer
 	FuncTCPMSS       = "tcp_mss"       // R3: lo | hi<<16; an answer
-	FuncWholeTCP     = "whole_tcp"     // R3: pred.Cut; an answer
+	FuncMeetsDemand  = "meets_demand"  // R3: pred.Demand; an answer
 	FuncDCCPOption   = "dccp_option"   // R3: kind; an answer
 	FuncSCTPChunks   = "sctp_chunks"   // R3: slot; an answer
 	FuncLoadBE32     = "load_be32"     // R3: offset; the word, or -1 (64 bits)

@@ -117,11 +117,11 @@ const (
 type NetfilterClassHow uint32
 
 const (
-	NetfilterClassHowHOW_ALWAYS    NetfilterClassHow = 0
-	NetfilterClassHowHOW_TRACKED   NetfilterClassHow = 1
-	NetfilterClassHowHOW_ADD       NetfilterClassHow = 2
-	NetfilterClassHowHOW_ADD_MSS   NetfilterClassHow = 3
-	NetfilterClassHowHOW_WHOLE_TCP NetfilterClassHow = 4
+	NetfilterClassHowHOW_ALWAYS       NetfilterClassHow = 0
+	NetfilterClassHowHOW_TRACKED      NetfilterClassHow = 1
+	NetfilterClassHowHOW_ADD          NetfilterClassHow = 2
+	NetfilterClassHowHOW_ADD_MSS      NetfilterClassHow = 3
+	NetfilterClassHowHOW_MEETS_DEMAND NetfilterClassHow = 4
 )
 
 type NetfilterClassKind uint32
@@ -206,7 +206,7 @@ const (
 	NetfilterClassOpOP_CONN_COUNT    NetfilterClassOp = 36
 	NetfilterClassOpOP_CONN_LABEL    NetfilterClassOp = 37
 	NetfilterClassOpOP_CONTROL_GROUP NetfilterClassOp = 38
-	NetfilterClassOpOP_WHOLE_TCP     NetfilterClassOp = 39
+	NetfilterClassOpOP_MEETS_DEMAND  NetfilterClassOp = 39
 )
 
 type NetfilterClassRow uint32

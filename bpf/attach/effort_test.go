@@ -27,7 +27,7 @@ var most = []struct {
 	{"recent", abi.OpRecent, 18_000, 20_000},
 	{"named set", abi.OpNamedSet, 20_000, 22_000},
 	{"larger segments", abi.OpAddMSS, 17_000, 19_000},
-	{"whole header of TCP", abi.OpWholeTCP, 17_000, 19_000},
+	{"demand of a target", abi.OpMeetsDemand, 17_000, 19_000},
 	{"text", abi.OpSearch, 65_000, 67_000},
 	{"meter", abi.OpMeter, 17_000, 20_000},
 	{"quota", abi.OpQuota, 17_000, 19_000},

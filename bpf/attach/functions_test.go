@@ -14,7 +14,7 @@ import (
 
 // functions are all that generated code may call.
 var functions = []string{
-	abi.FuncGetField, abi.FuncGetAddr, abi.FuncGetName, abi.FuncFindExt, abi.FuncTCPOption, abi.FuncTCPMSS, abi.FuncAddMSS, abi.FuncWholeTCP,
+	abi.FuncGetField, abi.FuncGetAddr, abi.FuncGetName, abi.FuncFindExt, abi.FuncTCPOption, abi.FuncTCPMSS, abi.FuncAddMSS, abi.FuncMeetsDemand,
 	abi.FuncDCCPOption, abi.FuncSCTPChunks, abi.FuncLoadBE32, abi.FuncAddrType, abi.FuncAddrType6, abi.FuncLimit, abi.FuncNth,
 	abi.FuncRandom, abi.FuncRecent, abi.FuncSearch, abi.FuncMeter, abi.FuncGroups, abi.FuncControlGroup, abi.FuncTime, abi.FuncConnCount, abi.FuncConnLabel,
 	abi.FuncReversePath, abi.FuncQuota, abi.FuncCount, abi.FuncNote,

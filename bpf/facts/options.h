@@ -119,17 +119,29 @@ __noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f)
 	return A_YES;
 }
 
-/* whole_tcp is hotdrop where a target drops the packet, as it lacks what the target needs of the TCP header
- * (pred.Cut). */
-__noinline enum answer whole_tcp(struct bpf_nf_ctx *ctx, struct facts *f, u32 cut)
+/* meets_demand is hotdrop where a target drops the packet, as it lacks what the target asks of it
+ * (pred.Demand). */
+__noinline enum answer meets_demand(struct bpf_nf_ctx *ctx, struct facts *f, u32 demand)
 {
 	u8 op[TCP_OPTIONS_MAX + 4] = {};
+	bool lacks;
 
 	if (!f)
 		return A_NO;
-	if (cut == CUT_HEADER) /* of IPv4 */
-		return ctx->skb->len < (f->l3[0] & 15) * 4 + TCP_HEADER ? A_HOTDROP : A_YES;
-	return !f->fragoff && tcp_options(ctx, f, op) < 0 ? A_HOTDROP : A_YES;
+	switch (demand) {
+	case DEMANDS_HEADER: /* of IPv4 */
+		lacks = ctx->skb->len < (f->l3[0] & 15) * 4 + TCP_HEADER;
+		break;
+	case DEMANDS_SOURCE:
+		lacks = (be32_at(f->l3 + 16) & be32_at(f->l3 + 20)) == 0xffffffff;
+		break;
+	case DEMANDS_DEST:
+		lacks = (be32_at(f->l3 + 32) & be32_at(f->l3 + 36)) == 0xffffffff;
+		break;
+	default:
+		lacks = !f->fragoff && tcp_options(ctx, f, op) < 0;
+	}
+	return lacks ? A_HOTDROP : A_YES;
 }
 
 struct dccp_walk {

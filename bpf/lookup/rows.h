@@ -235,7 +235,7 @@ enum class_how {
 	HOW_TRACKED, /* only with a conntrack entry */
 	HOW_ADD, /* SET_XOR is added to the byte at SET_DST, between 0 and 255 */
 	HOW_ADD_MSS, /* as add_mss() says */
-	HOW_WHOLE_TCP, /* as whole_tcp() says, with SET_XOR; it comes first */
+	HOW_MEETS_DEMAND, /* as meets_demand() says, with SET_XOR; it comes first */
 };
 
 /* Instructions of a program: kind | a << 8 | else << 16, then words. "Else" is where it
@@ -280,7 +280,7 @@ enum class_op {
 	OP_CONN_COUNT,
 	OP_CONN_LABEL, /* word: bit */
 	OP_CONTROL_GROUP,
-	OP_WHOLE_TCP, /* of notes, with HOW_WHOLE_TCP */
+	OP_MEETS_DEMAND, /* of notes, with HOW_MEETS_DEMAND */
 };
 
 /* Which test of a row without program failed for a packet with a broken header. */

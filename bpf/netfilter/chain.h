@@ -20,7 +20,7 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	tcp_option(ctx, f, 0);
 	tcp_mss(ctx, f, 0);
 	add_mss(ctx, f);
-	whole_tcp(ctx, f, 0);
+	meets_demand(ctx, f, 0);
 	dccp_option(ctx, f, 0);
 	sctp_chunks(ctx, f, 0);
 	load_be32(ctx, f, 0);

@@ -16,7 +16,7 @@ static __always_inline void set_fact(struct facts *f, const u32 *set)
 	s32 shift = set[SET_SHIFT], sum;
 	u32 *to;
 
-	if (set[SET_HOW] == HOW_ADD_MSS || set[SET_HOW] == HOW_WHOLE_TCP || dst > sizeof(*f) - 4 || (set[SET_HOW] == HOW_TRACKED && !f->hasconn))
+	if (set[SET_HOW] == HOW_ADD_MSS || set[SET_HOW] == HOW_MEETS_DEMAND || dst > sizeof(*f) - 4 || (set[SET_HOW] == HOW_TRACKED && !f->hasconn))
 		return;
 	if (set[SET_HOW] == HOW_ADD) {
 		sum = ((u8 *)f)[dst] + (s32)set[SET_XOR];
@@ -50,8 +50,8 @@ __noinline enum verdict take_note(struct bpf_nf_ctx *ctx, struct facts *f, u32 a
 	for (i = 0; i < NOTE_SETS_MAX; i++)
 		if (i < sets)
 			set_fact(f, n + NOTE_SETS + i * SET_SIZE);
-	if (has(OP_WHOLE_TCP) && sets && n[NOTE_SETS + SET_HOW] == HOW_WHOLE_TCP &&
-	    whole_tcp(ctx, f, n[NOTE_SETS + SET_XOR]) == A_HOTDROP)
+	if (has(OP_MEETS_DEMAND) && sets && n[NOTE_SETS + SET_HOW] == HOW_MEETS_DEMAND &&
+	    meets_demand(ctx, f, n[NOTE_SETS + SET_XOR]) == A_HOTDROP)
 		return V_HOTDROP;
 	if (has(OP_ADD_MSS) && sets && n[NOTE_SETS + SET_HOW] == HOW_ADD_MSS &&
 	    add_mss(ctx, f) == A_HOTDROP)

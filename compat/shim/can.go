@@ -31,8 +31,6 @@ func unfit(e pred.Effect, hooks uint8) string {
 		if hooks&(1<<packet.Output) != 0 {
 			return "at OUTPUT it sends a packet through the same hook (nf_dup_ipv4(), net/ipv4/netfilter/nf_dup_ipv4.c)"
 		}
-	case pred.NPT:
-		return "it rewrites the packet (ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c)"
 	case pred.Opaque:
 		if e.Marks {
 			return ""

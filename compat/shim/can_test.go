@@ -16,7 +16,7 @@ var told = map[pred.Effect]bool{
 	pred.Audit{}: true, pred.BlinkLED{}: true, pred.ChangeKernelSet{Add: pred.KernelSetKey{Set: "a", Dirs: "src"}}: true,
 	pred.ChangeKernelSet{Map: pred.KernelSetKey{Set: "a", Dirs: "src"}}: true, pred.NewMarker([]string{"HMARK"}): true,
 	pred.Dup{Gateway: netip.IPv6Unspecified()}: true, pred.FillChecksum{}: true, pred.IdleTimer{}: true, pred.Log{}: true,
-	pred.NAT{}: true, pred.NAT{Kind: pred.NATDestination, Ports: true, Base: 1}: false, pred.NAT{Kind: pred.NATMasquerade, Ports: true}: true, pred.NFLog{}: true, pred.NoTrack{}: true, pred.NPT{}: false, pred.NewOpaque([]string{"X"}): false, pred.Queue{}: true,
+	pred.NAT{}: true, pred.NAT{Kind: pred.NATDestination, Ports: true, Base: 1}: false, pred.NAT{Kind: pred.NATMasquerade, Ports: true}: true, pred.NFLog{}: true, pred.NoTrack{}: true, pred.NPT{}: true, pred.NewOpaque([]string{"X"}): false, pred.Queue{}: true,
 	pred.RateEst{}: true, pred.Reject{Reset: true}: true, pred.RestoreSecMark{}: true, pred.SaveSecMark{}: true, pred.SecMark{}: true,
 	pred.SetDSCP{}: true, pred.SetECN{SetIP: true, IP: 1}: true, pred.SetECN{SetECE: true}: true, pred.SetMark{Dst: pred.FieldMark, Src: pred.FieldMark}: true, pred.SetMSS{}: true,
 	pred.SetPriority{}: true, pred.SetTOS{}: true, pred.SetTTL{}: true, pred.StripTCPOptions{}: true, pred.SynProxy{}: false,

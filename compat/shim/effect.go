@@ -23,7 +23,7 @@ type spot struct {
 
 // runs gives the rules of nf_tables that run an effect.
 func (at spot) runs(e pred.Effect) ([]run, error) {
-	if c, is := pred.ChangesHeader(at.family, e); is && pred.NeedsTCP(e) == pred.CutNothing {
+	if c, is := pred.ChangesHeader(at.family, e); is && pred.Demands(e) == pred.DemandsNothing {
 		return changeHeader(at.family, c), nil
 	}
 	if e, is := e.(pred.TProxy); is {

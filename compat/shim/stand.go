@@ -21,6 +21,10 @@ func standsAt(e pred.Effect, h packet.Hook) bool {
 		return h != packet.Postrouting
 	case pred.TProxy:
 		return h == packet.Prerouting
+	case pred.NPT: // ip6t_npt_target_reg, net/ipv6/netfilter/ip6t_NPT.c
+		return e.Destination == (h == packet.Prerouting || h == packet.Output) && h != packet.Forward
+	case pred.ChangeKernelSet: // set_target_v3_checkentry(), net/netfilter/xt_set.c
+		return routed || !e.MapPriority && !e.MapQueue
 	case pred.SetPriority: // classify_tg_reg, net/netfilter/xt_CLASSIFY.c
 		return routed
 	case pred.SetMSS: // tcpmss_tg4_check(), net/netfilter/xt_TCPMSS.c

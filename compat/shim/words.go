@@ -31,7 +31,7 @@ func guard(e pred.Effect) []string {
 			return []string{"-p", "tcp"}
 		}
 	case pred.StripTCPOptions, pred.SetECN: // tcpoptstrip_tg_reg, net/netfilter/xt_TCPOPTSTRIP.c; ecn_tg_check(), net/ipv4/netfilter/ipt_ECN.c
-		if pred.NeedsTCP(e) != pred.CutNothing {
+		if pred.Demands(e) != pred.DemandsNothing {
 			return []string{"-p", "tcp"}
 		}
 	case pred.SetMSS: // tcpmss_tg4_check(), net/netfilter/xt_TCPMSS.c

@@ -55,27 +55,37 @@ func ChangesLength(e Effect) bool {
 	return is
 }
 
-// Cut is how much of a TCP header an effect needs: it drops a packet that has less.
-type Cut uint8
+// Demand is what an effect asks of a packet that it is not to drop.
+type Demand uint8
 
-// What effects need.
+// What effects ask for.
 const (
-	CutNothing Cut = iota
-	CutOptions     // the header with its options, but of fragments nothing
-	CutHeader      // what lies where the header would be, in fragments, too
+	DemandsNothing Demand = iota
+	DemandsOptions        // a TCP header with its options, but of fragments nothing
+	DemandsHeader         // what lies where a TCP header would be, in fragments, too
+	DemandsSource         // a source whose last 64 bits are not all 1: one of its numbers takes up the checksum
+	DemandsDest           // the same of the destination
 )
 
-// NeedsTCP says how much of a TCP header an effect needs.
-func NeedsTCP(e Effect) Cut {
+// Demands says what an effect asks of a packet.
+func Demands(e Effect) Demand {
 	switch e := e.(type) {
 	case StripTCPOptions: // tcpoptstrip_mangle_packet(), net/netfilter/xt_TCPOPTSTRIP.c
-		return CutOptions
+		return DemandsOptions
 	case SetECN: // set_ect_tcp(), net/ipv4/netfilter/ipt_ECN.c
 		if e.SetECE || e.SetCWR {
-			return CutHeader
+			return DemandsHeader
+		}
+	case NPT: // ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c
+		switch {
+		case max(e.From.Bits(), e.To.Bits()) <= 48:
+		case e.Destination:
+			return DemandsDest
+		default:
+			return DemandsSource
 		}
 	}
-	return CutNothing
+	return DemandsNothing
 }
 
 // changedTOS is a change of the type of service, which IPv6 has behind the version.
@@ -97,6 +107,7 @@ const (
 	HiddenSums                       // checksums, and lengths in headers
 	HiddenFlags                      // those of TCP
 	HiddenMark                       // the mark of the packet
+	HiddenAddrs                      // its addresses
 	HiddenZone                       // the mark, which conntrack reads later (nf_ct_zone_tmpl(), include/net/netfilter/nf_conntrack_zones.h)
 )
 
@@ -108,11 +119,14 @@ func Hides(family packet.Family, e Effect) (h Hidden) {
 	if ChangesLength(e) {
 		h |= HiddenBytes | HiddenOptions | HiddenSums
 	}
-	switch NeedsTCP(e) {
-	case CutOptions:
+	switch Demands(e) {
+	case DemandsOptions:
 		h |= HiddenBytes | HiddenOptions | HiddenSums
-	case CutHeader:
+	case DemandsHeader:
 		h |= HiddenBytes | HiddenFlags | HiddenSums
+	}
+	if _, is := e.(NPT); is {
+		h |= HiddenBytes | HiddenAddrs | HiddenWay
 	}
 	if _, is := e.(FillChecksum); is {
 		h |= HiddenBytes | HiddenSums
@@ -160,14 +174,17 @@ func AsksHidden(p Pred) (h Hidden) {
 			h |= HiddenBytes
 		case TCPOption, TCPMSS:
 			h |= HiddenOptions
+		case Addr, AddrRange, AddrType, Recent, Meter:
+			h |= HiddenAddrs
 		case ReversePath:
+			h |= HiddenAddrs
 			if p.ByMark {
 				h |= HiddenMark
 			}
 		case InSet:
-			h |= p.Key.asksMark()
+			h |= p.Key.asksHidden()
 		case SetUpdate:
-			h |= p.Key.asksMark()
+			h |= p.Key.asksHidden()
 		case Cmp:
 			if p.Of == Value(FieldMark) {
 				h |= HiddenMark
@@ -181,14 +198,19 @@ func AsksHidden(p Pred) (h Hidden) {
 	return h
 }
 
-// asksMark says whether the mark of the packet is a part of a key.
-func (k SetKey) asksMark() Hidden {
+// asksHidden says what of it parts of a key are.
+func (k SetKey) asksHidden() (h Hidden) {
 	for _, part := range k {
-		if part.Kind == KeyField && part.Field == FieldMark {
-			return HiddenMark
+		switch {
+		case part.Kind == KeyAddr:
+			h |= HiddenAddrs
+		case part.Kind == KeyField && part.Field == FieldMark:
+			h |= HiddenMark
+		case part.Kind == KeyLoad:
+			h |= part.Load.readsHidden(^uint32(0))
 		}
 	}
-	return 0
+	return h
 }
 
 // Flags of TCP, in byte 13 of its header.
@@ -202,6 +224,9 @@ const (
 func (l Load) readsHidden(mask uint32) (h Hidden) {
 	if l.Base == BaseL3 && (l.overlaps(2, 6) || l.overlaps(10, 12)) || l.Base == BaseL4 && (l.overlaps(4, 8) || l.overlaps(16, 18)) {
 		h |= HiddenSums
+	}
+	if l.Base == BaseL3 && l.overlaps(8, 40) { // in IPv6, where they can change
+		h |= HiddenAddrs
 	}
 	if l.Base == BaseL4 && l.overlaps(13, 14) && (l.Width != 1 || mask&(tcpECE|tcpCWR) != 0) {
 		h |= HiddenFlags
@@ -227,7 +252,7 @@ func NeedsHidden(e Effect) Hidden {
 		return HiddenMark
 	}
 	if s, is := e.(SetUpdate); is {
-		return s.Key.asksMark()
+		return s.Key.asksHidden()
 	}
 	return 0
 }

@@ -97,10 +97,10 @@ func (a *Action) Reads(family packet.Family) (r Reads) {
 	if ChangesLength(a.Effect) {
 		r |= ReadsL4 | ReadsWide
 	}
-	switch NeedsTCP(a.Effect) {
-	case CutOptions:
+	switch Demands(a.Effect) {
+	case DemandsOptions:
 		r |= ReadsL4 | ReadsWide
-	case CutHeader:
+	case DemandsHeader:
 		r |= FieldLen.Reads(family)
 	}
 	if Untracks(a.Effect) {

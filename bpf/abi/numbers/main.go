@@ -39,14 +39,16 @@ func header() string {
 	write(&b, "name_field", list("NAME_", pred.NumNames, "NUM_NAMES"))
 	write(&b, "recent_op", list("RECENT_", pred.NumRecentOps, ""))
 	write(&b, "plan_number", []number{
-		{"NOTE_ACTIONS", plan.MaxNotes},       // actions in the note of a packet
-		{"NOTE_REPEATS", plan.NoteRepeats},    // in place of an action: the one before, so many times more
-		{"NOTE_RUNS", plan.MaxRuns},           // how many actions are run for a packet
-		{"NOTE_ONCE", plan.NoteOnce},          // with the number of an action
-		{"SHIM_LEAF", plan.Leaf},              // actions in a leaf of the tree that netfilter walks
-		{"CLASS_DEPTH", plan.ClassDepth},      // how deep classified chains may call each other
-		{"CUT_OPTIONS", int(pred.CutOptions)}, // what an effect needs of a TCP header
-		{"CUT_HEADER", int(pred.CutHeader)},
+		{"NOTE_ACTIONS", plan.MaxNotes},               // actions in the note of a packet
+		{"NOTE_REPEATS", plan.NoteRepeats},            // in place of an action: the one before, so many times more
+		{"NOTE_RUNS", plan.MaxRuns},                   // how many actions are run for a packet
+		{"NOTE_ONCE", plan.NoteOnce},                  // with the number of an action
+		{"SHIM_LEAF", plan.Leaf},                      // actions in a leaf of the tree that netfilter walks
+		{"CLASS_DEPTH", plan.ClassDepth},              // how deep classified chains may call each other
+		{"DEMANDS_OPTIONS", int(pred.DemandsOptions)}, // what an effect asks of a packet
+		{"DEMANDS_HEADER", int(pred.DemandsHeader)},
+		{"DEMANDS_SOURCE", int(pred.DemandsSource)},
+		{"DEMANDS_DEST", int(pred.DemandsDest)},
 		{"SET_PARTS", pred.MaxKeyParts},   // of the key of a named set
 		{"SET_WORDS", pred.MaxKeyLen / 4}, // in the longest key
 	})

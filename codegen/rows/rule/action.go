@@ -60,9 +60,9 @@ func To(row []uint32) int { return int(row[abi.RowArg] & (1<<abi.ChainBits - 1))
 // noteWords is what a rule asks of whoever runs its effect, as the datapath reads it.
 func noteWords(family packet.Family, r *plan.Rule) ([]uint32, error) {
 	words := []uint32{r.Noted(), bit(r.Action.Ends(), 0), bit(pred.Untracks(r.Action.Effect), 0), 0}
-	if cut := pred.NeedsTCP(r.Action.Effect); cut != pred.CutNothing {
+	if demand := pred.Demands(r.Action.Effect); demand != pred.DemandsNothing {
 		words[3]++
-		words = append(words, 0, 0, 0, 0, uint32(cut), 0, abi.HowWholeTCP)
+		words = append(words, 0, 0, 0, 0, uint32(demand), 0, abi.HowMeetsDemand)
 	}
 	if c, is := pred.ChangesHeader(family, r.Action.Effect); is {
 		words[3]++

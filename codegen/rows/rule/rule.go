@@ -107,8 +107,8 @@ func (s *Scratch) Compile(family packet.Family, r *plan.Rule, to Target) ([]Row,
 	if pred.ChangesLength(r.Action.Effect) {
 		c.Ops |= 1 << abi.OpAddMSS
 	}
-	if pred.NeedsTCP(r.Action.Effect) != pred.CutNothing {
-		c.Ops |= 1 << abi.OpWholeTCP
+	if pred.Demands(r.Action.Effect) != pred.DemandsNothing {
+		c.Ops |= 1 << abi.OpMeetsDemand
 	}
 	s.rows = c.expand(s.rows[:0])
 	return s.rows, nil
