@@ -95,8 +95,11 @@ func TestRemovedPins(t *testing.T) {
 		}
 		removePins(t, l)
 		if held {
-			if got := signature(t, l); got != want {
-				t.Errorf("with links that are held: got\n%s\nwant\n%s", got, want)
+			// The programs behind the links go when the kernel gets to it; then packets are dropped.
+			for line := range strings.Lines(signature(t, l)) {
+				if !strings.Contains(want, line) {
+					t.Errorf("with links that are held: %s, which is not among\n%s", line, want)
+				}
 			}
 		}
 		if status := string(command(t, l.Host(), "", binary, "status")); !strings.Contains(status, "ipv4: the rules are not enforced any more") && !strings.Contains(status, "ipv4: rules are enforced whose files") {

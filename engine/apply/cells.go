@@ -3,10 +3,7 @@ package apply
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
@@ -72,25 +69,34 @@ func (o *origins) policy(table string, c *ruleset.Chain) state.Origin {
 
 // extra is what a state keeps for us beside the rules.
 type extra struct {
-	Reasons map[string][]plan.Reason `json:"notes,omitempty"` // by table
+	Reasons map[string][]plan.Reason // by table
 	// Owned are the tables of other owners than iptables.
-	Owned map[string]*owned `json:"owned,omitempty"`
+	Owned map[string]*owned
 	// Sets are the sets that there are, without elements.
-	Sets []*ruleset.Set `json:"sets,omitempty"`
+	Sets []*ruleset.Set
 	// Datapath is what the datapath wants to know of the generation.
-	Datapath json.RawMessage `json:"datapath,omitempty"`
+	Datapath json.RawMessage
 	// What changes in place have to know, by table; those without classified chains are
 	// not there.
-	Changeable map[string]*changeable `json:"changeable,omitempty"`
+	Changeable map[string]*changeable
 	// Dying are slots of limits and nths whose rows may still be met by packets on their way.
-	Dying *memory `json:"dying,omitempty"`
-	// Actions are those of the tables that have some, by table. They stand behind the rest, which says how
-	// long they are.
-	Actions map[string]*plan.ActionList `json:"-"`
-	Lengths map[string]int              `json:"actions,omitempty"`
+	Dying *memory
+	// Actions are those of the tables that have some, by table.
+	Actions map[string]*plan.ActionList
 	// Memory is where the rules of tables remember packets, by table; see memory.
-	Memory map[string]*memory `json:"memory,omitempty"`
+	Memory map[string]*memory
 }
+
+// parts are the parts of a state in which it lies, as JSON; actions are parts of their own.
+func (x *extra) parts() map[string]any {
+	return map[string]any{
+		"notes": &x.Reasons, "owned": &x.Owned, "sets": &x.Sets, "datapath": &x.Datapath, "changeable": &x.Changeable,
+		"memory": &x.Memory, "dying": &x.Dying,
+	}
+}
+
+// actionsPart begins the names of the parts with the actions of tables.
+const actionsPart = "actions/"
 
 // changeable is what a table offers to changes in place.
 type changeable struct {
@@ -139,36 +145,20 @@ func (x *extra) addActions(p *plan.Plan) error {
 	return nil
 }
 
-// bytes is what is stored: JSON, which has no zero byte, a zero byte, and the actions by the names of tables.
-func (x *extra) bytes() ([]byte, error) {
-	x.Lengths = map[string]int{}
-	for name, list := range x.Actions {
-		if list.Len() > 0 {
-			x.Lengths[name] = len(list.Text())
+// write gives the parts of a state to set; those without anything in them as nothing.
+func (x *extra) write(set func(name string, data []byte)) error {
+	for name, part := range x.parts() {
+		data, err := json.Marshal(part)
+		if err != nil {
+			return fmt.Errorf("state: %w", err)
 		}
-	}
-	data, err := json.Marshal(x)
-	if err != nil {
-		return nil, fmt.Errorf("state: %w", err)
-	}
-	data = append(data, 0)
-	for _, name := range slices.Sorted(maps.Keys(x.Actions)) {
-		data = append(data, x.Actions[name].Text()...)
-	}
-	return data, nil
-}
-
-// readActions reads what stands behind the JSON.
-func (x *extra) readActions(text []byte) error {
-	text = bytes.Clone(text) // the state may be written anew
-	x.Actions = map[string]*plan.ActionList{}
-	for _, name := range slices.Sorted(maps.Keys(x.Lengths)) {
-		n := x.Lengths[name]
-		if n < 0 || n > len(text) {
-			return errors.New("its actions are cut")
+		if string(data) == "null" {
+			data = nil
 		}
-		x.Actions[name] = plan.ReadActionList(text[:n])
-		text = text[n:]
+		set(name, data)
+	}
+	for table, list := range x.Actions {
+		set(actionsPart+table, list.Text())
 	}
 	return nil
 }
@@ -185,28 +175,21 @@ func (l *Live) readExtra() (*extra, error) {
 	return x, err
 }
 
-// readExtra gives what a state keeps for us. Package json looks at all types that something to be
-// read may hold, at first: a part that is not there is not asked for.
+// readExtra gives what a state keeps for us.
 func readExtra(st *state.Store) (*extra, error) {
-	var parts map[string]json.RawMessage
-	x := &extra{}
-	text, actions, _ := bytes.Cut(st.Extra(), []byte{0})
-	err := json.Unmarshal(text, &parts)
-	for name, to := range map[string]any{
-		"notes": &x.Reasons, "owned": &x.Owned, "sets": &x.Sets, "changeable": &x.Changeable, "memory": &x.Memory,
-		"dying": &x.Dying, "actions": &x.Lengths,
-	} {
-		if part := parts[name]; err == nil && part != nil {
-			err = json.Unmarshal(part, to)
+	x := &extra{Actions: map[string]*plan.ActionList{}}
+	for name, part := range x.parts() {
+		if data := st.Part(name); len(data) > 0 {
+			if err := json.Unmarshal(data, part); err != nil {
+				return nil, fmt.Errorf("state of generation %d: %s: %w", st.Generation, name, err)
+			}
 		}
 	}
-	if err == nil {
-		err = x.readActions(actions)
+	for _, t := range st.Tables() {
+		if text := st.Part(actionsPart + t.Name); len(text) > 0 {
+			x.Actions[t.Name] = plan.ReadActionList(bytes.Clone(text)) // the state may be written anew
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("state of generation %d: %w", st.Generation, err)
-	}
-	x.Datapath = parts["datapath"]
 	return x, nil
 }
 

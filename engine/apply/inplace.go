@@ -300,11 +300,9 @@ func (ed *editor) commit() error {
 		return errors.Join(err, ed.abort())
 	}
 	if ed.other {
-		data, err := ed.extra.bytes()
-		if err != nil {
+		if err := ed.extra.write(ed.state.SetPart); err != nil {
 			return errors.Join(err, ed.abort())
 		}
-		ed.state.SetExtra(data)
 	}
 	if err := ed.state.Commit(); err != nil {
 		return errors.Join(err, ed.abort())

@@ -360,11 +360,9 @@ func (e *Engine) writeState(p *prepared) error {
 	if p.extra.Datapath, err = p.gen.Record(); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	data, err := p.extra.bytes()
-	if err != nil {
+	if err := p.extra.write(p.state.SetPart); err != nil {
 		return err
 	}
-	p.state.SetExtra(data)
 	return p.state.Write(e.data.Dir())
 }
 

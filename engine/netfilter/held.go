@@ -346,6 +346,10 @@ func (d *Datapath) lost(live *datapath.Live) ([]string, *record, error) {
 	if len(r.Held) == 0 && !live.Conntrack {
 		return nil, r, nil
 	}
+	sound := d.soundNow(live)
+	if d.wasSound(sound) {
+		return nil, r, nil
+	}
 	seen, err := d.netfilter.own.Look()
 	if err != nil {
 		return nil, nil, err
@@ -355,6 +359,9 @@ func (d *Datapath) lost(live *datapath.Live) ([]string, *record, error) {
 	// Counters go on without the rule that asked for them.
 	if err == nil && slices.ContainsFunc(wishes(live.Conntrack, r.Tracking&^pred.TracksCounters), missing) {
 		lost = append(lost, conntrackLost)
+	}
+	if err == nil && len(lost) == 0 && !slices.ContainsFunc(r.Held, func(h held) bool { return h.Sum == 0 }) {
+		d.noteSound(sound)
 	}
 	return lost, r, err
 }

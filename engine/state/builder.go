@@ -16,7 +16,7 @@ type Builder struct {
 	hashes []byte
 	names  []byte
 	texts  []byte
-	extra  []byte
+	parts  map[string][]byte
 	err    error
 }
 
@@ -30,8 +30,13 @@ func (b *Builder) Grow(rules, texts int) {
 	b.texts = slices.Grow(b.texts, texts)
 }
 
-// SetExtra gives the state some bytes that mean something to the caller only.
-func (b *Builder) SetExtra(extra []byte) { b.extra = extra }
+// SetPart gives the state, under a name, some bytes that mean something to the caller only; none for no bytes.
+func (b *Builder) SetPart(name string, data []byte) {
+	if b.parts == nil {
+		b.parts = map[string][]byte{}
+	}
+	b.parts[name] = data
+}
 
 // Table begins a table.
 func (b *Builder) Table(t TableSpec) {
@@ -119,8 +124,10 @@ func (b *Builder) replace(dir string) error {
 	}
 	h := header{
 		Head: b.head, tables: len(b.tables), chains: len(b.chains), rules: len(b.rules) / ruleSize,
-		names: len(b.names), extra: len(b.extra),
+		names: len(b.names),
 	}
+	extra := appendParts(nil, b.parts)
+	h.extra = len(extra)
 	meta := make([]byte, headerSize, headerSize+len(b.tables)*tableSize+len(b.chains)*chainSize)
 	for i := range b.tables {
 		meta = b.tables[i].append(meta)
@@ -128,12 +135,12 @@ func (b *Builder) replace(dir string) error {
 	for i := range b.chains {
 		meta = b.chains[i].append(meta)
 	}
-	parts := [][]byte{meta, b.rules, b.hashes, b.names, b.texts, b.extra}
+	parts := [][]byte{meta, b.rules, b.hashes, b.names, b.texts, extra}
 	for _, p := range parts {
 		h.size += uint64(len(p))
 	}
 	h.textSum = checksum(b.texts)
 	h.append(meta[:0])
-	le.PutUint32(meta[checksumAt:], checksum(meta[checkedFrom:], b.rules, b.hashes, b.names, b.extra))
+	le.PutUint32(meta[checksumAt:], checksum(meta[checkedFrom:], b.rules, b.hashes, b.names, extra))
 	return replaceFile(basePath(dir, b.head.Generation), parts...)
 }

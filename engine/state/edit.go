@@ -111,9 +111,12 @@ func (e *Edit) Rename(c *Chain, name string) {
 	}
 }
 
-// SetExtra replaces what Store.Extra gives.
-func (e *Edit) SetExtra(extra []byte) {
-	e.do(&op{kind: opExtra, rule: Rule{Text: bytes.Clone(extra), Origin: NoOrigin}})
+// SetPart replaces what Store.Part gives for a name, unless it is the same.
+func (e *Edit) SetPart(name string, data []byte) {
+	if bytes.Equal(e.s.parts[name], data) {
+		return
+	}
+	e.do(&op{kind: opPart, name: name, rule: Rule{Text: bytes.Clone(data), Origin: NoOrigin}})
 }
 
 // SetConntrack says whether the rules need the kernel's connection tracking.

@@ -135,13 +135,13 @@ func TestExtra(t *testing.T) {
 	dir := write(t, small(1))
 	s := open(t, dir, 1, 5)
 	e := s.Edit(6)
-	e.SetExtra([]byte("new"))
+	e.SetPart("extra", []byte("new"))
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if s := open(t, dir, 1, 6); string(s.Extra()) != "new" {
-			t.Errorf("extra %s", s.Extra())
+		if s := open(t, dir, 1, 6); string(s.Part("extra")) != "new" {
+			t.Errorf("extra %s", s.Part("extra"))
 		}
 		if err := s.Compact(); err != nil {
 			t.Fatal(err)

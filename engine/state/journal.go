@@ -111,7 +111,7 @@ func (o *op) append(b []byte) []byte {
 		b = le.AppendUint32(b, v)
 	}
 	switch o.kind {
-	case opInsert, opReplace, opExtra:
+	case opInsert, opReplace:
 		r := &o.rule
 		b = le.AppendUint32(le.AppendUint32(b, r.Slot), r.Row)
 		b = le.AppendUint64(le.AppendUint64(b, r.Counters.Packets), r.Counters.Bytes)
@@ -119,6 +119,9 @@ func (o *op) append(b []byte) []byte {
 		b = append(le.AppendUint32(b, uint32(len(r.Exact))), r.Exact...)
 	case opPolicy, opNewChain, opRename:
 		b = append(le.AppendUint32(b, uint32(len(o.name))), o.name...)
+	case opPart:
+		b = append(le.AppendUint32(b, uint32(len(o.name))), o.name...)
+		b = append(le.AppendUint32(b, uint32(len(o.rule.Text))), o.rule.Text...)
 	case opNewTable:
 		b = append(le.AppendUint32(b, uint32(len(o.name))), o.name...)
 		b = le.AppendUint32(b, uint32(len(o.chains)))
@@ -164,7 +167,7 @@ func (r *opReader) bytes() []byte { return r.next(uint64(r.u32())) }
 func (r *opReader) op() op {
 	o := op{kind: opKind(r.next(1)[0]), table: r.u32(), chain: r.u32(), at: r.u32()}
 	switch o.kind {
-	case opInsert, opReplace, opExtra:
+	case opInsert, opReplace:
 		o.rule = Rule{Slot: r.u32(), Row: r.u32(), Counters: r.counters(), Origin: NoOrigin}
 		o.rule.Text = r.bytes()
 		if exact := r.bytes(); len(exact) > 0 {
@@ -172,6 +175,9 @@ func (r *opReader) op() op {
 		}
 	case opPolicy, opNewChain, opRename:
 		o.name = string(r.bytes())
+	case opPart:
+		o.name = string(r.bytes())
+		o.rule = Rule{Text: r.bytes(), Origin: NoOrigin}
 	case opNewTable:
 		o.name = string(r.bytes())
 		for n := r.u32(); n > 0 && !r.bad; n-- {

@@ -114,7 +114,7 @@ func TestKilledCompact(t *testing.T) {
 // FuzzJournal replays operations that nobody wrote: they are refused, or have an
 // effect, but never more.
 func FuzzJournal(f *testing.F) {
-	for kind := opInsert; kind <= opExtra+1; kind++ {
+	for kind := opInsert; kind <= opPart+1; kind++ {
 		o := op{kind: kind, table: 1, rule: Rule{Text: []byte("-j DROP")}, name: "DROP", counters: []ruleset.Counters{{Packets: 1}}}
 		f.Add(o.append(nil))
 	}

@@ -22,7 +22,7 @@ const (
 	opNewChain                  // called name, with the class at
 	opDeleteChain               // the chain
 	opRename                    // the chain, to name
-	opExtra                     // the extra bytes, by those of rule.Text
+	opPart                      // called name, by the bytes of rule.Text
 	opConntrack                 // the rules need connection tracking, if at is 1
 	opNewTable                  // called name, run by BPF, with chains that are built in
 )
@@ -41,10 +41,10 @@ type op struct {
 
 // do carries an operation out; undo takes it back.
 func (s *Store) do(o *op) (undo func(), err error) {
-	if o.kind == opExtra {
-		was := s.extra
-		s.extra = o.rule.Text
-		return func() { s.extra = was }, nil
+	if o.kind == opPart {
+		was := s.parts[o.name]
+		s.parts[o.name] = o.rule.Text
+		return func() { s.parts[o.name] = was }, nil
 	}
 	if o.kind == opConntrack {
 		was := s.Conntrack

@@ -55,7 +55,7 @@ func (s *Store) rewrite(h Head, live Live) error {
 // collect gives all of the store, with what live gives added to the counters.
 func (s *Store) collect(h Head, live Live) *Builder {
 	b := NewBuilder(h)
-	b.SetExtra(s.extra)
+	b.parts = s.parts
 	if s.ops == 0 { // only counters are others
 		b.rules, b.hashes, b.texts = slices.Grow(b.rules, len(s.rules)), s.hashes, s.texts
 	} else {

@@ -16,7 +16,7 @@ import (
 // small is a state with two tables of a few rules.
 func small(gen uint32) *Builder {
 	b := NewBuilder(Head{Family: packet.IPv6, Generation: gen, Version: 5, Previous: 2, PreviousVersion: 9, Conntrack: true, Carried: true})
-	b.SetExtra([]byte(`{"early":"off"}`))
+	b.SetPart("extra", []byte(`{"early":"off"}`))
 	b.Table(TableSpec{Name: "nat", Shims: 0})
 	b.Chain(ChainSpec{Name: "PREROUTING", Policy: "ACCEPT", Slot: None, Origin: NoOrigin})
 	b.Table(TableSpec{Name: "filter", InBPF: true, Shims: 3})
@@ -55,8 +55,8 @@ func open(t *testing.T, dir string, gen, version uint32) *Store {
 func TestRoundTrip(t *testing.T) {
 	s := open(t, write(t, small(3)), 3, 5)
 	want := Head{Family: packet.IPv6, Generation: 3, Version: 5, Previous: 2, PreviousVersion: 9, Conntrack: true, Carried: true}
-	if s.Head != want || string(s.Extra()) != `{"early":"off"}` {
-		t.Errorf("head %+v, extra %s", s.Head, s.Extra())
+	if s.Head != want || string(s.Part("extra")) != `{"early":"off"}` {
+		t.Errorf("head %+v, extra %s", s.Head, s.Part("extra"))
 	}
 	nat, filter := s.Table("nat"), s.Table("filter")
 	if len(s.Tables()) != 2 || nat.InBPF || !filter.InBPF || filter.Shims != 3 || filter.Len() != 4 || s.Table("raw") != nil {

@@ -27,7 +27,7 @@ type Store struct {
 	count  uint32 // rules of the base
 	added  []addedRule
 	tables []*Table
-	extra  []byte
+	parts  map[string][]byte
 
 	end  int64 // of the journal: behind the last batch that counts
 	ops  int   // operations in those batches
@@ -129,7 +129,10 @@ func (s *Store) load(path string) error {
 	}
 	s.Head, s.count, s.sum = h.Head, uint32(h.rules), h.textSum
 	s.rules, s.hashes = s.data[h.rulesAt:h.hashesAt], s.data[h.hashesAt:h.namesAt]
-	s.texts, s.extra = s.data[h.textsAt:h.extraAt], s.data[h.extraAt:]
+	s.texts = s.data[h.textsAt:h.extraAt]
+	if s.parts = readParts(s.data[h.extraAt:]); s.parts == nil {
+		return damaged(path, "what belongs to the rules is cut off")
+	}
 	names := string(s.data[h.namesAt:h.textsAt])
 	chains := make([]Chain, h.chains)
 	all := make([]*Chain, h.chains)
@@ -166,8 +169,9 @@ func (s *Store) checkTexts() error {
 	return nil
 }
 
-// Extra is what Builder.SetExtra or Edit.SetExtra gave.
-func (s *Store) Extra() []byte { return s.extra }
+// Part is what Builder.SetPart or Edit.SetPart gave under a name; nil: nothing. It is valid until the Store is
+// closed.
+func (s *Store) Part(name string) []byte { return s.parts[name] }
 
 // Tables are the tables, oldest first.
 func (s *Store) Tables() []*Table { return s.tables }
