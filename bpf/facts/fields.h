@@ -60,9 +60,9 @@ static __always_inline u64 conn_field(struct bpf_nf_ctx *ctx, u32 field)
 }
 
 /* full_sock is skb_to_full_sk() (include/net/inet_sock.h). */
-static __always_inline struct sock *full_sock(struct sk_buff *skb)
+static __always_inline struct sock *full_sock(struct bpf_nf_ctx *ctx)
 {
-	ulong at = (ulong)skb->sk;
+	ulong at = (ulong)skb_of(ctx)->sk;
 	struct sock *sk;
 
 	if (!at)
@@ -78,11 +78,11 @@ static __always_inline struct sock *full_sock(struct sk_buff *skb)
 /* owner_field reads what owner_mt() of net/netfilter/xt_owner.c looks at. */
 static __always_inline u64 owner_field(struct bpf_nf_ctx *ctx, u32 field)
 {
-	struct sock *sk = full_sock(ctx->skb);
+	struct sock *sk = full_sock(ctx);
 	struct socket *socket;
 	struct file *file;
 
-	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net)
+	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)state_of(ctx)->net)
 		return 0;
 	socket = sk->sk_socket;
 	if (!socket)
@@ -110,10 +110,10 @@ static __always_inline u64 packet_type(struct bpf_nf_ctx *ctx, struct facts *f)
 /* grouped_sock is the socket that cgroup_mt_v2() of net/netfilter/xt_cgroup.c looks at; NULL: there is none. */
 static __always_inline struct sock *grouped_sock(struct bpf_nf_ctx *ctx)
 {
-	struct sock *sk = ctx->skb->sk;
+	struct sock *sk = skb_of(ctx)->sk;
 	u8 state;
 
-	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net)
+	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)state_of(ctx)->net)
 		return NULL;
 	state = sk->__sk_common.skc_state;
 	return state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV ? NULL : sk;
@@ -235,7 +235,7 @@ __noinline int control_group(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 __noinline int groups(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 {
 	struct group_config *c = bpf_map_lookup_elem(&group_configs, &slot);
-	struct sock *sk = full_sock(ctx->skb);
+	struct sock *sk = full_sock(ctx);
 	struct group_walk w = {};
 	struct socket *socket;
 	struct file *file;
@@ -243,7 +243,7 @@ __noinline int groups(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 
 	if (!f || !c)
 		return A_HOTDROP;
-	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net)
+	if (!sk || (ulong)sk->__sk_common.skc_net.net != (ulong)state_of(ctx)->net)
 		return A_NO;
 	socket = sk->sk_socket;
 	file = socket ? socket->file : NULL;
@@ -262,7 +262,8 @@ __noinline int groups(struct bpf_nf_ctx *ctx, struct facts *f, u32 slot)
 /* get_field reads one of the numbers of enum field. */
 __noinline u64 get_field(struct bpf_nf_ctx *ctx, struct facts *f, enum field field)
 {
-	struct net_device *in = ctx->state->in, *out = ctx->state->out;
+	const struct nf_hook_state *state = state_of(ctx);
+	struct net_device *in = state->in, *out = state->out;
 
 	if (!f)
 		return 0;

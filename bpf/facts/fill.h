@@ -97,7 +97,7 @@ static __always_inline void fill_name(const struct net_device *dev, u8 *name)
 __noinline int fill_mac(struct bpf_nf_ctx *ctx, struct facts *f)
 {
 	struct sk_buff *skb = ctx->skb;
-	struct net_device *dev = skb->dev;
+	struct net_device *dev = skb_of(ctx)->dev;
 	u8 mac[8] = {};
 	u64 at;
 
@@ -179,12 +179,10 @@ static __always_inline int fill_first(struct bpf_nf_ctx *ctx, struct facts *f)
 	f->mark = skb->mark;
 	f->notes = 0;
 	f->begun = BEGUN_NOT;
-	/* The names come first: the verifier takes long for a pointer that it trusts, on each
-	 * way that leads there. */
 	if (needs & NEED_IIF)
-		fill_name(ctx->state->in, f->iif);
+		fill_name(state_of(ctx)->in, f->iif);
 	if (needs & NEED_OIF)
-		fill_name(ctx->state->out, f->oif);
+		fill_name(state_of(ctx)->out, f->oif);
 	return !(needs & NEED_CT) || fill_conntrack(ctx, skb, f);
 }
 

@@ -236,6 +236,8 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym;
  * instruction (btf_nested_type_is_trusted(), kernel/bpf/btf.c): that takes it longer than the
  * rest of a program. */
 #define state_of(ctx) cast_to(struct nf_hook_state, (ctx)->state)
+/* skb_of is the packet, for the same. */
+#define skb_of(ctx) cast_to(struct sk_buff, (ctx)->skb)
 
 /* load1 to load8 read at an address that is a plain number, like cast_to: for what lies
  * in a packet, and for members of types that are in a kernel module, to which cast_to

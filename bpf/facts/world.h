@@ -100,11 +100,12 @@ static __always_inline u32 world_random(void)
  * namespace, as recent_mt() asks (net/netfilter/xt_recent.c). */
 static __always_inline bool world_forwarded(struct bpf_nf_ctx *ctx)
 {
-	struct sock *sk = ctx->skb->sk;
+	const struct nf_hook_state *state = state_of(ctx);
+	struct sock *sk = skb_of(ctx)->sk;
 
-	if (!ctx->state->out)
+	if (!state->out)
 		return false;
-	return !sk || (ulong)sk->__sk_common.skc_net.net != (ulong)ctx->state->net;
+	return !sk || (ulong)sk->__sk_common.skc_net.net != (ulong)state->net;
 }
 
 #endif

@@ -88,7 +88,7 @@ static __always_inline u32 addr_types_v6(struct bpf_nf_ctx *ctx, const u8 *addr,
 		return TYPES_UNKNOWN;
 	w->hi = be64_at(addr);
 	w->lo = be64_at(addr + 8);
-	w->net = (ulong)ctx->state->net;
+	w->net = (ulong)state_of(ctx)->net;
 	w->oif = dev ? cast_to(struct net_device, dev)->ifindex : 0;
 	w->asked = mask | 1 << RTN_UNREACHABLE;
 	w->types = types6(w);

@@ -357,7 +357,8 @@ static long table_turn(u64 turn, struct table_walk *w)
 /* local_table gives the address of the table "local". */
 static __always_inline ulong local_table(struct bpf_nf_ctx *ctx)
 {
-	struct net___ipv4 *net = (struct net___ipv4 *)cast_to(struct net, ctx->state->net);
+	ulong at = pointer_at((ulong)ctx->state + bpf_core_field_offset(struct nf_hook_state, net));
+	struct net___ipv4 *net = (struct net___ipv4 *)cast_to(struct net, at);
 	ulong head = (ulong)net->ipv4.fib_table_hash;
 	struct table_walk w = {};
 	/* 256 buckets with policy routing, 2 without (include/net/ip_fib.h). */

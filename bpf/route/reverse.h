@@ -248,8 +248,8 @@ static __always_inline bool reverse_begin(struct bpf_nf_ctx *ctx, struct facts *
 {
 	u32 dst = be32_at(f->l3 + 16);
 
-	r->net = (ulong)ctx->state->net;
-	r->dev = (ulong)ctx->state->in;
+	r->net = (ulong)state_of(ctx)->net;
+	r->dev = (ulong)state_of(ctx)->in;
 	r->passes = options;
 	r->hop = 0;
 	r->rule = 0;
@@ -307,7 +307,7 @@ static __always_inline int reverse4(struct bpf_nf_ctx *ctx, struct facts *f, u32
  * cannot be found from here. */
 __noinline int reverse_path(struct bpf_nf_ctx *ctx, struct facts *f, u32 options)
 {
-	const struct net_device *in = ctx->state->in;
+	const struct net_device *in = state_of(ctx)->in;
 	struct sk_buff *skb = ctx->skb;
 
 	if (!f)

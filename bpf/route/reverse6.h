@@ -201,13 +201,13 @@ static __always_inline bool is_linklocal6(u64 hi)
 
 static __always_inline void reverse6_begin(struct bpf_nf_ctx *ctx, struct facts *f, struct route6 *w, u32 options)
 {
-	const struct net_device *in = ctx->state->in;
+	const struct net_device *in = state_of(ctx)->in;
 	u64 hi = be64_at(f->l3 + 24), lo = be64_at(f->l3 + 32);
 	bool known = is_unicast6(hi, lo);
 
 	w->src_hi = known ? hi : 0;
 	w->src_lo = known ? lo : 0;
-	w->net = (ulong)ctx->state->net;
+	w->net = (ulong)state_of(ctx)->net;
 	w->in = (ulong)in;
 	w->options = options;
 	w->mark = options & REVERSE_VALID_MARK ? f->mark : 0;
