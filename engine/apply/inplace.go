@@ -156,8 +156,10 @@ type tableEditor struct {
 	jumps    map[string]int                    // see state.Table.Jumps; nil: not counted yet
 	policies map[*state.Chain]ruleset.Counters // that were given
 	settled  map[int]uint8                     // what ask found out, by number of the chain
-	told     int                               // how many actions the datapath knows
-	longest  int                               // how many effects packets collect, at most
+	refills  map[*state.Chain]*refill
+	came     map[uint32]bool // slots of rules that were flushed and came again
+	told     int             // how many actions the datapath knows
+	longest  int             // how many effects packets collect, at most
 }
 
 // lastVersion is the last one that a generation has: a new one begins anew. The next is that of rows that do not die.
@@ -242,7 +244,7 @@ func (ed *editor) fail(err error) error {
 // a table, and looks whether the kernel takes the table as it is now; limits follow when packets see the change.
 func (ed *editor) Commit(table string) error {
 	t := ed.tables[table]
-	if t == nil {
+	if t == nil || ed.settleRefills(t) != nil {
 		return errNotInPlace
 	}
 	for _, c := range t.state.Chains() {
@@ -330,7 +332,7 @@ func (ed *editor) commit() error {
 
 // tableEditor is what is known of a table before anything has changed.
 func (ed *editor) tableEditor(family packet.Family, s *state.Table, c *changeable) *tableEditor {
-	t := &tableEditor{changeable: c, state: s, policies: map[*state.Chain]ruleset.Counters{}, settled: map[int]uint8{}, longest: c.Longest}
+	t := &tableEditor{changeable: c, state: s, policies: map[*state.Chain]ruleset.Counters{}, settled: map[int]uint8{}, refills: map[*state.Chain]*refill{}, came: map[uint32]bool{}, longest: c.Longest}
 	if ed.extra.Actions[s.Name] == nil {
 		ed.extra.Actions[s.Name] = &plan.ActionList{}
 	}

@@ -9,7 +9,7 @@ import (
 // Jumps is how many rules jump to a chain.
 func (ed *editor) Jumps(table, chain string) int {
 	t := ed.tables[table]
-	if t == nil || ed.countJumps(t) != nil {
+	if t == nil || ed.settleRefills(t) != nil || ed.countJumps(t) != nil {
 		return 0
 	}
 	return t.jumps[chain]
@@ -54,13 +54,19 @@ func (ed *editor) NewChain(table, chain string) error {
 
 // taken says whether rules are stored in words that would mean a jump to a chain with a name.
 func (ed *editor) taken(t *tableEditor, name string) bool {
-	return ed.countJumps(t) != nil || t.jumps[name] > 0
+	if ed.countJumps(t) != nil {
+		return true
+	}
+	if t.jumps[name] > 0 && ed.settleRefills(t) != nil {
+		return true
+	}
+	return t.jumps[name] > 0
 }
 
 // DeleteChain deletes a user chain without rules, to which none jumps.
 func (ed *editor) DeleteChain(table, chain string) error {
-	c, _, number := ed.find(table, chain)
-	if c == nil {
+	c, t, number := ed.find(table, chain)
+	if c == nil || ed.settleRefills(t) != nil {
 		return errNotInPlace
 	}
 	ed.rows.DeleteChain(number)
@@ -71,7 +77,7 @@ func (ed *editor) DeleteChain(table, chain string) error {
 // Rename gives a chain another name, also in the rules that jump to it.
 func (ed *editor) Rename(table, chain, to string) error {
 	c, t, _ := ed.find(table, chain)
-	if c == nil || ed.taken(t, to) {
+	if c == nil || ed.settleRefills(t) != nil || ed.taken(t, to) {
 		return errNotInPlace
 	}
 	ed.state.Rename(c, to)

@@ -31,18 +31,14 @@ func (ed *editor) find(table, chain string) (*state.Chain, *tableEditor, int) {
 	return c, t, number
 }
 
-// Len is how many rules a chain has.
-func (ed *editor) Len(table, chain string) int {
-	if c := ed.chain(table, chain); c != nil {
-		return c.Len()
-	}
-	return 0
-}
-
 // Find gives the place of the first rule that is the same as r, or -1.
 func (ed *editor) Find(table, chain string, r *ruleset.Rule) int {
 	c := ed.chain(table, chain)
 	if c == nil {
+		return -1
+	}
+	if t := ed.tables[table]; t != nil && ed.settleRefills(t) != nil {
+		ed.full = errNotInPlace
 		return -1
 	}
 	spec := iptables.AppendSpec(nil, r)
@@ -52,26 +48,6 @@ func (ed *editor) Find(table, chain string, r *ruleset.Rule) int {
 // exact gives the words of a rule that its text does not say; nil: none.
 func (ed *editor) exact(table string, r *ruleset.Rule, spec []byte) []byte {
 	return iptables.Exact(r, spec, func(name string) bool { return ed.chain(table, name) != nil })
-}
-
-// Insert puts a rule in front of rule i.
-func (ed *editor) Insert(table, chain string, i int, r *ruleset.Rule) error {
-	c, t, number := ed.find(table, chain)
-	if c == nil {
-		return errNotInPlace
-	}
-	spec := iptables.AppendSpec(nil, r)
-	exact := ed.exact(table, r, spec)
-	if ed.check.Same(table, r, spec, exact) != nil {
-		return errNotInPlace
-	}
-	to := state.Rule{Text: spec, Exact: exact, Counters: r.Counters, Origin: state.NoOrigin}
-	if err := ed.place(t, c, number, i, r, &to); err != nil {
-		return err
-	}
-	ed.state.Insert(c, i, to)
-	t.count(&to, 1)
-	return nil
 }
 
 // place makes rows of a rule that is to be in front of rule i, and says in to where they are.
@@ -132,6 +108,9 @@ func (ed *editor) Delete(table, chain string, i int) error {
 	if c == nil {
 		return errNotInPlace
 	}
+	if err := ed.settleRefills(t); err != nil {
+		return err
+	}
 	r := c.Rule(i)
 	if err := ed.take(t, number, &r); err != nil {
 		return err
@@ -187,60 +166,38 @@ func (ed *editor) unheld(t *tableEditor, r *ruleset.Rule) bool {
 	return t.in.Rule(r) != nil
 }
 
-// Flush deletes all rules of a chain.
-func (ed *editor) Flush(table, chain string) error {
-	c, t, number := ed.find(table, chain)
-	if c == nil {
-		return errNotInPlace
-	}
-	for i := range c.Len() {
-		r := c.Rule(i)
-		if err := ed.take(t, number, &r); err != nil {
-			return err
-		}
-	}
-	if c.Len() > 0 {
-		ed.state.Flush(c)
-	}
-	return nil
-}
-
 // manyCounters is from how many on all counters are read at once.
 const manyCounters = 32
 
 // Zero sets the counters of n rules from rule i on to 0, but for those that the change itself
 // has put there.
 func (ed *editor) Zero(table, chain string, i, n int) error {
-	c, _, _ := ed.find(table, chain)
+	c, t, _ := ed.find(table, chain)
 	if c == nil {
 		return errNotInPlace
 	}
 	if n == 0 {
 		return nil
 	}
-	var counted []datapath.Counter
-	if n >= manyCounters {
-		all, err := ed.live.gen.Counters(nil)
-		if err != nil {
-			ed.err = err
-			return err
-		}
-		counted = all.Slots
+	if err := ed.settleRefills(t); err != nil {
+		return err
+	}
+	counted, err := ed.counted(n)
+	if err != nil {
+		return err
 	}
 	zero := make([]ruleset.Counters, n)
 	for j := range zero {
 		r := c.Rule(i + j)
 		switch {
-		case r.Row != 0 && ed.rows.Made(r.Row):
+		case r.Slot == state.None:
+			continue
+		case r.Row != 0 && ed.rows.Made(r.Row) || t.came[r.Slot]:
 			zero[j] = r.Counters
-		case uint64(r.Slot) < uint64(len(counted)):
-			zero[j] = ruleset.Counters{Packets: -counted[r.Slot].Packets, Bytes: -counted[r.Slot].Bytes}
-		case r.Slot != state.None:
-			var err error
-			if zero[j], err = ed.anew(r.Slot, ruleset.Counters{}); err != nil {
-				ed.err = err
-				return err
-			}
+			continue
+		}
+		if zero[j], err = ed.beginning(r.Slot, ruleset.Counters{}, counted); err != nil {
+			return err
 		}
 	}
 	ed.state.SetCounters(c, i, zero...)
@@ -262,6 +219,33 @@ func (ed *editor) SetPolicy(table, chain, policy string, n ruleset.Counters) err
 	}
 	ed.state.SetPolicy(c, policy)
 	return nil
+}
+
+// counted reads all counters, for so many that are asked for that it is worth it.
+func (ed *editor) counted(n int) ([]datapath.Counter, error) {
+	if n < manyCounters {
+		return nil, nil
+	}
+	all, err := ed.live.gen.Counters(nil)
+	if err != nil {
+		ed.err = err
+		return nil, err
+	}
+	return all.Slots, nil
+}
+
+// beginning is anew, with counters that may have been read.
+func (ed *editor) beginning(slot uint32, begin ruleset.Counters, counted []datapath.Counter) (n ruleset.Counters, err error) {
+	switch {
+	case slot == state.None:
+		return begin, nil
+	case uint64(slot) < uint64(len(counted)):
+		return ruleset.Counters{Packets: begin.Packets - counted[slot].Packets, Bytes: begin.Bytes - counted[slot].Bytes}, nil
+	}
+	if n, err = ed.anew(slot, begin); err != nil {
+		ed.err = err
+	}
+	return n, err
 }
 
 // anew is what the state must hold beside a counter slot, so that the two together begin
