@@ -63,7 +63,11 @@ func (m *cluster) Done(*ruleset.Env) error {
 		"cluster match: `--cluster-local-node' or`--cluster-local-nodemask' is missing"),
 		m.need("cluster-total-nodes", "cluster-hash-seed"), m.notBoth("cluster-local-node", "cluster-local-nodemask"))
 	if err == nil && uint64(m.mask) >= 1<<m.total {
-		return fmt.Errorf("the local node is not one of the %d of --cluster-total-nodes", m.total)
+		err = fmt.Errorf("the local node is not one of the %d of --cluster-total-nodes", m.total)
+		if m.given["cluster-local-node"] {
+			return ruleset.InWords(err, "cluster match: `--cluster-local-node' must be <= `--cluster-total-nodes'")
+		}
+		return ruleset.InWords(err, "cluster match: `--cluster-local-nodemask' too big for `--cluster-total-nodes'")
 	}
 	return err
 }

@@ -42,7 +42,7 @@ func (m *connlabel) Set(env *ruleset.Env, option string, negate bool, args []str
 	}
 	m.negate = negate
 	if args[0] == "" {
-		return ruleset.InWords(fmt.Errorf("--label: \"\" is not a number up to %d or a label of /etc/xtables/%s", connlabelMax, connlabelFile), "Argument must have a minimum length of 1 characters\n")
+		return ruleset.InWords(fmt.Errorf("--label: \"\" is not a number up to %d or a label of /etc/xtables/%s", connlabelMax, connlabelFile), tooShort)
 	}
 	v, rest, ok := strtou(args[0])
 	if !ok || rest != "" || int32(v) < 0 {

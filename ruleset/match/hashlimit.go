@@ -96,7 +96,7 @@ func (m *hashlimit) Set(env *ruleset.Env, option string, negate bool, args []str
 		m.dstPlen, err = parsePrefix(env.Family, option, arg)
 	case "name":
 		if m.name = cut(arg, 254); arg == "" {
-			err = fmt.Errorf("--%s: the name is empty", option)
+			err = ruleset.InWords(fmt.Errorf("--%s: the name is empty", option), tooShort)
 		}
 	case "rate-interval":
 		v := int32(atoi(arg))

@@ -28,7 +28,11 @@ type nfacct struct {
 // Set takes one option.
 func (m *nfacct) Set(_ *ruleset.Env, option string, _ bool, args []string) error {
 	if args[0] == "" || strings.Contains(args[0], "\n") {
-		return fmt.Errorf("--%s: %q cannot be a name; give one of at least one character, without newlines", option, args[0])
+		err := fmt.Errorf("--%s: %q cannot be a name; give one of at least one character, without newlines", option, args[0])
+		if args[0] == "" {
+			return ruleset.InWords(err, tooShort)
+		}
+		return err
 	}
 	m.name = cut(args[0], 31)
 	return m.once(option)

@@ -1,6 +1,7 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -52,7 +53,11 @@ func (m *rateest) Set(_ *ruleset.Env, option string, negate bool, args []string)
 		option = full
 	}
 	if err = m.once(option); err != nil {
-		return err
+		said := "--" + option
+		if mode, is := strings.CutPrefix(option, "rateest-"); is && len(mode) == 2 {
+			said = "lt/gt/eq"
+		}
+		return ruleset.InWordsOf(errors.Unwrap(err), "can't specify %s twice", said)
 	}
 	switch option {
 	case "rateest1", "rateest2":

@@ -68,11 +68,13 @@ func probability(arg string) (uint32, error) {
 
 // Done is statistic_check() of libxt_statistic.c.
 func (m *statistic) Done(*ruleset.Env) error {
-	err := cmp.Or(m.need("mode"), m.notBoth("probability", "every"), m.notBoth("probability", "packet"),
+	err := cmp.Or(m.notBoth("probability", "every"), m.notBoth("probability", "packet"),
 		m.also("every", "packet"), m.also("packet", "every"))
 	switch {
 	case err != nil:
 		return err
+	case !m.nth && m.given["probability"]:
+		return m.need("mode")
 	case !m.nth:
 		return ruleset.InWords(m.need("probability"), "--probability must be specified when using random mode")
 	case m.packet >= m.every && m.given["every"]:

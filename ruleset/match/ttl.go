@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -30,9 +31,10 @@ func hopLimitKind(word string, families ruleset.Families, doc string, off uint16
 
 // hopLimit is -m ttl and -m hl.
 type hopLimit struct {
+	given
 	word   string
 	off    uint16
-	option string // the one that was given
+	option string // the one that was given last
 	limit  uint8
 	negate bool
 }
@@ -42,8 +44,8 @@ func (m *hopLimit) Set(_ *ruleset.Env, option string, negate bool, args []string
 	if option == m.word {
 		option += "-eq"
 	}
-	if m.option != "" {
-		return fmt.Errorf("--%s and --%s cannot be used together; use -m %s twice", m.option, option, m.word)
+	if err := m.once(option); err != nil {
+		return err
 	}
 	v, err := number(option, args[0], 0, 255)
 	m.option, m.limit, m.negate = option, uint8(v), negate
@@ -59,7 +61,7 @@ func (m *hopLimit) Done(*ruleset.Env) error {
 		}
 		return ruleset.InWords(err, "HL match: You must specify one of `--hl-eq', `--hl-lt', `--hl-gt'")
 	}
-	return nil
+	return cmp.Or(m.notBoth(m.word+"-lt", m.word+"-eq"), m.notBoth(m.word+"-lt", m.word+"-gt"), m.notBoth(m.word+"-gt", m.word+"-eq"))
 }
 
 // Match gives the match itself.

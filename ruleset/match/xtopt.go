@@ -68,6 +68,9 @@ func (g *given) take(option string) {
 	*g = givenSets.all[string(key)]
 }
 
+// tooShort is what iptables says of a name of no characters (xtopt_parse_string(), libxtables).
+const tooShort = "Argument must have a minimum length of 1 characters\n"
+
 // need refuses a word without the options that it must have.
 func (g given) need(options ...string) error {
 	for _, o := range options {
