@@ -142,6 +142,7 @@ struct sk_buff {
 	unsigned int data_len;
 	u8 active_extensions;
 	u8 pkt_type : 3;
+	u8 ip_summed : 2;
 	u32 mark;
 	u16 network_header;
 	u16 mac_header;

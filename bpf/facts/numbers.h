@@ -78,6 +78,7 @@ enum plan_number {
 	DEMANDS_HEADER = 2,
 	DEMANDS_SOURCE = 3,
 	DEMANDS_DEST = 4,
+	DEMANDS_HANDSHAKE = 5,
 	SET_PARTS = 4,
 	SET_WORDS = 10,
 };

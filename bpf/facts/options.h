@@ -3,6 +3,7 @@
 #ifndef BPFTABLES_OPTIONS_H
 #define BPFTABLES_OPTIONS_H
 
+#include "facts/checksum.h"
 #include "facts/facts.h"
 #include "facts/loop.h"
 #include "facts/packet.h"
@@ -119,8 +120,20 @@ __noinline enum answer add_mss(struct bpf_nf_ctx *ctx, struct facts *f)
 	return A_YES;
 }
 
+#define TCP_FIN 1
+#define TCP_SYN 2
+#define TCP_RST 4
+#define TCP_ACK 16
+
+/* is_handshake says whether SYNPROXY answers, takes or drops a packet with these flags. */
+static __always_inline bool is_handshake(u8 flags)
+{
+	flags &= TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK;
+	return flags == TCP_SYN || flags == TCP_ACK;
+}
+
 /* meets_demand is hotdrop where a target drops the packet, as it lacks what the target asks of it
- * (pred.Demand). */
+ * (pred.Demand), or takes it. */
 __noinline enum answer meets_demand(struct bpf_nf_ctx *ctx, struct facts *f, u32 demand)
 {
 	u8 op[TCP_OPTIONS_MAX + 4] = {};
@@ -137,6 +150,9 @@ __noinline enum answer meets_demand(struct bpf_nf_ctx *ctx, struct facts *f, u32
 		break;
 	case DEMANDS_DEST:
 		lacks = (be32_at(f->l3 + 32) & be32_at(f->l3 + 36)) == 0xffffffff;
+		break;
+	case DEMANDS_HANDSHAKE:
+		lacks = f->fragoff || tcp_options(ctx, f, op) < 0 || is_handshake(f->l4[13]) || !tcp_sum_is_right(ctx, f);
 		break;
 	default:
 		lacks = !f->fragoff && tcp_options(ctx, f, op) < 0;

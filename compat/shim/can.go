@@ -24,8 +24,6 @@ func unfit(e pred.Effect, hooks uint8) string {
 	switch e := e.(type) {
 	case pred.NAT:
 		return untranslatable(e)
-	case pred.SynProxy:
-		return "it takes, drops or passes the packet by its cookie (synproxy_tg4(), net/ipv4/netfilter/ipt_SYNPROXY.c)"
 	case pred.Dup:
 		// The copy passes OUTPUT while the packet itself stands still.
 		if hooks&(1<<packet.Output) != 0 {

@@ -19,7 +19,7 @@ var told = map[pred.Effect]bool{
 	pred.NAT{}: true, pred.NAT{Kind: pred.NATDestination, Ports: true, Base: 1}: false, pred.NAT{Kind: pred.NATMasquerade, Ports: true}: true, pred.NFLog{}: true, pred.NoTrack{}: true, pred.NPT{}: true, pred.NewOpaque([]string{"X"}): false, pred.Queue{}: true,
 	pred.RateEst{}: true, pred.Reject{Reset: true}: true, pred.RestoreSecMark{}: true, pred.SaveSecMark{}: true, pred.SecMark{}: true,
 	pred.SetDSCP{}: true, pred.SetECN{SetIP: true, IP: 1}: true, pred.SetECN{SetECE: true}: true, pred.SetMark{Dst: pred.FieldMark, Src: pred.FieldMark}: true, pred.SetMSS{}: true,
-	pred.SetPriority{}: true, pred.SetTOS{}: true, pred.SetTTL{}: true, pred.StripTCPOptions{}: true, pred.SynProxy{}: false,
+	pred.SetPriority{}: true, pred.SetTOS{}: true, pred.SetTTL{}: true, pred.StripTCPOptions{}: true, pred.SynProxy{}: true,
 	pred.TProxy{}: true, pred.Trace{}: true, pred.Track{}: true,
 }
 
@@ -53,7 +53,7 @@ func TestCan(t *testing.T) {
 // The kernel looks for these options in the rule itself.
 func TestGuard(t *testing.T) {
 	for e, want := range map[pred.Effect][]string{
-		pred.StripTCPOptions{}: {"-p", "tcp"}, pred.SetECN{SetCWR: true}: {"-p", "tcp"}, pred.SetECN{SetIP: true}: nil,
+		pred.SynProxy{}: {"-p", "tcp"}, pred.StripTCPOptions{}: {"-p", "tcp"}, pred.SetECN{SetCWR: true}: {"-p", "tcp"}, pred.SetECN{SetIP: true}: nil,
 		pred.Reject{Reset: true}: {"-p", "tcp"}, pred.Reject{}: nil, pred.SetMSS{}: {"-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN", "SYN"},
 		pred.Track{Helper: "ftp", Proto: 6}: {"-p", "6"}, pred.Track{Zone: 1}: nil, pred.TProxy{Proto: 17}: {"-p", "17"},
 	} {

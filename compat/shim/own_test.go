@@ -10,7 +10,7 @@ import (
 // TestToolsOnly: what is told to netfilter runs in our table, but for these.
 func TestToolsOnly(t *testing.T) {
 	tools := map[pred.Effect]bool{
-		pred.ChangeKernelSet{Map: pred.KernelSetKey{Set: "a", Dirs: "src"}}: true, pred.NewMarker([]string{"HMARK"}): true, pred.NPT{}: true, pred.StripTCPOptions{}: true, pred.SetECN{SetECE: true}: true,
+		pred.ChangeKernelSet{Map: pred.KernelSetKey{Set: "a", Dirs: "src"}}: true, pred.NewMarker([]string{"HMARK"}): true, pred.SynProxy{}: true, pred.NPT{}: true, pred.StripTCPOptions{}: true, pred.SetECN{SetECE: true}: true,
 		pred.FillChecksum{}: true, pred.Track{Timeout: "slow", Proto: 6}: true,
 		pred.Track{Events: 1}: true, pred.Track{ExpectEvents: 1}: true, pred.Track{Helper: "ftp", Proto: 6, Events: 1}: true,
 		pred.Track{Helper: "ftp", Proto: 6}: false, pred.Track{ZoneFromMark: true, ZoneOf: pred.ZoneReply}: false,

@@ -21,6 +21,8 @@ func standsAt(e pred.Effect, h packet.Hook) bool {
 		return h != packet.Postrouting
 	case pred.TProxy:
 		return h == packet.Prerouting
+	case pred.SynProxy: // synproxy_tg4_reg, net/ipv4/netfilter/ipt_SYNPROXY.c
+		return h == packet.Input || h == packet.Forward
 	case pred.NPT: // ip6t_npt_target_reg, net/ipv6/netfilter/ip6t_NPT.c
 		return e.Destination == (h == packet.Prerouting || h == packet.Output) && h != packet.Forward
 	case pred.ChangeKernelSet: // set_target_v3_checkentry(), net/netfilter/xt_set.c

@@ -34,6 +34,8 @@ func guard(e pred.Effect) []string {
 		if pred.Demands(e) != pred.DemandsNothing {
 			return []string{"-p", "tcp"}
 		}
+	case pred.SynProxy: // synproxy_tg4_check(), net/ipv4/netfilter/ipt_SYNPROXY.c
+		return []string{"-p", "tcp"}
 	case pred.SetMSS: // tcpmss_tg4_check(), net/netfilter/xt_TCPMSS.c
 		return []string{"-p", "tcp", "-m", "tcp", "--tcp-flags", "SYN", "SYN"}
 	case pred.TProxy: // tproxy_tg4_check(), net/netfilter/xt_TPROXY.c

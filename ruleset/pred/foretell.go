@@ -60,11 +60,12 @@ type Demand uint8
 
 // What effects ask for.
 const (
-	DemandsNothing Demand = iota
-	DemandsOptions        // a TCP header with its options, but of fragments nothing
-	DemandsHeader         // what lies where a TCP header would be, in fragments, too
-	DemandsSource         // a source whose last 64 bits are not all 1: one of its numbers takes up the checksum
-	DemandsDest           // the same of the destination
+	DemandsNothing   Demand = iota
+	DemandsOptions          // a TCP header with its options, but of fragments nothing
+	DemandsHeader           // what lies where a TCP header would be, in fragments, too
+	DemandsSource           // a source whose last 64 bits are not all 1: one of its numbers takes up the checksum
+	DemandsDest             // the same of the destination
+	DemandsHandshake        // a whole TCP header with a right checksum that is no SYN and no plain ACK: those are taken
 )
 
 // Demands says what an effect asks of a packet.
@@ -76,6 +77,8 @@ func Demands(e Effect) Demand {
 		if e.SetECE || e.SetCWR {
 			return DemandsHeader
 		}
+	case SynProxy: // synproxy_tg4(), net/ipv4/netfilter/ipt_SYNPROXY.c
+		return DemandsHandshake
 	case NPT: // ip6t_npt_map_pfx(), net/ipv6/netfilter/ip6t_NPT.c
 		switch {
 		case max(e.From.Bits(), e.To.Bits()) <= 48:

@@ -98,7 +98,7 @@ func (a *Action) Reads(family packet.Family) (r Reads) {
 		r |= ReadsL4 | ReadsWide
 	}
 	switch Demands(a.Effect) {
-	case DemandsOptions:
+	case DemandsOptions, DemandsHandshake:
 		r |= ReadsL4 | ReadsWide
 	case DemandsHeader:
 		r |= FieldLen.Reads(family)

@@ -49,6 +49,7 @@ func header() string {
 		{"DEMANDS_HEADER", int(pred.DemandsHeader)},
 		{"DEMANDS_SOURCE", int(pred.DemandsSource)},
 		{"DEMANDS_DEST", int(pred.DemandsDest)},
+		{"DEMANDS_HANDSHAKE", int(pred.DemandsHandshake)},
 		{"SET_PARTS", pred.MaxKeyParts},   // of the key of a named set
 		{"SET_WORDS", pred.MaxKeyLen / 4}, // in the longest key
 	})
