@@ -102,14 +102,15 @@ func (m *Chains) Widen(e *KindError) {
 		coded |= s[abi.SeatFlags] & abi.SeatCoded
 	}
 	for _, c := range m.of(e.table) {
-		m.SetInstructions(c, e.Ops)
-		if coded == 0 {
-			m.SetNeeds(c, m.Needs(c)|abi.NeedRowsAlone) // code of another table may read less
-			continue
+		needs := m.Needs(c) | abi.NeedRowsAlone // code of another table may read less
+		if coded != 0 {
+			// The code that looks this chain up, too, knows neither the instructions nor what they read. That comes
+			// first: the process may be killed here.
+			m.Chain(c)[abi.ChainCoded] = 1
+			needs = abi.NeedRowsAlone
 		}
-		// The code that looks this chain up, too, knows neither the instructions nor what they read.
-		m.Chain(c)[abi.ChainCoded] = 1
-		m.SetNeeds(c, abi.NeedRowsAlone)
+		m.SetNeeds(c, needs)
+		m.SetInstructions(c, e.Ops)
 	}
 }
 
