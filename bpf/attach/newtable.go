@@ -46,11 +46,25 @@ func (g *Generation) AddTable(progs []codegen.Program, used func(class int) bool
 		return nil, err
 	}
 	failpoint.At("base chains")
-	if err := g.addPrograms(c.Chains); err != nil {
+	loaded, err := g.addPrograms(c.Chains)
+	if err != nil {
 		return nil, explain(err)
 	}
+	defer closePrograms(loaded)
 	failpoint.At("programs of base chains")
-	return added, g.link()
+	if err := g.link(); err != nil {
+		return nil, err // somebody may stand there: as nothing is pinned, nothing is missing
+	}
+	failpoint.At("base chains linked")
+	for _, s := range g.guests {
+		if p := loaded[s.at.level]; p != nil {
+			if err := g.repinProgram(s.at.pin(), p); err != nil {
+				return nil, err
+			}
+			failpoint.At("program of a base chain")
+		}
+	}
+	return added, nil
 }
 
 // addBases gives the guests' seats base chains; where a killed process has done so already, they keep
@@ -88,51 +102,46 @@ func (g *Generation) addBases(m *edit.Chains, progs []codegen.Program, used func
 }
 
 // addPrograms loads a program for each level of the guests, unless it is there, and puts it where packets will get to it.
-func (g *Generation) addPrograms(m *edit.Chains) error {
+// It gives those that were loaded.
+func (g *Generation) addPrograms(m *edit.Chains) (map[uint32]*ebpf.Program, error) {
 	var levels []uint32
 	for _, s := range g.guests {
-		if !slices.Contains(levels, s.at.level) {
+		_, err := os.Stat(filepath.Join(g.space.genDir(g.number), s.at.pin()))
+		if errors.Is(err, fs.ErrNotExist) && !slices.Contains(levels, s.at.level) {
 			levels = append(levels, s.at.level)
 		}
 	}
 	given, err := g.installedMaps()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer closeMaps(given)
-	errs := make([]error, len(levels))
-	parallel.Each(len(levels), func(i int) { errs[i] = g.addProgram(m, levels[i], given) })
-	return errors.Join(errs...)
+	loaded, errs := make([]*ebpf.Program, len(levels)), make([]error, len(levels))
+	parallel.Each(len(levels), func(i int) {
+		loaded[i], errs[i] = g.loadRowsAlone(levels[i], m.Memory, m.LevelInstructions(levels[i]), given)
+	})
+	out := map[uint32]*ebpf.Program{}
+	for i, level := range levels {
+		if loaded[i] != nil {
+			out[level] = loaded[i]
+		}
+	}
+	err = errors.Join(errs...)
+	for _, s := range g.guests {
+		if p := out[s.at.level]; p != nil && err == nil {
+			err = g.fillSlot(s.at.slot(), p)
+			failpoint.At("slot of a base chain")
+		}
+	}
+	if err != nil {
+		closePrograms(out)
+		return nil, err
+	}
+	return out, nil
 }
 
-func (g *Generation) addProgram(m *edit.Chains, level uint32, given map[string]*ebpf.Map) error {
-	var seats []*guest
-	there := true
-	for _, s := range g.guests {
-		if s.at.level == level {
-			seats = append(seats, s)
-			_, err := os.Stat(filepath.Join(g.space.genDir(g.number), s.at.pin()))
-			there = there && !errors.Is(err, fs.ErrNotExist)
-		}
+func closePrograms(all map[uint32]*ebpf.Program) {
+	for _, p := range all {
+		p.Close()
 	}
-	if there {
-		return nil
-	}
-	p, err := g.loadRowsAlone(level, m.Memory, m.LevelInstructions(level), given)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	for _, s := range seats {
-		// Whoever finds the pin links the seat.
-		if err := g.fillSlot(s.at.slot(), p); err != nil {
-			return err
-		}
-		failpoint.At("slot of a base chain")
-		if err := g.repinProgram(s.at.pin(), p); err != nil {
-			return err
-		}
-		failpoint.At("program of a base chain")
-	}
-	return nil
 }
