@@ -186,7 +186,10 @@ func (s *Space) attach(h hookLink, there []hooked, load func(hookLink) (*ebpf.Pr
 	return err
 }
 
-// leavingFor is how long a link may take to leave its hook that nobody holds any more.
+// leavingFor is how long a link may take to leave its hook that nobody holds any more. Its last descriptor takes it away
+// at once, when the last thread of the process has ended, its last pin a little later (bpf_link_put(), kernel/bpf/syscall.c):
+// 40 ms at most were seen where sixteen processes wanted two processors, some of whose threads waited for RCU. Once it
+// was more than 5 s, for a reason that is not known; more than that is no reason to leave rules down.
 const leavingFor = 20 * time.Second
 
 // linkAt links a program at a seat, once a link of ours that is about to leave it is gone.
