@@ -29,3 +29,24 @@ func TestLeftLater(t *testing.T) {
 		d.compare()
 	}
 }
+
+// TestLastTracked takes the last rule away that needs connection tracking: the kernel puts no fragments together from then on,
+// and a single one is forwarded.
+func TestLastTracked(t *testing.T) {
+	program := prepare(t)
+	d := newDuo(t, packet.IPv6, program, nil)
+	for _, line := range []string{
+		"-A INPUT -s 2001:db8::1 -j DROP", "-A INPUT -m conntrack --ctstate ESTABLISHED", "-t mangle -A INPUT -m connmark --mark 0x1", "-D INPUT 2", "-t mangle -F INPUT",
+		"-A FORWARD -m conntrack --ctstate INVALID", "-R FORWARD 1 -p udp",
+	} {
+		d.single(words(line)...)
+		for _, text := range []string{"udp [2001:db8:1ab::50]:5000 > [2001:db8:1ab:1::50]:9 in eth0", "tcp [2001:db8:1ab::36]:8080 > [2001:db8:1ab:2::3b]:53 flags fin,ack ext frag:6/597827834 in eth0"} {
+			p, err := lab.Parse(packet.IPv6, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.send([]*lab.Packet{p})
+		}
+		d.compare()
+	}
+}

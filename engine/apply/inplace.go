@@ -57,7 +57,7 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 		var warnings []string // those of an attempt that comes to nothing come again
 		o.Warn = func(text string) { warnings = append(warnings, text) }
 		done, fault := req.change(o, ed)
-		if done && ed.err == nil && ed.full == nil && e.extend(ed) == nil { // else a new generation says why not
+		if done && ed.err == nil && ed.full == nil && !ed.lastTracked() && e.extend(ed) == nil { // else a new generation says why not
 			req.warn(warnings)
 			return true, ed.commit()
 		}
@@ -139,6 +139,7 @@ type editor struct {
 	other    bool     // the extra part of the state has changed
 	restarts []string // tables whose limits begin anew
 	changed  bool
+	untracks bool    // a rule went that needed connection tracking
 	given    *memory // slots that were found for rules of the change
 	lists    lists
 	full     error           // the generation had no room for a change

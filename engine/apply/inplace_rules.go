@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
@@ -121,7 +122,7 @@ func (ed *editor) Delete(table, chain string, i int) error {
 
 // take takes the rows of a rule away.
 func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
-	if err := ed.leaves(t, r); err != nil {
+	if err := errors.Join(ed.leaves(t, r), ed.untrack(t, r)); err != nil {
 		return err
 	}
 	ends := r.Row != 0 && ed.rows.Ends(r.Row)

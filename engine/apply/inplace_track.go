@@ -1,0 +1,49 @@
+package apply
+
+import (
+	"slices"
+
+	"github.com/bpftables/bpftables/engine/state"
+	"github.com/bpftables/bpftables/ruleset"
+)
+
+// tracked says whether a rule needs connection tracking.
+func tracked(r *ruleset.Rule) bool {
+	return ruleset.NeedsConntrack(r.Target) ||
+		slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool { return ruleset.NeedsConntrack(m) })
+}
+
+// untrack notes a rule that goes, if it needs connection tracking.
+func (ed *editor) untrack(t *tableEditor, r *state.Rule) error {
+	if ed.untracks || !ed.live.State.Conntrack {
+		return nil
+	}
+	rule, err := ed.read(t, r)
+	if err == nil {
+		ed.untracks = tracked(rule)
+	}
+	return err
+}
+
+// lastTracked says whether a rule went that needed connection tracking, and none is left that does: the kernel
+// ends it then (nf_ct_netns_put(), net/netfilter/nf_conntrack_proto.c), and puts no fragments together any more.
+func (ed *editor) lastTracked() bool {
+	if !ed.untracks {
+		return false
+	}
+	for _, t := range ed.live.State.Tables() {
+		if ed.extra.Owned[t.Name] != nil {
+			return false // its rules are not iptables'
+		}
+		isChain := func(name string) bool { return t.Chain(name) != nil }
+		for _, c := range t.Chains() {
+			for i := range c.Len() {
+				stored := c.Rule(i)
+				if r, err := ed.check.Read(t.Name, stored.Text, stored.Exact, isChain); err != nil || tracked(r) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
