@@ -15,6 +15,7 @@
 #include "facts/options.h"
 #include "facts/text.h"
 #include "facts/clock.h"
+#include "facts/policy.h"
 #include "conntrack/extensions.h"
 #include "memory/limit.h"
 #include "memory/meter.h"

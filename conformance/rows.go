@@ -210,7 +210,7 @@ func grown(before, after string) int {
 }
 
 // notReal are words of the packet language that only a kernel can bring about.
-var notReal = regexp.MustCompile(`(?:^| )(jiffies|clock|random|realm|ctstatus|ctexpire|ctpackets|ctbytes|ctlabels|ctproto|ctorig|ctrepl|physin|physout|inindex|outindex|nofile)(?: |$)`)
+var notReal = regexp.MustCompile(`(?:^| )(jiffies|decrypted|encrypts|clock|random|realm|ctstatus|ctexpire|ctpackets|ctbytes|ctlabels|ctproto|ctorig|ctrepl|physin|physout|inindex|outindex|nofile)(?: |$)`)
 
 // sendable turns a row's packet into one of the lab, or says why it cannot.
 func sendable(l *lab.Lab, r *rows.Row, text string) (*lab.Packet, string) {

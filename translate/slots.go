@@ -95,6 +95,8 @@ func (s *slots) number(p pred.Pred, key stateKey) pred.Pred {
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.ConnCount:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
+	case pred.Policy:
+		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Time:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Search:

@@ -81,6 +81,7 @@ const (
 	FuncConnCount    = "conn_count"    // R3: slot; an answer
 	FuncConnLabel    = "conn_label"    // R3: bit; an answer
 	FuncControlGroup = "control_group" // R3: slot; an answer
+	FuncPolicy       = "policy"        // R3: slot; an answer
 	FuncTime         = "in_time"       // R3: slot; an answer
 	FuncCount        = "count"         // R3: rule; credits a rule that does not end the traversal
 	FuncNote         = "note"          // R3: action

@@ -117,11 +117,10 @@ const (
 type NetfilterClassHow uint32
 
 const (
-	NetfilterClassHowHOW_ALWAYS       NetfilterClassHow = 0
-	NetfilterClassHowHOW_TRACKED      NetfilterClassHow = 1
-	NetfilterClassHowHOW_ADD          NetfilterClassHow = 2
-	NetfilterClassHowHOW_ADD_MSS      NetfilterClassHow = 3
-	NetfilterClassHowHOW_MEETS_DEMAND NetfilterClassHow = 4
+	NetfilterClassHowHOW_ALWAYS  NetfilterClassHow = 0
+	NetfilterClassHowHOW_TRACKED NetfilterClassHow = 1
+	NetfilterClassHowHOW_ADD     NetfilterClassHow = 2
+	NetfilterClassHowHOW_ADD_MSS NetfilterClassHow = 3
 )
 
 type NetfilterClassKind uint32
@@ -203,10 +202,10 @@ const (
 	NetfilterClassOpOP_GROUPS        NetfilterClassOp = 33
 	NetfilterClassOpOP_REVERSE       NetfilterClassOp = 34
 	NetfilterClassOpOP_TIME          NetfilterClassOp = 35
-	NetfilterClassOpOP_CONN_COUNT    NetfilterClassOp = 36
-	NetfilterClassOpOP_CONN_LABEL    NetfilterClassOp = 37
-	NetfilterClassOpOP_CONTROL_GROUP NetfilterClassOp = 38
-	NetfilterClassOpOP_MEETS_DEMAND  NetfilterClassOp = 39
+	NetfilterClassOpOP_POLICY        NetfilterClassOp = 36
+	NetfilterClassOpOP_CONN_COUNT    NetfilterClassOp = 37
+	NetfilterClassOpOP_CONN_LABEL    NetfilterClassOp = 38
+	NetfilterClassOpOP_CONTROL_GROUP NetfilterClassOp = 39
 )
 
 type NetfilterClassRow uint32
@@ -464,6 +463,30 @@ type NetfilterNthState struct {
 	Every uint32
 }
 
+type NetfilterPolicyConfig struct {
+	_      structs.HostLayout
+	Out    uint32
+	None   uint32
+	Strict uint32
+	Len    uint32
+	Elems  [4]struct {
+		_  structs.HostLayout
+		Is struct {
+			_     structs.HostLayout
+			Src   [4]uint32
+			Dst   [4]uint32
+			Spi   uint32
+			Reqid uint32
+			Proto uint32
+			Mode  uint32
+		}
+		SrcMask [4]uint32
+		DstMask [4]uint32
+		Match   uint32
+		Invert  uint32
+	}
+}
+
 type NetfilterRecentConfig struct {
 	_       structs.HostLayout
 	Op      uint32
@@ -642,6 +665,7 @@ const (
 	NetfilterMapNotes               = "notes"
 	NetfilterMapNths                = "nths"
 	NetfilterMapOutNotes            = "out_notes"
+	NetfilterMapPolicyConfigs       = "policy_configs"
 	NetfilterMapProgs               = "progs"
 	NetfilterMapRecentConfigs       = "recent_configs"
 	NetfilterMapRecentList          = "recent_list"
@@ -761,6 +785,7 @@ type NetfilterMapSpecs struct {
 	Notes               *ebpf.MapSpec `ebpf:"notes"`
 	Nths                *ebpf.MapSpec `ebpf:"nths"`
 	OutNotes            *ebpf.MapSpec `ebpf:"out_notes"`
+	PolicyConfigs       *ebpf.MapSpec `ebpf:"policy_configs"`
 	Progs               *ebpf.MapSpec `ebpf:"progs"`
 	RecentConfigs       *ebpf.MapSpec `ebpf:"recent_configs"`
 	RecentList          *ebpf.MapSpec `ebpf:"recent_list"`
@@ -848,6 +873,7 @@ type NetfilterMaps struct {
 	Notes               *ebpf.Map `ebpf:"notes"`
 	Nths                *ebpf.Map `ebpf:"nths"`
 	OutNotes            *ebpf.Map `ebpf:"out_notes"`
+	PolicyConfigs       *ebpf.Map `ebpf:"policy_configs"`
 	Progs               *ebpf.Map `ebpf:"progs"`
 	RecentConfigs       *ebpf.Map `ebpf:"recent_configs"`
 	RecentList          *ebpf.Map `ebpf:"recent_list"`
@@ -879,6 +905,7 @@ func (m *NetfilterMaps) Close() error {
 		m.Notes,
 		m.Nths,
 		m.OutNotes,
+		m.PolicyConfigs,
 		m.Progs,
 		m.RecentConfigs,
 		m.RecentList,

@@ -72,13 +72,23 @@ type ProbeGiven struct {
 		Slot    uint32
 		Root    uint32
 	}
-	Fields  [34]uint64
-	Addrs   [6][4]uint32
-	Names   [5][16]uint8
-	Types   [2][3]uint32
-	Jiffies uint64
-	Clock   uint64
-	Labels  [2]uint64
+	Fields      [34]uint64
+	Addrs       [6][4]uint32
+	Names       [5][16]uint8
+	Types       [2][3]uint32
+	Jiffies     uint64
+	Clock       uint64
+	Labels      [2]uint64
+	Ntransforms [2]uint32
+	Transforms  [2][6]struct {
+		_     structs.HostLayout
+		Src   [4]uint32
+		Dst   [4]uint32
+		Spi   uint32
+		Reqid uint32
+		Proto uint32
+		Mode  uint32
+	}
 	Carried [2]struct {
 		_       structs.HostLayout
 		Packets uint64
@@ -209,6 +219,30 @@ type ProbeOutcome struct {
 	Overflow uint32
 	N        uint32
 	Actions  [256]uint32
+}
+
+type ProbePolicyConfig struct {
+	_      structs.HostLayout
+	Out    uint32
+	None   uint32
+	Strict uint32
+	Len    uint32
+	Elems  [4]struct {
+		_  structs.HostLayout
+		Is struct {
+			_     structs.HostLayout
+			Src   [4]uint32
+			Dst   [4]uint32
+			Spi   uint32
+			Reqid uint32
+			Proto uint32
+			Mode  uint32
+		}
+		SrcMask [4]uint32
+		DstMask [4]uint32
+		Match   uint32
+		Invert  uint32
+	}
 }
 
 type ProbeRecentConfig struct {
@@ -373,6 +407,7 @@ const (
 	ProbeMapNths                = "nths"
 	ProbeMapOutNotes            = "out_notes"
 	ProbeMapOutcomes            = "outcomes"
+	ProbeMapPolicyConfigs       = "policy_configs"
 	ProbeMapProgs               = "progs"
 	ProbeMapRecentConfigs       = "recent_configs"
 	ProbeMapRecentList          = "recent_list"
@@ -482,6 +517,7 @@ type ProbeMapSpecs struct {
 	Nths                *ebpf.MapSpec `ebpf:"nths"`
 	OutNotes            *ebpf.MapSpec `ebpf:"out_notes"`
 	Outcomes            *ebpf.MapSpec `ebpf:"outcomes"`
+	PolicyConfigs       *ebpf.MapSpec `ebpf:"policy_configs"`
 	Progs               *ebpf.MapSpec `ebpf:"progs"`
 	RecentConfigs       *ebpf.MapSpec `ebpf:"recent_configs"`
 	RecentList          *ebpf.MapSpec `ebpf:"recent_list"`
@@ -567,6 +603,7 @@ type ProbeMaps struct {
 	Nths                *ebpf.Map `ebpf:"nths"`
 	OutNotes            *ebpf.Map `ebpf:"out_notes"`
 	Outcomes            *ebpf.Map `ebpf:"outcomes"`
+	PolicyConfigs       *ebpf.Map `ebpf:"policy_configs"`
 	Progs               *ebpf.Map `ebpf:"progs"`
 	RecentConfigs       *ebpf.Map `ebpf:"recent_configs"`
 	RecentList          *ebpf.Map `ebpf:"recent_list"`
@@ -600,6 +637,7 @@ func (m *ProbeMaps) Close() error {
 		m.Nths,
 		m.OutNotes,
 		m.Outcomes,
+		m.PolicyConfigs,
 		m.Progs,
 		m.RecentConfigs,
 		m.RecentList,

@@ -177,6 +177,7 @@ const (
 	OpConnLabel    = uint32(NetfilterClassOpOP_CONN_LABEL)
 	OpMeetsDemand  = uint32(NetfilterClassOpOP_MEETS_DEMAND)
 	OpControlGroup = uint32(NetfilterClassOpOP_CONTROL_GROUP)
+	OpPolicy       = uint32(NetfilterClassOpOP_POLICY)
 	OpTime         = uint32(NetfilterClassOpOP_TIME)
 	OpSearch       = uint32(NetfilterClassOpOP_SEARCH)
 )

@@ -34,6 +34,7 @@ func given(f *packet.Facts) *abi.ProbeGiven {
 		}
 	}
 	givenConn(g, f.Conn)
+	givenTransforms(g, f)
 	g.Clock = f.World.Clock
 	if f.World.Random != nil {
 		g.Random = f.World.Random()
@@ -65,6 +66,23 @@ func givenGroup(path string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(all[len(all)-1]))
 	return h.Sum64()
+}
+
+// givenTransforms gives what IPsec did and will do.
+func givenTransforms(g *abi.ProbeGiven, f *packet.Facts) {
+	for out, all := range [][]packet.Transform{f.Decrypted, f.Encrypts} {
+		for i, t := range all[:min(len(all), len(g.Transforms[out]))] {
+			g.Ntransforms[out]++
+			to := &g.Transforms[out][i]
+			to.Spi = binary.NativeEndian.Uint32(binary.BigEndian.AppendUint32(nil, t.SPI))
+			to.Reqid, to.Proto, to.Mode = t.ReqID, uint32(t.Proto), uint32(t.Mode)
+			for i, a := range [][]byte{t.Src.AsSlice(), t.Dst.AsSlice()} {
+				for j := 0; j < len(a); j += 4 {
+					[]*[4]uint32{&to.Src, &to.Dst}[i][j/4] = binary.NativeEndian.Uint32(a[j:])
+				}
+			}
+		}
+	}
 }
 
 // givenConn gives what the kernel counts of a connection, and its labels.

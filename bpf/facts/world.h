@@ -9,6 +9,16 @@
 
 const volatile u32 hz = 1000; /* CONFIG_HZ */
 
+/* A state of xfrm. */
+struct transform {
+	u32 src[4];
+	u32 dst[4];
+	u32 spi; /* as on the wire */
+	u32 reqid;
+	u32 proto;
+	u32 mode;
+};
+
 /* What went through a connection. */
 struct carried {
 	u64 packets;
@@ -18,6 +28,7 @@ struct carried {
 #ifdef BPFTABLES_PROBE
 
 #define GIVEN_GROUPS 4
+#define GIVEN_TRANSFORMS 6
 
 /* What a test says about the packet. */
 struct given {
@@ -29,6 +40,8 @@ struct given {
 	u64 jiffies;
 	u64 clock;		/* seconds since 1970 */
 	u64 labels[2];
+	u32 ntransforms[2];
+	struct transform transforms[2][GIVEN_TRANSFORMS]; /* that it had, that it will have */
 	struct carried carried[2];
 	u32 counted;
 	u32 random;

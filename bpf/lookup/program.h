@@ -206,6 +206,12 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			got = control_group(ctx, f, op[1]);
 			f->at += 2;
 			break;
+		case OP_POLICY:
+			if (!has(OP_POLICY))
+				return A_HOTDROP;
+			got = policy(ctx, f, op[1]);
+			f->at += 2;
+			break;
 		case OP_TIME:
 			if (!has(OP_TIME))
 				return A_HOTDROP;

@@ -277,6 +277,7 @@ enum class_op {
 	OP_GROUPS,
 	OP_REVERSE,
 	OP_TIME,
+	OP_POLICY,
 	OP_CONN_COUNT,
 	OP_CONN_LABEL, /* word: bit */
 	OP_CONTROL_GROUP,

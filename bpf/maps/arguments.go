@@ -1,6 +1,7 @@
 package maps
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -23,6 +24,8 @@ func (s *States) argument(p pred.Pred) (mapName string, slot int, value any, err
 		return abi.NetfilterMapControlGroupConfigs, p.Slot, &abi.NetfilterControlGroupConfig{Id: s.ControlGroup(p.Path)}, nil
 	case pred.ConnCount:
 		return abi.NetfilterMapConnCountConfigs, p.Slot, &abi.NetfilterConnCountConfig{From: p.From, To: p.To, Of: uint32(p.Of), Dir: uint32(p.Dir)}, nil
+	case pred.Policy:
+		return abi.NetfilterMapPolicyConfigs, p.Slot, policyConfig(p), nil
 	case pred.Time:
 		return abi.NetfilterMapTimeConfigs, p.Slot, timeConfig(p), nil
 	case pred.Search:
@@ -93,4 +96,24 @@ func controlGroup(path string) uint64 {
 		return 0
 	}
 	return id
+}
+
+func policyConfig(p pred.Policy) *abi.NetfilterPolicyConfig {
+	config := &abi.NetfilterPolicyConfig{Out: bit(p.Out), None: bit(p.None), Strict: bit(p.Strict), Len: uint32(len(p.Elems))}
+	for i := range p.Elems {
+		e, to := &p.Elems[i], &config.Elems[i]
+		to.Match, to.Invert = uint32(e.Match), uint32(e.Invert)
+		to.Is.Src, to.Is.Dst, to.Is.Reqid = words(e.Src), words(e.Dst), e.ReqID
+		to.Is.Proto, to.Is.Mode = uint32(e.Proto), uint32(e.Mode)
+		to.Is.Spi = binary.NativeEndian.Uint32(binary.BigEndian.AppendUint32(nil, e.SPI))
+		to.SrcMask, to.DstMask = words(e.SrcMask), words(e.DstMask)
+	}
+	return config
+}
+
+func words(b [16]byte) (out [4]uint32) {
+	for i := range out {
+		out[i] = binary.NativeEndian.Uint32(b[4*i:])
+	}
+	return out
 }

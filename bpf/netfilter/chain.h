@@ -36,6 +36,7 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	groups(ctx, f, 0);
 	control_group(ctx, f, 0);
 	in_time(ctx, f, 0);
+	policy(ctx, f, 0);
 	conn_count(ctx, f, 0);
 	conn_label(ctx, f, 0);
 	reverse_path(ctx, f, 0);

@@ -2,7 +2,10 @@ package match
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/packet"
@@ -35,7 +38,6 @@ const policyMax = 4
 // policy is -m policy.
 type policy struct {
 	given
-	unseen
 	family packet.Family
 	out    bool
 	none   bool
@@ -209,7 +211,73 @@ func (m *policy) Check(in *ruleset.Place) error {
 	return notAt(in, "dir in", packet.Postrouting, packet.Output)
 }
 
-// Lower says why BPF cannot do it.
+// Eval is policy_mt(). What the packet had is asked from the last one on, what it will have from the first
+// one on.
+func (m *policy) Eval(f *packet.Facts) pred.Answer {
+	all := f.Decrypted
+	if m.out {
+		all = f.Encrypts
+	}
+	switch {
+	case len(all) == 0:
+		return pred.Bool(m.none)
+	case m.none || m.given["strict"] && len(all) != len(m.elems):
+		return pred.No
+	case !m.given["strict"]:
+		return pred.Bool(slices.ContainsFunc(all, m.elems[0].is))
+	}
+	for i, t := range all {
+		if !m.elems[i].is(t) {
+			return pred.No
+		}
+	}
+	return pred.Yes
+}
+
+// is is match_xfrm_state(). iptables gives the kernel the SPI in the order of the host's bytes, and it is
+// compared with the one on the wire.
+func (e policyElem) is(t packet.Transform) bool {
+	agrees := func(option string, is bool) bool { return !e.given[option] || is != e.negate[option] }
+	return agrees("tunnel-src", e.src.contains(netip.AddrFrom16(bytes16(t.Src)))) && agrees("tunnel-dst", e.dst.contains(netip.AddrFrom16(bytes16(t.Dst)))) &&
+		agrees("proto", e.proto == t.Proto) && agrees("mode", e.tunnel == (t.Mode == 1) && t.Mode <= 1) &&
+		agrees("spi", onWire(e.spi) == t.SPI) && agrees("reqid", e.reqid == t.ReqID)
+}
+
+// onWire is a number that was written to the wire as it lay in memory.
+func onWire(n uint32) uint32 {
+	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, n))
+}
+
+// Lower gives the same in predicates.
 func (m *policy) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "policy walks the transformations of the packet's security path or route (policy_mt(), net/netfilter/xt_policy.c), which BPF does not see at a netfilter hook"}
+	if m.given["strict"] && !m.out && len(m.elems) > 1 {
+		return pred.Unsupported{Reason: "policy --dir in --strict with several elements: kernels differ in which one stands for which transformation, some read what is in memory before them (match_policy_in(), net/netfilter/xt_policy.c)"}
+	}
+	p := pred.Policy{Out: m.out, None: m.none, Strict: m.given["strict"]}
+	for _, e := range m.elems {
+		p.Elems = append(p.Elems, e.lower())
+	}
+	return p
+}
+
+func (e policyElem) lower() pred.PolicyElem {
+	out := pred.PolicyElem{
+		Src: e.src.addr, SrcMask: e.src.mask, Dst: e.dst.addr, DstMask: e.dst.mask,
+		Proto: e.proto, SPI: onWire(e.spi), ReqID: e.reqid,
+	}
+	if e.tunnel {
+		out.Mode = 1
+	}
+	for option, field := range map[string]pred.PolicyField{
+		"tunnel-src": pred.PolicySrc, "tunnel-dst": pred.PolicyDst, "proto": pred.PolicyProto, "mode": pred.PolicyMode,
+		"spi": pred.PolicySPI, "reqid": pred.PolicyReqID,
+	} {
+		if e.given[option] {
+			out.Match |= field
+			if e.negate[option] {
+				out.Invert |= field
+			}
+		}
+	}
+	return out
 }

@@ -131,6 +131,13 @@ type Socket struct {
 	HasFile      bool // false: a socket without a file, which has no owner
 }
 
+// Transform is one of IPsec: a state of xfrm that a packet met, or will meet.
+type Transform struct {
+	Src, Dst    netip.Addr // of the state
+	Proto, Mode uint8      // mode: 0 transport, 1 tunnel
+	SPI, ReqID  uint32
+}
+
 // Facts is what a rule may ask about one packet. All numbers are in host order.
 type Facts struct {
 	Family  Family
@@ -154,6 +161,9 @@ type Facts struct {
 	Realm   uint32 // routing realm (dst->tclassid); valid after routing
 	PhysIn  Iface  // bridge port the packet came in on; zero: not bridged
 	PhysOut Iface
+
+	Decrypted []Transform // of IPsec that it had, the last one first
+	Encrypts  []Transform // that it will have; valid after routing
 
 	World *World // never nil in a decoded packet
 }

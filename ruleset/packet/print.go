@@ -187,6 +187,8 @@ func (w *writer) surroundings(f *Facts) {
 	}
 	w.num("cpu", uint64(f.CPU), 0)
 	w.num("realm", uint64(f.Realm), 0)
+	w.transforms("decrypted", f.Decrypted)
+	w.transforms("encrypts", f.Encrypts)
 	w.num("inindex", uint64(f.In.Index), 0)
 	w.num("outindex", uint64(f.Out.Index), 0)
 	w.num("ingroup", uint64(f.In.Group), 0)

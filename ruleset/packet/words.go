@@ -84,6 +84,8 @@ func words() []word {
 		{name: "physin", read: func(p *parser, n string) error { return p.iface(n, &p.f.PhysIn.Name) }},
 		{name: "physout", read: func(p *parser, n string) error { return p.iface(n, &p.f.PhysOut.Name) }},
 		{name: "local", read: (*parser).local},
+		{name: "decrypted", read: func(p *parser, n string) error { return p.transforms(n, &p.f.Decrypted) }},
+		{name: "encrypts", read: func(p *parser, n string) error { return p.transforms(n, &p.f.Encrypts) }},
 		{name: "jiffies", max: 1<<64 - 1, num: func(p *parser, n uint64) { p.f.World.Jiffies = n }},
 		{name: "clock", max: 1<<64 - 1, num: func(p *parser, n uint64) { p.f.World.Clock = n }},
 		{name: "random", max: m32, num: func(p *parser, n uint64) { p.f.World.Random = func() uint32 { return uint32(n) } }},

@@ -84,6 +84,8 @@ func (e *evaluator) evalProtocol(p Pred) Answer {
 		return p.eval(e.f)
 	case ConnLabel:
 		return p.eval(e.f)
+	case Policy:
+		return p.eval(e.f)
 	case Time:
 		return p.eval(e.f)
 	case Meter:

@@ -38,6 +38,7 @@ var samples = map[string]pred.Pred{
 	"ConnCount":    pred.ConnCount{To: 9},
 	"ConnLabel":    pred.ConnLabel{Bit: 9},
 	"ControlGroup": pred.ControlGroup{Path: "a"},
+	"Policy":       pred.Policy{Elems: []pred.PolicyElem{{}}},
 	"Time":         pred.Time{Weekdays: 0xfe},
 	"Search":       pred.Search{Text: "a", To: 40},
 	"AddrType":     pred.AddrType{},

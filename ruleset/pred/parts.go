@@ -99,7 +99,7 @@ func Keeps(part Pred) bool {
 // map of the datapath.
 func HasArguments(part Pred) bool {
 	switch part.(type) {
-	case SCTPChunks, Search, Meter, ControlGroup, Groups, Time, ConnCount:
+	case SCTPChunks, Search, Meter, ControlGroup, Groups, Time, ConnCount, Policy:
 		return true
 	}
 	return false

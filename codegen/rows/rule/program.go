@@ -247,7 +247,7 @@ var callOps = map[string]uint32{
 	abi.FuncFindExt: abi.OpFindExt, abi.FuncTCPOption: abi.OpTCPOption, abi.FuncTCPMSS: abi.OpTCPMSS,
 	abi.FuncDCCPOption: abi.OpDCCPOption, abi.FuncSCTPChunks: abi.OpSCTPChunks, abi.FuncAddrType: abi.OpAddrType, abi.FuncAddrType6: abi.OpAddrType,
 	abi.FuncLimit: abi.OpLimit, abi.FuncNth: abi.OpNth, abi.FuncRandom: abi.OpRandom, abi.FuncRecent: abi.OpRecent,
-	abi.FuncNamedSet: abi.OpNamedSet, abi.FuncSearch: abi.OpSearch, abi.FuncGroups: abi.OpGroups, abi.FuncControlGroup: abi.OpControlGroup, abi.FuncTime: abi.OpTime,
+	abi.FuncNamedSet: abi.OpNamedSet, abi.FuncSearch: abi.OpSearch, abi.FuncGroups: abi.OpGroups, abi.FuncControlGroup: abi.OpControlGroup, abi.FuncTime: abi.OpTime, abi.FuncPolicy: abi.OpPolicy,
 	abi.FuncConnCount: abi.OpConnCount, abi.FuncConnLabel: abi.OpConnLabel, abi.FuncReversePath: abi.OpReversePath, abi.FuncQuota: abi.OpQuota, abi.FuncMeter: abi.OpMeter,
 }
 
@@ -278,6 +278,8 @@ func Call(p pred.Pred) (symbol string, arg uint32, ok bool) {
 		return abi.FuncConnCount, uint32(p.Slot), true
 	case pred.ConnLabel:
 		return abi.FuncConnLabel, uint32(p.Bit), true
+	case pred.Policy:
+		return abi.FuncPolicy, uint32(p.Slot), true
 	case pred.Time:
 		return abi.FuncTime, uint32(p.Slot), true
 	case pred.Search:
