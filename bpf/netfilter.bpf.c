@@ -19,6 +19,7 @@
 #include "netfilter/nat.h"
 #include "facts/fields.h"
 #include "facts/exthdr.h"
+#include "facts/ext6.h"
 #include "facts/options.h"
 #include "facts/text.h"
 #include "facts/clock.h"

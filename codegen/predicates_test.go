@@ -21,7 +21,7 @@ var askable = []pred.Pred{
 	pred.Const(pred.Yes), pred.Not{P: pred.Const(pred.Yes)}, pred.And{}, pred.Or{}, pred.HotdropIf{P: pred.Const(pred.No)},
 	pred.Eq(pred.FieldLen, 1), pred.Have{Base: pred.BaseL4, Len: 4}, pred.Header{Len: 4, HotFragment: true}, pred.Transport{}, pred.FindExt{Header: 44}, pred.Addr{}, pred.AddrRange{}, pred.Name{},
 	pred.TCPOption{Kind: 2}, pred.TCPMSS{}, pred.DCCPOption{Kind: 1}, pred.SCTPChunks{}, pred.U32{Tests: []pred.U32Test{{}}}, pred.AddrType{},
-	pred.Search{Text: "a"}, pred.Groups{}, pred.ControlGroup{}, pred.Time{}, pred.Policy{}, pred.ConnCount{}, pred.ConnLabel{}, pred.ReversePath{}, pred.Quota{}, pred.Meter{},
+	pred.Search{Text: "a"}, pred.Groups{}, pred.ControlGroup{}, pred.Time{}, pred.Headers6{}, pred.EUI64{}, pred.Options6{}, pred.Hops6{}, pred.Policy{}, pred.ConnCount{}, pred.ConnLabel{}, pred.ReversePath{}, pred.Quota{}, pred.Meter{},
 	pred.Limit{Cost: 1, Cap: 1}, pred.Nth{Every: 1}, pred.Random{}, pred.Recent{List: "l"}, pred.InSet{}, pred.SetUpdate{},
 }
 

@@ -97,6 +97,10 @@ func (s *slots) number(p pred.Pred, key stateKey) pred.Pred {
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Policy:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
+	case pred.Options6:
+		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
+	case pred.Hops6:
+		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Time:
 		return s.arguments(p, func(slot int) pred.Pred { p.Slot = slot; return p })
 	case pred.Search:

@@ -82,6 +82,10 @@ const (
 	FuncConnLabel    = "conn_label"    // R3: bit; an answer
 	FuncControlGroup = "control_group" // R3: slot; an answer
 	FuncPolicy       = "policy"        // R3: slot; an answer
+	FuncHeaders6     = "headers6"      // R3: bits | soft<<8 | negate<<9; an answer
+	FuncEUI64        = "eui64"         // no argument; an answer
+	FuncOptions6     = "options6"      // R3: slot; an answer
+	FuncHops6        = "hops6"         // R3: slot; an answer
 	FuncTime         = "in_time"       // R3: slot; an answer
 	FuncCount        = "count"         // R3: rule; credits a rule that does not end the traversal
 	FuncNote         = "note"          // R3: action

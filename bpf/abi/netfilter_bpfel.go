@@ -202,10 +202,14 @@ const (
 	NetfilterClassOpOP_GROUPS        NetfilterClassOp = 33
 	NetfilterClassOpOP_REVERSE       NetfilterClassOp = 34
 	NetfilterClassOpOP_TIME          NetfilterClassOp = 35
-	NetfilterClassOpOP_POLICY        NetfilterClassOp = 36
-	NetfilterClassOpOP_CONN_COUNT    NetfilterClassOp = 37
-	NetfilterClassOpOP_CONN_LABEL    NetfilterClassOp = 38
-	NetfilterClassOpOP_CONTROL_GROUP NetfilterClassOp = 39
+	NetfilterClassOpOP_HEADERS6      NetfilterClassOp = 36
+	NetfilterClassOpOP_EUI64         NetfilterClassOp = 37
+	NetfilterClassOpOP_OPTIONS6      NetfilterClassOp = 38
+	NetfilterClassOpOP_HOPS6         NetfilterClassOp = 39
+	NetfilterClassOpOP_POLICY        NetfilterClassOp = 40
+	NetfilterClassOpOP_CONN_COUNT    NetfilterClassOp = 41
+	NetfilterClassOpOP_CONN_LABEL    NetfilterClassOp = 42
+	NetfilterClassOpOP_CONTROL_GROUP NetfilterClassOp = 43
 )
 
 type NetfilterClassRow uint32
@@ -361,6 +365,13 @@ type NetfilterGroupConfig struct {
 	Hi uint32
 }
 
+type NetfilterHops6Config struct {
+	_     structs.HostLayout
+	Loose uint32
+	N     uint32
+	Addrs [16][4]uint32
+}
+
 type NetfilterLimitState struct {
 	_      structs.HostLayout
 	Prev   uint64
@@ -461,6 +472,17 @@ type NetfilterNthState struct {
 	_     structs.HostLayout
 	Count uint32
 	Every uint32
+}
+
+type NetfilterOptions6Config struct {
+	_      structs.HostLayout
+	Header uint32
+	N      uint32
+	Opts   [16]struct {
+		_    structs.HostLayout
+		Kind uint16
+		Len  uint16
+	}
 }
 
 type NetfilterPolicyConfig struct {
@@ -656,6 +678,7 @@ const (
 	NetfilterMapControlGroupConfigs = "control_group_configs"
 	NetfilterMapCounters            = "counters"
 	NetfilterMapGroupConfigs        = "group_configs"
+	NetfilterMapHops6Configs        = "hops6_configs"
 	NetfilterMapLimits              = "limits"
 	NetfilterMapLongSet             = "long_set"
 	NetfilterMapLongSets            = "long_sets"
@@ -664,6 +687,7 @@ const (
 	NetfilterMapMeterTables         = "meter_tables"
 	NetfilterMapNotes               = "notes"
 	NetfilterMapNths                = "nths"
+	NetfilterMapOptions6Configs     = "options6_configs"
 	NetfilterMapOutNotes            = "out_notes"
 	NetfilterMapPolicyConfigs       = "policy_configs"
 	NetfilterMapProgs               = "progs"
@@ -776,6 +800,7 @@ type NetfilterMapSpecs struct {
 	ControlGroupConfigs *ebpf.MapSpec `ebpf:"control_group_configs"`
 	Counters            *ebpf.MapSpec `ebpf:"counters"`
 	GroupConfigs        *ebpf.MapSpec `ebpf:"group_configs"`
+	Hops6Configs        *ebpf.MapSpec `ebpf:"hops6_configs"`
 	Limits              *ebpf.MapSpec `ebpf:"limits"`
 	LongSet             *ebpf.MapSpec `ebpf:"long_set"`
 	LongSets            *ebpf.MapSpec `ebpf:"long_sets"`
@@ -784,6 +809,7 @@ type NetfilterMapSpecs struct {
 	MeterTables         *ebpf.MapSpec `ebpf:"meter_tables"`
 	Notes               *ebpf.MapSpec `ebpf:"notes"`
 	Nths                *ebpf.MapSpec `ebpf:"nths"`
+	Options6Configs     *ebpf.MapSpec `ebpf:"options6_configs"`
 	OutNotes            *ebpf.MapSpec `ebpf:"out_notes"`
 	PolicyConfigs       *ebpf.MapSpec `ebpf:"policy_configs"`
 	Progs               *ebpf.MapSpec `ebpf:"progs"`
@@ -864,6 +890,7 @@ type NetfilterMaps struct {
 	ControlGroupConfigs *ebpf.Map `ebpf:"control_group_configs"`
 	Counters            *ebpf.Map `ebpf:"counters"`
 	GroupConfigs        *ebpf.Map `ebpf:"group_configs"`
+	Hops6Configs        *ebpf.Map `ebpf:"hops6_configs"`
 	Limits              *ebpf.Map `ebpf:"limits"`
 	LongSet             *ebpf.Map `ebpf:"long_set"`
 	LongSets            *ebpf.Map `ebpf:"long_sets"`
@@ -872,6 +899,7 @@ type NetfilterMaps struct {
 	MeterTables         *ebpf.Map `ebpf:"meter_tables"`
 	Notes               *ebpf.Map `ebpf:"notes"`
 	Nths                *ebpf.Map `ebpf:"nths"`
+	Options6Configs     *ebpf.Map `ebpf:"options6_configs"`
 	OutNotes            *ebpf.Map `ebpf:"out_notes"`
 	PolicyConfigs       *ebpf.Map `ebpf:"policy_configs"`
 	Progs               *ebpf.Map `ebpf:"progs"`
@@ -896,6 +924,7 @@ func (m *NetfilterMaps) Close() error {
 		m.ControlGroupConfigs,
 		m.Counters,
 		m.GroupConfigs,
+		m.Hops6Configs,
 		m.Limits,
 		m.LongSet,
 		m.LongSets,
@@ -904,6 +933,7 @@ func (m *NetfilterMaps) Close() error {
 		m.MeterTables,
 		m.Notes,
 		m.Nths,
+		m.Options6Configs,
 		m.OutNotes,
 		m.PolicyConfigs,
 		m.Progs,

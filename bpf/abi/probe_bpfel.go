@@ -110,6 +110,13 @@ type ProbeGroupConfig struct {
 	Hi uint32
 }
 
+type ProbeHops6Config struct {
+	_     structs.HostLayout
+	Loose uint32
+	N     uint32
+	Addrs [16][4]uint32
+}
+
 type ProbeLimitState struct {
 	_      structs.HostLayout
 	Prev   uint64
@@ -210,6 +217,17 @@ type ProbeNthState struct {
 	_     structs.HostLayout
 	Count uint32
 	Every uint32
+}
+
+type ProbeOptions6Config struct {
+	_      structs.HostLayout
+	Header uint32
+	N      uint32
+	Opts   [16]struct {
+		_    structs.HostLayout
+		Kind uint16
+		Len  uint16
+	}
 }
 
 type ProbeOutcome struct {
@@ -397,6 +415,7 @@ const (
 	ProbeMapCounters            = "counters"
 	ProbeMapGiven               = "given"
 	ProbeMapGroupConfigs        = "group_configs"
+	ProbeMapHops6Configs        = "hops6_configs"
 	ProbeMapLimits              = "limits"
 	ProbeMapLongSet             = "long_set"
 	ProbeMapLongSets            = "long_sets"
@@ -405,6 +424,7 @@ const (
 	ProbeMapMeterTables         = "meter_tables"
 	ProbeMapNotes               = "notes"
 	ProbeMapNths                = "nths"
+	ProbeMapOptions6Configs     = "options6_configs"
 	ProbeMapOutNotes            = "out_notes"
 	ProbeMapOutcomes            = "outcomes"
 	ProbeMapPolicyConfigs       = "policy_configs"
@@ -507,6 +527,7 @@ type ProbeMapSpecs struct {
 	Counters            *ebpf.MapSpec `ebpf:"counters"`
 	Given               *ebpf.MapSpec `ebpf:"given"`
 	GroupConfigs        *ebpf.MapSpec `ebpf:"group_configs"`
+	Hops6Configs        *ebpf.MapSpec `ebpf:"hops6_configs"`
 	Limits              *ebpf.MapSpec `ebpf:"limits"`
 	LongSet             *ebpf.MapSpec `ebpf:"long_set"`
 	LongSets            *ebpf.MapSpec `ebpf:"long_sets"`
@@ -515,6 +536,7 @@ type ProbeMapSpecs struct {
 	MeterTables         *ebpf.MapSpec `ebpf:"meter_tables"`
 	Notes               *ebpf.MapSpec `ebpf:"notes"`
 	Nths                *ebpf.MapSpec `ebpf:"nths"`
+	Options6Configs     *ebpf.MapSpec `ebpf:"options6_configs"`
 	OutNotes            *ebpf.MapSpec `ebpf:"out_notes"`
 	Outcomes            *ebpf.MapSpec `ebpf:"outcomes"`
 	PolicyConfigs       *ebpf.MapSpec `ebpf:"policy_configs"`
@@ -593,6 +615,7 @@ type ProbeMaps struct {
 	Counters            *ebpf.Map `ebpf:"counters"`
 	Given               *ebpf.Map `ebpf:"given"`
 	GroupConfigs        *ebpf.Map `ebpf:"group_configs"`
+	Hops6Configs        *ebpf.Map `ebpf:"hops6_configs"`
 	Limits              *ebpf.Map `ebpf:"limits"`
 	LongSet             *ebpf.Map `ebpf:"long_set"`
 	LongSets            *ebpf.Map `ebpf:"long_sets"`
@@ -601,6 +624,7 @@ type ProbeMaps struct {
 	MeterTables         *ebpf.Map `ebpf:"meter_tables"`
 	Notes               *ebpf.Map `ebpf:"notes"`
 	Nths                *ebpf.Map `ebpf:"nths"`
+	Options6Configs     *ebpf.Map `ebpf:"options6_configs"`
 	OutNotes            *ebpf.Map `ebpf:"out_notes"`
 	Outcomes            *ebpf.Map `ebpf:"outcomes"`
 	PolicyConfigs       *ebpf.Map `ebpf:"policy_configs"`
@@ -627,6 +651,7 @@ func (m *ProbeMaps) Close() error {
 		m.Counters,
 		m.Given,
 		m.GroupConfigs,
+		m.Hops6Configs,
 		m.Limits,
 		m.LongSet,
 		m.LongSets,
@@ -635,6 +660,7 @@ func (m *ProbeMaps) Close() error {
 		m.MeterTables,
 		m.Notes,
 		m.Nths,
+		m.Options6Configs,
 		m.OutNotes,
 		m.Outcomes,
 		m.PolicyConfigs,

@@ -16,7 +16,8 @@ import (
 var functions = []string{
 	abi.FuncGetField, abi.FuncGetAddr, abi.FuncGetName, abi.FuncFindExt, abi.FuncTCPOption, abi.FuncTCPMSS, abi.FuncAddMSS, abi.FuncMeetsDemand,
 	abi.FuncDCCPOption, abi.FuncSCTPChunks, abi.FuncLoadBE32, abi.FuncAddrType, abi.FuncAddrType6, abi.FuncLimit, abi.FuncNth,
-	abi.FuncRandom, abi.FuncRecent, abi.FuncSearch, abi.FuncMeter, abi.FuncGroups, abi.FuncControlGroup, abi.FuncTime, abi.FuncPolicy, abi.FuncConnCount, abi.FuncConnLabel,
+	abi.FuncRandom, abi.FuncRecent, abi.FuncSearch, abi.FuncMeter, abi.FuncGroups, abi.FuncControlGroup, abi.FuncTime, abi.FuncHeaders6, abi.FuncEUI64, abi.FuncOptions6, abi.FuncHops6,
+	abi.FuncPolicy, abi.FuncConnCount, abi.FuncConnLabel,
 	abi.FuncReversePath, abi.FuncQuota, abi.FuncCount, abi.FuncNote,
 }
 

@@ -212,6 +212,30 @@ __noinline enum answer run_program(CTX *ctx, struct facts *f, u32 program, u32 f
 			got = policy(ctx, f, op[1]);
 			f->at += 2;
 			break;
+		case OP_HEADERS6:
+			if (family == 4 || !has(OP_HEADERS6))
+				return A_HOTDROP;
+			got = headers6(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_EUI64:
+			if (family == 4 || !has(OP_EUI64))
+				return A_HOTDROP;
+			got = eui64(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_OPTIONS6:
+			if (family == 4 || !has(OP_OPTIONS6))
+				return A_HOTDROP;
+			got = options6(ctx, f, op[1]);
+			f->at += 2;
+			break;
+		case OP_HOPS6:
+			if (family == 4 || !has(OP_HOPS6))
+				return A_HOTDROP;
+			got = hops6(ctx, f, op[1]);
+			f->at += 2;
+			break;
 		case OP_TIME:
 			if (!has(OP_TIME))
 				return A_HOTDROP;

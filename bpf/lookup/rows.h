@@ -277,6 +277,10 @@ enum class_op {
 	OP_GROUPS,
 	OP_REVERSE,
 	OP_TIME,
+	OP_HEADERS6, /* word: enum header6 */
+	OP_EUI64,
+	OP_OPTIONS6,
+	OP_HOPS6,
 	OP_POLICY,
 	OP_CONN_COUNT,
 	OP_CONN_LABEL, /* word: bit */

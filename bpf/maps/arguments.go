@@ -3,6 +3,7 @@ package maps
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -26,6 +27,10 @@ func (s *States) argument(p pred.Pred) (mapName string, slot int, value any, err
 		return abi.NetfilterMapConnCountConfigs, p.Slot, &abi.NetfilterConnCountConfig{From: p.From, To: p.To, Of: uint32(p.Of), Dir: uint32(p.Dir)}, nil
 	case pred.Policy:
 		return abi.NetfilterMapPolicyConfigs, p.Slot, policyConfig(p), nil
+	case pred.Options6:
+		return abi.NetfilterMapOptions6Configs, p.Slot, options6Config(p), nil
+	case pred.Hops6:
+		return abi.NetfilterMapHops6Configs, p.Slot, hops6Config(p), nil
 	case pred.Time:
 		return abi.NetfilterMapTimeConfigs, p.Slot, timeConfig(p), nil
 	case pred.Search:
@@ -107,6 +112,25 @@ func policyConfig(p pred.Policy) *abi.NetfilterPolicyConfig {
 		to.Is.Proto, to.Is.Mode = uint32(e.Proto), uint32(e.Mode)
 		to.Is.Spi = binary.NativeEndian.Uint32(binary.BigEndian.AppendUint32(nil, e.SPI))
 		to.SrcMask, to.DstMask = words(e.SrcMask), words(e.DstMask)
+	}
+	return config
+}
+
+func options6Config(p pred.Options6) *abi.NetfilterOptions6Config {
+	config := &abi.NetfilterOptions6Config{Header: uint32(p.Header), N: uint32(len(p.Opts))}
+	for i, o := range p.Opts {
+		config.Opts[i].Kind, config.Opts[i].Len = uint16(o.Kind), uint16(o.Len)
+		if o.Any {
+			config.Opts[i].Len = math.MaxUint8 + 1
+		}
+	}
+	return config
+}
+
+func hops6Config(p pred.Hops6) *abi.NetfilterHops6Config {
+	config := &abi.NetfilterHops6Config{Loose: bit(p.Loose), N: uint32(len(p.Addrs))}
+	for i, a := range p.Addrs {
+		config.Addrs[i] = words(a.As16())
 	}
 	return config
 }

@@ -36,6 +36,10 @@ __noinline enum verdict chain(struct bpf_nf_ctx *ctx, struct facts *f)
 	groups(ctx, f, 0);
 	control_group(ctx, f, 0);
 	in_time(ctx, f, 0);
+	headers6(ctx, f, 0);
+	eui64(ctx, f, 0);
+	options6(ctx, f, 0);
+	hops6(ctx, f, 0);
 	policy(ctx, f, 0);
 	conn_count(ctx, f, 0);
 	conn_label(ctx, f, 0);

@@ -49,7 +49,5 @@ func (m *eui64) Eval(f *packet.Facts) pred.Answer {
 	return pred.Bool([8]byte(src[8:]) == want)
 }
 
-// Lower has no predicate that compares an address with another.
-func (m *eui64) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "it compares the source address with the Ethernet address (eui64_mt6(), net/ipv6/netfilter/ip6t_eui64.c)"}
-}
+// Lower gives the same as a predicate.
+func (m *eui64) Lower(*ruleset.Place) pred.Pred { return pred.EUI64{} }

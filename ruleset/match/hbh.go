@@ -165,14 +165,18 @@ func (m *options6) beginsWith(opts []byte) bool {
 	return true
 }
 
-// Lower gives the same in predicates, but for the list of options.
+// Lower gives the same in predicates.
 func (m *options6) Lower(*ruleset.Place) pred.Pred {
-	if m.given[m.word+"-opts"] {
-		return pred.Unsupported{Reason: fmt.Sprintf("--%s-opts walks the options of an extension header (hbh_mt6(), net/ipv6/netfilter/ip6t_hbh.c)", m.word)}
-	}
 	p := lowerExt(m.header, 2)
 	if m.given[m.word+"-len"] {
 		p = append(p, lowerExtLen(m.length, 8, 1, m.negateLen))
+	}
+	if len(m.opts) > 0 {
+		list := pred.Options6{Header: m.header}
+		for _, o := range m.opts {
+			list.Opts = append(list.Opts, pred.Option6{Kind: o.kind, Len: o.length, Any: o.length == optionAnyLen})
+		}
+		p = append(p, list)
 	}
 	return simplify(p)
 }

@@ -209,7 +209,7 @@ func bitOfHeader6(number uint8) uint8 {
 	return 0
 }
 
-// Lower has no predicate for a walk over all headers.
+// Lower gives the same as a predicate.
 func (m *ipv6header) Lower(*ruleset.Place) pred.Pred {
-	return pred.Unsupported{Reason: "it walks all extension headers to the end (ipv6header_mt6(), net/ipv6/netfilter/ip6t_ipv6header.c)"}
+	return pred.Headers6{Mask: m.mask, Soft: m.given["soft"], Negate: m.negate}
 }

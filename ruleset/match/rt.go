@@ -163,12 +163,8 @@ func (m *rt) passes(addrs []byte) bool {
 	return next == len(m.addrs)
 }
 
-// Lower gives the same in predicates. More than one address does not fit the bytes
-// of a header that a rule may look at.
+// Lower gives the same in predicates.
 func (m *rt) Lower(*ruleset.Place) pred.Pred {
-	if len(m.addrs) > 1 || m.given["rt-0-not-strict"] {
-		return pred.Unsupported{Reason: "--rt-0-addrs with several addresses or --rt-0-not-strict walks a list in the routing header (rt_mt6(), net/ipv6/netfilter/ip6t_rt.c)"}
-	}
 	p := append(lowerExt(extRouting, 4), m.segsLeft.lower(extByte(3)))
 	if m.given["rt-len"] {
 		p = append(p, lowerExtLen(m.length, 8, 1, m.negateLen))
@@ -179,12 +175,8 @@ func (m *rt) Lower(*ruleset.Place) pred.Pred {
 	if m.given["rt-0-res"] {
 		p = append(p, pred.Eq(pred.Load{Base: pred.BaseExt, Off: 4, Width: 4}, 0))
 	}
-	if len(m.addrs) == 1 {
-		p = append(p, pred.In(extByte(1), 2, 3)) // room for one address
-		b := m.addrs[0].As16()
-		for i := range uint16(4) {
-			p = append(p, pred.Eq(pred.Load{Base: pred.BaseExt, Off: 8 + 4*i, Width: 4}, be32(b[4*i:])))
-		}
+	if m.given["rt-0-addrs"] {
+		p = append(p, pred.Hops6{Addrs: m.addrs, Loose: m.given["rt-0-not-strict"]})
 	}
 	return simplify(p)
 }

@@ -86,6 +86,14 @@ func (e *evaluator) evalProtocol(p Pred) Answer {
 		return p.eval(e.f)
 	case Policy:
 		return p.eval(e.f)
+	case Headers6:
+		return p.eval(e.f)
+	case EUI64:
+		return p.eval(e.f)
+	case Options6:
+		return p.eval(e)
+	case Hops6:
+		return p.eval(e)
 	case Time:
 		return p.eval(e.f)
 	case Meter:

@@ -99,7 +99,7 @@ func Keeps(part Pred) bool {
 // map of the datapath.
 func HasArguments(part Pred) bool {
 	switch part.(type) {
-	case SCTPChunks, Search, Meter, ControlGroup, Groups, Time, ConnCount, Policy:
+	case SCTPChunks, Search, Meter, ControlGroup, Groups, Time, ConnCount, Policy, Options6, Hops6:
 		return true
 	}
 	return false

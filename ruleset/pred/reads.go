@@ -56,6 +56,8 @@ func ReadsOf(family packet.Family, p Pred) (r Reads) {
 		if p.Parts&(MeterSrcPort|MeterDstPort) != 0 {
 			return ReadsL4
 		}
+	case EUI64:
+		return ReadsMAC
 	case ConnCount, ConnLabel:
 		return ReadsCt
 	case InSet:

@@ -247,7 +247,8 @@ var callOps = map[string]uint32{
 	abi.FuncFindExt: abi.OpFindExt, abi.FuncTCPOption: abi.OpTCPOption, abi.FuncTCPMSS: abi.OpTCPMSS,
 	abi.FuncDCCPOption: abi.OpDCCPOption, abi.FuncSCTPChunks: abi.OpSCTPChunks, abi.FuncAddrType: abi.OpAddrType, abi.FuncAddrType6: abi.OpAddrType,
 	abi.FuncLimit: abi.OpLimit, abi.FuncNth: abi.OpNth, abi.FuncRandom: abi.OpRandom, abi.FuncRecent: abi.OpRecent,
-	abi.FuncNamedSet: abi.OpNamedSet, abi.FuncSearch: abi.OpSearch, abi.FuncGroups: abi.OpGroups, abi.FuncControlGroup: abi.OpControlGroup, abi.FuncTime: abi.OpTime, abi.FuncPolicy: abi.OpPolicy,
+	abi.FuncNamedSet: abi.OpNamedSet, abi.FuncSearch: abi.OpSearch, abi.FuncGroups: abi.OpGroups, abi.FuncControlGroup: abi.OpControlGroup, abi.FuncTime: abi.OpTime, abi.FuncHeaders6: abi.OpHeaders6, abi.FuncEUI64: abi.OpEUI64, abi.FuncOptions6: abi.OpOptions6, abi.FuncHops6: abi.OpHops6,
+	abi.FuncPolicy:    abi.OpPolicy,
 	abi.FuncConnCount: abi.OpConnCount, abi.FuncConnLabel: abi.OpConnLabel, abi.FuncReversePath: abi.OpReversePath, abi.FuncQuota: abi.OpQuota, abi.FuncMeter: abi.OpMeter,
 }
 
@@ -280,6 +281,14 @@ func Call(p pred.Pred) (symbol string, arg uint32, ok bool) {
 		return abi.FuncConnLabel, uint32(p.Bit), true
 	case pred.Policy:
 		return abi.FuncPolicy, uint32(p.Slot), true
+	case pred.Headers6:
+		return abi.FuncHeaders6, uint32(p.Mask) | bit(p.Soft, 8) | bit(p.Negate, 9), true
+	case pred.EUI64:
+		return abi.FuncEUI64, 0, true
+	case pred.Options6:
+		return abi.FuncOptions6, uint32(p.Slot), true
+	case pred.Hops6:
+		return abi.FuncHops6, uint32(p.Slot), true
 	case pred.Time:
 		return abi.FuncTime, uint32(p.Slot), true
 	case pred.Search:
