@@ -117,10 +117,11 @@ const (
 type NetfilterClassHow uint32
 
 const (
-	NetfilterClassHowHOW_ALWAYS  NetfilterClassHow = 0
-	NetfilterClassHowHOW_TRACKED NetfilterClassHow = 1
-	NetfilterClassHowHOW_ADD     NetfilterClassHow = 2
-	NetfilterClassHowHOW_ADD_MSS NetfilterClassHow = 3
+	NetfilterClassHowHOW_ALWAYS       NetfilterClassHow = 0
+	NetfilterClassHowHOW_TRACKED      NetfilterClassHow = 1
+	NetfilterClassHowHOW_ADD          NetfilterClassHow = 2
+	NetfilterClassHowHOW_ADD_MSS      NetfilterClassHow = 3
+	NetfilterClassHowHOW_MEETS_DEMAND NetfilterClassHow = 4
 )
 
 type NetfilterClassKind uint32
@@ -210,6 +211,7 @@ const (
 	NetfilterClassOpOP_CONN_COUNT    NetfilterClassOp = 41
 	NetfilterClassOpOP_CONN_LABEL    NetfilterClassOp = 42
 	NetfilterClassOpOP_CONTROL_GROUP NetfilterClassOp = 43
+	NetfilterClassOpOP_MEETS_DEMAND  NetfilterClassOp = 44
 )
 
 type NetfilterClassRow uint32

@@ -60,19 +60,6 @@ struct nf_conn_help {
 	struct nf_conntrack_helper *helper;
 };
 
-typedef struct {
-	s64 counter;
-} atomic64_t;
-
-struct nf_conn_counter {
-	atomic64_t packets;
-	atomic64_t bytes;
-};
-
-struct nf_conn_acct {
-	struct nf_conn_counter counter[2];
-};
-
 struct nf_conn_labels {
 	unsigned long bits[2];
 };

@@ -58,10 +58,10 @@ static __always_inline u64 conn_labels(struct bpf_nf_ctx *ctx, u32 word)
 
 #else
 
-#define counter_at(acct, dir, member)                                                       \
-	((acct) + bpf_core_field_offset(struct nf_conn_acct, counter) +                     \
-	 (dir) * bpf_core_type_size(struct nf_conn_counter) +                               \
-	 bpf_core_field_offset(struct nf_conn_counter, member))
+/* The extension is one struct carried of each direction (struct nf_conn_acct,
+ * include/net/netfilter/nf_conntrack_acct.h, the same since Linux 3.13): its type is in a module that need
+ * not be there when the rules are loaded. */
+#define counter_at(acct, dir, member) ((acct) + (dir) * sizeof(struct carried) + __builtin_offsetof(struct carried, member))
 
 /* conn_carried adds up what a connection has carried; false where the kernel does not count. */
 static __always_inline bool conn_carried(struct bpf_nf_ctx *ctx, struct carried *c, u32 dir)

@@ -320,6 +320,11 @@ __noinline int get_addr(struct bpf_nf_ctx *ctx, struct facts *f, u32 which)
 	return 1;
 }
 
+/* Where the name of a helper is found. The types are in a module that is loaded when the first rule wants
+ * conntrack: where it is not there yet, the offsets are those that all kernels have had since Linux 2.6.19. */
+#define helper_at(type, member, otherwise)                                                  \
+	(bpf_core_type_exists(type) ? bpf_core_field_offset(type, member) : (otherwise))
+
 /* helper_name copies the name of the helper that follows the master of a connection, as
  * helper_mt() finds it (net/netfilter/xt_helper.c). */
 static __always_inline void helper_name(struct sk_buff *skb, u8 *to)
@@ -335,9 +340,9 @@ static __always_inline void helper_name(struct sk_buff *skb, u8 *to)
 	help = extension_of(ct, bpf_core_enum_value(enum nf_ct_ext_id, NF_CT_EXT_HELPER));
 	if (!help)
 		return;
-	helper = load8(help + bpf_core_field_offset(struct nf_conn_help, helper));
+	helper = load8(help + helper_at(struct nf_conn_help, helper, 0));
 	if (helper)
-		bpf_probe_read_kernel(to, 16, (void *)(helper + bpf_core_field_offset(struct nf_conntrack_helper, name)));
+		bpf_probe_read_kernel(to, 16, (void *)(helper + helper_at(struct nf_conntrack_helper, name, sizeof(struct hlist_node))));
 }
 
 /* get_name copies a name to f->tmp. */
