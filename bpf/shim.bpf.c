@@ -15,7 +15,8 @@ extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
 const volatile u32 gen;
 const volatile u32 note_slot;
 const volatile u32 number_bits;	/* bit, late_bit: which of a number must be set */
-const volatile u32 leaf;	/* take: what the lowest bits of the number are */
+const volatile u32 leaf;	/* take: what bits of the number are */
+const volatile u32 leaf_bits;	/* and which */
 const volatile u32 late; /* some actions of the table are ended behind conntrack */
 
 static __always_inline u64 address(struct __sk_buff *skb)
@@ -139,15 +140,21 @@ int bit(struct __sk_buff *ctx)
 	return note && (number_of(note, note->next) & number_bits) == number_bits;
 }
 
-/* The actions of a leaf differ in the lowest bits of their numbers; there is a program for each. */
-#define LEAF_BITS (SHIM_LEAF - 1)
+/* any_bit: the number of the next action has some of the bits. */
+SEC("socket")
+int any_bit(struct __sk_buff *ctx)
+{
+	struct note_entry *note = next_note(address(ctx));
+
+	return note && number_of(note, note->next) & number_bits;
+}
 
 /* wanted is the packet's note if the next action is that of the leaf's rule. */
 static __always_inline struct note_entry *wanted(u64 skb)
 {
 	struct note_entry *note = next_note(skb);
 
-	return note && (number_of(note, note->next) & LEAF_BITS) == leaf ? note : NULL;
+	return note && (number_of(note, note->next) & leaf_bits) == leaf ? note : NULL;
 }
 
 /* is_wanted: the next action is that of the leaf's rule. It is not taken yet. */

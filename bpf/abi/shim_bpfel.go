@@ -47,6 +47,7 @@ const (
 	ShimMapNotes        = "notes"
 	ShimMapOutNotes     = "out_notes"
 	ShimMapProgs        = "progs"
+	ShimProgAnyBit      = "any_bit"
 	ShimProgAsked       = "asked"
 	ShimProgBit         = "bit"
 	ShimProgDone        = "done"
@@ -64,6 +65,7 @@ const (
 	ShimVarGen          = "gen"
 	ShimVarLate         = "late"
 	ShimVarLeaf         = "leaf"
+	ShimVarLeafBits     = "leaf_bits"
 	ShimVarNoteSlot     = "note_slot"
 	ShimVarNumberBits   = "number_bits"
 )
@@ -110,6 +112,7 @@ type ShimSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ShimProgramSpecs struct {
+	AnyBit      *ebpf.ProgramSpec `ebpf:"any_bit"`
 	Asked       *ebpf.ProgramSpec `ebpf:"asked"`
 	Bit         *ebpf.ProgramSpec `ebpf:"bit"`
 	Done        *ebpf.ProgramSpec `ebpf:"done"`
@@ -144,6 +147,7 @@ type ShimVariableSpecs struct {
 	Gen        *ebpf.VariableSpec `ebpf:"gen"`
 	Late       *ebpf.VariableSpec `ebpf:"late"`
 	Leaf       *ebpf.VariableSpec `ebpf:"leaf"`
+	LeafBits   *ebpf.VariableSpec `ebpf:"leaf_bits"`
 	NoteSlot   *ebpf.VariableSpec `ebpf:"note_slot"`
 	NumberBits *ebpf.VariableSpec `ebpf:"number_bits"`
 }
@@ -192,6 +196,7 @@ type ShimVariables struct {
 	Gen        *ebpf.Variable `ebpf:"gen"`
 	Late       *ebpf.Variable `ebpf:"late"`
 	Leaf       *ebpf.Variable `ebpf:"leaf"`
+	LeafBits   *ebpf.Variable `ebpf:"leaf_bits"`
 	NoteSlot   *ebpf.Variable `ebpf:"note_slot"`
 	NumberBits *ebpf.Variable `ebpf:"number_bits"`
 }
@@ -200,6 +205,7 @@ type ShimVariables struct {
 //
 // It can be passed to LoadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ShimPrograms struct {
+	AnyBit      *ebpf.Program `ebpf:"any_bit"`
 	Asked       *ebpf.Program `ebpf:"asked"`
 	Bit         *ebpf.Program `ebpf:"bit"`
 	Done        *ebpf.Program `ebpf:"done"`
@@ -218,6 +224,7 @@ type ShimPrograms struct {
 
 func (p *ShimPrograms) Close() error {
 	return _ShimClose(
+		p.AnyBit,
 		p.Asked,
 		p.Bit,
 		p.Done,

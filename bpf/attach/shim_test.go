@@ -16,8 +16,8 @@ func shims() []attach.ShimProgram {
 	return []attach.ShimProgram{
 		{Name: "pending", Kind: "pending"},
 		{Name: "pending-out", Kind: "pending_out"},
-		{Name: "take-0", Kind: "take"},
-		{Name: "take-1", Kind: "take", Leaf: 1},
+		{Name: "take-0", Kind: "take", LeafBits: 1},
+		{Name: "take-1", Kind: "take", Leaf: 1, LeafBits: 1},
 		{Name: "done", Kind: "done"},
 		{Name: "drop", Kind: "drop"},
 	}

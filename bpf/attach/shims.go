@@ -17,9 +17,10 @@ type ShimProgram struct {
 	Name  string
 	Kind  string // the name of the program there
 	Notes uint32 // where the notes are that it reads, see NotesOf
-	Bits  uint32 // bit, late_bit: those of the number of an action
-	Leaf  uint8  // take: the lowest bits of the number of the action
-	Late  bool   // pending: some actions of the table are ended behind conntrack
+	Bits  uint32 // bit, any_bit, late_bit: those of the number of an action
+	// take: what bits of the number of the action are, and which
+	Leaf, LeafBits uint32
+	Late           bool // pending: some actions of the table are ended behind conntrack
 }
 
 // shimObject has the match programs.
@@ -65,7 +66,7 @@ func (s *Space) loadShim(number uint32, shim *ShimProgram) (*ebpf.Program, error
 	}
 	spec, prog := part(all, shim.Kind)
 	err = set(spec, map[string]uint32{
-		abi.ShimVarGen: number, abi.ShimVarNoteSlot: shim.Notes, abi.ShimVarNumberBits: shim.Bits, abi.ShimVarLeaf: uint32(shim.Leaf), abi.ShimVarLate: boolean(shim.Late),
+		abi.ShimVarGen: number, abi.ShimVarNoteSlot: shim.Notes, abi.ShimVarNumberBits: shim.Bits, abi.ShimVarLeaf: shim.Leaf, abi.ShimVarLeafBits: shim.LeafBits, abi.ShimVarLate: boolean(shim.Late),
 	})
 	if err != nil {
 		return nil, err

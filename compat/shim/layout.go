@@ -3,6 +3,7 @@ package shim
 import (
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/bpftables/bpftables/ruleset"
@@ -72,8 +73,9 @@ type Program struct {
 	Hook     packet.Hook
 	Priority int32
 	Bits     uint32 // of Bit and LateBit: the answer is whether all of them are set
-	Leaf     uint8  // of programs that take an action: the lowest bits of its number
-	Late     bool   // of Pending: some actions of the table are ended behind conntrack
+	// Of programs that take an action: what bits of its number are, and which.
+	Leaf, LeafBits uint32
+	Late           bool // of Pending: some actions of the table are ended behind conntrack
 }
 
 // Place names the base chain that it is for; "": it is for all of its table.
@@ -93,6 +95,7 @@ const (
 	PendingOut Kind = "pending_out" // at OUTPUT and POSTROUTING, which processes come to
 	Asked      Kind = "asked"       // before all chains that translate
 	Bit        Kind = "bit"         // bits of the number of the next action
+	AnyBit     Kind = "any_bit"     // some of them
 	Take       Kind = "take"        // the next action, if its number has the lowest bits
 	Wanted     Kind = "is_wanted"   // Take would take it
 	TakeUnmet  Kind = "take_unmet"  // only where nothing is attached to the packet
@@ -154,6 +157,7 @@ type builder struct {
 	pins    string
 	at      *plan.Hook // the base chain that is laid out, where each has chains of its own
 	late    bool       // some actions are ended behind conntrack
+	few     bool       // the tree has so few actions that one chain has them all
 	effect  func(number int) (pred.Effect, error)
 	growing *growing // nil: all is laid out
 	failed  bool     // what is asked for cannot grow
@@ -176,10 +180,13 @@ func (b *builder) askBits(kind Kind, set int) string {
 	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", kind, set), Kind: kind, Bits: uint32(set)})
 }
 
-// askLeaf gives the path of a program that takes an action.
+// askLeaf gives the path of a program that takes an action: by the lowest bits of its number, or by all.
 func (b *builder) askLeaf(kind Kind, a action) string {
-	leaf := a.number & (plan.Leaf - 1)
-	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", kind, leaf), Kind: kind, Leaf: uint8(leaf)})
+	if b.few {
+		return b.askOf(Program{Name: fmt.Sprintf("%s-is-%d", kind, a.number), Kind: kind, Leaf: uint32(a.number), LeafBits: math.MaxUint32})
+	}
+	leaf := uint32(a.number) & (plan.Leaf - 1)
+	return b.askOf(Program{Name: fmt.Sprintf("%s-%d", kind, leaf), Kind: kind, Leaf: leaf, LeafBits: plan.Leaf - 1})
 }
 
 func (b *builder) askOf(p Program) string {

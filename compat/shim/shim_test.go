@@ -29,8 +29,8 @@ func TestTargets(t *testing.T) {
 -A bpftables7-f -j bpftables7-f-a0
 -A bpftables7-f -m bpf --object-pinned /pins/filter-done -g bpftables7-f-end
 -A bpftables7-f -j DROP
--A bpftables7-f-a0 -m bpf --object-pinned /pins/filter-take-0 -j LOG --log-prefix "a b "
--A bpftables7-f-a0 -p tcp -m bpf --object-pinned /pins/filter-take-1 -j REJECT --reject-with tcp-reset
+-A bpftables7-f-a0 -m bpf --object-pinned /pins/filter-take-is-0 -j LOG --log-prefix "a b "
+-A bpftables7-f-a0 -p tcp -m bpf --object-pinned /pins/filter-take-is-1 -j REJECT --reject-with tcp-reset
 -A bpftables7-f-end -m bpf --object-pinned /pins/filter-drop -j DROP
 COMMIT
 `
@@ -103,7 +103,7 @@ func TestLate(t *testing.T) {
 	table := &plan.Table{Name: "raw", Longest: 1, Hooks: []*plan.Hook{{Hook: packet.Prerouting, Priority: -300, Shim: true}, {Hook: packet.Output, Priority: -300}},
 		Actions: []plan.Action{{Effect: pred.NoTrack{}}, {Effect: helper}, {Effect: pred.Track{Zone: 2}}}}
 	l := Targets(packet.IPv4, table, 7, "/pins")
-	if text := Text([]*Layout{l}); strings.Contains(text, "late") || !strings.Contains(text, "raw-take-1 -j CT --helper ftp --zone 3") {
+	if text := Text([]*Layout{l}); strings.Contains(text, "late") || !strings.Contains(text, "raw-take-is-1 -j CT --helper ftp --zone 3") {
 		t.Errorf("for the tools: %s", text)
 	}
 	chains, err := Own(l)

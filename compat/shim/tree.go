@@ -2,6 +2,7 @@ package shim
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -11,7 +12,12 @@ import (
 
 // The chains that lead to an action are a tree over the bits of its number, the highest first. A chain
 // asks for one bit after the other: where it is set, the packet goes on in another chain, and where it is not, in
-// this one. So a number is found behind as many jumps as it has bits that are set.
+// this one. So a number is found behind as many jumps as it has bits that are set. Each question costs a packet
+// some 90 ns.
+//
+// A few actions, as those of POSTROUTING often are, stand in one chain, and are asked for by their whole
+// numbers. Where there are many, the first ones are asked for before all bits: what many rules ask for, as for the
+// mark of kube-proxy, is met first when rules are numbered.
 //
 // nf_tables nests at most 16 chains, whichever way they are led to (NFT_JUMP_STACK_SIZE;
 // nft_chain_validate(), net/netfilter/nf_tables_api.c). Where numbers have more bits than that leaves, the
@@ -21,9 +27,15 @@ import (
 // that takes it if it is the one that is wanted.
 var leafBits = bits.Len(plan.Leaf - 1)
 
-// jumpsLeft is how many chains may follow on the first one of a tree, to which the base chain, the chain with
-// the steps, and that with rounds of steps lead.
-const jumpsLeft = 16 - 4
+const (
+	// jumpsLeft is how many chains may follow on the first ones of a tree, to which the base chain, the chain with
+	// the steps, and that with rounds of steps lead.
+	jumpsLeft = 16 - 5
+	// mostFew is how many actions are few.
+	mostFew = 6
+	// firstFrom is from how many bits on the first actions are asked for before all bits but the lowest.
+	firstFrom = 3
+)
 
 // action is an action of a table, by its number.
 type action struct{ number int }
@@ -47,6 +59,9 @@ func (b *builder) actions(root string, all []action, longest int) {
 		had, some := b.changes(all)
 		to := b.branches(root, Bit, leafBits, b.take)
 		to.same = min(to.single(had), to.single(all))
+		if to.shape(had) != to.shape(all) {
+			to.same = -1
+		}
 		if b.growing.before {
 			all = had
 		}
@@ -127,7 +142,51 @@ func (b *builder) branches(root string, bit Kind, low int, leaf func(action) Rul
 // from adds the chains for some actions, and gives the first.
 func (b *branches) from(all []action) string {
 	b.one = b.single(all)
-	return b.add(all, b.high(all))
+	name := b.name(0)
+	b.few = b.shape(all) == few
+	switch b.shape(all) {
+	case few:
+		at := len(b.Chains)
+		b.chain(name)
+		b.Chains[at].Rules = b.leaves(all)
+	case firstApart:
+		i := slices.IndexFunc(all, func(a action) bool { return a.number >= 1<<b.low })
+		at, rest := len(b.Chains), b.root+"-a"
+		b.chain(name)
+		b.add(rest, all[i:], b.high(all))
+		ask := b.askOf(Program{Name: string(AnyBit), Kind: AnyBit, Bits: math.MaxUint32 << b.low})
+		b.Chains[at].Rules = append([]Rule{{Ask: ask, Goto: rest}}, b.leaves(all[:i])...)
+	default:
+		b.add(name, all, b.high(all))
+	}
+	b.few = false
+	return name
+}
+
+// The shapes of a tree.
+const (
+	byBits     = iota
+	few        // one chain
+	firstApart // the first actions are asked for before all others
+)
+
+func (b *branches) shape(all []action) int {
+	switch {
+	case b.low == 0:
+		return byBits
+	case len(all) <= mostFew:
+		return few
+	case b.high(all)-b.low >= firstFrom:
+		return firstApart
+	}
+	return byBits
+}
+
+func (b *branches) leaves(some []action) (rules []Rule) {
+	for _, a := range some {
+		rules = append(rules, b.leaf(a))
+	}
+	return rules
 }
 
 // high is how many bits the numbers of actions have.
@@ -151,9 +210,8 @@ func (b *branches) stays(first, below int) bool {
 }
 
 // add adds the chains that lead to one of some actions, whose numbers differ in their bits below
-// one, and gives the first of them.
-func (b *branches) add(some []action, below int) string {
-	name := b.name(some[0].number >> below << below)
+// one; the first has the name.
+func (b *branches) add(name string, some []action, below int) {
 	at := len(b.Chains)
 	b.chain(name)
 	var rules []Rule
@@ -169,11 +227,7 @@ func (b *branches) add(some []action, below int) string {
 			rules = append(rules, rule)
 		}
 	}
-	for _, a := range some {
-		rules = append(rules, b.leaf(a))
-	}
-	b.Chains[at].Rules = rules
-	return name
+	b.Chains[at].Rules = append(rules, b.leaves(some)...)
 }
 
 // name is that of the chain for the numbers from one on.
@@ -188,8 +242,8 @@ func (b *branches) branch(some []action, set, below int) (rule Rule, rest []acti
 		return Rule{Ask: ask, Policy: "DROP"}, some // there is none
 	}
 	first := some[i].number >> below << below
-	if b.stays(first, below) {
-		return Rule{Ask: ask, Goto: b.name(first)}, some[:i]
+	if !b.stays(first, below) {
+		b.add(b.name(first), some[i:], below)
 	}
-	return Rule{Ask: ask, Goto: b.add(some[i:], below)}, some[:i]
+	return Rule{Ask: ask, Goto: b.name(first)}, some[:i]
 }

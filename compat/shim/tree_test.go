@@ -32,7 +32,7 @@ func TestTree(t *testing.T) {
 				t.Fatalf("%s: action %d: %v", c.name, n, met)
 			}
 		}
-		if w.walk(c.n - 1); w.deepest > jumpsLeft {
+		if w.walk(c.n - 1); w.deepest > jumpsLeft+1 {
 			t.Errorf("%s: %d jumps", c.name, w.deepest)
 		}
 	}
@@ -75,7 +75,8 @@ func (w *walk) walk(number int) (met []pred.Effect) {
 		r := rules[0]
 		rules = rules[1:]
 		switch p := w.programs[r.Ask]; {
-		case p.Kind == Bit && uint32(number)&p.Bits != p.Bits, p.Kind == Take && (number%plan.Leaf != int(p.Leaf) || len(met) > 0):
+		case p.Kind == Bit && uint32(number)&p.Bits != p.Bits, p.Kind == AnyBit && uint32(number)&p.Bits == 0,
+			p.Kind == Take && (uint32(number)&p.LeafBits != p.Leaf || len(met) > 0):
 		case r.Goto != "":
 			rules = w.chains[r.Goto]
 			jumps++

@@ -16,7 +16,7 @@ const throughServices = "new connection"
 
 var connectionsPart = &part{
 	name: "connections", title: "New connections through kube-proxy's rules",
-	about: `The first packet of a connection to the last of N services: kube-proxy's chains in table nat find the service, ` + "`DNAT`" + ` sends it to the
+	about: `The first packet of a connection to the last of N services, each with an endpoint of its own: kube-proxy's chains in table nat find the service, ` + "`DNAT`" + ` sends it to the
 endpoint behind another interface, ` + "`MASQUERADE`" + ` gives it an address of the host. The whole way from driver to driver, every packet a new
 connection; the kernel's connection tracking is emptied in between.`,
 	firewalls: []string{legacy, nft, ours}, what: "packet", show: nanoseconds,
@@ -57,8 +57,8 @@ func throughKube(n, connections int) (*rules, *traffic) {
 		fmt.Fprintf(&chains, ":%s - [0:0]\n:%s - [0:0]\n", name("SVC", i), name("SEP", i))
 		at := fmt.Sprintf("-d %s/32 -p udp -m comment --comment \"space/service-%d cluster IP\" -m udp --dport 80", address(i), i)
 		fmt.Fprintf(&jumps, "-A KUBE-SERVICES %s -j %s\n", at, name("SVC", i))
-		fmt.Fprintf(&bodies, "-A %s ! -s 10.244.0.0/16 %s -j KUBE-MARK-MASQ\n-A %s -j %s\n-A %s -p udp -m udp -j DNAT --to-destination %s:8080\n",
-			name("SVC", i), at, name("SVC", i), name("SEP", i), name("SEP", i), flood.BeyondAddr)
+		fmt.Fprintf(&bodies, "-A %s ! -s 10.244.0.0/16 %s -j KUBE-MARK-MASQ\n-A %s -j %s\n-A %s -p udp -m udp -j DNAT --to-destination %s:%d\n",
+			name("SVC", i), at, name("SVC", i), name("SEP", i), name("SEP", i), flood.BeyondAddr, 1024+i)
 	}
 	rules.whole = "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n" +
 		":KUBE-SERVICES - [0:0]\n:KUBE-POSTROUTING - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n" + chains.String() +

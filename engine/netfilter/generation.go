@@ -163,7 +163,7 @@ func (g *generation) programs(layouts []*shim.Layout) []attach.ShimProgram {
 	for _, l := range layouts {
 		for _, p := range l.Programs {
 			out = append(out, attach.ShimProgram{
-				Name: p.Name, Kind: string(p.Kind), Notes: g.NotesOf(p.Table, !p.Base, p.Hook, p.Priority), Bits: p.Bits, Leaf: p.Leaf, Late: p.Late,
+				Name: p.Name, Kind: string(p.Kind), Notes: g.NotesOf(p.Table, !p.Base, p.Hook, p.Priority), Bits: p.Bits, Leaf: p.Leaf, LeafBits: p.LeafBits, Late: p.Late,
 			})
 		}
 	}

@@ -139,7 +139,7 @@ const MaxActions = 1 << 18
 
 // Leaf is how many actions are asked for one after the other, at most, where their numbers differ
 // in the lowest bits alone: a power of two.
-const Leaf = 8
+const Leaf = 4
 
 // Class is a chain whose rules are looked up instead of run as code, as those of all chains
 // that it calls are.

@@ -43,7 +43,6 @@ func header() string {
 		{"NOTE_REPEATS", plan.NoteRepeats},            // in place of an action: the one before, so many times more
 		{"NOTE_RUNS", plan.MaxRuns},                   // how many actions are run for a packet
 		{"NOTE_ONCE", plan.NoteOnce},                  // with the number of an action
-		{"SHIM_LEAF", plan.Leaf},                      // actions in a leaf of the tree that netfilter walks
 		{"CLASS_DEPTH", plan.ClassDepth},              // how deep classified chains may call each other
 		{"DEMANDS_OPTIONS", int(pred.DemandsOptions)}, // what an effect asks of a packet
 		{"DEMANDS_HEADER", int(pred.DemandsHeader)},
