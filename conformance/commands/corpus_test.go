@@ -31,8 +31,8 @@ func TestCorpusChanged(t *testing.T) {
 			continue
 		}
 		t.Run(file.Name, func(t *testing.T) {
-			m := &mover{duo: newDuo(t, file.Family, program, nil), r: r}
-			if _, code := m.run(&m.ref, string(file.Text), m.ref.load...); code != 0 {
+			m := &mover{&tables{duo: newDuo(t, file.Family, program, nil), r: r}}
+			if _, code := m.duo.run(&m.ref, string(file.Text), m.ref.load...); code != 0 {
 				t.Log("this kernel does not take it")
 				return
 			}
@@ -43,10 +43,7 @@ func TestCorpusChanged(t *testing.T) {
 }
 
 // mover moves rules about.
-type mover struct {
-	*duo
-	r *rand.Rand
-}
+type mover struct{ *tables }
 
 func (m *mover) changes(text string) {
 	m.batch(text)
@@ -54,8 +51,7 @@ func (m *mover) changes(text string) {
 	for done := range 16 {
 		m.move()
 		if done%2 == 1 {
-			m.send(m.packets(4, m.r.Int63()))
-			m.compare()
+			m.talk()
 		}
 	}
 }
