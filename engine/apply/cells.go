@@ -102,6 +102,7 @@ const actionsPart = "actions/"
 type changeable struct {
 	Longest  int            `json:"longest,omitempty"` // how many actions the datapath was told that packets collect
 	Template bool           `json:"template,omitempty"`
+	Tracked  bool           `json:"tracked,omitempty"` // rules that were put in place need connection tracking
 	Hidden   pred.Hidden    `json:"hidden,omitempty"`
 	Asked    pred.Hidden    `json:"asked,omitempty"`
 	Nths     map[int]uint32 `json:"nths,omitempty"` // what they begin with, by slot

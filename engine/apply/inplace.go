@@ -191,9 +191,7 @@ func (e *Engine) newEditor(live *Live, x *extra) (*editor, error) {
 	if classes.Rows().Worn() == 0 {
 		x.Dying = nil // no packet is on its way that has seen the rows
 	}
-	if live.State.Conntrack {
-		classes.Rows().Track() // a killed process may have come no further
-	}
+	ed.track() // a killed process may have come no further
 	ed.rows = classes.Rows().Edit()
 	ed.state = live.State.Edit(state.First + ed.rows.Version() - layout.FirstVersion)
 	return ed, nil
@@ -313,9 +311,7 @@ func (ed *editor) commit() error {
 	failpoint.At("journal")
 	ed.rows.Publish()
 	failpoint.At("published")
-	if ed.live.State.Conntrack {
-		ed.classes.Rows().Track()
-	}
+	ed.track()
 	ed.settledRefused()
 	if err := ed.forgetLists(ed.lists.ended); err != nil {
 		return fmt.Errorf("the new rules are enforced, but not all that belongs to the old ones is gone: %w", err)

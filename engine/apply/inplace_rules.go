@@ -64,6 +64,9 @@ func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *rulese
 		failpoint.At("tracked")
 		ed.state.SetConntrack(true)
 	}
+	if placed.Conntrack && !t.Tracked {
+		t.Tracked, ed.other = true, true
+	}
 	if err := ed.classes.Rows().Unread(number, codegen.Needs(t.in.Family, placed.Rule)); err != nil {
 		return ed.fail(err)
 	}

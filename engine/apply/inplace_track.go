@@ -13,6 +13,19 @@ func tracked(r *ruleset.Rule) bool {
 		slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool { return ruleset.NeedsConntrack(m) })
 }
 
+// track has packets of tables with rules that need connection tracking dropped where there is none, once packets see
+// these rules.
+func (ed *editor) track() {
+	for _, t := range ed.tables {
+		for _, c := range t.state.Chains() {
+			if number, is := class(c); is && t.Tracked {
+				ed.classes.Rows().Track(number)
+				break
+			}
+		}
+	}
+}
+
 // untrack notes a rule that goes, if it needs connection tracking.
 func (ed *editor) untrack(t *tableEditor, r *state.Rule) error {
 	if ed.untracks || !ed.live.State.Conntrack {

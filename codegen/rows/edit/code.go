@@ -164,11 +164,13 @@ func (e *Batch) codeEnds(chain int) error {
 	return nil
 }
 
-// Track has packets dropped whose connections should be tracked, and are not as another program has
-// switched that off.
-func (m *Chains) Track() {
+// Track has packets dropped, at the seats of the table of a chain, whose connections should be tracked, and are not as
+// another program has switched that off.
+func (m *Chains) Track(chain int) {
 	for _, s := range m.Seats(nil) {
-		s[abi.SeatFlags] |= abi.NeedTracked
+		if m.Chain(int(s[abi.SeatBase]) - 1)[abi.ChainTable] == m.Chain(chain)[abi.ChainTable] {
+			s[abi.SeatFlags] |= abi.NeedTracked
+		}
 	}
 }
 
