@@ -121,7 +121,7 @@ COMMIT
 -A PREROUTING -p udp -m udp --dport 1000:1009 -j DNAT --to-destination 192.0.2.1:2000-2009/1000
 COMMIT
 *mangle
--A PREROUTING -p tcp -m tcp --dport 80 -j ECN --ecn-tcp-remove
+-A PREROUTING -p tcp -m connlimit --connlimit-above 100 -j DROP
 COMMIT
 `)
 	const (

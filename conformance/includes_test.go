@@ -14,7 +14,7 @@ import (
 // folder may include. A compiled program may include all.
 var mayInclude = map[string][]string{
 	"facts":     {"facts", "conntrack"},
-	"conntrack": {"facts"},
+	"conntrack": {"conntrack", "facts"},
 	"route":     {"route", "facts"},
 	"memory":    {"memory", "facts"},
 	"lookup":    {"lookup", "facts"},
