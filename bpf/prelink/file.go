@@ -90,6 +90,9 @@ func write(file string, k key, answers []object.Answer) {
 	sum := sha256.Sum256(data)
 	temp := file + ".new"
 	_ = os.Remove(temp) // of a process that was killed
+	if !roomy(filepath.Dir(file)) {
+		return
+	}
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return // another process is writing
@@ -98,4 +101,13 @@ func write(file string, k key, answers []object.Answer) {
 	if f.Close() != nil || err != nil || os.Rename(temp, file) != nil {
 		_ = os.Remove(temp)
 	}
+}
+
+// roomFor is how many bytes must be free where answers are kept: what rules need room for lies there, too.
+const roomFor = 4 << 20
+
+// roomy says whether they are; a file system in memory without a limit does not tell how many blocks it has.
+func roomy(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && (st.Blocks == 0 || st.Bavail >= roomFor/uint64(st.Bsize))
 }
