@@ -45,7 +45,7 @@ func sayable(e pred.Track) bool { return e.Timeout == "" && e.Events == 0 && e.E
 func endsLate(t *plan.Table) bool { return len(lateActions(t)) > 0 }
 
 func lateActions(t *plan.Table) []action {
-	return slices.DeleteFunc(numbered(t), func(a action) bool { return !endsBehindConntrack(t.Actions[a.number].Effect) })
+	return slices.DeleteFunc(numbered(len(t.Actions)), func(a action) bool { return !endsBehindConntrack(t.Actions[a.number].Effect) })
 }
 
 // endings adds the chains behind conntrack.

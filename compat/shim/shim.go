@@ -38,7 +38,8 @@ func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layo
 		Layout: Layout{Family: family, Gen: gen, Table: t.Name, Root: chainName(gen, t.Name)}, pins: pins,
 		effect: func(n int) (pred.Effect, error) { return t.Actions[n].Effect, nil },
 	}
-	here := func(h packet.Hook) []action { return actionsAt(t, h) }
+	stands := AllStand(t)
+	here := func(h packet.Hook) []action { return actionsAt(stands, h) }
 	if translates(t) || t.Alone() && len(t.Actions) > 0 {
 		b.each(t, here)
 		return &b.Layout
@@ -55,11 +56,11 @@ func Targets(family packet.Family, t *plan.Table, gen uint32, pins string) *Layo
 	if b.late {
 		b.endings(t)
 	}
-	if parted(t) {
+	if parted(t, stands) {
 		b.parts(t, here)
 		return &b.Layout
 	}
-	b.whole(t, numbered(t))
+	b.whole(t, numbered(len(t.Actions)))
 	return &b.Layout
 }
 
@@ -127,8 +128,7 @@ type tree struct {
 // was is the tree before its actions became more.
 func (t *tree) was(had int) *tree {
 	out := *t
-	i, _ := slices.BinarySearchFunc(t.actions, had, func(a action, n int) int { return a.number - n })
-	out.actions = t.actions[:i]
+	out.actions = before(t.actions, had)
 	return &out
 }
 

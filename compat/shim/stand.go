@@ -35,18 +35,37 @@ func standsAt(e pred.Effect, h packet.Hook) bool {
 	return true
 }
 
-// parted says whether some action of a table cannot stand at one of its hooks: then each hook
+// Stands says at which hooks an effect can stand, as bits 1 << packet.Hook.
+func Stands(e pred.Effect) (hooks uint8) {
+	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
+		if standsAt(e, h) {
+			hooks |= 1 << h
+		}
+	}
+	return hooks
+}
+
+// AllStand gives that of the actions of a table, by their numbers.
+func AllStand(t *plan.Table) []byte {
+	out := make([]byte, len(t.Actions))
+	for i, a := range t.Actions {
+		out[i] = Stands(a.Effect)
+	}
+	return out
+}
+
+// parted says whether some action cannot stand at one of a table's hooks: then each hook
 // has chains of its own.
-func parted(t *plan.Table) bool {
+func parted(t *plan.Table, stands []byte) bool {
 	return slices.ContainsFunc(t.Hooks, func(h *plan.Hook) bool {
-		return h.Shim && slices.ContainsFunc(t.Actions, func(a plan.Action) bool { return !standsAt(a.Effect, h.Hook) })
+		return h.Shim && slices.ContainsFunc(stands, func(hooks byte) bool { return hooks>>h.Hook&1 == 0 })
 	})
 }
 
-// actionsAt are those of a table that can stand at a hook.
-func actionsAt(t *plan.Table, h packet.Hook) (out []action) {
-	for n, a := range t.Actions {
-		if standsAt(a.Effect, h) {
+// actionsAt are those that can stand at a hook.
+func actionsAt(stands []byte, h packet.Hook) (out []action) {
+	for n, hooks := range stands {
+		if hooks>>h&1 == 1 {
 			out = append(out, action{n})
 		}
 	}

@@ -1,22 +1,10 @@
 package shim
 
 import (
-	"slices"
-
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 	"github.com/bpftables/bpftables/translate/plan"
 )
-
-// Stands says at which hooks an effect can stand, as bits 1 << packet.Hook.
-func Stands(e pred.Effect) (hooks uint8) {
-	for h := packet.Prerouting; h <= packet.Postrouting; h++ {
-		if standsAt(e, h) {
-			hooks |= 1 << h
-		}
-	}
-	return hooks
-}
 
 // Told is a table whose actions became more.
 type Told struct {
@@ -36,7 +24,7 @@ type Growth struct {
 // Grow gives what a layout becomes: the chains on the way to the new actions. False: other base chains, too, or
 // what has objects of its own.
 func Grow(family packet.Family, t *Told, gen uint32, pins string) (*Growth, bool, error) {
-	if t.Table.Alone() && !translates(t.Table) {
+	if t.Table.Alone() && !translates(t.Table) || parted(t.Table, t.Stands[:t.Had]) != parted(t.Table, t.Stands) {
 		return nil, false, nil
 	}
 	for n := t.Had; n < len(t.Stands); n++ {
@@ -47,9 +35,6 @@ func Grow(family packet.Family, t *Told, gen uint32, pins string) (*Growth, bool
 	}
 	from, to := t.builder(family, gen, pins, true), t.builder(family, gen, pins, false)
 	for _, b := range []*builder{from, to} {
-		if t.partedBy(t.Had) != t.partedBy(len(t.Stands)) {
-			return nil, false, nil
-		}
 		b.told(t)
 		if b.failed || b.err != nil {
 			return nil, false, b.err
@@ -76,52 +61,28 @@ func (t *Told) builder(family packet.Family, gen uint32, pins string, before boo
 	}
 }
 
-// partedBy is parted, of the first n actions.
-func (t *Told) partedBy(n int) bool {
-	return slices.ContainsFunc(t.Table.Hooks, func(h *plan.Hook) bool {
-		return h.Shim && slices.ContainsFunc(t.Stands[:n], func(hooks byte) bool { return hooks>>h.Hook&1 == 0 })
-	})
-}
-
-// at are the actions that can stand at a hook.
-func (t *Told) at(h packet.Hook) (out []action) {
-	for n, hooks := range t.Stands {
-		if hooks>>h&1 == 1 {
-			out = append(out, action{number: n})
-		}
-	}
-	return out
-}
-
 // told lays out a table, as Targets does.
 func (b *builder) told(t *Told) {
 	table := *t.Table
 	if b.growing.before {
 		table.Longest = t.Longest
 	}
+	at := func(h packet.Hook) []action { return actionsAt(t.Stands, h) }
 	switch {
 	case translates(&table):
-		b.each(&table, t.at)
-	case t.partedBy(t.Had):
-		b.parts(&table, t.at)
+		b.each(&table, at)
+	case parted(&table, t.Stands[:t.Had]):
+		b.parts(&table, at)
 	default:
-		b.whole(&table, t.numbered())
+		b.whole(&table, numbered(len(t.Stands)))
 	}
-}
-
-func (t *Told) numbered() []action {
-	out := make([]action, len(t.Stands))
-	for n := range out {
-		out[n].number = n
-	}
-	return out
 }
 
 // changes splits the actions of a tree, and says whether it changes.
 func (b *builder) changes(all []action) (had []action, some bool) {
-	i, _ := slices.BinarySearchFunc(all, b.growing.had, func(a action, n int) int { return a.number - n })
-	if i == 0 && len(all) > 0 {
+	had = before(all, b.growing.had)
+	if len(had) == 0 && len(all) > 0 {
 		b.failed = true // its base chain leads nowhere yet
 	}
-	return all[:i], i < len(all) && i > 0
+	return had, len(had) < len(all) && len(had) > 0
 }

@@ -40,12 +40,19 @@ const (
 // action is an action of a table, by its number.
 type action struct{ number int }
 
-func numbered(t *plan.Table) []action {
-	out := make([]action, len(t.Actions))
+// numbered are the first n.
+func numbered(n int) []action {
+	out := make([]action, n)
 	for i := range out {
 		out[i].number = i
 	}
 	return out
+}
+
+// before are those of some, in order, with smaller numbers.
+func before(all []action, number int) []action {
+	i, _ := slices.BinarySearchFunc(all, number, func(a action, n int) int { return a.number - n })
+	return all[:i]
 }
 
 // steps are how many actions a packet can have: one more may come with changes in place.

@@ -101,11 +101,7 @@ func targetsOf(p *plan.Plan, name string) (*plan.Table, []byte) {
 		for _, h := range t.Hooks {
 			out.Hooks = append(out.Hooks, &plan.Hook{Hook: h.Hook, Priority: h.Priority, NAT: h.NAT, Route: h.Route, Shim: h.Shim, Met: h.Met})
 		}
-		stands := make([]byte, len(t.Actions))
-		for i, a := range t.Actions {
-			stands[i] = shim.Stands(a.Effect)
-		}
-		return out, stands
+		return out, shim.AllStand(t)
 	}
 	return nil, nil
 }
