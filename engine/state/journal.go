@@ -104,6 +104,11 @@ func (s *Store) replayBatch(ops []byte) error {
 	return nil
 }
 
+// appendBytes appends a length and so many bytes, for opReader.bytes.
+func appendBytes[T string | []byte](b []byte, data T) []byte {
+	return append(le.AppendUint32(b, uint32(len(data))), data...)
+}
+
 // append appends the operation as the journal has it.
 func (o *op) append(b []byte) []byte {
 	b = append(b, byte(o.kind))
@@ -115,19 +120,16 @@ func (o *op) append(b []byte) []byte {
 		r := &o.rule
 		b = le.AppendUint32(le.AppendUint32(b, r.Slot), r.Row)
 		b = le.AppendUint64(le.AppendUint64(b, r.Counters.Packets), r.Counters.Bytes)
-		b = append(le.AppendUint32(b, uint32(len(r.Text))), r.Text...)
-		b = append(le.AppendUint32(b, uint32(len(r.Exact))), r.Exact...)
+		b = appendBytes(appendBytes(b, r.Text), r.Exact)
 	case opPolicy, opNewChain, opRename:
-		b = append(le.AppendUint32(b, uint32(len(o.name))), o.name...)
+		b = appendBytes(b, o.name)
 	case opPart:
-		b = append(le.AppendUint32(b, uint32(len(o.name))), o.name...)
-		b = append(le.AppendUint32(b, uint32(len(o.rule.Text))), o.rule.Text...)
+		b = appendBytes(appendBytes(b, o.name), o.rule.Text)
 	case opNewTable:
-		b = append(le.AppendUint32(b, uint32(len(o.name))), o.name...)
+		b = appendBytes(b, o.name)
 		b = le.AppendUint32(b, uint32(len(o.chains)))
 		for _, c := range o.chains {
-			b = append(le.AppendUint32(b, uint32(len(c.Name))), c.Name...)
-			b = le.AppendUint32(le.AppendUint32(b, c.Slot), c.Class)
+			b = le.AppendUint32(le.AppendUint32(appendBytes(b, c.Name), c.Slot), c.Class)
 		}
 	case opCounters:
 		b = le.AppendUint32(b, uint32(len(o.counters)))

@@ -11,8 +11,7 @@ func appendParts(b []byte, parts map[string][]byte) []byte {
 		if len(parts[name]) == 0 {
 			continue
 		}
-		b = append(le.AppendUint32(b, uint32(len(name))), name...)
-		b = append(le.AppendUint32(b, uint32(len(parts[name]))), parts[name]...)
+		b = appendBytes(appendBytes(b, name), parts[name])
 	}
 	return b
 }
