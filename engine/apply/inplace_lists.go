@@ -123,7 +123,7 @@ func (ed *editor) named(name string) (bool, error) {
 			continue // its rules are not iptables'
 		}
 		if ed.names(t.state, func(stored *state.Rule) bool {
-			r, err := ed.read(t, stored)
+			r, err := ed.read(t.state, stored)
 			if err != nil {
 				fault = err
 				return true

@@ -148,7 +148,7 @@ func (ed *editor) leaves(t *tableEditor, r *state.Rule) error {
 	if !keeps && r.Slot != state.None {
 		return nil
 	}
-	rule, err := ed.read(t, r)
+	rule, err := ed.read(t.state, r)
 	if err == nil && r.Slot == state.None && !ed.unheld(t, rule) {
 		err = errNotInPlace
 	}

@@ -31,7 +31,7 @@ func (ed *editor) untrack(t *tableEditor, r *state.Rule) error {
 	if ed.untracks || !ed.live.State.Conntrack {
 		return nil
 	}
-	rule, err := ed.read(t, r)
+	rule, err := ed.read(t.state, r)
 	if err == nil {
 		ed.untracks = tracked(rule)
 	}
@@ -44,15 +44,16 @@ func (ed *editor) lastTracked() bool {
 	if !ed.untracks {
 		return false
 	}
-	for _, t := range ed.live.State.Tables() {
+	// Long tables last: one rule that is found is enough.
+	short := func(a, b *state.Table) int { return a.Len() - b.Len() }
+	for _, t := range slices.SortedFunc(slices.Values(ed.live.State.Tables()), short) {
 		if ed.extra.Owned[t.Name] != nil {
 			return false // its rules are not iptables'
 		}
-		isChain := func(name string) bool { return t.Chain(name) != nil }
 		for _, c := range t.Chains() {
 			for i := range c.Len() {
 				stored := c.Rule(i)
-				if r, err := ed.check.Read(t.Name, stored.Text, stored.Exact, isChain); err != nil || tracked(r) {
+				if r, err := ed.read(t, &stored); err != nil || tracked(r) {
 					return false
 				}
 			}

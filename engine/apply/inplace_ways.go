@@ -70,7 +70,7 @@ func (ed *editor) settle(w *ways, reach *flow.Reach) (again bool, err error) {
 func (ed *editor) ask(t *tableEditor, c *state.Chain, number int) (refused uint8, made bool, err error) {
 	for i := range c.Len() {
 		stored := c.Rule(i)
-		r, err := ed.read(t, &stored)
+		r, err := ed.read(t.state, &stored)
 		if err != nil {
 			return 0, false, err
 		}
@@ -87,9 +87,9 @@ func (ed *editor) ask(t *tableEditor, c *state.Chain, number int) (refused uint8
 	return refused, made, nil
 }
 
-// read reads a stored rule.
-func (ed *editor) read(t *tableEditor, r *state.Rule) (*ruleset.Rule, error) {
-	out, err := ed.check.Read(t.state.Name, r.Text, r.Exact, func(name string) bool { return t.state.Chain(name) != nil })
+// read reads a stored rule of a table.
+func (ed *editor) read(t *state.Table, r *state.Rule) (*ruleset.Rule, error) {
+	out, err := ed.check.Read(t.Name, r.Text, r.Exact, func(name string) bool { return t.Chain(name) != nil })
 	if err != nil {
 		return nil, errNotInPlace // a new generation says more
 	}
@@ -203,7 +203,7 @@ func (w *ways) rule(c *state.Chain, i int) (out flow.Rule, err error) {
 		return out, errNotInPlace
 	}
 	stored := c.Rule(i)
-	r, err := w.ed.read(w.t, &stored)
+	r, err := w.ed.read(w.t.state, &stored)
 	if err != nil {
 		return out, err
 	}
