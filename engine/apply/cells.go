@@ -176,7 +176,8 @@ func (l *Live) readExtra() (*extra, error) {
 	return x, err
 }
 
-// readExtra gives what a state keeps for us.
+// readExtra gives what a state keeps for us. Package json looks at all types that something to be
+// read may hold, at first: a part that is not there is not asked for.
 func readExtra(st *state.Store) (*extra, error) {
 	x := &extra{Actions: map[string]*plan.ActionList{}}
 	for name, part := range x.parts() {

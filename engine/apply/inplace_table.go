@@ -31,9 +31,12 @@ func (ed *editor) table(name string) *tableEditor {
 	for i, b := range bases {
 		chains[i] = state.ChainSpec{Name: tables.ChainName(b.Hook), Slot: b.Slot, Class: uint32(b.Class)}
 	}
-	c := &changeable{}
+	s, c := ed.state.NewTable(name, chains), &changeable{}
+	if s == nil {
+		return nil // Commit says why
+	}
 	ed.extra.Changeable[name], ed.other = c, true
-	ed.tables[name] = ed.tableEditor(ed.engine.family, ed.state.NewTable(name, chains), c)
+	ed.tables[name] = ed.tableEditor(ed.engine.family, s, c)
 	return ed.tables[name]
 }
 

@@ -62,8 +62,6 @@ func (e *Engine) Status() (*Status, error) {
 		ts := TableStatus{Name: t.Name, Where: "netfilter", Rules: t.Len(), Shims: t.Shims, Held: has.Held[t.Name], Reasons: live.extra.Reasons[t.Name]}
 		if t.InBPF {
 			ts.Where = "bpf"
-		}
-		if t.InBPF {
 			ts.Shims = live.extra.Actions[t.Name].Len() // since the generation was made there may be more
 		}
 		out.Tables = append(out.Tables, ts)

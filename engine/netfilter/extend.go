@@ -181,6 +181,9 @@ func (d *Datapath) put(live *datapath.Live, l *shim.Layout, bases []datapath.Bas
 
 // ask puts the programs there that a layout asks.
 func (d *Datapath) ask(live *datapath.Live, l *shim.Layout, bases []datapath.Base, alone bool) error {
+	if len(l.Entries)+len(l.Programs) == 0 {
+		return nil
+	}
 	at := make([]attach.Base, len(bases))
 	for i, b := range bases {
 		at[i] = attach.Base{Class: b.Class, Hook: b.Hook, Priority: b.Priority}

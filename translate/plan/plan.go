@@ -98,15 +98,6 @@ func (r Reason) String() string {
 // Action is an effect that others run, told by the programs.
 type Action struct{ Effect pred.Effect }
 
-// MarshalJSON gives the stored form of the effect.
-func (a Action) MarshalJSON() ([]byte, error) { return pred.EncodeEffect(a.Effect) }
-
-// UnmarshalJSON reads it.
-func (a *Action) UnmarshalJSON(data []byte) (err error) {
-	a.Effect, err = pred.DecodeEffect(data)
-	return err
-}
-
 // Hook is what one hook program runs.
 type Hook struct {
 	Hook     packet.Hook
