@@ -47,10 +47,7 @@ func classed(t *testing.T, class uint32) func() {
 	t.Helper()
 	root := t.TempDir()
 	if err := unix.Mount("none", root, "cgroup", 0, "net_cls"); err != nil {
-		if os.Getenv("REQUIRE_KERNEL") != "" {
-			t.Fatalf("net_cls: %v", err)
-		}
-		t.Skipf("net_cls: %v", err)
+		cannot(t, fmt.Errorf("net_cls: %w", err))
 	}
 	group := filepath.Join(root, fmt.Sprintf("bpftables-%d", os.Getpid()))
 	write := func(path, text string) {

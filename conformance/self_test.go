@@ -11,13 +11,18 @@ import (
 // needRoot skips where labs cannot be built; in CI that is a failure.
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
+	if os.Geteuid() != 0 {
+		cannot(t, "labs need root")
 	}
+}
+
+// cannot skips a test, or fails it where everything has to be there.
+func cannot(t *testing.T, why any) {
+	t.Helper()
 	if os.Getenv("REQUIRE_KERNEL") != "" {
-		t.Fatal("labs need root")
+		t.Fatal(why)
 	}
-	t.Skip("labs need root")
+	t.Skip(why)
 }
 
 const selfRules = `*raw

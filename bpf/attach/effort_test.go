@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/bpftables/bpftables/bpf/abi"
-	"github.com/bpftables/bpftables/bpf/maps"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
@@ -73,14 +72,7 @@ func effort(t *testing.T, family packet.Family, ops uint64) (uint32, bool) {
 	}
 	spec.Maps[abi.NetfilterMapClassRows].ValueSize = 4 * rows * abi.RowSize6
 	spec.Maps[abi.NetfilterMapClassIndex].ValueSize = 4 * (index + abi.IndexSlack)
-	st, err := states([]codegen.Program{*p})
-	if err != nil {
-		t.Fatal(err)
-	}
-	given, err := maps.New(spec.Maps, st)
-	if err != nil {
-		t.Fatal(err)
-	}
+	given := madeMaps(t, spec, p)
 	defer given.Close()
 	loaded, err := loadGenerated(p, spec, prog, given)
 	if err != nil {

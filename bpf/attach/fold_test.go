@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 
 	"github.com/bpftables/bpftables/bpf/abi"
@@ -83,14 +84,7 @@ func leftOf(t *testing.T, p *codegen.Program, fold bool) (out []string, loaded i
 	if prog.Instructions, err = rewrite.FillInline(prog.Instructions, generated(p), known, abi.FuncChain, abi.FuncLead); err != nil {
 		t.Fatal(err)
 	}
-	st, err := states([]codegen.Program{*p})
-	if err != nil {
-		t.Fatal(err)
-	}
-	given, err := maps.New(spec.Maps, st)
-	if err != nil {
-		t.Fatal(err)
-	}
+	given := madeMaps(t, spec, p)
 	defer given.Close()
 	l, err := load(spec, prog, given)
 	if err != nil {
@@ -114,4 +108,18 @@ func leftOf(t *testing.T, p *codegen.Program, fold bool) (out []string, loaded i
 		}
 	}
 	return out, len(prog.Instructions)
+}
+
+// madeMaps makes the maps that a program uses.
+func madeMaps(t *testing.T, spec *ebpf.CollectionSpec, p *codegen.Program) maps.Set {
+	t.Helper()
+	st, err := states([]codegen.Program{*p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	given, err := maps.New(spec.Maps, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return given
 }
