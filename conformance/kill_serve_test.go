@@ -111,7 +111,7 @@ serve() { # POINT: until it is done, or killed
 	cat <&$out >> log & reader=$!
 	happens
 	end=$((SECONDS + 60))
-	until ready || ! kill -0 $pid 2>/dev/null; do told=$(closed "point $1"); grep -q 'killed at' log || echo -n "$told"; [ $SECONDS -lt $end ] || { says "point $1: neither done nor killed"; break; }; done
+	until ready || ! kill -0 $pid 2>/dev/null; do told=$(closed "point $1"); [ -z "$told" ] || { sleep 1; grep -q 'killed at' log || echo -n "$told"; }; [ $SECONDS -lt $end ] || { says "point $1: neither done nor killed"; break; }; done
 	kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null; exec {out}<&-; wait $reader
 }
 prepare; : > log

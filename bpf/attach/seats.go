@@ -135,16 +135,52 @@ func (s *Space) seats(progs []codegen.Program, probing bool) ([]*guest, error) {
 	}
 	look := p.look
 	if !probing {
-		look = func(packet.Hook, int32) found { return nothing }
+		look = func(h packet.Hook, priority int32) found { return p.known[seat{hook: h, priority: priority}] }
 	}
-	out := guestsOf(progs)
-	if err := errors.Join(takeSeats(out, look), p.err); err != nil {
-		return nil, err
+	out, err := settle(progs, entries, guards, look, p.leaves)
+	return out, errors.Join(err, p.err)
+}
+
+// settle finds seats beside entries and guards that are linked; leaves has look say that a linked
+// guard is about to go.
+func settle(progs []codegen.Program, entries, guards []seat, look func(packet.Hook, int32) found, leaves func(seat)) ([]*guest, error) {
+	for {
+		out := guestsOf(progs)
+		if err := takeSeats(out, look); err != nil {
+			return nil, err
+		}
+		if err := number(out, entries); err != nil {
+			return nil, err
+		}
+		stale := staleGuards(out, guards)
+		if len(stale) == 0 {
+			return out, level(out, guards)
+		}
+		for _, at := range stale {
+			leaves(at)
+		}
 	}
-	if err := number(out, entries); err != nil {
-		return nil, err
+}
+
+// staleGuards are linked guards where chains are to have guards of another level: what was linked
+// with them has other seats than the chains have now, as somebody removes pins while we link.
+func staleGuards(guests []*guest, guards []seat) (out []seat) {
+	for _, s := range guests {
+		if g, ok := s.guardOf(guards); ok && g.level != s.at.level {
+			out = append(out, g)
+		}
 	}
-	return out, level(out, guards)
+	return out
+}
+
+// guardOf is the guard, among those that are linked, at the seat of the chain's own.
+func (s *guest) guardOf(guards []seat) (seat, bool) {
+	for _, g := range guards {
+		if s.guard && g.hook == s.hook && g.priority == s.behind {
+			return g, true
+		}
+	}
+	return seat{}, false
 }
 
 // level refuses tables whose notes would lie at several levels: the matches that
@@ -160,10 +196,8 @@ func level(guests []*guest, guards []seat) error {
 			notes += fmt.Sprintf(" %s %d", s.hook, s.priority)
 		}
 		have, ok := of[notes]
-		for _, g := range guards {
-			if g.hook == s.hook && g.priority == s.behind {
-				have, ok = g.level, true
-			}
+		if g, linked := s.guardOf(guards); linked {
+			have, ok = g.level, true
 		}
 		if ok && have != s.at.level {
 			return &NoSeatError{Hook: s.hook, Priority: s.priority}
@@ -219,6 +253,12 @@ func (p *prober) look(h packet.Hook, priority int32) found {
 	p.err = cmp.Or(p.err, err)
 	p.known[at] = is
 	return is
+}
+
+// leaves has a link of ours be passed.
+func (p *prober) leaves(at seat) {
+	delete(p.ours, at.bare())
+	p.known[at.bare()] = leaving
 }
 
 // ask waits for what is about to be gone.

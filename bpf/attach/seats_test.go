@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/ruleset/packet"
 )
 
@@ -121,5 +122,21 @@ func TestLevels(t *testing.T) {
 	}
 	if number(guests, nil) == nil {
 		t.Error("more priorities than levels have levels")
+	}
+}
+
+// TestStaleGuards passes a guard of ours that has another level than the chain whose seat it is at:
+// what was linked with it stands further from the chain.
+func TestStaleGuards(t *testing.T) {
+	progs := []codegen.Program{{Table: "filter", Hook: packet.Output, Shim: true}}
+	entries, guards := []seat{{packet.Output, -2, 0}}, []seat{{packet.Output, 1, 0}}
+	known := map[int32]found{}
+	look := func(_ packet.Hook, at int32) found { return known[at] }
+	out, err := settle(progs, entries, guards, look, func(at seat) { known[at.priority] = leaving })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprintf("%+v %+v", out[0].at, out[0].guardAt()), fmt.Sprintf("%+v %+v", seat{packet.Output, -1, 1}, seat{packet.Output, 2, 1}); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
