@@ -10,9 +10,11 @@ export BPFTABLES_CORPUS := $(if $(BPFTABLES_CORPUS),$(abspath $(BPFTABLES_CORPUS
 
 # The linker writes through a mapping: what it has written lies in memory page by page. A copy lies there in large pieces,
 # as an installed program does, of which a start of some milliseconds takes a fifth less.
+# The faces live for milliseconds: their threads need no signals that take turns away from them (GODEBUG asyncpreemptoff).
 PROGRAMS = bpftables xtables-bpf-multi
 build:
-	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/bpftables
+	$(GO) build -trimpath -ldflags '-s -w -X runtime.godebugDefault=asyncpreemptoff=1' -o bin/ ./cmd/xtables-bpf-multi
 	@cd bin && for program in $(PROGRAMS); do cp $$program .$$program && mv .$$program $$program || exit 1; done
 
 # The programs, their manual pages and units for systemd.
