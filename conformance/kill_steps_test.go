@@ -53,7 +53,15 @@ func TestKilledFirsts(t *testing.T) {
 	rows := func(t *testing.T, l *lab.Lab) {
 		command(t, l.Host(), "", binary, "iptables", "-w", "60", "-A", "INPUT", "-p", "udp", "--dport", "7", "-j", "DROP")
 	}
+	unmet := func(t *testing.T, l *lab.Lab) {
+		code(t, l)
+		for _, table := range []string{"filter", "raw"} {
+			command(t, l.Host(), "", binary, "iptables", "-w", "60", "-t", table, "-N", "u")
+		}
+	}
 	for rule, set := range map[string]func(*testing.T, *lab.Lab){
+		"filter % u -m connlimit --connlimit-above 8 -j DROP":                   unmet,
+		"raw % u -p udp --dport 69 -j CT --helper tftp":                         unmet,
 		"filter % OUTPUT -p udp --dport 8 -j REJECT":                            code,
 		"nat % PREROUTING -p udp --dport 1001 -j REDIRECT --to-ports 2002":      code,
 		"filter % INPUT -p udp --dport 1001 -m conntrack --ctstate NEW -j DROP": rows,

@@ -199,6 +199,31 @@ func TestHostFaults(t *testing.T) {
 			$B iptables -w -N u; $B iptables -w -A u -m set --match-set s1 src -j DROP
 			ipset destroy s1 2> err && says "a set that a rule names is destroyed"
 			$B iptables -w -A INPUT -m policy --dir in --pol none -j ACCEPT || says "another rule is refused"`,
+		// Rules of a chain that no packet meets come and go without a new generation; they are enforced once packets do.
+		"unmet rules in place": `
+			unset BPFTABLES_IPTABLES
+			iptables() { $B iptables -w "$@"; }
+			made() { $B status | grep -q "^ipv4: generation $1," || says "$2: $($B status | head -1)"; }
+			ipset create s1 hash:ip; ipset add s1 127.0.0.1
+			printf '*filter\n-A OUTPUT -p udp --dport 8 -m conntrack --ctstate NEW -j DROP\nCOMMIT\n*raw\n-A OUTPUT -p udp --dport 7 -j DROP\nCOMMIT\n' | $B restore -w
+			iptables -N u; iptables -t raw -N u
+			for rule in "-m set --match-set s1 src -j RETURN" "-m connlimit --connlimit-above 100000 -j RETURN" "-m hashlimit --hashlimit-upto 3/min --hashlimit-name h -j RETURN" \
+				"-m time --timestart 23:00 -j RETURN" "-p udp -m set --match-set s1 src -j DROP"; do
+				iptables -A u $rule || says "$rule is refused"
+				iptables -C u $rule || says "$rule is not there"
+			done
+			iptables -t raw -A u -p udp --dport 69 -j CT --helper tftp || says "a helper is refused"
+			iptables -t raw -A u -p udp --dport 69 -j CT --helper nosuch 2> err && says "a helper is taken that is not there"
+			ipset destroy s1 2> err && says "a set that rules name is destroyed"
+			made 1 "rules that no packet meets"
+			[ $(passes) = yes ] || says "rules drop that no packet meets"
+			iptables -I u -p udp -m set --match-set s1 src -j DROP; iptables -A OUTPUT -p udp --dport 9 -j u || says "the jump is refused"
+			[ $(passes) = no ] || says "rules do not drop that packets meet"
+			iptables -D OUTPUT -p udp --dport 9 -j u
+			[ $(passes) = yes ] || says "rules drop that no packet meets any more"
+			iptables -F u; iptables -X u
+			ipset destroy s1 || says "a set that no rule names is kept"
+			iptables -t raw -F u; iptables -t raw -X u`,
 		// So does one in a root directory of its own, and one whose process 1 has another root.
 		"own root": `
 			mkdir -p r; mount --rbind / r

@@ -119,6 +119,11 @@ func Prefix(gen uint32) string { return fmt.Sprintf("%s%d", stem, gen) }
 // Holder is the chain with what rules of a generation name that no packet meets.
 func Holder(gen uint32) string { return Prefix(gen) + "-h" }
 
+// IsHolder says whether a chain is one that Hold gives for a generation.
+func IsHolder(chain string, gen uint32) bool {
+	return chain == Holder(gen) || strings.HasPrefix(chain, Holder(gen)+"-")
+}
+
 // Trial is a chain in which rules stand for a moment, to hear what netfilter says.
 func Trial(gen uint32) string { return Prefix(gen) + "-t" }
 

@@ -178,6 +178,12 @@ func (d *Datapath) AddTable(*datapath.Live, *ruleset.Table, func(int) bool) ([]d
 // Track has nothing to switch on: what is known of connections comes with the packets.
 func (d *Datapath) Track() error { return nil }
 
+// Names is false: nobody is asked for what rules name.
+func (d *Datapath) Names(*ruleset.Place) bool { return false }
+
+// Hold holds nothing.
+func (d *Datapath) Hold(*datapath.Live, []datapath.Unmet, []datapath.Unmet) error { return nil }
+
 // Lost is what Kernel.Lose has taken.
 func (d *Datapath) Lost(*datapath.Live) ([]string, error) { return d.lost, nil }
 

@@ -58,8 +58,15 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 		o.Warn = func(text string) { warnings = append(warnings, text) }
 		done, fault := req.change(o, ed)
 		if done && ed.err == nil && ed.full == nil && !ed.lastTracked() && e.extend(ed) == nil { // else a new generation says why not
-			req.warn(warnings)
-			return true, ed.commit()
+			err := ed.hold()
+			if err == nil {
+				req.warn(warnings)
+				return true, ed.commit()
+			}
+			var refused *ruleset.Error
+			if errors.As(err, &refused) {
+				fault = err
+			}
 		}
 		if err := errors.Join(ed.abort(), ed.err, fault); err != nil {
 			req.warn(warnings)
@@ -142,6 +149,7 @@ type editor struct {
 	untracks bool    // a rule went that needed connection tracking
 	given    *memory // slots that were found for rules of the change
 	lists    lists
+	unmet    unmet
 	full     error           // the generation had no room for a change
 	kinds    *edit.KindError // what the programs of a table do not run
 	err      error
@@ -315,6 +323,9 @@ func (ed *editor) commit() error {
 	ed.settledRefused()
 	if err := ed.forgetLists(ed.lists.ended); err != nil {
 		return fmt.Errorf("the new rules are enforced, but not all that belongs to the old ones is gone: %w", err)
+	}
+	if err := ed.letGo(); err != nil {
+		return err
 	}
 	if err := ed.restart(); err != nil {
 		return fmt.Errorf("the new rules are enforced, but their limits do not begin anew: %w", err)

@@ -89,10 +89,9 @@ func (t *tableEditor) unmoved(r *ruleset.Rule) bool {
 // dropOld takes the first n rules that are to go away.
 func (ed *editor) dropOld(t *tableEditor, c *state.Chain, n int) error {
 	f := t.refills[c]
-	number, _ := class(c)
 	for i := range n {
 		r := c.Rule(f.next + i)
-		if err := ed.take(t, number, &r); err != nil {
+		if err := ed.take(t, c, &r); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/codegen"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
@@ -53,19 +52,16 @@ func (ed *editor) exact(table string, r *ruleset.Rule, spec []byte) []byte {
 
 // place makes rows of a rule that is to be in front of rule i, and says in to where they are.
 func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *ruleset.Rule, to *state.Rule) error {
-	placed := t.in.Rule(r)
-	if placed == nil {
+	placed, unmet := ed.lay(t, c, number, r)
+	switch {
+	case unmet:
+		return ed.putUnmet(t, c, number, r, to)
+	case placed == nil:
 		return errNotInPlace
-	}
-	if placed.Conntrack && !ed.live.State.Conntrack {
-		if ed.err = ed.engine.data.Track(); ed.err != nil {
-			return ed.err
+	case placed.Conntrack:
+		if err := ed.needTracking(t); err != nil {
+			return err
 		}
-		failpoint.At("tracked")
-		ed.state.SetConntrack(true)
-	}
-	if placed.Conntrack && !t.Tracked {
-		t.Tracked, ed.other = true, true
 	}
 	if err := ed.classes.Rows().Unread(number, codegen.Needs(t.in.Family, placed.Rule)); err != nil {
 		return ed.fail(err)
@@ -108,7 +104,7 @@ func before(c *state.Chain, i int) uint32 {
 
 // Delete takes rule i away.
 func (ed *editor) Delete(table, chain string, i int) error {
-	c, t, number := ed.find(table, chain)
+	c, t, _ := ed.find(table, chain)
 	if c == nil {
 		return errNotInPlace
 	}
@@ -116,7 +112,7 @@ func (ed *editor) Delete(table, chain string, i int) error {
 		return err
 	}
 	r := c.Rule(i)
-	if err := ed.take(t, number, &r); err != nil {
+	if err := ed.take(t, c, &r); err != nil {
 		return err
 	}
 	ed.state.Delete(c, i)
@@ -124,10 +120,11 @@ func (ed *editor) Delete(table, chain string, i int) error {
 }
 
 // take takes the rows of a rule away.
-func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
-	if err := errors.Join(ed.leaves(t, r), ed.untrack(t, r)); err != nil {
+func (ed *editor) take(t *tableEditor, c *state.Chain, r *state.Rule) error {
+	if err := errors.Join(ed.leaves(t, c, r), ed.untrack(t, r)); err != nil {
 		return err
 	}
+	number, _ := class(c)
 	ends := r.Row != 0 && ed.rows.Ends(r.Row)
 	if ends && ed.classes.Rows().Unmet(number) {
 		return errNotInPlace
@@ -143,31 +140,20 @@ func (ed *editor) take(t *tableEditor, number int, r *state.Rule) error {
 }
 
 // leaves looks whether what a rule names can go in place with it.
-func (ed *editor) leaves(t *tableEditor, r *state.Rule) error {
+func (ed *editor) leaves(t *tableEditor, c *state.Chain, r *state.Rule) error {
 	keeps := slices.Contains(t.Keepers, r.Slot)
 	if !keeps && r.Slot != state.None {
 		return nil
 	}
 	rule, err := ed.read(t.state, r)
-	if err == nil && r.Slot == state.None && !ed.unheld(t, rule) {
-		err = errNotInPlace
-	}
 	if err != nil {
 		return err
 	}
+	if r.Slot == state.None {
+		return ed.takeUnmet(t, c, rule)
+	}
 	t.Keepers = slices.DeleteFunc(slices.Clone(t.Keepers), func(slot uint32) bool { return slot == r.Slot })
 	return ed.release(rule)
-}
-
-// unheld says of a rule that no packet meets that nothing it names is held for it (netfilter.hold): then it
-// could have had rows.
-func (ed *editor) unheld(t *tableEditor, r *ruleset.Rule) bool {
-	actions, given := t.in.Actions.Len(), *ed.given
-	defer func() {
-		t.in.Actions.Cut(actions)
-		*ed.given = given
-	}()
-	return t.in.Rule(r) != nil
 }
 
 // manyCounters is from how many on all counters are read at once.

@@ -3,6 +3,7 @@ package apply
 import (
 	"slices"
 
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 )
@@ -24,6 +25,21 @@ func (ed *editor) track() {
 			}
 		}
 	}
+}
+
+// needTracking has connections tracked for a rule of a table.
+func (ed *editor) needTracking(t *tableEditor) error {
+	if !ed.live.State.Conntrack {
+		if ed.err = ed.engine.data.Track(); ed.err != nil {
+			return ed.err
+		}
+		failpoint.At("tracked")
+		ed.state.SetConntrack(true)
+	}
+	if !t.Tracked {
+		t.Tracked, ed.other = true, true
+	}
+	return nil
 }
 
 // untrack notes a rule that goes, if it needs connection tracking.

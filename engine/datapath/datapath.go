@@ -62,6 +62,12 @@ type Datapath interface {
 	// gives these, and the generation's record as it is then. used says which classes chains of the
 	// generation have. ErrAnew: only a new generation can have the table.
 	AddTable(live *Live, t *ruleset.Table, used func(class int) bool) ([]Base, json.RawMessage, error)
+	// Names says whether a rule that no packet meets names what Hold has to hold.
+	Names(in *ruleset.Place) bool
+	// Hold has what rules name that no packet meets, and that only others have, stay there as long as the rules do. These are all of
+	// them; some that went may have been held before. A *ruleset.Error says that a new one is refused; ErrAnew: only a new
+	// generation can.
+	Hold(live *Live, rules, went []Unmet) error
 	// Track has connections tracked for rules that no packet meets yet.
 	Track() error
 
@@ -140,6 +146,13 @@ type Input struct {
 	// laid out and something else than this process, or another processor, verifies it; Load
 	// waits for it. row is Row of the generation that is on its way.
 	Meanwhile func(row func(slot uint32) uint32)
+}
+
+// Unmet is a rule of a chain that no packet meets.
+type Unmet struct {
+	ruleset.Place
+	Table, Chain string
+	New          bool // it comes with the change
 }
 
 // EarlyOff is the mode in which no rules run before the hooks.

@@ -1,10 +1,17 @@
 package netfilter
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/bpftables/bpftables/bpf/anchor"
+	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/pred"
@@ -55,26 +62,34 @@ func (n *netfilter) hold(b *build) error {
 // holdInOwn has our table in nf_tables hold what it can of some rules, and gives the others. It holds all or
 // nothing: what the kernel refuses the tools can say the reason of.
 func (n *netfilter) holdInOwn(b *build, rules []namedRule) (rest []namedRule) {
-	var held []shim.Held
-	for _, r := range rules {
-		h, can := r.held(b)
-		if _, err := shim.Hold(n.family, b.Number, []shim.Held{h}); !can || err != nil {
-			rest = append(rest, r)
-			continue
-		}
-		held = append(held, h)
-	}
-	chains, err := shim.Hold(n.family, b.Number, held)
-	if err != nil || n.own.Replace(names(chains, false), chains) != nil {
+	chains, rest := n.holders(b.Number, rules)
+	if n.own.Replace(names(chains, false), chains) != nil {
 		return rules
 	}
 	return rest
 }
 
-// held is what a rule names; false when some of it is not known here.
-func (r namedRule) held(b *build) (h shim.Held, all bool) {
-	in := &ruleset.Place{Family: b.Result.Plain().Family, Bases: b.Result.Plain().Table(r.table).Bases(), Rule: r.rule}
-	for _, m := range r.rule.Matches {
+// holders are chains of our table that hold what they can of some rules; the others are for the tools of iptables.
+func (n *netfilter) holders(gen uint32, rules []namedRule) (chains []anchor.Chain, rest []namedRule) {
+	var held []shim.Held
+	for _, r := range rules {
+		h, can := heldOf(r.in)
+		if _, err := shim.Hold(n.family, gen, []shim.Held{h}); !can || err != nil {
+			rest = append(rest, r)
+			continue
+		}
+		held = append(held, h)
+	}
+	chains, err := shim.Hold(n.family, gen, held)
+	if err != nil {
+		return nil, rules
+	}
+	return chains, rest
+}
+
+// heldOf is what a rule names; false when some of it is not known here.
+func heldOf(in *ruleset.Place) (h shim.Held, all bool) {
+	for _, m := range in.Rule.Matches {
 		set := ruleset.AskedKernelSet(m)
 		switch {
 		case set != "":
@@ -87,4 +102,97 @@ func (r namedRule) held(b *build) (h shim.Held, all bool) {
 		h.Effect = a.Effect
 	}
 	return h, true
+}
+
+// Names says whether a rule names what only netfilter can judge.
+func (d *Datapath) Names(in *ruleset.Place) bool { return namesOf(in) != nil }
+
+// Hold does for the generation that is enforced what hold does for a new one: in one transaction of nf_tables,
+// and one for each table of iptables that has to hold some.
+func (d *Datapath) Hold(live *datapath.Live, rules, went []datapath.Unmet) error {
+	n, gen := &d.netfilter, live.Number()
+	all, fresh, err := namesIn(rules)
+	if err != nil {
+		return err
+	}
+	old, _, err := namesIn(went)
+	if err != nil {
+		return err
+	}
+	there, err := n.own.Names()
+	if err != nil {
+		return err
+	}
+	there = slices.DeleteFunc(there, func(name string) bool { return !shim.IsHolder(name, gen) })
+	chains, rest := n.holders(gen, all)
+	_, gone := n.holders(gen, old)
+	if n.own.Replace(there, chains) != nil || n.tools.hold(shim.Holder(gen), rest, gone) != nil {
+		return cmp.Or(tryWith(n.tools.forTargets, fresh, shim.Trial(gen)), datapath.ErrAnew)
+	}
+	failpoint.At("unmet held")
+	return nil
+}
+
+// namesIn are what rules name, each set of words once, and those of them that are new.
+func namesIn(rules []datapath.Unmet) (all, fresh []namedRule, err error) {
+	slices.SortStableFunc(rules, func(a, b datapath.Unmet) int { return strings.Compare(a.Table, b.Table) })
+	seen := map[[2]string]bool{}
+	for _, u := range rules {
+		name, is, err := nameOf(u.Place, u.Table, u.Chain)
+		if err != nil {
+			return nil, nil, err
+		}
+		if is && u.New {
+			fresh = append(fresh, name)
+		}
+		if key := [2]string{name.table, name.words}; is && !seen[key] {
+			seen[key] = true
+			all = append(all, name)
+		}
+	}
+	return all, fresh, nil
+}
+
+// hold has the tools of iptables hold some rules, in a chain of each table, and no others: those that went may
+// have been held.
+func (t *tools) hold(chain string, rules, went []namedRule) error {
+	if len(rules)+len(went) == 0 {
+		return nil
+	}
+	if len(rules) > 0 {
+		text := chainText(rules, chain, tablesOf(rules))
+		aside, err := t.besideHost()
+		if err == nil {
+			err = aside.Restore(text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, table := range tablesOf(went) {
+		if slices.Contains(tablesOf(rules), table) {
+			continue
+		}
+		if err := t.drop(table, chain); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop removes a chain of a table that nothing jumps to, from whatever tool has it.
+func (t *tools) drop(table, chain string) error {
+	installed, err := t.installed()
+	if err != nil {
+		return err
+	}
+	for _, one := range installed {
+		if len(one.Present(table)) == 0 {
+			continue
+		}
+		if err := one.Restore(fmt.Sprintf("*%s\n:%s - [0:0]\n-X %s\nCOMMIT\n", table, chain, chain)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

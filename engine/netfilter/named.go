@@ -24,7 +24,18 @@ import (
 type namedRule struct {
 	table, chain string
 	rule         *ruleset.Rule
-	words        string // behind "-A CHAIN "
+	words        string         // behind "-A CHAIN "
+	in           *ruleset.Place // of the rule
+}
+
+// nameOf gives what only netfilter can judge about a rule; false: nothing.
+func nameOf(in ruleset.Place, table, chain string) (out namedRule, is bool, err error) {
+	part := namesOf(&in)
+	if part == nil {
+		return out, false, nil
+	}
+	line, err := iptables.ExactLine(part, "")
+	return namedRule{table, chain, in.Rule, strings.TrimPrefix(line, "-A  "), &in}, true, err
 }
 
 // named gives those rules of a table for which use says yes, each set of words once.
@@ -34,25 +45,20 @@ func named(rs *ruleset.Ruleset, t *ruleset.Table, use func(*ruleset.Chain) bool)
 	}
 	var out []namedRule
 	seen := map[string]bool{}
-	in := &ruleset.Place{Family: rs.Family, Bases: t.Bases()}
+	in := ruleset.Place{Family: rs.Family, Bases: t.Bases()}
 	for _, c := range t.Chains {
 		if !use(c) {
 			continue
 		}
 		for _, r := range c.Rules {
 			in.Rule = r
-			part := namesOf(in)
-			if part == nil {
-				continue
-			}
-			line, err := iptables.ExactLine(part, "")
+			name, is, err := nameOf(in, t.Name, c.Name)
 			if err != nil {
 				return nil, err
 			}
-			words := strings.TrimPrefix(line, "-A  ")
-			if !seen[words] {
-				seen[words] = true
-				out = append(out, namedRule{t.Name, c.Name, r, words})
+			if is && !seen[name.words] {
+				seen[name.words] = true
+				out = append(out, name)
 			}
 		}
 	}
