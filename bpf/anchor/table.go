@@ -57,6 +57,9 @@ const replaceTries = 10
 // first (nf_hook_entries_grow(), net/netfilter/core.c); its rules come behind those that it has, unless
 // it is among those to remove, too.
 func (t Table) Replace(remove []string, add []Chain) error {
+	if len(remove) == 0 {
+		return t.replace(nil, add) // nothing was looked for
+	}
 	return again(func() error { return t.replace(remove, add) })
 }
 

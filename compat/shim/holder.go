@@ -2,45 +2,41 @@ package shim
 
 import (
 	"fmt"
+	"hash/fnv"
 
 	"github.com/bpftables/bpftables/bpf/anchor"
 	"github.com/bpftables/bpftables/ruleset/packet"
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
-// Held is what rules that no packet meets name, and netfilter holds for them.
+// Held is what a rule that no packet meets names, and netfilter holds for it.
 type Held struct {
+	Rule   string      // it and its table, in words: its chain is named by them
 	Effect pred.Effect // nil: none
 	Sets   []string    // of the kernel's ip_set
 }
 
-// Hold gives chains of our table in nf_tables, to which nothing jumps, that hold some things. The error
+// Hold gives chains of our table in nf_tables, to which nothing jumps, that hold some things, one for each. The error
 // says which one they cannot: it is for the tools of iptables.
 func Hold(family packet.Family, gen uint32, all []Held) ([]anchor.Chain, error) {
-	if len(all) == 0 {
-		return nil, nil
-	}
-	shared := anchor.Chain{Name: Holder(gen)}
-	var own []anchor.Chain
-	for i, h := range all {
+	var out []anchor.Chain
+	for _, h := range all {
+		sum := fnv.New64a()
+		sum.Write([]byte(h.Rule))
+		c := anchor.Chain{Name: fmt.Sprintf("%s-%x", Holder(gen), sum.Sum(nil))}
 		for _, set := range h.Sets {
-			shared.Rules = append(shared.Rules, anchor.HoldSet(family, set))
+			c.Rules = append(c.Rules, anchor.HoldSet(family, set))
 		}
-		if h.Effect == nil {
-			continue
+		if h.Effect != nil {
+			rules, err := spot{family, c.Name, packet.Prerouting}.holds(h.Effect)
+			if err != nil {
+				return nil, err
+			}
+			c.Rules = append(c.Rules, rules...)
 		}
-		c := &shared
-		if usesObject(h.Effect) {
-			own = append(own, anchor.Chain{Name: fmt.Sprintf("%s-%d", Holder(gen), i)})
-			c = &own[len(own)-1]
-		}
-		rules, err := spot{family, c.Name, packet.Prerouting}.holds(h.Effect)
-		if err != nil {
-			return nil, err
-		}
-		c.Rules = append(c.Rules, rules...)
+		out = append(out, c)
 	}
-	return append(own, shared), nil
+	return out, nil
 }
 
 // usesObject says whether an effect needs an object of the table, which has the name of its chain.

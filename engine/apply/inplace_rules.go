@@ -5,11 +5,13 @@ import (
 	"slices"
 
 	"github.com/bpftables/bpftables/codegen"
+	"github.com/bpftables/bpftables/codegen/rows/edit"
 	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/engine/state"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/pred"
+	"github.com/bpftables/bpftables/translate"
 )
 
 func (ed *editor) chain(table, chain string) *state.Chain {
@@ -58,13 +60,18 @@ func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *rulese
 		return ed.putUnmet(t, c, number, r, to)
 	case placed == nil:
 		return errNotInPlace
-	case placed.Conntrack:
+	}
+	err := ed.put(t, number, before(c, i), placed, to)
+	if kind := new(edit.KindError); errors.As(err, &kind) && ed.waits(t, c, number, r) {
+		return ed.putUnmet(t, c, number, r, to) // no program has to be made wider for it
+	}
+	if err != nil {
+		return ed.fail(err)
+	}
+	if placed.Conntrack {
 		if err := ed.needTracking(t); err != nil {
 			return err
 		}
-	}
-	if err := ed.classes.Rows().Unread(number, codegen.Needs(t.in.Family, placed.Rule)); err != nil {
-		return ed.fail(err)
 	}
 	switch placed.Action.Op {
 	case pred.Jump, pred.Goto, pred.Do:
@@ -76,10 +83,6 @@ func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *rulese
 	rows := ed.classes.Rows()
 	rows.SetRefused(number, rows.Refused(number)|placed.Refused)
 	t.walk = t.walk || placed.Refused&rows.Reached(number) != 0
-	var err error
-	if to.Row, to.Slot, err = ed.rows.Insert(number, before(c, i), placed.Rule); err != nil {
-		return ed.fail(err)
-	}
 	if err := ed.keep(t, to.Slot, placed.Slots); err != nil {
 		return err
 	}
@@ -88,6 +91,14 @@ func (ed *editor) place(t *tableEditor, c *state.Chain, number, i int, r *rulese
 	}
 	if err != nil {
 		ed.err = err
+	}
+	return err
+}
+
+// put writes the rows of a rule behind a row.
+func (ed *editor) put(t *tableEditor, number int, behind uint32, placed *translate.Placed, to *state.Rule) (err error) {
+	if err = ed.classes.Rows().Unread(number, codegen.Needs(t.in.Family, placed.Rule)); err == nil {
+		to.Row, to.Slot, err = ed.rows.Insert(number, behind, placed.Rule)
 	}
 	return err
 }

@@ -16,18 +16,21 @@ import (
 // unmet are the rules without rows that come and go with a change, and name something.
 type unmet struct{ came, gone []datapath.Unmet }
 
-// lay translates a rule for its chain. unmet: no packet comes to the chain, and rows would cost more than a change of rows.
+// lay translates a rule for its chain. unmet: no packet comes to the chain, and the rule is worth more than rows.
 func (ed *editor) lay(t *tableEditor, c *state.Chain, number int, r *ruleset.Rule) (placed *translate.Placed, unmet bool) {
 	actions, given, hidden, asked := t.in.Actions.Len(), *ed.given, t.in.Hidden, t.in.Asked
 	placed = t.in.Rule(r)
-	switch {
-	case placed != nil && t.in.Actions.Len() == actions, ed.full != nil || ed.err != nil,
-		c.Policy != "", ed.classes.Rows().Reached(number) != 0, ed.keeps(r), !t.in.Unmet(r):
+	if placed != nil && t.in.Actions.Len() == actions || !ed.waits(t, c, number, r) {
 		return placed, false
 	}
 	t.in.Actions.Cut(actions)
 	*ed.given, t.in.Hidden, t.in.Asked = given, hidden, asked
 	return nil, true
+}
+
+// waits says whether a rule can do without rows until packets come to its chain.
+func (ed *editor) waits(t *tableEditor, c *state.Chain, number int, r *ruleset.Rule) bool {
+	return ed.full == nil && ed.err == nil && c.Policy == "" && ed.classes.Rows().Reached(number) == 0 && !ed.keeps(r) && t.in.Unmet(r)
 }
 
 // keeps says whether a rule asks a table of limits that is there.
@@ -67,7 +70,7 @@ func (ed *editor) takeUnmet(t *tableEditor, c *state.Chain, r *ruleset.Rule) err
 		ed.unmet.gone = append(ed.unmet.gone, in)
 	}
 	if ed.keeps(r) {
-		return errNotInPlace // a new generation knows whether it ends
+		return ed.release(r)
 	}
 	return nil
 }

@@ -74,6 +74,7 @@ func (n *netfilter) holders(gen uint32, rules []namedRule) (chains []anchor.Chai
 	var held []shim.Held
 	for _, r := range rules {
 		h, can := heldOf(r.in)
+		h.Rule = r.table + " " + r.words
 		if _, err := shim.Hold(n.family, gen, []shim.Held{h}); !can || err != nil {
 			rest = append(rest, r)
 			continue
@@ -123,10 +124,13 @@ func (d *Datapath) Hold(live *datapath.Live, rules, went []datapath.Unmet) error
 	if err != nil {
 		return err
 	}
-	there = slices.DeleteFunc(there, func(name string) bool { return !shim.IsHolder(name, gen) })
 	chains, rest := n.holders(gen, all)
 	_, gone := n.holders(gen, old)
-	if n.own.Replace(there, chains) != nil || n.tools.hold(shim.Holder(gen), rest, gone) != nil {
+	stale := slices.DeleteFunc(slices.Clone(there), func(name string) bool {
+		return len(went) == 0 || !shim.IsHolder(name, gen) || slices.ContainsFunc(chains, func(c anchor.Chain) bool { return c.Name == name })
+	})
+	chains = slices.DeleteFunc(chains, func(c anchor.Chain) bool { return slices.Contains(there, c.Name) })
+	if n.own.Replace(stale, chains) != nil || n.tools.hold(shim.Holder(gen), rest, gone) != nil {
 		return cmp.Or(tryWith(n.tools.forTargets, fresh, shim.Trial(gen)), datapath.ErrAnew)
 	}
 	failpoint.At("unmet held")
