@@ -106,7 +106,7 @@ func (s *States) slots() int {
 	if s.Image == nil {
 		return s.Rules
 	}
-	return s.Rules + s.Rules/8 + 256
+	return s.Rules + s.Rules/8 + 1024
 }
 
 // room is how many slots there are where rules have so many: where chains are classified, also

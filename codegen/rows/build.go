@@ -113,8 +113,9 @@ func Build(p *plan.Plan, needs uint32, o Options) (*Image, error) {
 	return b.Image, nil
 }
 
-// chainsRoom is how many descriptors there are for so many chains: some are for chains to come.
-func chainsRoom(n int) int { return min(n+max(16, n/4), plan.MaxClasses) }
+// chainsRoom is how many descriptors there are for so many chains: some are for chains to come. Programs that make
+// rules one by one, as firewalld does, make hundreds of chains after the first.
+func chainsRoom(n int) int { return min(n+max(spareChains, n/4), plan.MaxClasses) }
 
 // maxRows is how many rows have a number: an entry holds one beside an offset in the facts.
 const maxRows = 1 << abi.EntryFact
@@ -261,12 +262,17 @@ func (b *builder) intern(words []uint32) uint32 {
 // finish sizes the maps with room for changes in place, and completes the header.
 func (b *builder) finish() {
 	used, rows := b.Complete()
-	b.RowsWords = min(powerOfTwo(rows+rows/8+64), maxRows) * b.RowSize()
+	b.RowsWords = min(powerOfTwo(rows+rows/8+spareRows), maxRows) * b.RowSize()
 	b.IndexWords = powerOfTwo(used+used/8+spareWords) + abi.IndexSlack
 }
 
-// spareWords is how many words of the index are left at least for programs of rows to come.
-const spareWords = 1 << 12
+// Room that is left at least for what comes in place: descriptors of chains, rows, and words of the index for the
+// programs and notes of rows. What does not fit makes a new generation, which costs far more than the memory.
+const (
+	spareChains = 512
+	spareRows   = 1000
+	spareWords  = 1 << 13
+)
 
 // RowsMask is one less than the number of rows that the map has room for.
 func (m *Image) RowsMask() uint32 { return m.RowsWords/m.RowSize() - 1 }

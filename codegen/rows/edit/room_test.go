@@ -49,6 +49,25 @@ func TestRoom(t *testing.T) {
 	}
 }
 
+// TestRoomOneByOne: firewalld makes hundreds of chains, each with a few rules, after the first. They fit in beside those of a
+// small table.
+func TestRoomOneByOne(t *testing.T) {
+	chains, in := laidOut(t, "-A INPUT -s 192.0.2.1 -j ACCEPT\n")
+	rs := read(t, "-A INPUT -p tcp -m multiport --dports 25,465 -m mark ! --mark 7 -j DROP\n")
+	planned := in.Rule(rs.Table("filter").Chain("INPUT").Rules[0])
+	for i := range 400 {
+		batch := chains.Edit()
+		chain, err := batch.NewChain(0)
+		if err != nil {
+			t.Fatalf("chain %d: %v", i, err)
+		}
+		if _, _, err := batch.Insert(chain, 0, planned.Rule); err != nil {
+			t.Fatalf("rule of chain %d: %v", i, err)
+		}
+		batch.Publish()
+	}
+}
+
 // TestSteady: rules that come and go, with programs, notes, lists of ports and policies,
 // take no more room than the first ones.
 func TestSteady(t *testing.T) {
