@@ -70,6 +70,14 @@ func TestKilledFirsts(t *testing.T) {
 		one := func(letter string) string { return "iptables -w 60 -t " + strings.Replace(rule, "%", letter, 1) }
 		t.Run(rule, func(t *testing.T) { killed{one("-A"), "", set, mended, one("-D")}.run(t, binary) })
 	}
+	const last = "INPUT -p udp --dport 1001 -m conntrack --ctstate NEW -j DROP"
+	tracking := func(t *testing.T, l *lab.Lab) {
+		rows(t, l)
+		command(t, l.Host(), "", append([]string{binary}, strings.Fields("iptables -w 60 -A "+last)...)...)
+	}
+	t.Run("the last that tracks", func(t *testing.T) {
+		killed{"iptables -w 60 -D " + last, "", tracking, mended, ""}.run(t, binary)
+	})
 }
 
 // earlyOld and earlyNew differ in what the early stage drops.

@@ -178,6 +178,9 @@ func (d *Datapath) AddTable(*datapath.Live, *ruleset.Table, func(int) bool) ([]d
 // Track has nothing to switch on: what is known of connections comes with the packets.
 func (d *Datapath) Track() error { return nil }
 
+// Untrack has nothing to end.
+func (d *Datapath) Untrack(*datapath.Live) error { return nil }
+
 // Names is false: nobody is asked for what rules name.
 func (d *Datapath) Names(*ruleset.Place) bool { return false }
 

@@ -57,7 +57,7 @@ func (e *Engine) inPlace(live *Live, req *Request) (done bool, err error) {
 		var warnings []string // those of an attempt that comes to nothing come again
 		o.Warn = func(text string) { warnings = append(warnings, text) }
 		done, fault := req.change(o, ed)
-		if done && ed.err == nil && ed.full == nil && !ed.lastTracked() && e.extend(ed) == nil { // else a new generation says why not
+		if done && ed.err == nil && ed.full == nil && ed.endTracking() == nil && e.extend(ed) == nil { // else a new generation says why not
 			err := ed.hold()
 			if err == nil {
 				req.warn(warnings)
@@ -134,25 +134,26 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // editor is an iptables.Editor of the live generation. Its error is one that no new
 // generation mends; what it cannot do is errNotInPlace.
 type editor struct {
-	live     *Live
-	engine   *Engine
-	check    *iptables.Loader // of what is stored
-	extra    *extra
-	classes  datapath.Classes
-	rows     *edit.Batch
-	state    *state.Edit
-	can      datapath.Can
-	tables   map[string]*tableEditor
-	other    bool     // the extra part of the state has changed
-	restarts []string // tables whose limits begin anew
-	changed  bool
-	untracks bool    // a rule went that needed connection tracking
-	given    *memory // slots that were found for rules of the change
-	lists    lists
-	unmet    unmet
-	full     error           // the generation had no room for a change
-	kinds    *edit.KindError // what the programs of a table do not run
-	err      error
+	live      *Live
+	engine    *Engine
+	check     *iptables.Loader // of what is stored
+	extra     *extra
+	classes   datapath.Classes
+	rows      *edit.Batch
+	state     *state.Edit
+	can       datapath.Can
+	tables    map[string]*tableEditor
+	other     bool     // the extra part of the state has changed
+	restarts  []string // tables whose limits begin anew
+	changed   bool
+	untracks  bool    // a rule went that needed connection tracking
+	tracksNot bool    // it was the last one
+	given     *memory // slots that were found for rules of the change
+	lists     lists
+	unmet     unmet
+	full      error           // the generation had no room for a change
+	kinds     *edit.KindError // what the programs of a table do not run
+	err       error
 }
 
 // tableEditor is what an editor knows of a table.
@@ -324,7 +325,7 @@ func (ed *editor) commit() error {
 	if err := ed.forgetLists(ed.lists.ended); err != nil {
 		return fmt.Errorf("the new rules are enforced, but not all that belongs to the old ones is gone: %w", err)
 	}
-	if err := ed.letGo(); err != nil {
+	if err := errors.Join(ed.letGo(), ed.noTracking()); err != nil {
 		return err
 	}
 	if err := ed.restart(); err != nil {

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
@@ -52,6 +53,40 @@ func (ed *editor) untrack(t *tableEditor, r *state.Rule) error {
 		ed.untracks = tracked(rule)
 	}
 	return err
+}
+
+// endTracking has connections not tracked any more, once packets see the change, if no rule is left that
+// needs it.
+func (ed *editor) endTracking() error {
+	if !ed.lastTracked() {
+		return nil
+	}
+	if ed.classes.Rows().CodeTracks() {
+		return errNotInPlace
+	}
+	ed.state.SetConntrack(false)
+	for _, t := range ed.tables {
+		t.Tracked = false
+	}
+	ed.tracksNot, ed.other = true, true
+	return nil
+}
+
+// noTracking ends it: no packet needs it any more.
+func (ed *editor) noTracking() error {
+	if !ed.tracksNot {
+		return nil
+	}
+	ed.classes.Rows().Untrack()
+	failpoint.At("untracked")
+	live, err := ed.engine.enforced(ed.live)
+	if err == nil {
+		err = ed.engine.data.Untrack(live)
+	}
+	if err != nil {
+		return fmt.Errorf("the new rules are enforced, but connections are tracked that no rule needs: %w", err)
+	}
+	return nil
 }
 
 // lastTracked says whether a rule went that needed connection tracking, and none is left that does: the kernel

@@ -70,6 +70,8 @@ type Datapath interface {
 	Hold(live *Live, rules, went []Unmet) error
 	// Track has connections tracked for rules that no packet meets yet.
 	Track() error
+	// Untrack has them not tracked for rules that no packet meets any more.
+	Untrack(*Live) error
 
 	// Lost says what of the generation that is enforced somebody else has removed or
 	// changed, in words for people.

@@ -208,6 +208,15 @@ func (d *Datapath) ask(live *datapath.Live, l *shim.Layout, bases []datapath.Bas
 // Track has connections tracked.
 func (d *Datapath) Track() error { return d.netfilter.own.ConntrackOn(anchor.Tracking()) }
 
+// Untrack has connections tracked for other reasons only.
+func (d *Datapath) Untrack(live *datapath.Live) error {
+	r, err := recordOf(live)
+	if err != nil {
+		return err
+	}
+	return d.netfilter.own.ConntrackOff(wishes(false, r.Tracking)...)
+}
+
 // isWhole says whether our table in nf_tables has all that a generation gave it for a table.
 func (d *Datapath) isWhole(live *datapath.Live, h *held) (bool, error) {
 	seen, err := d.netfilter.own.Look()

@@ -2,6 +2,7 @@ package edit
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/bpftables/bpftables/bpf/abi"
 	"github.com/bpftables/bpftables/codegen/rows/layout"
@@ -171,6 +172,19 @@ func (m *Chains) Track(chain int) {
 		if m.Chain(int(s[abi.SeatBase]) - 1)[abi.ChainTable] == m.Chain(chain)[abi.ChainTable] {
 			s[abi.SeatFlags] |= abi.NeedTracked
 		}
+	}
+}
+
+// CodeTracks says whether code wants connections to be tracked.
+func (m *Chains) CodeTracks() bool {
+	const both = abi.SeatCoded | abi.NeedTracked
+	return slices.ContainsFunc(m.Seats(nil), func(s []uint32) bool { return s[abi.SeatFlags]&both == both })
+}
+
+// Untrack has no packet dropped any more because its connection is not tracked.
+func (m *Chains) Untrack() {
+	for _, s := range m.Seats(nil) {
+		s[abi.SeatFlags] &^= abi.NeedTracked
 	}
 }
 
