@@ -62,7 +62,7 @@ func (c *Classes) Keep(by pred.Recent, known bool) error {
 		return err
 	}
 	if !known {
-		if err := c.Forget(list.Name); err != nil {
+		if err := c.Forget(list.Name, false); err != nil {
 			return err
 		}
 	}
@@ -108,10 +108,14 @@ func (g *Generation) pinList(name string, m *ebpf.Map) error {
 	return nil
 }
 
-// Forget lets go of a list that no rule of the generation names any more. It ends with the last generation that
-// has it.
-func (c *Classes) Forget(list string) error {
-	if err := os.Remove(c.lists.listPin(list)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// Forget lets go of a list of -m recent, or of a table of hashlimit, that no rule of the generation names any more. It ends
+// with the last generation that has it.
+func (c *Classes) Forget(list string, meter bool) error {
+	pin := c.lists.listPin(list)
+	if meter {
+		pin = filepath.Join(filepath.Dir(pin), maps.MeterPin(c.lists.space.family, list))
+	}
+	if err := os.Remove(pin); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/bpftables/bpftables/conformance/lab"
@@ -42,6 +43,27 @@ func TestLastTracked(t *testing.T) {
 		d.single(words(line)...)
 		for _, text := range []string{"udp [2001:db8:1ab::50]:5000 > [2001:db8:1ab:1::50]:9 in eth0", "tcp [2001:db8:1ab::36]:8080 > [2001:db8:1ab:2::3b]:53 flags fin,ack ext frag:6/597827834 in eth0"} {
 			p, err := lab.Parse(packet.IPv6, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.send([]*lab.Packet{p})
+		}
+		d.compare()
+	}
+}
+
+// TestLastMeter takes the last rule away that names a table of hashlimit: it begins anew with the next one.
+func TestLastMeter(t *testing.T) {
+	program := prepare(t)
+	d := newDuo(t, packet.IPv4, program, nil)
+	const rule = "INPUT -p udp -m hashlimit --hashlimit-upto 2/hour --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-name h -j DROP"
+	for _, line := range []string{
+		"-A INPUT -s 192.0.2.1 -j DROP", "-A " + rule, "-A FORWARD -s 192.0.2.1", "-D " + rule, "-A " + rule, "-A FORWARD " + strings.TrimPrefix(rule, "INPUT "), "-D " + rule,
+		"-F FORWARD", "-I " + rule, "-F", "-N u", "-A u " + strings.TrimPrefix(rule, "INPUT "), "-A " + rule, "-F u", "-A INPUT -j ACCEPT", "-F INPUT", "-A " + rule,
+	} {
+		d.single(words(line)...)
+		for range 3 {
+			p, err := lab.Parse(packet.IPv4, "udp 198.18.0.2:5000 > 198.18.0.1:9 in eth0")
 			if err != nil {
 				t.Fatal(err)
 			}

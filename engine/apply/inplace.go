@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 
 	"github.com/bpftables/bpftables/bpf/failpoint"
 	"github.com/bpftables/bpftables/codegen/rows/edit"
@@ -298,7 +296,11 @@ func (ed *editor) abort() error {
 	ed.rows.Abort()
 	ed.state.Abort()
 	ed.live.extra = nil // it may have been changed
-	return ed.forgetLists(slices.Collect(maps.Keys(ed.lists.begun)))
+	var begun []*ruleset.Set
+	for name := range ed.lists.begun {
+		begun = append(begun, &ruleset.Set{Name: name, Flags: ruleset.SetStamps})
+	}
+	return ed.forgetLists(begun)
 }
 
 // commit writes the journal and makes packets see the changes.

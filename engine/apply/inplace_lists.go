@@ -11,15 +11,15 @@ import (
 	"github.com/bpftables/bpftables/ruleset/pred"
 )
 
-// Lists of -m recent begin with the first rule that names them, and end with the last one. netfilter checks the
+// Lists of -m recent begin with the first rule that names them, and end with the last one, as tables of hashlimit do. netfilter checks the
 // rules of a table as it is going to be before it gives those up that it has (do_replace(),
 // net/ipv4/netfilter/ip_tables.c): a list that is named before and after a change goes on.
 
-// lists are what a change does to lists of -m recent.
+// lists are what a change does to lists of -m recent, and to tables of hashlimit.
 type lists struct {
-	begun map[string][16]byte // with their masks
-	left  map[string]bool     // that rules which go have named
-	ended []string            // that no rule names any more
+	begun map[string][16]byte     // lists, with their masks
+	left  map[string]*ruleset.Set // that rules which go have named, by title
+	ended []*ruleset.Set          // that no rule names any more
 }
 
 // keep makes the lists that a rule asks fit for it.
@@ -55,25 +55,28 @@ func isList(s *ruleset.Set, name string) bool {
 	return s != nil && s.Flags&ruleset.SetStamps != 0 && s.Name == name
 }
 
-// recentWord is how a rule begins to name a list.
-const recentWord = "-m recent "
+// How a rule begins to name a list, and a table of hashlimit.
+const (
+	recentWord = "-m recent "
+	meterWord  = "-m hashlimit "
+)
 
 // elsewhere says whether a rule of a table that cannot be changed in place may name a list: netfilter may run
 // it, and a list has one owner.
 func (ed *editor) elsewhere() bool {
 	for _, t := range ed.live.State.Tables() {
-		if ed.tables[t.Name] == nil && ed.names(t, func(*state.Rule) bool { return true }) {
+		if ed.tables[t.Name] == nil && names(t, recentWord, func(*state.Rule) bool { return true }) {
 			return true
 		}
 	}
 	return false
 }
 
-// names says whether a table has a rule that names a list, of those for which is says yes.
-func (ed *editor) names(t *state.Table, is func(*state.Rule) bool) bool {
+// names says whether a table has a rule with a word for which is says yes.
+func names(t *state.Table, word string, is func(*state.Rule) bool) bool {
 	for _, c := range t.Chains() {
 		for i := range c.Len() {
-			if r := c.Rule(i); bytes.Contains(r.Text, []byte(recentWord)) && is(&r) {
+			if r := c.Rule(i); bytes.Contains(r.Text, []byte(word)) && is(&r) {
 				return true
 			}
 		}
@@ -87,13 +90,13 @@ func (ed *editor) release(r *ruleset.Rule) error {
 		s := ruleset.KeptSet(m)
 		switch {
 		case s == nil:
-		case s.Flags&ruleset.SetStamps == 0:
+		case s.Flags&ruleset.SetStamps == 0 && s.Meter == nil:
 			return errNotInPlace // a new generation knows whether it ends
 		default:
 			if ed.lists.left == nil {
-				ed.lists.left = map[string]bool{}
+				ed.lists.left = map[string]*ruleset.Set{}
 			}
-			ed.lists.left[s.Name], ed.other = true, true
+			ed.lists.left[s.Title()], ed.other = s, true
 		}
 	}
 	return nil
@@ -101,34 +104,46 @@ func (ed *editor) release(r *ruleset.Rule) error {
 
 // end finds the lists that no rule names any more.
 func (ed *editor) end() error {
-	for name := range ed.lists.left {
-		named, err := ed.named(name)
+	for title, list := range ed.lists.left {
+		named, err := ed.named(list)
 		if err != nil {
 			return err
 		}
 		if named {
 			continue
 		}
-		ed.lists.ended = append(ed.lists.ended, name)
-		ed.extra.Sets = slices.DeleteFunc(ed.extra.Sets, func(s *ruleset.Set) bool { return isList(s, name) })
+		ed.lists.ended = append(ed.lists.ended, list)
+		ed.extra.Sets = slices.DeleteFunc(ed.extra.Sets, func(s *ruleset.Set) bool { return s.Title() == title })
 	}
 	return nil
 }
 
 // named says whether a rule names a list.
-func (ed *editor) named(name string) (bool, error) {
+func (ed *editor) named(list *ruleset.Set) (bool, error) {
+	for _, t := range ed.live.State.Tables() {
+		if t.InBPF && ed.tables[t.Name] == nil {
+			return true, nil // it may
+		}
+	}
+	word := recentWord
+	if list.Meter != nil {
+		word = meterWord
+	}
 	var fault error
 	for table, t := range ed.tables {
 		if ed.extra.Owned[table] != nil {
 			continue // its rules are not iptables'
 		}
-		if ed.names(t.state, func(stored *state.Rule) bool {
+		if names(t.state, word, func(stored *state.Rule) bool {
 			r, err := ed.read(t.state, stored)
 			if err != nil {
 				fault = err
 				return true
 			}
-			return slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool { return isList(ruleset.KeptSet(m), name) })
+			return slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool {
+				kept := ruleset.KeptSet(m)
+				return kept != nil && kept.Title() == list.Title()
+			})
 		}) {
 			return true, fault
 		}
@@ -137,11 +152,11 @@ func (ed *editor) named(name string) (bool, error) {
 }
 
 // forgetLists lets go of lists that no packet asks any more.
-func (ed *editor) forgetLists(names []string) error {
+func (ed *editor) forgetLists(lists []*ruleset.Set) error {
 	var errs []error
-	for _, name := range names {
-		if err := ed.classes.Forget(name); err != nil {
-			errs = append(errs, fmt.Errorf("list %s: %w", name, err))
+	for _, list := range lists {
+		if err := ed.classes.Forget(list.Name, list.Meter != nil); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", list.Title(), err))
 		}
 	}
 	return errors.Join(errs...)

@@ -61,7 +61,7 @@ func (ed *editor) endTracking() error {
 	if !ed.lastTracked() {
 		return nil
 	}
-	if ed.classes.Rows().CodeTracks() {
+	if ed.rows.CodeTracks() {
 		return errNotInPlace
 	}
 	ed.state.SetConntrack(false)
@@ -80,6 +80,9 @@ func (ed *editor) noTracking() error {
 	ed.classes.Rows().Untrack()
 	failpoint.At("untracked")
 	live, err := ed.engine.enforced(ed.live)
+	if err == nil {
+		err = ed.engine.data.Quiesce()
+	}
 	if err == nil {
 		err = ed.engine.data.Untrack(live)
 	}

@@ -102,6 +102,6 @@ type Classes interface {
 	// Keep makes the list that a rule asks fit for it; known says that rules of the generation have named it
 	// already. Forget ends it here, when no rule names it any more.
 	Keep(by pred.Recent, known bool) error
-	Forget(list string) error
+	Forget(list string, meter bool) error
 	Close() error
 }

@@ -175,10 +175,12 @@ func (m *Chains) Track(chain int) {
 	}
 }
 
-// CodeTracks says whether code wants connections to be tracked.
-func (m *Chains) CodeTracks() bool {
+// CodeTracks says whether code, where it is what the rules say once the change is there, wants connections to be tracked.
+func (e *Batch) CodeTracks() bool {
 	const both = abi.SeatCoded | abi.NeedTracked
-	return slices.ContainsFunc(m.Seats(nil), func(s []uint32) bool { return s[abi.SeatFlags]&both == both })
+	return slices.ContainsFunc(e.m.Seats(nil), func(s []uint32) bool {
+		return s[abi.SeatFlags]&both == both && s[abi.SeatCodeDead] > e.version
+	})
 }
 
 // Untrack has no packet dropped any more because its connection is not tracked.
