@@ -68,7 +68,7 @@ const always = 5
 
 // known are scenarios in which callers see something else of ours for now, with the reason.
 var known = map[string]string{
-	"firewalld:1": "hundreds of single commands take longer than D-Bus waits for an answer (25 s), as each costs too much",
+	"firewalld:1": "tables whose rules ask a set of ipset are left to netfilter, where each of hundreds of commands makes a generation: D-Bus may wait too long (25 s)",
 }
 
 // TestCallers lets callers run on netfilter's programs and on ours, alone and beside a server: they
