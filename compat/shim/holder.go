@@ -16,27 +16,21 @@ type Held struct {
 	Sets   []string    // of the kernel's ip_set
 }
 
-// Hold gives chains of our table in nf_tables, to which nothing jumps, that hold some things, one for each. The error
-// says which one they cannot: it is for the tools of iptables.
-func Hold(family packet.Family, gen uint32, all []Held) ([]anchor.Chain, error) {
-	var out []anchor.Chain
-	for _, h := range all {
-		sum := fnv.New64a()
-		sum.Write([]byte(h.Rule))
-		c := anchor.Chain{Name: fmt.Sprintf("%s-%x", Holder(gen), sum.Sum(nil))}
-		for _, set := range h.Sets {
-			c.Rules = append(c.Rules, anchor.HoldSet(family, set))
-		}
-		if h.Effect != nil {
-			rules, err := spot{family, c.Name, packet.Prerouting}.holds(h.Effect)
-			if err != nil {
-				return nil, err
-			}
-			c.Rules = append(c.Rules, rules...)
-		}
-		out = append(out, c)
+// Hold gives a chain of our table in nf_tables, to which nothing jumps, that holds some things. The error says that it
+// cannot: it is for the tools of iptables.
+func Hold(family packet.Family, gen uint32, h Held) (anchor.Chain, error) {
+	sum := fnv.New64a()
+	sum.Write([]byte(h.Rule))
+	c := anchor.Chain{Name: fmt.Sprintf("%s-%x", Holder(gen), sum.Sum(nil))}
+	for _, set := range h.Sets {
+		c.Rules = append(c.Rules, anchor.HoldSet(family, set))
 	}
-	return out, nil
+	if h.Effect == nil {
+		return c, nil
+	}
+	rules, err := spot{family, c.Name, packet.Prerouting}.holds(h.Effect)
+	c.Rules = append(c.Rules, rules...)
+	return c, err
 }
 
 // usesObject says whether an effect needs an object of the table, which has the name of its chain.

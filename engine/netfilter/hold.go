@@ -3,7 +3,7 @@ package netfilter
 import (
 	"cmp"
 	"errors"
-	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -49,7 +49,7 @@ func (n *netfilter) hold(b *build) error {
 		switch err := refused[r]; {
 		case err == nil:
 			kept = append(kept, r)
-		case r.rule.Pos.File != state.File:
+		case r.in.Rule.Pos.File != state.File:
 			errs = append(errs, err)
 		}
 	}
@@ -71,19 +71,15 @@ func (n *netfilter) holdInOwn(b *build, rules []namedRule) (rest []namedRule) {
 
 // holders are chains of our table that hold what they can of some rules; the others are for the tools of iptables.
 func (n *netfilter) holders(gen uint32, rules []namedRule) (chains []anchor.Chain, rest []namedRule) {
-	var held []shim.Held
 	for _, r := range rules {
 		h, can := heldOf(r.in)
 		h.Rule = r.table + " " + r.words
-		if _, err := shim.Hold(n.family, gen, []shim.Held{h}); !can || err != nil {
+		c, err := shim.Hold(n.family, gen, h)
+		if !can || err != nil {
 			rest = append(rest, r)
 			continue
 		}
-		held = append(held, h)
-	}
-	chains, err := shim.Hold(n.family, gen, held)
-	if err != nil {
-		return nil, rules
+		chains = append(chains, c)
 	}
 	return chains, rest
 }
@@ -112,11 +108,11 @@ func (d *Datapath) Names(in *ruleset.Place) bool { return namesOf(in) != nil }
 // and one for each table of iptables that has to hold some.
 func (d *Datapath) Hold(live *datapath.Live, rules, went []datapath.Unmet) error {
 	n, gen := &d.netfilter, live.Number()
-	all, fresh, err := namesIn(rules)
+	all, fresh, err := namesIn(byTable(rules))
 	if err != nil {
 		return err
 	}
-	old, _, err := namesIn(went)
+	old, _, err := namesIn(byTable(went))
 	if err != nil {
 		return err
 	}
@@ -126,9 +122,11 @@ func (d *Datapath) Hold(live *datapath.Live, rules, went []datapath.Unmet) error
 	}
 	chains, rest := n.holders(gen, all)
 	_, gone := n.holders(gen, old)
-	stale := slices.DeleteFunc(slices.Clone(there), func(name string) bool {
-		return len(went) == 0 || !shim.IsHolder(name, gen) || slices.ContainsFunc(chains, func(c anchor.Chain) bool { return c.Name == name })
-	})
+	var stale []string
+	if len(went) > 0 {
+		wanted := names(chains, false)
+		stale = slices.DeleteFunc(slices.Clone(there), func(name string) bool { return !shim.IsHolder(name, gen) || slices.Contains(wanted, name) })
+	}
 	chains = slices.DeleteFunc(chains, func(c anchor.Chain) bool { return slices.Contains(there, c.Name) })
 	if n.own.Replace(stale, chains) != nil || n.tools.hold(shim.Holder(gen), rest, gone) != nil {
 		return cmp.Or(tryWith(n.tools.forTargets, fresh, shim.Trial(gen)), datapath.ErrAnew)
@@ -137,11 +135,15 @@ func (d *Datapath) Hold(live *datapath.Live, rules, went []datapath.Unmet) error
 	return nil
 }
 
-// namesIn are what rules name, each set of words once, and those of them that are new.
-func namesIn(rules []datapath.Unmet) (all, fresh []namedRule, err error) {
-	slices.SortStableFunc(rules, func(a, b datapath.Unmet) int { return strings.Compare(a.Table, b.Table) })
+// byTable gives rules table after table.
+func byTable(rules []datapath.Unmet) iter.Seq[datapath.Unmet] {
+	return slices.Values(slices.SortedStableFunc(slices.Values(rules), func(a, b datapath.Unmet) int { return strings.Compare(a.Table, b.Table) }))
+}
+
+// namesIn are what rules name, each set of words of a table once, and those of them that are new.
+func namesIn(rules iter.Seq[datapath.Unmet]) (all, fresh []namedRule, err error) {
 	seen := map[[2]string]bool{}
-	for _, u := range rules {
+	for u := range rules {
 		name, is, err := nameOf(u.Place, u.Table, u.Chain)
 		if err != nil {
 			return nil, nil, err
@@ -194,7 +196,7 @@ func (t *tools) drop(table, chain string) error {
 		if len(one.Present(table)) == 0 {
 			continue
 		}
-		if err := one.Restore(fmt.Sprintf("*%s\n:%s - [0:0]\n-X %s\nCOMMIT\n", table, chain, chain)); err != nil {
+		if err := one.Restore(dropText(table, chain)); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bpftables/bpftables/compat/shim"
 	"github.com/bpftables/bpftables/compat/tool"
+	"github.com/bpftables/bpftables/engine/datapath"
 	"github.com/bpftables/bpftables/ruleset"
 	"github.com/bpftables/bpftables/ruleset/iptables"
 	"github.com/bpftables/bpftables/ruleset/iptables/tables"
@@ -23,7 +24,6 @@ import (
 // and the protocol that some of them ask for.
 type namedRule struct {
 	table, chain string
-	rule         *ruleset.Rule
 	words        string         // behind "-A CHAIN "
 	in           *ruleset.Place // of the rule
 }
@@ -35,7 +35,7 @@ func nameOf(in ruleset.Place, table, chain string) (out namedRule, is bool, err 
 		return out, false, nil
 	}
 	line, err := iptables.ExactLine(part, "")
-	return namedRule{table, chain, in.Rule, strings.TrimPrefix(line, "-A  "), &in}, true, err
+	return namedRule{table, chain, strings.TrimPrefix(line, "-A  "), &in}, true, err
 }
 
 // named gives those rules of a table for which use says yes, each set of words once.
@@ -43,26 +43,20 @@ func named(rs *ruleset.Ruleset, t *ruleset.Table, use func(*ruleset.Chain) bool)
 	if t.Owner != tables.Owner {
 		return nil, nil // nothing that only the tools of iptables run
 	}
-	var out []namedRule
-	seen := map[string]bool{}
-	in := ruleset.Place{Family: rs.Family, Bases: t.Bases()}
-	for _, c := range t.Chains {
-		if !use(c) {
-			continue
-		}
-		for _, r := range c.Rules {
-			in.Rule = r
-			name, is, err := nameOf(in, t.Name, c.Name)
-			if err != nil {
-				return nil, err
+	bases := t.Bases()
+	all, _, err := namesIn(func(yield func(datapath.Unmet) bool) {
+		for _, c := range t.Chains {
+			if !use(c) {
+				continue
 			}
-			if is && !seen[name.words] {
-				seen[name.words] = true
-				out = append(out, name)
+			for _, r := range c.Rules {
+				if !yield(datapath.Unmet{Place: ruleset.Place{Family: rs.Family, Bases: bases, Rule: r}, Table: t.Name, Chain: c.Name}) {
+					return
+				}
 			}
 		}
-	}
-	return out, nil
+	})
+	return all, err
 }
 
 // namesOf is the part of a rule that only netfilter can judge; nil: there is none.
@@ -168,7 +162,7 @@ func try(t *tool.Tool, rules []namedRule, chain string) map[namedRule]error {
 	tryAll(t, rules, chain, refused)
 	var clean strings.Builder
 	for _, table := range tablesOf(rules) {
-		fmt.Fprintf(&clean, "*%s\n:%s - [0:0]\n-X %s\nCOMMIT\n", table, chain, chain)
+		clean.WriteString(dropText(table, chain))
 	}
 	// What stays after a fault goes with the generation that it is named after.
 	_ = t.Restore(clean.String())
@@ -204,6 +198,11 @@ func chainText(rules []namedRule, chain string, tables []string) string {
 	return b.String()
 }
 
+// dropText is restore text that removes a chain of a table, whether it is there or not.
+func dropText(table, chain string) string {
+	return fmt.Sprintf("*%s\n:%s - [0:0]\n-X %s\nCOMMIT\n", table, chain, chain)
+}
+
 func tablesOf(rules []namedRule) (out []string) {
 	for _, r := range rules {
 		if len(out) == 0 || out[len(out)-1] != r.table {
@@ -237,7 +236,7 @@ func (r namedRule) refusal(err error) error {
 	if said != nil && said.How == iptables.SaidOfUsage {
 		what = strings.TrimSuffix(strings.TrimSpace(said.Text), ".")
 	}
-	out := &ruleset.Error{Pos: r.rule.Pos, Thing: r.words, What: "netfilter refuses it: " + what}
+	out := &ruleset.Error{Pos: r.in.Rule.Pos, Thing: r.words, What: "netfilter refuses it: " + what}
 	if said != nil {
 		out.Cause = said
 	}
