@@ -90,10 +90,8 @@ func newList(list *plan.Set) (*ebpf.Map, error) {
 	return maps.NewStamps(spec.Maps[abi.NetfilterMapRecentList], list)
 }
 
-// listPin is where a generation pins a list.
-func (g *Generation) listPin(name string) string {
-	return filepath.Join(g.space.genDir(g.number), maps.ListPin(name))
-}
+// setPin is where a generation has the pin of a set.
+func (g *Generation) setPin(name string) string { return filepath.Join(g.space.genDir(g.number), name) }
 
 // pinList pins a list, which may be pinned elsewhere, too, unless it is pinned here.
 func (g *Generation) pinList(name string, m *ebpf.Map) error {
@@ -102,7 +100,7 @@ func (g *Generation) pinList(name string, m *ebpf.Map) error {
 		return err
 	}
 	defer clone.Close()
-	if err := clone.Pin(g.listPin(name)); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := clone.Pin(g.setPin(maps.ListPin(name))); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
@@ -111,11 +109,11 @@ func (g *Generation) pinList(name string, m *ebpf.Map) error {
 // Forget lets go of a list of -m recent, or of a table of hashlimit, that no rule of the generation names any more. It ends
 // with the last generation that has it.
 func (c *Classes) Forget(list string, meter bool) error {
-	pin := c.lists.listPin(list)
+	pin := maps.ListPin(list)
 	if meter {
-		pin = filepath.Join(filepath.Dir(pin), maps.MeterPin(c.lists.space.family, list))
+		pin = maps.MeterPin(c.lists.space.family, list)
 	}
-	if err := os.Remove(pin); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(c.lists.setPin(pin)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
