@@ -159,10 +159,10 @@ func (k killed) run(t *testing.T, binary string) {
 		// Tables that a restore does not name stay.
 		command(t, host, "", binary, "flush", "--all", "-w", "60")
 		k.set(t, l)
-		if !k.kills(t, binary, host, step) {
+		if out := k.command(t, binary, host, step); !strings.Contains(out, died) {
 			// What a flush leaves goes a little later where there is much to do: that can take steps of its own.
 			if slices.Contains(k.steps(t, binary, l), step) {
-				t.Fatalf("%s comes to its end before step %s", k.args, step)
+				t.Fatalf("%s comes to its end before step %s: %s", k.args, step, out)
 			}
 			continue
 		}
@@ -234,16 +234,13 @@ func rulesOf(t *testing.T, binary, netns string) string {
 // killedAt runs the command, which is killed at a step.
 func (k killed) killedAt(t *testing.T, binary, netns, step string) {
 	t.Helper()
-	if !k.kills(t, binary, netns, step) {
-		t.Fatalf("%s comes to its end before step %s", k.args, step)
+	if out := k.command(t, binary, netns, step); !strings.Contains(out, died) {
+		t.Fatalf("%s comes to its end before step %s: %s", k.args, step, out)
 	}
 }
 
-// kills says whether the command, which is to be killed at a step, was.
-func (k killed) kills(t *testing.T, binary, netns, step string) bool {
-	t.Helper()
-	return strings.Contains(k.command(t, binary, netns, step), "killed at ")
-}
+// died is what a command says that is killed at a step.
+const died = "killed at "
 
 // command runs the command with a fail point, and gives what it prints.
 func (k killed) command(t *testing.T, binary, netns, point string) string {
